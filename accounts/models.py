@@ -1,0 +1,96 @@
+"""People, and the workspaces that own things."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower, Now
+
+
+class UserManager(BaseUserManager["User"]):
+    """Finds users by e-mail; making one is `signup.sign_up`."""
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        """Return the user with this e-mail, in whatever case it was typed."""
+        return self.get(email=(username or "").lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, who signs in with an e-mail address."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=100, blank=True, default="")
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(auto_now=True)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects = UserManager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="user_email_in_lower_case", condition=Q(email=Lower("email"))
+            ),
+        ]
+
+
+class Workspace(models.Model):
+    """What owns a wallet, keys, calls and purchases; its id is the id of its wallet."""
+
+    class Kind(models.TextChoices):
+        PERSONAL = "personal"
+        TEAM = "team"
+
+    wallet = models.OneToOneField(
+        "credits.Account",
+        primary_key=True,
+        db_column="id",
+        on_delete=models.PROTECT,
+        related_name="workspace",
+    )
+    kind = models.CharField(max_length=16, choices=Kind)
+    name = models.CharField(max_length=100)
+    personal_of = models.OneToOneField(
+        User, null=True, on_delete=models.PROTECT, related_name="personal_workspace"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="workspace_personal_has_its_person",
+                condition=Q(kind="personal", personal_of__isnull=False)
+                | Q(kind="team", personal_of__isnull=True),
+            ),
+        ]
+
+
+class Membership(models.Model):
+    """A user's place in a workspace."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        MEMBER = "member"
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="membership_once_per_workspace", fields=["workspace", "user"]
+            ),
+            models.CheckConstraint(
+                name="membership_role_known", condition=Q(role__in=["owner", "member"])
+            ),
+        ]

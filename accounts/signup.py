@@ -1,0 +1,41 @@
+"""A new user, with a personal workspace and its wallet: all or nothing."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from accounts.models import Membership, User, Workspace
+from common.errors import InvalidRequest
+from credits import ledger
+
+
+def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
+    """Make a user who owns a personal workspace with an empty wallet, in one transaction.
+
+    Without a password the user cannot sign in with one. Raises InvalidRequest if the address is
+    not one, or is taken.
+    """
+    email = email.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError as exc:
+        raise InvalidRequest(f"{email!r} is not an e-mail address.") from exc
+    user = User(email=email, name=name or email.partition("@")[0])
+    user.set_password(password)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            wallet = ledger.open_wallet(uuid.uuid4())
+            workspace = Workspace.objects.create(
+                wallet=wallet, kind=Workspace.Kind.PERSONAL, name="Personal", personal_of=user
+            )
+            Membership.objects.create(workspace=workspace, user=user, role=Membership.Role.OWNER)
+    except IntegrityError as exc:
+        if User.objects.filter(email=email).exists():
+            raise InvalidRequest(f"{email} has an account already.") from exc
+        raise
+    return user

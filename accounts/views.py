@@ -1,0 +1,64 @@
+"""Who the credential speaks for (contract 4.1, 4.8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from common.drf import workspace_id
+from credits import statements
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+
+class Customer(serializers.Serializer[object]):
+    """The contract's Customer; the frontend cannot sign in without `id`."""
+
+    id = serializers.CharField()
+    email = serializers.CharField()
+    name = serializers.CharField()
+    createdAt = serializers.DateTimeField()  # noqa: N815 - the contract's name
+    updatedAt = serializers.DateTimeField()  # noqa: N815
+    is_admin = serializers.BooleanField()
+    has_fund = serializers.BooleanField()
+
+
+class CustomersView(APIView):
+    """Signing in with a key: validate it, and say whose it is."""
+
+    @extend_schema(request=None, responses=Customer)
+    def post(self, request: Request) -> Response:
+        """Return the customer, always 200: the account exists whenever the key does.
+
+        Any other answer makes the frontend throw the key away (contract 4.1), so the body is not
+        looked at, and nothing but the database is asked.
+        """
+        return Response(customer(request))
+
+
+class MeView(APIView):
+    """One's own profile."""
+
+    @extend_schema(responses=Customer)
+    def get(self, request: Request) -> Response:
+        """Return the customer."""
+        return Response(customer(request))
+
+
+def customer(request: Request) -> dict[str, Any]:
+    """Return the wire's form of the request's user."""
+    user: Any = request.user
+    return {
+        "id": str(user.id),
+        "email": user.email,
+        "name": user.name,
+        "createdAt": user.created_at,
+        "updatedAt": user.updated_at,
+        "is_admin": user.is_staff,
+        "has_fund": statements.balance(workspace_id(request)).available > 0,
+    }

@@ -1,0 +1,171 @@
+"""Issue, recognise and revoke `comfyui-` keys.
+
+A key is exactly 72 characters: `comfyui-`, 56 hex digits of chance, and the CRC-32 of what stands
+before them in 8 more. So a mistyped or invented key is refused without a query, and a scanner can
+tell a real one. It is shown once; what is kept is its HMAC-SHA-256 under a server pepper, whose
+version is kept beside it: a new pepper takes over key by key, as they are used.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q
+from django.utils import timezone
+
+from apikeys.models import ApiKey
+from common.errors import InvalidRequest, Unauthorized
+from credits.holds import Payer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+PREFIX = "comfyui-"
+LENGTH = 72
+_FORM = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
+
+PAYER = Payer(
+    columns="digest bytea, vendor text",
+    join="LEFT JOIN apikeys_apikey key ON key.digest = asked.digest",
+    wallet="key.workspace_id",
+    refusal="""
+        CASE WHEN key.id IS NULL OR key.revoked_at IS NOT NULL OR key.disabled_at IS NOT NULL
+               OR key.expires_at <= now() THEN 'unauthorized'
+             WHEN NOT 'proxy' = ANY (key.scopes) THEN 'scope'
+             WHEN NOT asked.vendor = ANY (key.allowed_vendors) THEN 'vendor'
+             WHEN asked.amount > key.call_limit_micros THEN 'call_limit'
+        END
+    """,
+    memo="asked.memo || jsonb_build_object('key', key.id, 'user', key.user_id)",
+    facts="key.id::text",
+)
+"""Who pays for a call: the workspace of its key, if the key may. See credits/holds.py."""
+
+
+def issue(
+    *,
+    workspace_id: UUID,
+    user_id: UUID,
+    name: str,
+    description: str = "",
+    expires_at: datetime | None = None,
+    scopes: list[str] | None = None,
+) -> tuple[str, ApiKey]:
+    """Make a key; return it, for the only time, with its record."""
+    if not name.strip():
+        raise InvalidRequest("A key needs a name, like the machine it is for.")
+    head = PREFIX + secrets.token_hex(28)
+    key = head + checksum(head)
+    version = max(settings.KEY_PEPPERS)
+    fields = {} if scopes is None else {"scopes": scopes}
+    record = ApiKey.objects.create(
+        workspace_id=workspace_id,
+        user_id=user_id,
+        name=name.strip(),
+        description=description,
+        prefix=key[: len(PREFIX) + 8],
+        digest=digest(key, version),
+        pepper_version=version,
+        expires_at=expires_at,
+        **fields,
+    )
+    return key, record
+
+
+def revoke(key: ApiKey) -> None:
+    """End a key for good, at once: every call checks it in the statement that sets money aside."""
+    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def checksum(head: str) -> str:
+    """Return the 8 hex digits that end a key: the CRC-32 of what stands before them."""
+    return f"{zlib.crc32(head.encode()):08x}"
+
+
+def is_wellformed(key: str) -> bool:
+    """Whether this can be a key at all; costs no query."""
+    return bool(_FORM.fullmatch(key)) and checksum(key[:-8]) == key[-8:]
+
+
+def digest(key: str, version: int) -> bytes:
+    """Return the keyed digest (32 bytes) under that version of the pepper."""
+    return hmac.digest(settings.KEY_PEPPERS[version], key.encode(), "sha256")
+
+
+def digests(key: str) -> list[bytes]:
+    """Return the digests to look for, newest pepper first; raise Unauthorized if it is no key."""
+    if not is_wellformed(key):
+        raise Unauthorized("This is not an API key of this platform. Check for a typing error.")
+    return [digest(key, version) for version in sorted(settings.KEY_PEPPERS, reverse=True)]
+
+
+def authenticate(key: str) -> ApiKey:
+    """Return the living key with its user, or raise Unauthorized. Notes that it was used."""
+    found = (
+        ApiKey.objects.select_related("user", "workspace")
+        .filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+        .filter(digest__in=digests(key), revoked_at=None, disabled_at=None, user__is_active=True)
+        .first()
+    )
+    if found is None:
+        raise Unauthorized("This API key is unknown, expired or revoked.")
+    used.note(str(found.pk))
+    if used.is_due():
+        used.write()
+    return found
+
+
+class Used:
+    """When keys were last used, gathered in memory and written together at most once a minute.
+
+    So the hot path never waits for it; a crash loses at most the last minute of it.
+    """
+
+    SECONDS = 60
+
+    def __init__(self) -> None:
+        self._seen: dict[str, float] = {}
+        self._written = 0.0
+
+    def note(self, key_id: str) -> None:
+        """Remember that the key was used now."""
+        self._seen[key_id] = time.time()
+
+    def is_due(self) -> bool:
+        """Whether something waits, and the last writing was a minute ago."""
+        return bool(self._seen) and time.monotonic() - self._written >= self.SECONDS
+
+    def write(self) -> None:
+        """Write what was gathered, in one statement; never moves a time back."""
+        seen, self._seen = self._seen, {}
+        self._written = time.monotonic()
+        if seen:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    """
+                    UPDATE apikeys_apikey key SET last_used_at = to_timestamp(seen.at)
+                      FROM unnest(%s::uuid[], %s::float8[]) AS seen(id, at)
+                     WHERE key.id = seen.id
+                       AND coalesce(key.last_used_at, '-infinity') < to_timestamp(seen.at)
+                    """,
+                    [list(seen), list(seen.values())],
+                )
+
+
+used = Used()
+
+
+def repepper(key: str) -> None:
+    """Give a key that was found under an older pepper its digest under the newest."""
+    version = max(settings.KEY_PEPPERS)
+    ApiKey.objects.filter(digest__in=digests(key), pepper_version__lt=version).update(
+        digest=digest(key, version), pepper_version=version
+    )

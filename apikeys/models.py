@@ -1,0 +1,63 @@
+"""Keys: who may spend a workspace's credits from a program."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+SCOPES = ("proxy", "usage:read", "keys:manage")
+
+
+def default_scopes() -> list[str]:
+    """Return what a new key may: call nodes, and read its workspace's balance and history."""
+    return ["proxy", "usage:read"]
+
+
+class ApiKey(models.Model):
+    """A key, of which only a keyed digest is kept (keys.py)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(
+        "accounts.Workspace", on_delete=models.PROTECT, related_name="api_keys"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="api_keys"
+    )
+    name = models.CharField(max_length=100)
+    description = models.CharField(max_length=500, blank=True, default="")
+    prefix = models.CharField(max_length=16)
+    """`comfyui-` and 8 digits, for display only."""
+    digest = models.BinaryField(unique=True)
+    pepper_version = models.PositiveSmallIntegerField()
+    scopes = ArrayField(models.CharField(max_length=32), default=default_scopes)
+    allowed_vendors = ArrayField(models.CharField(max_length=32), null=True, blank=True)
+    """Empty means none, null means all."""
+    call_limit_micros = models.BigIntegerField(null=True, blank=True)
+    """The most that one call may cost; null means no limit."""
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="api_key_has_a_name", condition=~Q(name="")),
+            models.CheckConstraint(
+                name="api_key_limit_positive",
+                condition=Q(call_limit_micros__isnull=True) | Q(call_limit_micros__gt=0),
+            ),
+            models.CheckConstraint(
+                name="api_key_expires_after_creation",
+                condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("created_at")),
+            ),
+            models.CheckConstraint(
+                name="api_key_scopes_known",
+                condition=Q(scopes__contained_by=list(SCOPES)),
+            ),
+        ]

@@ -1,0 +1,71 @@
+"""REST framework's side of `common.errors`: the same refusals, the contract's flat shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework import exceptions
+from rest_framework.parsers import JSONParser
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from common.errors import PlatformError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from rest_framework.request import Request
+
+CODES = {400: "invalid_request", 401: "unauthorized", 403: "access_disabled", 404: "not_found"}
+
+
+class LenientJSONParser(JSONParser):
+    """JSON, whatever the Content-Type says; no body at all is an empty object (contract 4.1)."""
+
+    media_type = "*/*"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the parsed body, always an object; anything else is a 400."""
+        raw = stream.read()
+        if not raw.strip():
+            return {}
+        import io
+
+        parsed = super().parse(io.BytesIO(raw), media_type, parser_context)
+        if not isinstance(parsed, dict):
+            raise exceptions.ParseError("The body must be a JSON object.")
+        return parsed
+
+
+def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer a refusal in the contract's shape; leave the rest to the framework (a 500)."""
+    if isinstance(exc, PlatformError):
+        return Response(exc.body(), exc.status, headers=exc.headers)
+    answer = exception_handler(exc, context)
+    if answer is not None:
+        code = CODES.get(answer.status_code, "invalid_request")
+        answer.data = {"error": code, "message": _sentence(answer.data)}
+    return answer
+
+
+def workspace_id(request: Request) -> UUID:
+    """Return the workspace that the request's credential speaks for."""
+    found: UUID = request.auth.workspace_id  # type: ignore[union-attr]
+    return found
+
+
+def _sentence(data: Any) -> str:
+    """Return one sentence for what REST framework says as a tree of fields and lists."""
+    if isinstance(data, dict):
+        if "detail" in data:
+            return str(data["detail"])
+        return " ".join(f"{field}: {_sentence(value)}" for field, value in data.items())
+    if isinstance(data, list):
+        return " ".join(_sentence(item) for item in data)
+    return str(data)

@@ -1,0 +1,171 @@
+"""Every refusal that a caller may see: its code, its status, its sentence, and the two shapes.
+
+A message says what happened and what to do next, for a person. `/customers*` gives the flat
+shape, `/proxy/*` the combined one, which every generation of the node client was measured to
+show well (contract 3.1, client-behaviour C3). No code may hold the letters "message": the client
+of October 2025 crashes on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class PlatformError(Exception):
+    """A refusal that we meant, safe to show to the caller."""
+
+    code: ClassVar[str] = "invalid_request"
+    status: ClassVar[int] = 400
+
+    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.headers = headers or {}
+
+    def body(self) -> dict[str, Any]:
+        """Return the flat JSON body of `/customers*` and `/admin/*`."""
+        return {"error": self.code, "message": str(self)}
+
+    def proxy_body(self) -> dict[str, Any]:
+        """Return the combined JSON body of `/proxy/*`."""
+        sentence = str(self)
+        return {
+            "error": {"message": sentence, "type": self.code},
+            "message": sentence,
+            "detail": {"message": sentence},
+        }
+
+
+class InvalidRequest(PlatformError):
+    """The request itself is wrong; the sentence names the field."""
+
+
+class Unauthorized(PlatformError):
+    """No usable credential came with the request."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class InsufficientCredits(PlatformError):
+    """The wallet's available balance does not cover the most that the call can cost."""
+
+    code = "insufficient_credits"
+    status = 402
+
+
+class AccessDisabled(PlatformError):
+    """The workspace or the key may not do this, by policy; waiting does not help."""
+
+    code = "access_disabled"
+    status = 403
+
+
+class BudgetExceeded(PlatformError):
+    """A limit that the owner of the key set."""
+
+    code = "budget_exceeded"
+    status = 403
+
+
+class ProviderDisabled(PlatformError):
+    """The vendor is not configured, switched off, or does not accept our account."""
+
+    code = "provider_disabled"
+    status = 403
+
+
+class NotFound(PlatformError):
+    """There is no such thing, or it is not yours."""
+
+    code = "not_found"
+    status = 404
+
+
+class UnknownRoute(PlatformError):
+    """What is not in the catalogue is not relayed."""
+
+    code = "unknown_route"
+    status = 404
+
+
+class BodyTooLarge(PlatformError):
+    """More bytes than the operation takes."""
+
+    code = "body_too_large"
+    status = 413
+
+
+class ContentBlocked(PlatformError):
+    """The vendor's moderation refused the input."""
+
+    code = "content_blocked"
+    status = 422
+
+
+class IdempotencyState(PlatformError):
+    """A repeat under an Idempotency-Key that cannot be answered with the result (contract 3.5)."""
+
+    status = 409
+
+    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence, headers={"X-Comfy-Error-Type": self.code, **(headers or {})})
+
+    def proxy_body(self) -> dict[str, Any]:
+        """Return the combined body with the state beside it."""
+        return {**super().proxy_body(), "error_type": self.code}
+
+
+class IdempotencyInFlight(IdempotencyState):
+    """The first call of this key is still running."""
+
+    code = "idempotency_in_flight"
+
+
+class IdempotencyConsumed(IdempotencyState):
+    """The first call ended, and its answer can no longer be given; nothing is charged again."""
+
+    code = "idempotency_consumed"
+
+
+class IdempotencyMismatch(IdempotencyState):
+    """The key was used for another request."""
+
+    code = "idempotency_mismatch"
+
+
+class ConflictingPosting(PlatformError):
+    """A posting key was used before for another movement: our own mistake, never a client's."""
+
+    code = "conflicting_posting"
+    status = 409
+
+
+class ProviderRateLimited(PlatformError):
+    """The vendor asks us to slow down."""
+
+    code = "provider_rate_limited"
+    status = 429
+
+
+class ProviderError(PlatformError):
+    """The vendor failed, and certainly did not do the work."""
+
+    code = "provider_error"
+    status = 502
+
+
+class ProviderTimeout(PlatformError):
+    """The vendor's answer was lost; whether it did the work is not known."""
+
+    code = "provider_timeout"
+    status = 504
+
+
+class Unavailable(PlatformError):
+    """We cannot decide right now (database away, memory full, stopping); trying again helps."""
+
+    code = "service_unavailable"
+    status = 503
+
+    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence, headers={"Retry-After": "2", **(headers or {})})

@@ -1,0 +1,118 @@
+"""Group commit: many callers, one statement, one commit, each its own answer.
+
+A lane owns one connection. While its statement runs, whoever comes waits; when it is back, all
+that wait go together in the next one. There is no timer: an idle lane sends at once, a busy one
+gathers. So a burst costs few commits, and nobody waits for company.
+
+One bad row never fails its neighbours: a batch that raises is run again one by one, and only the
+culprit gets the error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import psycopg
+
+from common import db, metrics
+from common.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+Ask = TypeVar("Ask")
+Answer = TypeVar("Answer")
+
+BATCH = 256
+
+
+class Lane(Generic[Ask, Answer]):
+    """One queue before one connection. `work` answers a list of asks, in their order."""
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[db.Db, Sequence[Ask]], Awaitable[Sequence[Answer]]],
+    ) -> None:
+        self._work = work
+        self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
+        self._wake = asyncio.Event()
+        self._db: db.Db | None = None
+        self._sizes = metrics.BATCH_SIZE.labels(name)
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(), name=f"lane-{name}")
+
+    async def ask(self, ask: Ask) -> Answer:
+        """Return the answer to this ask alone, or raise what it alone deserves.
+
+        Raises Unavailable when the database cannot be reached or was lost meanwhile: then it is
+        not known whether the ask took effect, so an ask must be safe to repeat.
+        """
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._waiting.append((ask, future))
+        self._wake.set()
+        return await future
+
+    async def close(self) -> None:
+        """Answer all that wait, then give the connection back."""
+        while self._waiting:  # noqa: ASYNC110 - once, when the process stops
+            await asyncio.sleep(0.01)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        if self._db is not None:
+            await self._db.close()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            batch = self._waiting[:BATCH]
+            try:
+                await self._answer(batch)
+            finally:
+                # Taken out only now, so that `close` can see what is not yet answered.
+                del self._waiting[: len(batch)]
+                if not self._waiting:
+                    self._wake.clear()
+
+    async def _answer(self, batch: list[tuple[Ask, asyncio.Future[Answer]]]) -> None:
+        self._sizes.observe(len(batch))
+        try:
+            if self._db is None:
+                self._db = await db.connect()
+            answers = await self._work(self._db, [ask for ask, _ in batch])
+        except psycopg.Error as exc:
+            await self._one_by_one(batch, exc)
+        except BaseException as exc:
+            self._fail(batch, exc if isinstance(exc, Exception) else _stopped())
+            if not isinstance(exc, Exception):
+                raise
+        else:
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+    async def _one_by_one(
+        self, batch: list[tuple[Ask, asyncio.Future[Answer]]], error: psycopg.Error
+    ) -> None:
+        if self._db is None or self._db.closed or self._db.broken:
+            self._db = None
+            self._fail(batch, _stopped())
+            await asyncio.sleep(0.05)  # Do not spin on a database that is away.
+        elif len(batch) > 1:
+            for one in batch:
+                await self._answer([one])
+        elif isinstance(error, (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)):
+            self._fail(batch, _stopped())
+        else:
+            self._fail(batch, error)
+
+    @staticmethod
+    def _fail(batch: list[tuple[Ask, asyncio.Future[Answer]]], error: Exception) -> None:
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(error)
+
+
+def _stopped() -> Unavailable:
+    return Unavailable("The platform cannot reach its books right now. Please try again.")

@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class CreditsConfig(AppConfig):
+    """The books."""
+
+    name = "credits"

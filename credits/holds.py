@@ -1,0 +1,307 @@
+"""Two-phase spending: place a hold, then capture, void or expire it, exactly once.
+
+    place --> open --> captured   the call was delivered: its price is spent, the rest is freed
+                  |--> voided     it was certainly not: all is freed
+                  '--> expired    nobody came back in time: the sweep frees all
+
+A hold is a row of `credits_hold` exactly while it is open. Whoever ends it locks the wallet's row
+first (wallets in the order of their ids, so nobody waits in a circle), then deletes the hold; who
+finds no row came too late and moves nothing. So each step is one statement that happens whole or
+not at all, and two that race are one that wins.
+
+Each step stands here twice. The plain forms (`place`, `capture`, `void`, `expire`) take one hold
+and are the reference. The statements that `place_many` and `settle_many` build do the same for
+all who wait at one moment (common/lanes.py); a layer above may pass down who pays (`Payer`) and
+what is to be written in the same commit (`record`). A test runs both against each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from common.errors import AccessDisabled, InsufficientCredits
+from common.ids import uuid7
+from common.money import Micros, show
+from credits.models import HOUSE, Account
+
+PLACE = """
+    WITH taken AS (
+        UPDATE credits_account
+           SET held_micros = held_micros + %(amount)s
+         WHERE id = %(account)s AND kind = 'wallet' AND frozen_reason = ''
+           AND balance_micros - held_micros >= %(amount)s
+     RETURNING id
+    )
+    INSERT INTO credits_hold (id, account_id, amount_micros, intent, memo, expires_at)
+    SELECT %(hold)s, id, %(amount)s, %(intent)s, '{}', now() + %(ttl)s * interval '1 second'
+      FROM taken
+ RETURNING id
+"""
+
+END = """
+    WITH wallet AS MATERIALIZED (
+        SELECT id FROM credits_account WHERE id = %(account)s FOR NO KEY UPDATE
+    ), ended AS (
+        DELETE FROM credits_hold hold USING wallet
+         WHERE hold.id = %(hold)s AND hold.account_id = wallet.id
+           AND (NOT %(only_expired)s OR hold.expires_at <= now())
+     RETURNING hold.id, hold.account_id, hold.amount_micros AS held,
+               least(%(charged)s::bigint, hold.amount_micros) AS charged,
+               greatest(%(charged)s::bigint - hold.amount_micros, 0) AS shortfall
+    ), freed AS (
+        UPDATE credits_account account
+           SET balance_micros = balance_micros - ended.charged,
+               held_micros = held_micros - ended.held,
+               events = events + 1
+          FROM ended
+         WHERE account.id = ended.account_id
+    ), posted AS (
+        INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key)
+        SELECT 'call', account_id, %(sales)s::uuid, charged, 'call:' || id
+          FROM ended WHERE charged > 0
+         UNION ALL
+        SELECT 'shortfall', %(shortfall)s::uuid, %(sales)s::uuid, shortfall, 'shortfall:' || id
+          FROM ended WHERE shortfall > 0
+    )
+    SELECT charged FROM ended
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An amount set aside on a wallet, and how to name it when it ends."""
+
+    id: str
+    account: UUID
+    amount: Micros
+
+
+def place(account: UUID, *, amount: Micros, ttl_seconds: int, intent: UUID | None = None) -> Hold:
+    """Set `amount` aside for at most `ttl_seconds`, or refuse and set nothing aside.
+
+    Raises InsufficientCredits or AccessDisabled (the wallet is frozen).
+    """
+    assert amount > 0, "a free call needs no hold"
+    hold = Hold(uuid7(), account, amount)
+    asked = {"hold": hold.id, "account": account, "amount": amount, "ttl": ttl_seconds}
+    if _one(PLACE, {**asked, "intent": intent}) is None:
+        wallet = Account.objects.get(pk=account)
+        raise refusal(wallet.frozen_reason, available=wallet.available_micros, amount=amount)
+    return hold
+
+
+def capture(hold: Hold, amount: Micros) -> bool:
+    """Spend `amount` and free the rest; False if the hold had ended before.
+
+    More than was held is never taken from the member: the excess is an entry of the house's
+    shortfall account.
+    """
+    assert amount >= 0, "a capture takes, it does not give"
+    return _end(hold, charged=amount)
+
+
+def void(hold: Hold) -> bool:
+    """Free the whole hold; False if it had ended before."""
+    return _end(hold, charged=Micros(0))
+
+
+def expire(hold: Hold) -> bool:
+    """Free the hold if its time is over; False if not, or if it had ended before."""
+    return _end(hold, charged=Micros(0), only_expired=True)
+
+
+def refusal(
+    frozen_reason: str, *, available: int, amount: int
+) -> InsufficientCredits | AccessDisabled:
+    """Return why a hold of `amount` was not placed, in a sentence with the figures."""
+    if frozen_reason:
+        return AccessDisabled(frozen_reason)
+    return InsufficientCredits(
+        f"This call can cost {show(amount)}, and {show(available)} of your credits are available. "
+        "Add credits, or choose a smaller request."
+    )
+
+
+def _end(hold: Hold, *, charged: Micros, only_expired: bool = False) -> bool:
+    asked = {
+        "hold": hold.id,
+        "account": hold.account,
+        "charged": charged,
+        "only_expired": only_expired,
+        "sales": HOUSE[Account.Kind.SALES],
+        "shortfall": HOUSE[Account.Kind.SHORTFALL],
+    }
+    return _one(END, asked) is not None
+
+
+def _one(sql: str, asked: dict[str, Any]) -> tuple[Any, ...] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, asked)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    return row
+
+
+# --- The same for all who wait at one moment ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays for an ask, as SQL over the row `asked`, passed down by the layer that knows.
+
+    `columns` are further fields of an ask, `join` finds what they mean, `wallet` is the account,
+    `refusal` a word if this payer may not (null if it may), `memo` what the hold shall remember,
+    `facts` a text that is answered to the caller.
+    """
+
+    columns: str = "wallet uuid"
+    join: str = ""
+    wallet: str = "asked.wallet"
+    refusal: str = "NULL::text"
+    memo: str = "asked.memo"
+    facts: str = "NULL::text"
+
+
+def place_many(payer: Payer) -> str:
+    """Return the statement that places all holds it is asked for (one JSON parameter, a list).
+
+    An ask has `n` (its place in the list), `hold`, `amount`, `ttl` (seconds), `intent`, `keyed`
+    (whether the hold takes the intent for itself), `memo`, and the payer's columns. One row
+    answers each ask, in the order of `n`: `n`, wallet, verdict (`placed`, `repeat` of an open
+    hold with that intent, `frozen`, `short`, or the payer's refusal), available micros before
+    this batch, the sentence of a freeze, the payer's facts, and the id of the earlier hold.
+
+    Within one wallet, asks are served in order while the running sum fits.
+    """
+    return f"""
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%s::json) AS asked(
+            n int, hold uuid, amount bigint, ttl int, intent uuid, keyed bool, memo jsonb,
+            {payer.columns})
+    ), payer AS MATERIALIZED (
+        SELECT asked.n, asked.hold, asked.amount, asked.ttl, asked.intent, asked.keyed,
+               {payer.wallet} AS wallet, {payer.memo} AS memo, {payer.facts} AS facts,
+               earlier.id AS earlier,
+               coalesce({payer.refusal}, CASE WHEN earlier.id IS NOT NULL THEN 'repeat' END)
+               AS refusal
+          FROM asked
+          {payer.join}
+          LEFT JOIN credits_hold earlier ON earlier.intent = asked.intent
+    ), wallet AS MATERIALIZED (
+        SELECT id, balance_micros - held_micros AS available, frozen_reason
+          FROM credits_account
+         WHERE id = ANY (ARRAY(SELECT DISTINCT wallet FROM payer WHERE refusal IS NULL))
+           AND kind = 'wallet'
+         ORDER BY id
+           FOR NO KEY UPDATE
+    ), judged AS MATERIALIZED (
+        SELECT payer.*, wallet.available, wallet.frozen_reason,
+               CASE WHEN refusal IS NOT NULL THEN refusal
+                    WHEN wallet.id IS NULL THEN 'short'
+                    WHEN wallet.frozen_reason <> '' THEN 'frozen'
+                    WHEN sum(amount) FILTER (WHERE refusal IS NULL)
+                         OVER (PARTITION BY payer.wallet ORDER BY n) > wallet.available
+                    THEN 'short'
+                    ELSE 'placed'
+               END AS verdict
+          FROM payer LEFT JOIN wallet ON wallet.id = payer.wallet
+    ), taken AS (
+        UPDATE credits_account account
+           SET held_micros = account.held_micros + share.amount
+          FROM (SELECT wallet, sum(amount)::bigint AS amount
+                  FROM judged WHERE verdict = 'placed' GROUP BY wallet) share
+         WHERE account.id = share.wallet
+           AND account.balance_micros - account.held_micros >= share.amount
+     RETURNING account.id
+    ), opened AS (
+        INSERT INTO credits_hold (id, account_id, amount_micros, intent, memo, expires_at)
+        SELECT hold, wallet, amount, CASE WHEN keyed THEN intent END, memo,
+               now() + ttl * interval '1 second'
+          FROM judged JOIN taken ON taken.id = judged.wallet
+         WHERE verdict = 'placed'
+    )
+    SELECT n, wallet::text,
+           CASE WHEN verdict = 'placed' AND taken.id IS NULL THEN 'short' ELSE verdict END,
+           available, frozen_reason, facts, earlier::text
+      FROM judged LEFT JOIN taken ON taken.id = judged.wallet
+     ORDER BY n
+    """  # noqa: S608 - the parts are constants of our own modules
+
+
+def settle_many(columns: str = "", record: str = "") -> str:
+    """Return the statement that ends all holds it is asked for (one JSON parameter, a list).
+
+    An ask has `hold`, `wallet`, `charged` (micros; 0 voids), `only_expired`, and `columns`. It
+    answers a row (hold id, charged micros, shortfall micros) for each hold that this statement
+    ended; a hold without a row had ended before. `record` is SQL of further CTEs (each begins
+    with a comma), written in the same commit; it reads `ended`: id, wallet, held, charged,
+    shortfall, memo, placed_at, number (its place in the wallet's history), and the columns.
+    """
+    names = [column.split()[0] for column in columns.split(",") if column.strip()]
+    asked = "".join(f", asked.{name}" for name in names)
+    return f"""
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%s::json) AS asked(
+            hold uuid, wallet uuid, charged bigint, only_expired bool
+            {"," if columns else ""} {columns})
+    ), wallet AS MATERIALIZED (
+        SELECT id, events FROM credits_account
+         WHERE id = ANY (ARRAY(SELECT DISTINCT wallet FROM asked))
+         ORDER BY id
+           FOR NO KEY UPDATE
+    ), gone AS (
+        DELETE FROM credits_hold hold USING asked JOIN wallet ON wallet.id = asked.wallet
+         WHERE hold.id = asked.hold AND hold.account_id = asked.wallet
+           AND (asked.only_expired IS NOT TRUE OR hold.expires_at <= now())
+     RETURNING hold.id, hold.account_id AS wallet, hold.amount_micros AS held,
+               least(asked.charged, hold.amount_micros) AS charged,
+               greatest(asked.charged - hold.amount_micros, 0) AS shortfall,
+               hold.memo, hold.placed_at, wallet.events {asked}
+    ), ended AS MATERIALIZED (
+        SELECT gone.*, events + row_number() OVER (PARTITION BY wallet ORDER BY id) AS number
+          FROM gone
+    ), freed AS (
+        UPDATE credits_account account
+           SET balance_micros = account.balance_micros - share.charged,
+               held_micros = account.held_micros - share.held,
+               events = account.events + share.n
+          FROM (SELECT wallet, sum(charged)::bigint AS charged, sum(held)::bigint AS held,
+                       count(*) AS n
+                  FROM ended GROUP BY wallet) share
+         WHERE account.id = share.wallet
+    ), posted AS (
+        INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key)
+        SELECT 'call', wallet, '{HOUSE[Account.Kind.SALES]}'::uuid, charged, 'call:' || id
+          FROM ended WHERE charged > 0
+         UNION ALL
+        SELECT 'shortfall', '{HOUSE[Account.Kind.SHORTFALL]}'::uuid,
+               '{HOUSE[Account.Kind.SALES]}'::uuid, shortfall, 'shortfall:' || id
+          FROM ended WHERE shortfall > 0
+    )
+    {record}
+    SELECT id::text, charged, shortfall FROM ended
+    """  # noqa: S608 - the parts are constants of our own modules
+
+
+def prolong_many(columns: str, record: str) -> str:
+    """Return the statement that gives open holds a later end (one JSON parameter, a list).
+
+    An ask has `hold`, `ttl` (seconds from now) and `columns`. It answers the ids of the holds
+    that were still open; `record` reads `prolonged` (id, wallet, memo and the columns).
+    """
+    names = [column.split()[0] for column in columns.split(",") if column.strip()]
+    asked = "".join(f", asked.{name}" for name in names)
+    return f"""
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%s::json) AS asked(hold uuid, ttl int, {columns})
+    ), prolonged AS (
+        UPDATE credits_hold hold SET expires_at = now() + asked.ttl * interval '1 second'
+          FROM asked WHERE hold.id = asked.hold
+     RETURNING hold.id, hold.account_id AS wallet, hold.memo {asked}
+    )
+    {record}
+    SELECT id::text FROM prolonged
+    """  # noqa: S608 - the parts are constants of our own modules

@@ -1,0 +1,165 @@
+"""The books: accounts, entries between them, and holds on wallets.
+
+    account (wallet or house) <- entry (debit, credit, amount) -> account        hold -> wallet
+
+An entry moves an amount from one account to another, so the books balance by construction; it is
+never changed or deleted (a trigger refuses). A wallet keeps its balance on its row, so that one
+guarded statement can check and take it; house accounts are summed when somebody asks, because
+every call would queue for their row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from common.money import Micros
+
+
+class Account(models.Model):
+    """A ledger account: a workspace's wallet, or one of the house's own.
+
+    A wallet has the id of its workspace; a house account has a fixed one (`HOUSE`).
+    """
+
+    class Kind(models.TextChoices):
+        WALLET = "wallet"
+        SALES = "sales"
+        STRIPE = "stripe"
+        PROMOTION = "promotion"
+        SHORTFALL = "shortfall"
+        ADJUSTMENT = "adjustment"
+
+    id = models.UUIDField(primary_key=True)
+    kind = models.CharField(max_length=16, choices=Kind)
+    balance_micros = models.BigIntegerField(default=0, db_default=0)
+    held_micros = models.BigIntegerField(default=0, db_default=0)
+    events = models.BigIntegerField(default=0, db_default=0)
+    """How many rows its history has: each numbered posting and each ended hold takes the next."""
+    frozen_reason = models.CharField(max_length=300, default="", db_default="", blank=True)
+    """If not empty, no new hold is placed, and this sentence says why."""
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="account_never_overdrawn", condition=Q(held_micros__lte=F("balance_micros"))
+            ),
+            models.CheckConstraint(
+                name="account_held_not_negative", condition=Q(held_micros__gte=0)
+            ),
+            models.CheckConstraint(
+                name="account_house_is_summed",
+                condition=Q(kind="wallet") | Q(balance_micros=0, held_micros=0, events=0),
+            ),
+            models.CheckConstraint(
+                name="account_kind_known",
+                condition=Q(
+                    kind__in=["wallet", "sales", "stripe", "promotion", "shortfall", "adjustment"]
+                ),
+            ),
+            models.UniqueConstraint(
+                name="account_one_of_each_house_kind", fields=["kind"], condition=~Q(kind="wallet")
+            ),
+        ]
+
+    @property
+    def available_micros(self) -> Micros:
+        """What can be held: the balance less what is held already."""
+        available: Micros = self.balance_micros - self.held_micros  # type: ignore[assignment]
+        return available
+
+
+HOUSE: Final[dict[str, UUID]] = {
+    Account.Kind.SALES: UUID(int=1),
+    Account.Kind.STRIPE: UUID(int=2),
+    Account.Kind.PROMOTION: UUID(int=3),
+    Account.Kind.SHORTFALL: UUID(int=4),
+    Account.Kind.ADJUSTMENT: UUID(int=5),
+}
+
+
+class Entry(models.Model):
+    """One movement of money, final once written: debit gives, credit receives."""
+
+    class Kind(models.TextChoices):
+        TOP_UP = "top_up"
+        GRANT = "grant"
+        CALL = "call"
+        SHORTFALL = "shortfall"
+        REFUND = "refund"
+        ADJUSTMENT = "adjustment"
+        REVERSAL = "reversal"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    debit = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
+    credit = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
+    amount_micros = models.BigIntegerField()
+    key = models.CharField(max_length=200, unique=True)
+    """Why it exists, like `call:<id>` or `topup:<payment intent>`: the same reason moves once."""
+    event_wallet = models.ForeignKey(
+        Account, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    event_number = models.BigIntegerField(null=True)
+    """Its place in the history of `event_wallet`. A call's entry has none: its Call has."""
+    facts = models.JSONField(default=dict, db_default={})
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="entry_amount_positive", condition=Q(amount_micros__gt=0)),
+            models.CheckConstraint(name="entry_two_accounts", condition=~Q(debit=F("credit"))),
+            models.CheckConstraint(name="entry_key_not_empty", condition=~Q(key="")),
+            models.CheckConstraint(
+                name="entry_kind_known",
+                condition=Q(
+                    kind__in=[
+                        "top_up",
+                        "grant",
+                        "call",
+                        "shortfall",
+                        "refund",
+                        "adjustment",
+                        "reversal",
+                    ]
+                ),
+            ),
+            models.CheckConstraint(
+                name="entry_numbered_in_a_wallet",
+                condition=Q(event_wallet__isnull=True, event_number__isnull=True)
+                | Q(event_wallet__isnull=False, event_number__gt=0),
+            ),
+            models.UniqueConstraint(
+                name="entry_number_once_per_wallet",
+                fields=["event_wallet", "event_number"],
+                condition=Q(event_wallet__isnull=False),
+            ),
+        ]
+
+
+class Hold(models.Model):
+    """An open claim on a wallet. A row exists exactly as long as the hold is open (holds.py)."""
+
+    id = models.UUIDField(primary_key=True)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="holds")
+    amount_micros = models.BigIntegerField()
+    intent = models.UUIDField(null=True, unique=True)
+    """The caller's name for its intention: while it is open, the same one never holds twice."""
+    memo = models.JSONField(default=dict, db_default={})
+    """What it is for, so that whoever ends it can say so; the books do not read it."""
+    placed_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="hold_amount_positive", condition=Q(amount_micros__gt=0)),
+            models.CheckConstraint(
+                name="hold_expires_after_placing", condition=Q(expires_at__gt=F("placed_at"))
+            ),
+        ]
+        indexes = [models.Index(name="hold_by_expiry", fields=["expires_at"])]

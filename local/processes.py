@@ -1,0 +1,71 @@
+"""Small truths about processes, the same for everything that starts one."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+
+@functools.cache
+def tied(death_signal: str) -> list[str]:
+    """Return the command prefix that has a child signalled when we die, however we die.
+
+    The kernel watches the thread that starts the child, so start it from one that stays. Where
+    there is no such thing (not Linux, or no setpriv) the prefix is empty: a child may outlive us.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        return []
+    prefix = [setpriv, "--pdeathsig", death_signal]
+    return prefix if succeeds([*prefix, "true"]) else []
+
+
+def succeeds(command: list[str]) -> bool:
+    """Whether the command can be run and exits with 0."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def command_line(pid: int) -> list[str]:
+    """Return what a process was started as; empty when there is no such process."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
+        except OSError:
+            return []
+    told = subprocess.run(
+        ["ps", "-p", str(pid), "-o", "command="], capture_output=True, text=True, check=False
+    )
+    return told.stdout.split()
+
+
+def kill_group(leader: int) -> None:
+    """Leave nothing of the process group of a child that had a session of its own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(port: int) -> bool:
+    """Whether we could listen at `port`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

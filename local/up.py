@@ -1,0 +1,204 @@
+"""Everything on this machine, and one metered call: `python3 dev.py up`.
+
+    postgres -> pgmq and migrations -> sandbox -> web -> worker -> demo member -> one call
+
+DATABASE_URL and CELERY_BROKER_URL replace the embedded database and broker, VENDOR_BASE_URL the
+sandbox; whatever else the caller's environment says wins over what is made up here. What must
+survive a restart lies in the data folder: the database, the secrets, the demo member.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+from pgmq import get_embedded_install_sql, install_pgmq_sql
+from psycopg import conninfo
+
+from local import demo, processes
+from local.postgres import Cluster, PostgresError
+from local.supervisor import Child, Failed, Stopped, Supervisor, answers
+
+ROOT = Path(__file__).resolve().parent.parent
+DATABASE = "comfy"
+
+Environment = dict[str, str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until told to stop; return 0 if everything was right until then."""
+    options = parse(arguments)
+    try:
+        options.data.mkdir(parents=True, exist_ok=True)
+        (options.data / "logs").mkdir(exist_ok=True)
+        with Supervisor(options.data, say=say) as supervisor:
+            up(supervisor, options)
+    except Stopped:
+        return 0
+    except (Failed, PostgresError, demo.DemoFailed) as why:
+        print(f"up: {why}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"up: {error.strerror}: {error.filename or options.data}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the flags."""
+    parser = argparse.ArgumentParser(prog="dev.py up", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--once", action="store_true", help="stop after the metered call")
+    parser.add_argument("--port", type=int, default=8000, help="of the web process (8000)")
+    parser.add_argument("--data", type=Path, default=ROOT / ".data", help="what is kept (.data)")
+    parser.add_argument("--workers", type=int, default=1, help="number of web processes (1)")
+    options = parser.parse_args(arguments)
+    options.data = options.data.resolve()
+    return options
+
+
+def up(supervisor: Supervisor, options: argparse.Namespace) -> None:
+    """Start everything, show the call, and stay; raise what ended it."""
+    base_url = f"http://127.0.0.1:{options.port}"
+    if not processes.port_is_free(options.port):
+        raise Failed(f"port {options.port} is in use: stop what listens there, or give --port.")
+
+    environment = start(supervisor, options, base_url)
+
+    def manage(*words: str) -> str:
+        return supervisor.run(
+            [sys.executable, "manage.py", *words], environment=environment, cwd=ROOT
+        )
+
+    who = demo.member(options.data / "demo.json", base_url=base_url, manage=manage)
+    receipt = demo.metered_call(who, pause=supervisor.pause)
+    say("", "One metered call, made as a ComfyUI node makes it:", *receipt.lines())
+    if not options.once:
+        say(*welcome(who, options.data))
+        supervisor.watch()
+
+
+def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) -> Environment:
+    """Start every service in its order; return the environment that they run in."""
+    data: Path = options.data
+    logs = data / "logs"
+    environment = {**secrets_of(data), **os.environ}
+    if not environment.get("DATABASE_URL"):
+        cluster = Cluster(data / "pg", takeover=True, log=logs / "postgres.log")
+        supervisor.start(cluster)
+        cluster.create_database(DATABASE)
+        environment["DATABASE_URL"] = cluster.url(DATABASE)
+        say("started postgres")
+    if not environment.get("CELERY_BROKER_URL"):
+        environment |= embedded_broker(environment["DATABASE_URL"])
+    sandbox_port = processes.free_port()
+    with_sandbox = not environment.get("VENDOR_BASE_URL")
+    for name, value in {
+        "DATA_DIR": str(data),
+        "VENDOR_BASE_URL": f"http://127.0.0.1:{sandbox_port}/{{vendor}}",
+        "VENDOR_BFL_KEY": secrets.token_hex(16),
+        "SANDBOX_OPERATIONS": "1",
+        "DEBUG": "0",
+        "ALLOWED_HOSTS": "*",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
+        "PYTHONUNBUFFERED": "1",
+    }.items():
+        environment[name] = environment.get(name) or value
+    environment["SANDBOX_KEY"] = environment["VENDOR_BFL_KEY"]
+
+    python = sys.executable
+    supervisor.run([python, "manage.py", "migrate", "-v", "0"], environment=environment, cwd=ROOT)
+    say("migrated the database")
+
+    web = ["config.web", "--host", "127.0.0.1", "--port", str(options.port)]
+    celery = ["celery", "-A", "config.celery", "worker", "-B", "-s", str(data / "beat-schedule")]
+    celery += ["-P", "threads", "-c", "4", "-l", "WARNING", "--without-gossip"]
+    celery += ["--without-mingle", "--without-heartbeat"]  # The embedded broker has no events.
+    modules = {
+        "sandbox": ["sandbox", "--port", str(sandbox_port)],
+        "web": [*web, "--workers", str(options.workers)],
+        "worker": celery,
+    }
+    ready = {
+        "sandbox": answers(f"http://127.0.0.1:{sandbox_port}/health"),
+        "web": answers(f"{base_url}/health"),
+        "worker": answers(f"{base_url}/ready"),  # Which is not so before the worker's heartbeat.
+    }
+    for name, words in modules.items():
+        if name == "sandbox" and not with_sandbox:
+            continue
+        child = Child(
+            name,
+            [python, "-m", *words],
+            logs=logs,
+            environment=environment,
+            ready=ready[name],
+            cwd=ROOT,
+        )
+        supervisor.start(child)
+        say(f"started {name}")
+    return environment
+
+
+def secrets_of(data: Path) -> Environment:
+    """Return the secrets of this data folder, made once: its keys are worth nothing without."""
+    file = data / "secrets.json"
+    if not file.exists():
+        made = {
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "KEY_PEPPERS": json.dumps({"1": secrets.token_hex(32)}),
+        }
+        demo.write_private(file, json.dumps(made, indent=2) + "\n")
+    return {str(name): str(value) for name, value in json.loads(file.read_text()).items()}
+
+
+def embedded_broker(database_url: str) -> Environment:
+    """Have a message queue in the database, and say how Celery reaches it.
+
+    The client loses part of an address given as a URL, so it is given as `key=value` pairs.
+    """
+    address = conninfo.make_conninfo("", **conninfo.conninfo_to_dict(database_url))
+    with psycopg.connect(address) as connection:
+        installed = connection.execute("SELECT to_regnamespace('pgmq') IS NOT NULL").fetchone()
+        if installed == (False,):
+            install_pgmq_sql(get_embedded_install_sql(), conn=connection)
+    options = {
+        "conn_string": address,
+        "init_extension": False,
+        "visibility_timeout": 120,
+        "wait_time_seconds": 1,
+        "poll_interval_ms": 50,
+        "polling_interval": 0.1,
+        "pool_size": 4,
+    }
+    return {"CELERY_BROKER_URL": "pgmq://localhost", "CELERY_BROKER_OPTIONS": json.dumps(options)}
+
+
+def welcome(who: demo.Member, data: Path) -> list[str]:
+    """Tell what there is to know, and what to try next."""
+    rows = [
+        ("web", who.base_url),
+        ("API", f"{who.base_url}/customers/balance, {who.base_url}{demo.OPERATION}"),
+        ("e-mail", who.email),
+        ("password", who.password),
+        ("key", who.api_key),
+        ("for scripts", str(data / "demo.json")),
+        ("logs", str(data / "logs")),
+    ]
+    shown = [f"  {name:<16}{value}" for name, value in rows]
+    return ["", "Up. Ctrl-C stops everything.", *shown, "", "Try:", f"  {demo.curl(who)}", ""]
+
+
+def say(*lines: str) -> None:
+    """Print at once: somebody is waiting."""
+    print("\n".join(lines), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

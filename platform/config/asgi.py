@@ -1,0 +1,76 @@
+"""The one door: the proxy and Django side by side, in one process.
+
+`/proxy/*` never enters Django: its handler alone costs more than a whole metered call
+(docs/decisions/0001).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django = get_asgi_application()  # First: it loads the apps that the proxy imports.
+
+from asgiref.sync import sync_to_async  # noqa: E402
+
+from apikeys import keys  # noqa: E402
+from proxy import app as proxy  # noqa: E402
+
+if TYPE_CHECKING:
+    from proxy.http import Receive, Scope, Send
+
+
+class Application:
+    """The ASGI application of one web process."""
+
+    def __init__(self) -> None:
+        self._platform: proxy.Platform | None = None
+        self._chores: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send each request through its door."""
+        if scope["type"] == "http":
+            path = scope["path"]
+            if path.startswith("//"):
+                # A base that ends in a slash, joined by hand.
+                path = scope["path"] = "/" + path.lstrip("/")
+            if path.startswith("/proxy/"):
+                if self._platform is None:
+                    self._platform = await proxy.start()
+                await proxy.serve(self._platform, scope, receive, send)
+            else:
+                await django(scope, receive, send)  # type: ignore[arg-type]
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._platform = await proxy.start()
+                self._chores = asyncio.get_running_loop().create_task(_write_used_keys())
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                if self._chores is not None:
+                    self._chores.cancel()
+                if self._platform is not None:
+                    await proxy.stop(self._platform)
+                if keys.used.is_due():
+                    await sync_to_async(keys.used.write)()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+async def _write_used_keys() -> None:
+    """Once a minute, write when keys were used: never on the path of a call."""
+    while True:
+        await asyncio.sleep(keys.Used.SECONDS)
+        if keys.used.is_due():
+            await sync_to_async(keys.used.write)()
+
+
+application = Application()

@@ -1,0 +1,39 @@
+"""`manage.py reconcile`: prove the books, or name the difference and exit with status 1."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import connection, transaction
+
+from common.money import show
+from credits import reconciliation
+from usage import reconciliation as usage_reconciliation
+
+SHOWN = 20
+
+
+class Command(BaseCommand):
+    """Print each equality with what was counted; a difference is named."""
+
+    help = "Prove that wallets, holds, entries and calls agree; exit 1 and say where they do not."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run every check in one snapshot."""
+        checks = reconciliation.CHECKS + usage_reconciliation.CHECKS
+        with transaction.atomic():
+            if not connection.in_atomic_block or len(connection.savepoint_ids) == 0:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            proofs = reconciliation.prove(checks)
+        for proof in proofs:
+            mark = "DIFFERS" if proof.differences else "ok"
+            self.stdout.write(f"{mark:8}{proof.name} ({proof.rows:,} rows, {show(proof.micros)})")
+            for difference in proof.differences[:SHOWN]:
+                self.stdout.write(f"        {difference}")
+            if len(proof.differences) > SHOWN:
+                self.stdout.write(f"        and {len(proof.differences) - SHOWN:,} more")
+        if any(proof.differences for proof in proofs):
+            sys.exit(1)

@@ -1,0 +1,44 @@
+"""`python -m config.web`: the web process (uvicorn, uvloop, httptools), one per core.
+
+SIGTERM stops accepting, lets what is in flight finish for `--grace` seconds, then ends it: a call
+that is cut off keeps its hold until the sweep frees it, and nothing is charged for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import uvicorn
+
+
+def main() -> None:
+    """Serve until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="config.web")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--grace", type=int, default=30, help="seconds for what is in flight")
+    parser.add_argument("--forwarded-allow-ips", default="127.0.0.1")
+    options = parser.parse_args()
+    uvicorn.run(
+        "config.asgi:application",
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        backlog=4096,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=options.grace,
+        forwarded_allow_ips=options.forwarded_allow_ips,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,451 @@
+"""What happens when a node calls: route, quote, hold, relay, settle, record.
+
+    request -> route -> quote -> hold -----> relay ----> settle + record -> answer
+                 |        |        |           |
+                404      400   401 402 403   refused: void, nothing is charged
+                                             lost:    the hold stays until its time is over
+                                             a job:   the hold stays until the job ends (jobs.py)
+
+Nothing is sent before the most it can cost is set aside; nothing is answered with success before
+what it did cost is written durably. The client may leave at any moment: that changes nothing
+here, except that the answer is kept for its next try (replay.py). No database connection is held
+while a vendor works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from apikeys import keys
+from common import logs, metrics
+from common.errors import ContentBlocked, InvalidRequest, PlatformError
+from common.ids import uuid7
+from common.money import Micros, credits_text
+from proxy import dialect, jobs, replay
+from proxy.books import Accept, Books, Place, Placed, Settle
+from proxy.catalogue import Kind
+from proxy.http import Left, Request
+from proxy.relay import Lost, Refused, Relay
+from proxy.vendors import catalogue
+
+if TYPE_CHECKING:
+    from proxy.catalogue import Route
+    from proxy.http import Headers, Receive, Scope, Send
+    from proxy.pricing import Quote
+    from proxy.relay import Reply
+
+log = logging.getLogger("proxy")
+HOLD_MARGIN_SECONDS = 60
+"""A hold outlives its vendor's time limit by this; then the sweep frees it."""
+FIRST_POLL_SECONDS = 5
+"""Our follower lets the member's own polls come first."""
+SUBMIT_ANSWER_LIMIT_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class Platform:
+    """What lives as long as the process."""
+
+    books: Books
+    relay: Relay
+
+
+@dataclass(slots=True)
+class Call:
+    """One metered call on its way."""
+
+    route: Route
+    quote: Quote
+    intention: replay.Intention
+    id: str = field(default_factory=uuid7)
+    wallet: str = ""
+    request_bytes: int = 0
+    answered_at: float = 0.0
+
+    @property
+    def headers(self) -> Headers:
+        """What every answer of this call carries."""
+        return [(b"call-id", self.id.encode())]
+
+
+async def call(platform: Platform, request: Request) -> None:
+    """Make one metered call on a vendor, and answer it."""
+    route = catalogue().find(request.method, request.path)
+    if route.operation.kind is Kind.POLL:
+        await jobs.poll(platform, request, route)
+        return
+    route.vendor.key()  # Refused here, before anything is read, if the vendor is switched off.
+    digests = keys.digests(request.credential())
+    asked = await read(request, route)
+    quote = route.operation.price.quote(asked)
+    intention = replay.Intention(request, digests[0], whole=route.operation.json_body)
+
+    made = Call(route, quote, intention, request_bytes=len(request.body))
+    while (placed := await hold(platform, request, made, digests)).verdict != "placed":
+        if await replay.answer(request, intention, platform.books):
+            return
+        made.id = uuid7()  # The first try was released meanwhile: this one is new.
+    made.wallet = placed.wallet
+    keys.used.note(placed.key)
+
+    if route.operation.json_body:
+        request.watch()
+    if intention.joinable and not intention.keyed:
+        request.on_gone = lambda: _soon(platform.books.claim(made.id, intention.id))
+    reply = await relay(platform, request, made)
+    try:
+        if route.operation.kind is Kind.SUBMIT:
+            await accept(platform, request, made, reply)
+        elif route.operation.price.reads_answer:
+            await deliver_whole(platform, request, made, reply)
+        else:
+            await deliver(platform, request, made, reply)
+    except Lost as exc:
+        # The vendor answered 200 and broke off: nothing that can be given was delivered.
+        await settle(platform, made, reply, "refused", reason="The provider's answer broke off.")
+        raise dialect.lost(route.vendor) from exc
+    finally:
+        reply.close()
+
+
+async def read(request: Request, route: Route) -> dict[str, Any]:
+    """Read what the price depends on: a JSON body whole, a streamed one not at all."""
+    if not route.operation.json_body:
+        request.check_stream_length()
+        return {}
+    await request.read()
+    return request.json() if route.operation.price.reads_body else {}
+
+
+async def hold(platform: Platform, request: Request, made: Call, digests: list[bytes]) -> Placed:
+    """Set the most it can cost aside, in the statement that checks the key and every limit."""
+    operation = made.route.operation
+    facts = {
+        "inputs": made.quote.inputs,
+        "bytes_in": made.request_bytes,
+        "source": request.header(b"comfy-usage-source")[:100],
+        "core": request.header(b"comfy-core-version")[:50],
+        "env": request.header(b"comfy-env")[:100],
+    }
+    ask = Place(
+        hold=made.id,
+        digest="",
+        vendor=made.route.vendor.name,
+        amount=made.quote.most,
+        ttl=operation.timeout_seconds + HOLD_MARGIN_SECONDS,
+        intent=made.intention.id,
+        keyed=made.intention.keyed,
+        memo={
+            "vendor": made.route.vendor.name,
+            "operation": operation.path,
+            "run": request.header(b"comfy-job-id")[:64],
+            "quoted": made.quote.most,
+            "price": operation.price_version,
+            "fingerprint": made.intention.fingerprint,
+            "keyed": made.intention.keyed,
+            "facts": {name: value for name, value in facts.items() if value},
+        },
+    )
+    return await platform.books.place(ask, digests)
+
+
+async def relay(platform: Platform, request: Request, made: Call) -> Reply:
+    """Send it to the vendor; return a success, or end the call and raise what the member reads."""
+    vendor = made.route.vendor
+    body = request.body if made.route.operation.json_body else request.stream()
+    try:
+        reply = await platform.relay.send(made.route, request, body)
+    except Refused as exc:
+        await settle(platform, made, None, "refused", reason="No connection to the provider.")
+        raise dialect.unreachable(vendor) from exc
+    except Left:
+        # The client left in the middle of its upload: the vendor never had the whole request.
+        await settle(platform, made, None, "refused", reason="The upload was not finished.")
+        raise
+    except (Lost, asyncio.CancelledError) as exc:
+        metrics.OUTCOMES.labels(vendor.name, "unknown").inc()
+        await unknown(platform, made)
+        if isinstance(exc, Lost):
+            raise dialect.lost(vendor) from exc
+        raise
+    finally:
+        request.release()
+    made.answered_at = time.perf_counter()
+    if reply.status < 300:
+        return reply
+    await refuse(platform, made, reply)
+    raise AssertionError("a refusal was raised")
+
+
+async def refuse(platform: Platform, made: Call, reply: Reply) -> None:
+    """End a call that the vendor did not take; raise what the member reads."""
+    vendor = made.route.vendor
+    try:
+        body = await reply.read(64 << 10)
+    except Lost:
+        body = b""
+    reply.close()
+    refusal = dialect.refusal(vendor, reply.status, body, reply.header("retry-after"))
+    if reply.status in dialect.UNKNOWN_STATUSES:
+        metrics.OUTCOMES.labels(vendor.name, "unknown").inc()
+        await unknown(platform, made)
+        raise refusal
+    final = made.intention.keyed and isinstance(refusal, (dialect.ProviderRejected, ContentBlocked))
+    kept = None
+    if final:
+        told = orjson.dumps(refusal.proxy_body())
+        kept = made.intention.kept(refusal.status, [(b"content-type", b"application/json")], told)
+    outcome = "moderated" if isinstance(refusal, ContentBlocked) else "refused"
+    await settle(platform, made, reply, outcome, reason=str(refusal)[:300], kept=kept)
+    raise refusal
+
+
+async def unknown(platform: Platform, made: Call) -> None:
+    """Keep the hold: the vendor may have done the work. The sweep frees it when its time is over.
+
+    The intention is released, so that the member's next try is a new call and not a riddle.
+    """
+    logs.line(event="unknown", call=made.id, operation=made.route.name)
+    if made.intention.keyed:
+        await platform.books.query("UPDATE credits_hold SET intent = NULL WHERE id = %s", made.id)
+
+
+async def settle(
+    platform: Platform,
+    made: Call,
+    reply: Reply | None,
+    outcome: str,
+    *,
+    charged: Micros = Micros(0),  # noqa: B008 - an int
+    reason: str = "",
+    kept: dict[str, Any] | None = None,
+    bytes_out: int = 0,
+) -> None:
+    """End the hold, write entry and call, durably, in one commit. A second end changes nothing."""
+    await platform.books.settle(
+        Settle(
+            hold=made.id,
+            wallet=made.wallet,
+            outcome=outcome,
+            charged=charged,
+            reason=reason,
+            status=reply.status if reply else 0,
+            vendor_request_id=reply.request_id if reply else "",
+            details={"bytes_out": bytes_out} if bytes_out else {},
+            answer=kept,
+        )
+    )
+    if made.answered_at:
+        metrics.SETTLE_LAG.observe(time.perf_counter() - made.answered_at)
+    metrics.OUTCOMES.labels(made.route.vendor.name, outcome).inc()
+    logs.line(
+        event="call",
+        call=made.id,
+        operation=made.route.name,
+        outcome=outcome,
+        status=reply.status if reply else 0,
+        charged=charged,
+        held=made.quote.most,
+    )
+
+
+async def accept(platform: Platform, request: Request, made: Call, reply: Reply) -> None:
+    """Remember the job that the vendor took, durably; then give its id and our polling URL."""
+    vendor, operation, shape = made.route.vendor, made.route.operation, made.route.vendor.job
+    assert shape is not None, "a vendor with a submit has jobs"
+    answer = _parsed(await reply.read(SUBMIT_ANSWER_LIMIT_BYTES))
+    job_id = shape.job_id(answer) if answer is not None else None
+    if answer is None or job_id is None:
+        await settle(platform, made, reply, "refused", reason="The provider named no job.")
+        raise dialect.unreadable(vendor)
+    price = operation.price.settle(made.quote.inputs, answer)
+    poll = next(each for each in vendor.operations if each.kind is Kind.POLL)
+    url = jobs.polling_url(request, poll, vendor, job_id, made.id)
+    body = orjson.dumps(shape.rewrite(answer, url))
+    headers = [h for h in reply.headers if h[0] != b"content-length"] + made.headers
+    if price is not None:
+        # Clients do not read it on an absolute polling URL (client-behaviour C2).
+        headers.append(
+            (b"x-comfy-credits-used", credits_text(min(price, made.quote.most)).encode())
+        )
+    keep = made.intention.keyed or (request.gone and made.intention.joinable)
+    await platform.books.accept(
+        Accept(
+            hold=made.id,
+            ttl=operation.deadline_seconds + jobs.MARGIN_SECONDS,
+            vendor=vendor.name,
+            operation=made.route.name,
+            vendor_job_id=job_id,
+            poll_url=shape.poll_url(made.route, answer),
+            price=price,
+            inputs=made.quote.inputs,
+            deadline=operation.deadline_seconds,
+            first_poll=FIRST_POLL_SECONDS,
+            answer=made.intention.kept(reply.status, headers, body) if keep else None,
+        )
+    )
+    metrics.OUTCOMES.labels(vendor.name, "accepted").inc()
+    logs.line(event="accepted", call=made.id, operation=made.route.name, held=made.quote.most)
+    await give(platform, request, made, reply.status, body, headers, kept=keep)
+
+
+async def deliver_whole(platform: Platform, request: Request, made: Call, reply: Reply) -> None:
+    """Answer with a result whose JSON decides the price: read it, settle it, give it."""
+    raw = await reply.read()
+    answer = _parsed(raw)
+    if answer is None:
+        await settle(platform, made, reply, "refused", reason="The provider's answer is not JSON.")
+        raise dialect.unreadable(made.route.vendor)
+    price = made.route.operation.price.settle(made.quote.inputs, answer)
+    assert price is not None, "only a job is measured at its end"
+    headers = [h for h in reply.headers if h[0] != b"content-length"] + made.headers
+    headers.append((b"x-comfy-credits-used", credits_text(min(price, made.quote.most)).encode()))
+    keep = made.intention.keyed or (request.gone and made.intention.joinable)
+    kept = made.intention.kept(reply.status, headers, raw) if keep else None
+    await settle(platform, made, reply, "delivered", charged=price, kept=kept, bytes_out=len(raw))
+    await give(platform, request, made, reply.status, raw, headers, kept=keep)
+
+
+async def deliver(platform: Platform, request: Request, made: Call, reply: Reply) -> None:
+    """Pass a result through as it comes, and settle it before its last part.
+
+    The price is known before; a result that breaks off is not charged. What passes is written
+    down meanwhile, for the case that the client leaves, or that it may ask again by its key.
+    """
+    price = made.route.operation.price.settle(made.quote.inputs, {})
+    assert price is not None, "a price that needs the answer is delivered whole"
+    headers = [*reply.headers, *made.headers]
+    headers.append((b"x-comfy-credits-used", credits_text(price).encode()))
+    spool, held_back, size, keep = replay.Spool(made.id), b"", 0, False
+    try:
+        async for chunk in reply.chunks():
+            spool.write(chunk)
+            size += len(chunk)
+            if held_back and not request.begun:
+                await request.start(reply.status, headers)
+            if held_back:
+                await request.chunk(held_back)
+            held_back = chunk
+        keep = made.intention.keyed or (request.gone and made.intention.joinable)
+        kept = spool.kept(made.intention, reply.status, headers) if keep else None
+        await settle(platform, made, reply, "delivered", charged=price, kept=kept, bytes_out=size)
+        if not request.begun:
+            await request.start(reply.status, headers)
+        await request.last(held_back)
+        if request.gone and not keep and made.intention.joinable:
+            keep = True
+            row = spool.kept(made.intention, reply.status, headers)
+            await replay.keep(platform.books, made.id, row)
+    finally:
+        spool.close(keep=keep)
+
+
+async def give(
+    platform: Platform,
+    request: Request,
+    made: Call,
+    status: int,
+    body: bytes,
+    headers: Headers,
+    *,
+    kept: bool,
+) -> None:
+    """Send a whole answer; if the client left before it, keep the answer for its next try."""
+    await request.answer(status, body, headers)
+    if request.gone and not kept and made.intention.joinable:
+        row = made.intention.kept(status, headers, body)
+        await replay.keep(platform.books, made.id, row)
+
+
+def _parsed(body: bytes) -> dict[str, Any] | None:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+_background: set[asyncio.Future[Any]] = set()
+
+
+def _soon(work: Any) -> None:
+    """Run something that nobody waits for; a failure of it is logged."""
+    task = asyncio.ensure_future(work)
+    _background.add(task)
+
+    def done(task: asyncio.Future[Any]) -> None:
+        _background.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("background work failed: %s", type(error).__name__)
+
+    task.add_done_callback(done)
+
+
+# --- The door -------------------------------------------------------------------------------
+
+
+async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one HTTP request under `/proxy/`: with a result, or with a refusal in our shape."""
+    request = Request(scope, receive, send)
+    request_id = uuid7()
+    headers = [(b"x-request-id", request_id.encode())]
+    if request.method == "OPTIONS":
+        await request.answer(204, b"", _PREFLIGHT)
+        return
+    try:
+        await call(platform, request)
+    except Left:
+        metrics.REFUSALS.labels("client_left").inc()
+    except PlatformError as refusal:
+        metrics.REFUSALS.labels(refusal.code).inc()
+        if request.begun:
+            raise  # The server closes the connection: the client must see that it broke.
+        logs.line(event="refused", request=request_id, code=refusal.code, path=request.path[:200])
+        await request.refuse(refusal, headers)
+    except (ValueError, UnicodeError) as exc:
+        log.exception("unreadable request %s", request_id)
+        if request.begun:
+            raise
+        await request.refuse(InvalidRequest(f"The request cannot be read: {exc}"), headers)
+    except Exception:
+        log.exception("request %s failed", request_id)
+        if request.begun:
+            raise
+        await request.refuse(_Internal(f"Something went wrong here ({request_id})."), headers)
+    finally:
+        request.release()
+
+
+class _Internal(PlatformError):
+    """Our own fault; never charged."""
+
+    code = "internal"
+    status = 500
+
+
+_PREFLIGHT: Headers = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+    (b"access-control-allow-headers", b"authorization, x-api-key, content-type, comfy-env"),
+    (b"access-control-max-age", b"86400"),
+]
+
+
+async def start() -> Platform:
+    """Open what the proxy needs; the database need not be there yet."""
+    return Platform(Books(), Relay())
+
+
+async def stop(platform: Platform) -> None:
+    """Finish what is in flight, then close."""
+    if _background:
+        await asyncio.wait(_background, timeout=5)
+    await platform.books.close()
+    await platform.relay.close()
+    logs.flush()

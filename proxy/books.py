@@ -1,0 +1,416 @@
+"""The proxy's lanes to the books: each phase of a call is one statement for all who wait.
+
+Here the parts meet that do not know each other: who pays (apikeys), how money is set aside and
+ends (credits), what is written of a call (usage), and what the proxy keeps (jobs, answers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from apikeys import keys
+from common import metrics
+from common.errors import (
+    AccessDisabled,
+    BudgetExceeded,
+    PlatformError,
+    Unauthorized,
+    Unavailable,
+)
+from common.lanes import Lane
+from common.money import show
+from credits import holds
+from usage import record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.db import Db
+
+KEEP = """
+    INSERT INTO proxy_answer (intent, call_id, fingerprint, status, headers, body, spool, once,
+                              kept_until)
+    SELECT (answer->>'intent')::uuid, {id}, answer->>'fingerprint', (answer->>'status')::smallint,
+           coalesce(answer->'headers', '{{}}'), (answer->>'body')::bytea,
+           coalesce(answer->>'spool', ''), (answer->>'once')::boolean,
+           now() + (answer->>'seconds')::int * interval '1 second'
+      FROM {source} WHERE answer IS NOT NULL
+        ON CONFLICT (intent) DO UPDATE
+       SET call_id = excluded.call_id, fingerprint = excluded.fingerprint,
+           status = excluded.status, headers = excluded.headers, body = excluded.body,
+           spool = excluded.spool, once = excluded.once, kept_until = excluded.kept_until
+"""
+KEPT = f", kept AS ({KEEP})"
+
+PLACE = holds.place_many(
+    dataclasses.replace(
+        keys.PAYER,
+        join=keys.PAYER.join
+        + """
+          LEFT JOIN proxy_answer answer
+                 ON answer.intent = asked.intent AND answer.kept_until > now()""",
+        refusal=f"""coalesce({keys.PAYER.refusal},
+                    CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
+    )
+)
+
+SETTLE = holds.settle_many(
+    columns=record.COLUMNS + ", is_job boolean, answer jsonb",
+    record=record.RECORD
+    + """
+    , job AS (
+        UPDATE proxy_job job SET ended_at = now(), outcome = ended.outcome
+          FROM ended WHERE job.id = ended.id AND ended.is_job AND job.ended_at IS NULL
+    )"""
+    + KEPT.format(id="id", source="ended"),
+)
+
+ACCEPT = holds.prolong_many(
+    columns=(
+        "vendor text, operation text, vendor_job_id text, poll_url text, price bigint,"
+        " inputs jsonb, deadline int, first_poll int, answer jsonb"
+    ),
+    record="""
+    , job AS (
+        INSERT INTO proxy_job (id, workspace_id, vendor, operation, vendor_job_id, poll_url,
+                               price_micros, inputs, deadline_at, next_poll_at)
+        SELECT id, wallet, vendor, operation, vendor_job_id, poll_url, price,
+               coalesce(inputs, '{}'), now() + deadline * interval '1 second',
+               now() + first_poll * interval '1 second'
+          FROM prolonged
+    )"""
+    + KEPT.format(id="id", source="prolonged"),
+)
+
+FIND_JOBS = """
+    SELECT asked.n, job.id::text, job.workspace_id::text, job.vendor, job.operation,
+           job.vendor_job_id, job.poll_url, job.price_micros, job.inputs, job.ended_at IS NOT NULL,
+           job.outcome, key.id IS NOT NULL, key.workspace_id = job.workspace_id
+      FROM json_to_recordset(%s::json) AS asked(n int, vendor text, job text, digest bytea)
+      LEFT JOIN proxy_job job ON job.vendor = asked.vendor AND job.vendor_job_id = asked.job
+      LEFT JOIN apikeys_apikey key ON key.digest = asked.digest AND key.revoked_at IS NULL
+                AND key.disabled_at IS NULL AND coalesce(key.expires_at > now(), true)
+     ORDER BY asked.n
+"""
+
+CLAIM = "UPDATE credits_hold SET intent = %s WHERE id = %s AND intent IS NULL"
+
+
+@dataclass(slots=True)
+class Place:
+    """An ask to set money aside for a call."""
+
+    hold: str
+    digest: str
+    vendor: str
+    amount: int
+    ttl: int
+    intent: str
+    keyed: bool
+    memo: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What came of it: `placed`, `repeat` or `answered`; other verdicts were raised."""
+
+    verdict: str
+    wallet: str
+    key: str
+
+
+@dataclass(slots=True)
+class Settle:
+    """An ask to end a hold and write its call. `charged` is 0 unless delivered."""
+
+    hold: str
+    wallet: str
+    outcome: str
+    charged: int = 0
+    only_expired: bool = False
+    reason: str = ""
+    status: int = 0
+    attempts: int = 1
+    vendor_job_id: str = ""
+    vendor_request_id: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+    is_job: bool = False
+    answer: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Micros that were charged, and that the house bears because more than the hold was due."""
+
+    charged: int
+    shortfall: int
+
+
+@dataclass(slots=True)
+class Accept:
+    """An ask to remember a job, under a hold that now lasts until after its deadline."""
+
+    hold: str
+    ttl: int
+    vendor: str
+    operation: str
+    vendor_job_id: str
+    poll_url: str
+    price: int | None
+    inputs: dict[str, Any]
+    deadline: int
+    first_poll: int
+    answer: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindJob:
+    """An ask for a job by the vendor's id, and for who the credential is (if one came)."""
+
+    vendor: str
+    job: str
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJob:
+    """A job as its table has it."""
+
+    id: str
+    workspace: str
+    vendor: str
+    operation: str
+    vendor_job_id: str
+    poll_url: str
+    price: int | None
+    inputs: dict[str, Any]
+    ended: bool
+    outcome: str
+
+
+class Books:
+    """The lanes of one process. Every ask is safe to repeat."""
+
+    def __init__(self) -> None:
+        self._place: Lane[Place, Placed | PlatformError] = Lane("place", _place)
+        self._settle: Lane[Settle, Settled | None] = Lane("settle", _settle)
+        self._accept: Lane[Accept, bool] = Lane("accept", _accept)
+        self._find: Lane[FindJob, tuple[FoundJob | None, bool, bool]] = Lane("find-job", _find)
+        self._other: Lane[tuple[str, tuple[Any, ...]], list[tuple[Any, ...]]] = Lane(
+            "other", _query
+        )
+        self._late: set[asyncio.Task[Settled | None]] = set()
+
+    async def close(self) -> None:
+        """Finish what waits, then close the connections."""
+        if self._late:
+            await asyncio.wait(self._late, timeout=10)
+        lanes = (self._place, self._settle, self._accept, self._find, self._other)
+        await asyncio.gather(*(lane.close() for lane in lanes))
+
+    async def place(self, ask: Place, digests: list[bytes]) -> Placed:
+        """Set money aside under the first digest that is known, or raise why not.
+
+        One statement decides: the key lives and may, the intent is new, the wallet is not frozen
+        and has enough. `repeat` and `answered` set nothing aside.
+        """
+        for older, digest in enumerate(digests):
+            ask.digest = "\\x" + digest.hex()
+            answer = await self._place.ask(ask)
+            if isinstance(answer, Placed):
+                return answer
+            if not isinstance(answer, Unauthorized) or older + 1 == len(digests):
+                raise answer
+        raise AssertionError("there is at least one pepper")
+
+    async def settle(self, ask: Settle, *, patience_seconds: float = 20) -> Settled | None:
+        """End the hold and write the call, durably; None if it had ended before.
+
+        While the database is away it goes on trying, beyond `patience_seconds` in the background
+        (then raises Unavailable): a result that was delivered by the vendor is not forgotten as
+        long as this process lives.
+        """
+        try:
+            return await self._settle.ask(ask)
+        except Unavailable:
+            task = asyncio.get_running_loop().create_task(self._insist(ask))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        try:
+            return await asyncio.wait_for(asyncio.shield(task), patience_seconds)
+        except TimeoutError as exc:
+            raise Unavailable("The platform cannot reach its books right now.") from exc
+
+    async def _insist(self, ask: Settle) -> Settled | None:
+        delay = 0.1
+        while True:
+            await asyncio.sleep(delay)
+            delay = min(delay * 1.6, 5)
+            try:
+                done = await self._settle.ask(ask)
+            except Unavailable:
+                continue
+            if done is not None:
+                return done
+            # It may have been done by the try whose answer was lost.
+            rows = await self.query("SELECT charged_micros FROM usage_call WHERE id = %s", ask.hold)
+            return Settled(rows[0][0], 0) if rows else None
+
+    async def accept(self, ask: Accept) -> bool:
+        """Remember the job; False if its hold is not open any more. Tries through an outage."""
+        for delay in (0.1, 0.3, 1.0, 3.0, 0.0):
+            try:
+                return await self._accept.ask(ask)
+            except Unavailable:
+                if not delay:
+                    raise
+                await asyncio.sleep(delay)
+            except Exception:
+                # The first try may have been done, and its answer lost.
+                if await self.query("SELECT 1 FROM proxy_job WHERE id = %s", ask.hold):
+                    return True
+                raise
+        raise AssertionError("the last try returns or raises")
+
+    async def find_job(
+        self, vendor: str, job: str, digests: list[bytes]
+    ) -> tuple[FoundJob | None, bool, bool]:
+        """Return the job, whether a living key came, and whether the job is that key's."""
+        texts: list[str | None] = ["\\x" + digest.hex() for digest in digests]
+        for digest in texts or [None]:
+            found = await self._find.ask(FindJob(vendor, job, digest))
+            if found[1]:
+                break
+        return found
+
+    async def claim(self, hold: str, intent: str) -> None:
+        """Let an equal request join this call from now on: its client has left."""
+        await self.query(CLAIM, intent, hold)
+
+    async def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Run a statement of the rare paths; return its rows (empty where it has none)."""
+        return await self._other.ask((sql, parameters))
+
+
+def _document(rows: Sequence[dict[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | PlatformError]:
+    """Place all; then once more those whom a larger neighbour of their wallet stood in front of."""
+    rows = await _run_place(db, asks)
+    left: dict[str, int] = {}
+    for ask, row in zip(asks, rows, strict=True):
+        if row[1] is not None and row[3] is not None:
+            left.setdefault(row[1], row[3])
+            if row[2] == "placed":
+                left[row[1]] -= ask.amount
+    again = []
+    for place, (ask, row) in enumerate(zip(asks, rows, strict=True)):
+        if row[2] == "short" and left.get(row[1], 0) >= ask.amount:
+            left[row[1]] -= ask.amount
+            again.append(place)
+    if again and len(asks) > 1:
+        for place, row in zip(
+            again, await _run_place(db, [asks[place] for place in again]), strict=True
+        ):
+            rows[place] = row
+    return [_verdict(ask, row) for ask, row in zip(asks, rows, strict=True)]
+
+
+async def _run_place(db: Db, asks: Sequence[Place]) -> list[tuple[Any, ...]]:
+    rows = []
+    for n, ask in enumerate(asks):
+        rows.append(
+            {
+                "n": n,
+                "hold": ask.hold,
+                "digest": ask.digest,
+                "vendor": ask.vendor,
+                "amount": ask.amount,
+                "ttl": ask.ttl,
+                "intent": ask.intent,
+                "keyed": ask.keyed,
+                "memo": ask.memo,
+            }
+        )
+    cursor = await db.execute(PLACE, (_document(rows),))
+    return await cursor.fetchall()
+
+
+def _verdict(ask: Place, row: tuple[Any, ...]) -> Placed | PlatformError:
+    _, wallet, verdict, available, frozen, key, _ = row
+    if verdict in ("placed", "repeat", "answered"):
+        return Placed(verdict, wallet, key)
+    if verdict in ("short", "frozen"):
+        return holds.refusal(frozen or "", available=available or 0, amount=ask.amount)
+    if verdict == "scope":
+        return AccessDisabled("This key may not call nodes (scope proxy). Use another key.")
+    if verdict == "vendor":
+        return AccessDisabled(f"This key may not call {ask.vendor}. Use another key.")
+    if verdict == "call_limit":
+        return BudgetExceeded(
+            f"This call can cost {show(ask.amount)}, more than this key may spend on one call."
+        )
+    return Unauthorized("This API key is unknown, expired or revoked.")
+
+
+async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
+    first = {ask.hold: ask for ask in reversed(asks)}
+    rows = [
+        {
+            "hold": ask.hold,
+            "wallet": ask.wallet,
+            "charged": ask.charged,
+            "only_expired": ask.only_expired,
+            "outcome": ask.outcome,
+            "reason": ask.reason,
+            "status": ask.status,
+            "attempts": ask.attempts,
+            "vendor_job_id": ask.vendor_job_id,
+            "vendor_request_id": ask.vendor_request_id,
+            "details": ask.details,
+            "is_job": ask.is_job,
+            "answer": ask.answer,
+        }
+        for ask in first.values()
+    ]
+    cursor = await db.execute(SETTLE, (_document(rows),))
+    done = {row[0]: Settled(row[1], row[2]) for row in await cursor.fetchall()}
+    for ask in asks:
+        if (settled := done.get(ask.hold)) is not None and settled.shortfall:
+            metrics.SHORTFALLS.labels((ask.vendor_job_id and "job") or "call").inc()
+    return [done.get(ask.hold) if first[ask.hold] is ask else None for ask in asks]
+
+
+async def _accept(db: Db, asks: Sequence[Accept]) -> list[bool]:
+    cursor = await db.execute(ACCEPT, (_document([dataclasses.asdict(ask) for ask in asks]),))
+    done = {row[0] for row in await cursor.fetchall()}
+    return [ask.hold in done for ask in asks]
+
+
+async def _find(db: Db, asks: Sequence[FindJob]) -> list[tuple[FoundJob | None, bool, bool]]:
+    rows = [
+        {"n": n, "vendor": ask.vendor, "job": ask.job, "digest": ask.digest}
+        for n, ask in enumerate(asks)
+    ]
+    cursor = await db.execute(FIND_JOBS, (_document(rows),))
+    return [
+        (FoundJob(*row[1:11]) if row[1] else None, bool(row[11]), bool(row[12]))
+        for row in await cursor.fetchall()
+    ]
+
+
+async def _query(
+    db: Db, asks: Sequence[tuple[str, tuple[Any, ...]]]
+) -> list[list[tuple[Any, ...]]]:
+    answers: list[list[tuple[Any, ...]]] = []
+    for sql, parameters in asks:
+        cursor = await db.execute(sql, parameters)
+        answers.append(await cursor.fetchall() if cursor.description else [])
+    return answers

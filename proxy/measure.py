@@ -1,0 +1,112 @@
+"""Measure what a price depends on and nobody is to be believed about: pixels and seconds."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from PIL import Image, UnidentifiedImageError
+
+from common.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+MEGAPIXEL = 1024 * 1024
+HEADER_CHARACTERS = 256 << 10
+
+
+def megapixels(name: str, value: object) -> Fraction:
+    """Return the megapixels (of 1024 x 1024) of a base64 image, read from its header alone.
+
+    A `data:` prefix is allowed. Raises InvalidRequest where it is not an image that we can read:
+    its price would be a guess.
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidRequest(f"{name} must be an image in base64.")
+    head = value[:HEADER_CHARACTERS]
+    if head.startswith("data:"):
+        head = head.partition(",")[2]
+    head = "".join(head.split())
+    try:
+        raw = base64.b64decode(head[: len(head) // 4 * 4], validate=True)
+        with Image.open(io.BytesIO(raw)) as image:  # Reads the header; decodes no pixel.
+            width, height = image.size
+    except (binascii.Error, ValueError, UnidentifiedImageError, OSError, SyntaxError) as exc:
+        raise InvalidRequest(f"{name} must be a PNG, JPEG or WebP image in base64.") from exc
+    except Image.DecompressionBombError as exc:
+        raise InvalidRequest(f"{name} has more pixels than any vendor takes.") from exc
+    return Fraction(width * height, MEGAPIXEL)
+
+
+async def mp4_seconds(chunks: AsyncIterator[bytes]) -> Fraction | None:
+    """Return the length in seconds that an MP4's `mvhd` box states (ISO/IEC 14496-12, 8.2.2).
+
+    Reads boxes as they come and holds at most the `moov` box (1 MiB) in memory; None where there
+    is no such box.
+    """
+    reader = _Reader(chunks)
+    while (box := await reader.box()) is not None:
+        kind, size = box
+        if kind == b"moov":
+            return _mvhd(await reader.take(min(size, 1 << 20)))
+        if not await reader.skip(size):
+            return None
+    return None
+
+
+def _mvhd(moov: bytes) -> Fraction | None:
+    at = moov.find(b"mvhd")
+    body = moov[at + 4 :]
+    if at < 0 or len(body) < 32:
+        return None
+    if body[0] == 1:  # Version 1: 64-bit times.
+        scale, length = int.from_bytes(body[20:24], "big"), int.from_bytes(body[24:32], "big")
+    else:
+        scale, length = int.from_bytes(body[12:16], "big"), int.from_bytes(body[16:20], "big")
+    return Fraction(length, scale) if scale else None
+
+
+class _Reader:
+    """Takes and skips bytes of a stream of chunks."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = b""
+
+    async def box(self) -> tuple[bytes, int] | None:
+        """Return the kind and the size of what follows of the next box; None at the end."""
+        head = await self.take(8)
+        if len(head) < 8:
+            return None
+        size, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if size == 1:
+            size = int.from_bytes(await self.take(8), "big") - 8
+        elif size == 0:
+            size = 1 << 62  # To the end of the file.
+        return (kind, size - 8) if size >= 8 else None
+
+    async def take(self, count: int) -> bytes:
+        """Return the next `count` bytes, fewer only at the end."""
+        while len(self._left) < count:
+            try:
+                self._left += await anext(self._chunks)
+            except StopAsyncIteration:
+                break
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken
+
+    async def skip(self, count: int) -> bool:
+        """Pass over `count` bytes; False if the stream ended before."""
+        while count > len(self._left):
+            count -= len(self._left)
+            self._left = b""
+            try:
+                self._left = await anext(self._chunks)
+            except StopAsyncIteration:
+                return False
+        self._left = self._left[count:]
+        return True

@@ -1,0 +1,221 @@
+"""The same request again: joined to the first, never paid for twice.
+
+With an `Idempotency-Key`, the key names the intention: a repeat waits for a running call, and
+gets the stored answer of one that ended (24 h). Without one, the request itself is the name, but
+only of a call whose answer was never delivered: its client left, so the next equal request is
+that client again, and takes the answer over. Two equal calls whose answers were delivered are two.
+
+    new --> running --> answered --> (24 h) forgotten
+               |            '--> consumed   the answer can no longer be given
+               '--> released   nothing was charged: the next try is a new call
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.conf import settings
+
+from common import metrics
+from common.errors import (
+    IdempotencyConsumed,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    InvalidRequest,
+    Unavailable,
+)
+from proxy.books import KEEP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proxy.books import Books
+    from proxy.http import Headers, Request
+
+KEYED_SECONDS = 24 * 3600
+UNDELIVERED_SECONDS = 10 * 60
+SPOOLED_SECONDS = 3600
+ROW_LIMIT_BYTES = 256 << 10
+WAIT_SECONDS = 45.0
+OWN = ("content-length", "call-id")
+KNOWS_STATES = (0, 33, 1)  # Clients up to 0.33.0 read any 409 as a broken account (contract 3.5).
+
+FIND = """
+    SELECT fingerprint, status, headers, body, spool, once, call_id::text
+      FROM proxy_answer WHERE intent = %s AND kept_until > now()
+"""
+RUNNING = "SELECT memo->>'fingerprint' FROM credits_hold WHERE intent = %s"
+TAKE = "DELETE FROM proxy_answer WHERE intent = %s AND once RETURNING intent"
+
+
+class Intention:
+    """What the client means by this request, as far as it lets us know."""
+
+    def __init__(self, request: Request, digest: bytes, *, whole: bool) -> None:
+        """`whole`: the body was read; one that streams through cannot be compared."""
+        key = request.header(b"idempotency-key")
+        if len(key) > 255:
+            raise InvalidRequest("Idempotency-Key must have at most 255 characters.")
+        self.keyed = bool(key)
+        self.joinable = self.keyed or whole
+        self.fingerprint = request.fingerprint()
+        name = b"key:" + key.encode() if key else b"request:" + self.fingerprint.encode()
+        if not self.joinable:
+            name = uuid.uuid4().bytes
+        self.id = str(uuid.UUID(bytes=hashlib.sha256(digest + name).digest()[:16]))
+
+    def kept(
+        self, status: int, headers: Headers, body: bytes, *, spool: str = ""
+    ) -> dict[str, Any]:
+        """Return the row that keeps this answer."""
+        return {
+            "intent": self.id,
+            "fingerprint": self.fingerprint,
+            "status": status,
+            "headers": {k.decode("latin-1"): v.decode("latin-1") for k, v in headers},
+            "body": None if spool else "\\x" + body.hex(),
+            "spool": spool,
+            "once": not self.keyed,
+            "seconds": SPOOLED_SECONDS
+            if spool
+            else KEYED_SECONDS
+            if self.keyed
+            else UNDELIVERED_SECONDS,
+        }
+
+
+async def answer(request: Request, intention: Intention, books: Books) -> bool:
+    """Answer a repeat from its first call, waiting for that if it runs.
+
+    False if the first call was released meanwhile: then this one is new. Raises one of the
+    idempotency states, or Unavailable for a client that does not know them.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS
+    delay = 0.05
+    while True:
+        found = await books.query(FIND, intention.id)
+        if found:
+            return await _give(request, intention, books, found[0])
+        running = await books.query(RUNNING, intention.id)
+        if not running:
+            return bool(found := await books.query(FIND, intention.id)) and await _give(
+                request, intention, books, found[0]
+            )
+        if running[0][0] != intention.fingerprint:
+            raise _mismatch()
+        if time.monotonic() + delay > deadline:
+            raise _in_flight(request, intention)
+        await asyncio.sleep(delay)
+        delay = min(delay * 1.5, 1.0)
+
+
+async def _give(request: Request, intention: Intention, books: Books, row: tuple[Any, ...]) -> bool:
+    fingerprint, status, headers, body, spool, once, call_id = row
+    if fingerprint != intention.fingerprint:
+        raise _mismatch()
+    if once and not await books.query(TAKE, intention.id):
+        return False  # Another repeat took it.
+    if spool:
+        body = await asyncio.to_thread(_read_spool, spool)
+    if not status or body is None:
+        raise IdempotencyConsumed(
+            "The result of the first try can no longer be given, and nothing is charged again. "
+            "Run the node again."
+        )
+    metrics.JOINED.labels("key" if intention.keyed else "undelivered").inc()
+    kept = [(k.encode(), v.encode()) for k, v in headers.items() if k not in OWN]
+    kept += [(b"call-id", call_id.encode()), (b"idempotent-replayed", b"true")]
+    await request.answer(status, bytes(body), kept)
+    if once and request.gone:
+        await keep(books, call_id, intention.kept(status, kept, bytes(body)))
+    return True
+
+
+async def keep(books: Books, call_id: str, row: dict[str, Any]) -> None:
+    """Keep an answer that turned out to be undelivered after its call was settled."""
+    source = "(SELECT %s::uuid AS id, %s::jsonb AS answer) AS given"
+    await books.query(KEEP.format(id="id", source=source), call_id, orjson.dumps(row).decode())
+
+
+def _mismatch() -> IdempotencyMismatch:
+    return IdempotencyMismatch("This Idempotency-Key was used for a different request.")
+
+
+def _in_flight(request: Request, intention: Intention) -> IdempotencyInFlight | Unavailable:
+    sentence = "The first try of this request is still running. Its result will be given here."
+    version = re.match(r"(\d+)\.(\d+)\.(\d+)", request.header(b"comfy-core-version"))
+    knows = version is None or tuple(int(part) for part in version.groups()) >= KNOWS_STATES
+    if intention.keyed and knows:
+        return IdempotencyInFlight(sentence, headers={"Retry-After": "2"})
+    return Unavailable(sentence, headers={"Retry-After": "10"})
+
+
+# --- Answers too large for a row ------------------------------------------------------------
+
+
+def _spool_folder() -> Path:
+    folder: Path = settings.DATA_DIR / "spool"
+    return folder
+
+
+class Spool:
+    """An answer that is written down while it passes, in case it must be given again.
+
+    Small ones stay in memory. What grows beyond a row goes to a file, which `forget` ends after
+    an hour. Writing goes to the page cache and does not wait for a disk.
+    """
+
+    def __init__(self, call_id: str) -> None:
+        self._name = call_id
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._file: Any = None
+
+    def write(self, chunk: bytes) -> None:
+        """Add a part."""
+        self._size += len(chunk)
+        if self._file is None and self._size > ROW_LIMIT_BYTES:
+            _spool_folder().mkdir(parents=True, exist_ok=True)
+            self._file = (_spool_folder() / self._name).open("wb")
+            self._file.writelines(self._parts)
+            self._parts.clear()
+        if self._file is None:
+            self._parts.append(chunk)
+        else:
+            self._file.write(chunk)
+
+    def kept(self, intention: Intention, status: int, headers: Headers) -> dict[str, Any]:
+        """Return the row that keeps what was written."""
+        if self._file is not None:
+            self._file.flush()
+        name = self._name if self._file is not None else ""
+        return intention.kept(status, headers, b"".join(self._parts), spool=name)
+
+    def close(self, *, keep: bool) -> None:
+        """Close the file; delete it unless it is kept."""
+        if self._file is not None:
+            self._file.close()
+            if not keep:
+                (_spool_folder() / self._name).unlink(missing_ok=True)
+
+
+def _read_spool(name: str) -> bytes | None:
+    try:
+        return (_spool_folder() / name).read_bytes()
+    except OSError:
+        return None  # Over, or on another machine.
+
+
+def sweep_spool() -> None:
+    """Delete spooled answers that are older than an hour."""
+    folder = _spool_folder()
+    if folder.is_dir():
+        for file in folder.iterdir():
+            if file.stat().st_mtime < time.time() - SPOOLED_SECONDS:
+                file.unlink(missing_ok=True)

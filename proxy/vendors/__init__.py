@@ -1,0 +1,17 @@
+"""One file for each vendor; a new one is a file and a line here."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from django.conf import settings
+
+from proxy.catalogue import Catalogue
+from proxy.vendors.bfl import BFL
+from proxy.vendors.sandbox import SANDBOX
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return what can be called on this platform."""
+    return Catalogue((BFL, SANDBOX) if settings.SANDBOX_OPERATIONS else (BFL,))

@@ -1,0 +1,285 @@
+"""The one server: each vendor under its name, the control API, and the failures of every wire.
+
+request -> note -> credential -> planned failures -> read -> route -> count -> misbehave -> send
+
+POST /control/{vendor}/next  {"failures": ["status=500"], "times": 1}
+POST /control/reset
+GET  /control/counts
+GET  /control/requests?vendor=bfl
+"""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from aiohttp import web
+
+from sandbox.failures import (
+    OF_JOB,
+    OF_POLL,
+    Failures,
+    UnknownFailureError,
+    in_prompt,
+    of_poll,
+    parse,
+)
+from sandbox.far_side import Desk, FarSide, Seen, Settings
+from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor
+from sandbox.vendors import VENDORS
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+FAR_SIDE = web.AppKey("far_side", FarSide)
+LARGEST_BODY = 128 * 1024 * 1024
+PIECE = 64 * 1024
+SOMEBODY_ELSES_PAGE = b"<!doctype html><title>Welcome</title><p>Please accept our terms."
+
+
+def build_app(settings: Settings | None = None) -> web.Application:
+    """Build the server's application; `app[FAR_SIDE]` is its memory."""
+    settings = settings or Settings()
+    far_side = FarSide(settings, tuple(vendor.name for vendor in VENDORS))
+    app = web.Application(client_max_size=LARGEST_BODY)
+    app[FAR_SIDE] = far_side
+    app.router.add_get("/health", _health)
+    app.router.add_post("/control/reset", _reset)
+    app.router.add_get("/control/counts", _counts)
+    app.router.add_get("/control/requests", _requests)
+    app.router.add_post("/control/{vendor}/next", _fail_next)
+    for vendor in VENDORS:
+        desk = far_side.desks[vendor.name]
+        for route in (*vendor.routes, NOT_THERE):
+            path = f"/{vendor.name}{route.path}"
+            app.router.add_route(route.method, path, _door(vendor, route, desk))
+    return app
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings | None = None, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[FarSide]:
+    """Serve on a real port, any free one unless told, for as long as the block lasts."""
+    app = build_app(settings)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=4096).start()
+        app[FAR_SIDE].url = f"http://{host}:{runner.addresses[0][1]}"
+        yield app[FAR_SIDE]
+    finally:
+        await runner.cleanup()
+
+
+def _door(vendor: Vendor, route: Route, desk: Desk) -> Handler:
+    """Put a route behind everything that all vendors' routes have in common."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        seen = _note(desk, route, request)
+        admitted = route.anonymous or _is_admitted(vendor, desk, request)
+        planned = _planned(route, desk) if admitted else {}
+        if "drop_before" in planned:
+            return _hang_up(request)
+        exchange = Exchange(request, desk, seen, planned)
+        if route.reads_body:
+            await _read(exchange)
+        if not admitted:
+            desk.tally.refused_credentials += 1
+            return await _send(request, vendor.refuse(vendor.refused_credential, None))
+        try:
+            return await _serve(vendor, route, exchange)
+        except RefusedError as refused:
+            return await _send(request, vendor.refuse(refused.status, refused.detail))
+        except UnknownFailureError as unknown:
+            return await _send(request, vendor.refuse(400, f"The sandbox has no failure {unknown}"))
+
+    return answer
+
+
+def _note(desk: Desk, route: Route, request: web.Request) -> Seen:
+    tally = desk.tally
+    seen = Seen.of(request)
+    tally.requests.append(seen)
+    tally.by_path[route.path] += 1
+    tally.submits += route.kind is Kind.SUBMIT
+    tally.polls += route.kind is Kind.POLL
+    tally.downloads += route.kind is Kind.DOWNLOAD
+    return seen
+
+
+def _is_admitted(vendor: Vendor, desk: Desk, request: web.Request) -> bool:
+    """Compare the credential; a repeated header is no credential."""
+    key = desk.settings.key
+    if key is None:
+        return True
+    shown = request.headers.getall(vendor.credential_header, [])
+    wanted = vendor.credential_prefix + key
+    return len(shown) == 1 and hmac.compare_digest(shown[0].encode(), wanted.encode())
+
+
+def _planned(route: Route, desk: Desk) -> Failures:
+    if route.kind is Kind.SUBMIT:
+        return desk.plans.next_submit()
+    if route.kind is Kind.POLL:
+        return of_poll(desk.plans.next_poll())
+    return {}
+
+
+async def _read(exchange: Exchange) -> None:
+    """Read the body and, where it is a JSON object, keep it; what else it may be is not kept."""
+    raw = await exchange.request.read()
+    exchange.seen.note_body(raw)
+    if not raw:
+        return
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return
+    if isinstance(body, dict):
+        exchange.body = body
+
+
+async def _serve(vendor: Vendor, route: Route, exchange: Exchange) -> web.StreamResponse:
+    """Let the route answer, and then spoil the answer as the failures say."""
+    request = exchange.request
+    if route.kind is Kind.SUBMIT and exchange.body is not None:
+        exchange.failures = exchange.failures | in_prompt(exchange.body.get("prompt"))
+        if "drop_before" in exchange.failures:
+            return _hang_up(request)
+    if route.kind is Kind.SUBMIT and "status" in exchange.failures:
+        answer = _refusal(vendor, exchange.failures)
+    else:
+        answer = await route.serve(exchange)
+        exchange.desk.tally.accepted += route.kind is Kind.SUBMIT
+    failures = exchange.failures  # A poll has learnt its job's failures meanwhile.
+    if route.kind is Kind.POLL and "status" in failures:
+        answer = _refusal(vendor, failures)
+    if slow := failures.get("slow"):
+        await asyncio.sleep(slow)
+    if "drop_after" in failures:
+        return _hang_up(request)
+    if "nonjson" in failures:
+        answer = Answer(SOMEBODY_ELSES_PAGE, content_type="text/html")
+    elif "no_id" in failures:
+        answer = _without_id(answer)
+    return await _send(request, answer, cut="cut" in failures)
+
+
+def _refusal(vendor: Vendor, failures: Failures) -> Answer:
+    status = int(failures["status"] or 500)
+    answer = vendor.refuse(status, None)
+    if status == 429:
+        answer.headers["Retry-After"] = "2"
+    return answer
+
+
+def _without_id(answer: Answer) -> Answer:
+    if not isinstance(answer.body, bytes) or answer.content_type != "application/json":
+        return answer
+    content = orjson.loads(answer.body)
+    content.pop("id", None)
+    return Answer.json(content)
+
+
+async def _send(request: web.Request, answer: Answer, *, cut: bool = False) -> web.StreamResponse:
+    """Send an answer; or half of its body, and then end the connection."""
+    headers = {"Content-Type": answer.content_type, **answer.headers}
+    if isinstance(answer.body, bytes):
+        if not cut:
+            return web.Response(status=answer.status, headers=headers, body=answer.body)
+        answer.length = len(answer.body)
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    if answer.chunked:
+        response.enable_chunked_encoding()
+    else:
+        response.content_length = answer.length
+    left = answer.length // 2 if cut else answer.length
+    try:
+        await response.prepare(request)
+        async for piece in _pieces(answer.body):
+            await response.write(piece[:left])
+            left -= min(left, len(piece))
+            if left == 0:
+                break
+        if cut and request.transport is not None:
+            request.transport.close()  # Unlike abort(), it sends what was written first.
+        else:
+            await response.write_eof()
+    except ConnectionError:
+        pass  # The caller went away, which is the caller's affair.
+    return response
+
+
+async def _pieces(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(body, bytes):
+        for start in range(0, len(body), PIECE):
+            yield body[start : start + PIECE]
+    else:
+        async for piece in body:
+            yield piece
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    """End the connection without a word; the response is for the framework and is never sent."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+async def _not_there(_: Exchange) -> Answer:
+    raise RefusedError(404)
+
+
+NOT_THERE = Route("*", "/{anything:.*}", Kind.UNKNOWN, _not_there, anonymous=True)
+
+
+def _json(content: object, *, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")
+
+
+async def _health(_: web.Request) -> web.Response:
+    return _json({"status": "ok"})
+
+
+async def _reset(request: web.Request) -> web.Response:
+    request.app[FAR_SIDE].reset()
+    return _json({"reset": True})
+
+
+async def _counts(request: web.Request) -> web.Response:
+    far_side = request.app[FAR_SIDE]
+    return _json({vendor: far_side.counts(vendor) for vendor in far_side.desks})
+
+
+async def _requests(request: web.Request) -> web.Response:
+    far_side = request.app[FAR_SIDE]
+    vendor = request.query.get("vendor", "")
+    if vendor not in far_side.desks:
+        return _json({"detail": f"No vendor {vendor!r}"}, status=404)
+    return _json(far_side.requests(vendor))
+
+
+async def _fail_next(request: web.Request) -> web.Response:
+    """Plan failures; refuse those that this vendor cannot have, and then plan nothing."""
+    far_side = request.app[FAR_SIDE]
+    vendor = request.match_info["vendor"]
+    if vendor not in far_side.desks:
+        return _json({"detail": f"No vendor {vendor!r}"}, status=404)
+    try:
+        asked = orjson.loads(await request.read())
+        failures, times = [str(each) for each in asked["failures"]], int(asked.get("times", 1))
+        names = {parse(each)[0] for each in failures}
+    except UnknownFailureError as unknown:
+        return _json({"detail": f"No failure {unknown}"}, status=400)
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
+        return _json({"detail": 'Send {"failures": ["NAME=VALUE"], "times": 1}'}, status=400)
+    pointless = names & (OF_JOB | OF_POLL)
+    if pointless and not _has_jobs(vendor):
+        return _json({"detail": f"{vendor} has no jobs: {sorted(pointless)}"}, status=400)
+    far_side.fail_next(vendor, *failures, times=times)
+    return _json({"planned": failures, "times": times})
+
+
+def _has_jobs(name: str) -> bool:
+    return any(vendor.has_jobs for vendor in VENDORS if vendor.name == name)

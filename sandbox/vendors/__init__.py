@@ -1,0 +1,7 @@
+"""Every vendor that the sandbox plays: one file each, one line here."""
+
+from sandbox.vendor import Vendor
+from sandbox.vendors.bfl import BFL
+from sandbox.vendors.sandbox import SANDBOX
+
+VENDORS: tuple[Vendor, ...] = (BFL, SANDBOX)
