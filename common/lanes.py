@@ -11,6 +11,7 @@ culprit gets the error.
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import psycopg
@@ -78,7 +79,7 @@ class Lane(Generic[Ask, Answer]):
     async def _answer(self, batch: list[tuple[Ask, asyncio.Future[Answer]]]) -> None:
         self._sizes.observe(len(batch))
         try:
-            if self._db is None:
+            if self._db is None or _is_stale(self._db):
                 self._db = await db.connect()
             answers = await self._work(self._db, [ask for ask, _ in batch])
         except psycopg.Error as exc:
@@ -112,6 +113,13 @@ class Lane(Generic[Ask, Answer]):
         for _, future in batch:
             if not future.done():
                 future.set_exception(error)
+
+
+def _is_stale(connection: db.Db) -> bool:
+    """Whether the server hung up while nothing was asked: then a first ask need not fail."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _stopped() -> Unavailable:

@@ -289,8 +289,9 @@ def settle_many(columns: str = "", record: str = "") -> str:
 def prolong_many(columns: str, record: str) -> str:
     """Return the statement that gives open holds a later end (one JSON parameter, a list).
 
-    An ask has `hold`, `ttl` (seconds from now) and `columns`. It answers the ids of the holds
-    that were still open; `record` reads `prolonged` (id, wallet, memo and the columns).
+    The intent is free again: its answer is known now, and the layer above keeps it. An ask has
+    `hold`, `ttl` (seconds from now) and `columns`. It answers the ids of the holds that were
+    still open; `record` reads `prolonged` (id, wallet, memo and the columns).
     """
     names = [column.split()[0] for column in columns.split(",") if column.strip()]
     asked = "".join(f", asked.{name}" for name in names)
@@ -298,7 +299,8 @@ def prolong_many(columns: str, record: str) -> str:
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(hold uuid, ttl int, {columns})
     ), prolonged AS (
-        UPDATE credits_hold hold SET expires_at = now() + asked.ttl * interval '1 second'
+        UPDATE credits_hold hold
+           SET expires_at = now() + asked.ttl * interval '1 second', intent = NULL
           FROM asked WHERE hold.id = asked.hold
      RETURNING hold.id, hold.account_id AS wallet, hold.memo {asked}
     )

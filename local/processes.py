@@ -5,25 +5,30 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 import signal
 import socket
 import subprocess
 from pathlib import Path
 
+UNLESS_ORPHANED = 'test "$PPID" = "$0" && exec "$@"'
 
-@functools.cache
+
 def tied(death_signal: str) -> list[str]:
     """Return the command prefix that has a child signalled when we die, however we die.
 
-    The kernel watches the thread that starts the child, so start it from one that stays. Where
-    there is no such thing (not Linux, or no setpriv) the prefix is empty: a child may outlive us.
+    The kernel watches the thread that starts the child, so start it from one that stays. A child
+    whose parent died before the kernel was told does not start. Where there is no such thing (not
+    Linux, or no setpriv) the prefix is empty: a child may outlive us.
     """
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
+    if not can_tie():
         return []
-    prefix = [setpriv, "--pdeathsig", death_signal]
-    return prefix if succeeds([*prefix, "true"]) else []
+    return ["setpriv", "--pdeathsig", death_signal, "sh", "-c", UNLESS_ORPHANED, str(os.getpid())]
+
+
+@functools.cache
+def can_tie() -> bool:
+    """Whether this machine can end a child together with us."""
+    return succeeds(["setpriv", "--pdeathsig", "TERM", "true"])
 
 
 def succeeds(command: list[str]) -> bool:

@@ -24,7 +24,7 @@ import orjson
 
 from apikeys import keys
 from common import logs, metrics
-from common.errors import ContentBlocked, InvalidRequest, PlatformError
+from common.errors import ContentBlocked, InvalidRequest, PlatformError, Unauthorized
 from common.ids import uuid7
 from common.money import Micros, credits_text
 from proxy import dialect, jobs, replay
@@ -69,6 +69,11 @@ class Call:
     answered_at: float = 0.0
 
     @property
+    def ttl(self) -> int:
+        """For how many seconds the hold stands without an answer."""
+        return self.route.operation.timeout_seconds + HOLD_MARGIN_SECONDS
+
+    @property
     def headers(self) -> Headers:
         """What every answer of this call carries."""
         return [(b"call-id", self.id.encode())]
@@ -79,6 +84,9 @@ async def call(platform: Platform, request: Request) -> None:
     route = catalogue().find(request.method, request.path)
     if route.operation.kind is Kind.POLL:
         await jobs.poll(platform, request, route)
+        return
+    if route.operation.kind is Kind.FREE:
+        await free(platform, request, route)
         return
     route.vendor.key()  # Refused here, before anything is read, if the vendor is switched off.
     digests = keys.digests(request.credential())
@@ -97,7 +105,7 @@ async def call(platform: Platform, request: Request) -> None:
     if route.operation.json_body:
         request.watch()
     if intention.joinable and not intention.keyed:
-        request.on_gone = lambda: _soon(platform.books.claim(made.id, intention.id))
+        request.on_gone = lambda: _soon(platform.books.claim(made.id, intention.id, made.ttl))
     reply = await relay(platform, request, made)
     try:
         if route.operation.kind is Kind.SUBMIT:
@@ -138,7 +146,7 @@ async def hold(platform: Platform, request: Request, made: Call, digests: list[b
         digest="",
         vendor=made.route.vendor.name,
         amount=made.quote.most,
-        ttl=operation.timeout_seconds + HOLD_MARGIN_SECONDS,
+        ttl=made.ttl,
         intent=made.intention.id,
         keyed=made.intention.keyed,
         memo={
@@ -275,7 +283,7 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
             (b"x-comfy-credits-used", credits_text(min(price, made.quote.most)).encode())
         )
     keep = made.intention.keyed or (request.gone and made.intention.joinable)
-    await platform.books.accept(
+    accepted = await platform.books.accept(
         Accept(
             hold=made.id,
             ttl=operation.deadline_seconds + jobs.MARGIN_SECONDS,
@@ -290,9 +298,35 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
             answer=made.intention.kept(reply.status, headers, body) if keep else None,
         )
     )
+    if not accepted:  # The hold ended meanwhile: what nobody pays for is not handed out.
+        raise dialect.lost(vendor)
     metrics.OUTCOMES.labels(vendor.name, "accepted").inc()
     logs.line(event="accepted", call=made.id, operation=made.route.name, held=made.quote.most)
     await give(platform, request, made, reply.status, body, headers, kept=keep)
+
+
+async def free(platform: Platform, request: Request, route: Route) -> None:
+    """Pass through what costs nothing: a living key is all that it needs, and nothing is kept."""
+    digests = keys.digests(request.credential())
+    _, known, _ = await platform.books.find_job(route.vendor.name, "", digests)
+    if not known:
+        raise Unauthorized("This API key is unknown, expired or revoked.")
+    await read(request, route)
+    body = request.body if route.operation.json_body else request.stream()
+    try:
+        reply = await platform.relay.send(route, request, body)
+        try:
+            raw = await reply.read()
+        finally:
+            reply.close()
+    except Refused as exc:
+        raise dialect.unreachable(route.vendor) from exc
+    except Lost as exc:
+        raise dialect.lost(route.vendor) from exc
+    if reply.status >= 300:
+        raise dialect.refusal(route.vendor, reply.status, raw, reply.header("retry-after"))
+    headers = [header for header in reply.headers if header[0] != b"content-length"]
+    await request.answer(reply.status, raw, headers)
 
 
 async def deliver_whole(platform: Platform, request: Request, made: Call, reply: Reply) -> None:

@@ -24,6 +24,8 @@ class Kind(enum.Enum):
     """The answer is the result."""
     SUBMIT = "submit"
     """The answer names a job; the hold stays open until the job ends."""
+    FREE = "free"
+    """Passed through for any living key; nothing is held, charged or recorded."""
     POLL = "poll"
     """Asks for a job; never costs anything, and is never refused for money."""
 

@@ -60,38 +60,43 @@ async def poll(platform: Platform, request: Request, route: Route) -> None:
     job = await _find(platform, request, route)
     vendor, shape = route.vendor, route.vendor.job
     assert shape is not None, "a vendor with a poll has jobs"
-    body = await ask(platform, vendor, job)
-    if body is None:
-        answer = orjson.dumps(shape.pending(job.vendor_job_id))
-        await request.answer(200, answer, [JSON_TYPE, (b"call-id", job.id.encode())])
-        return
     headers = [JSON_TYPE, (b"call-id", job.id.encode())]
+    said = await ask(platform, vendor, job)
+    if said is None:
+        await request.answer(200, orjson.dumps(shape.pending(job.vendor_job_id)), headers)
+        return
+    body, raw = said
     outcome = shape.outcome(body)
     if outcome is not None:
         charged = await end(platform, job, outcome, body)
         if charged is not None and outcome == "delivered":
             headers.append((b"x-comfy-credits-used", credits_text(charged).encode()))
-    await request.answer(200, orjson.dumps(body), headers)
+    await request.answer(200, raw, headers)
 
 
-async def ask(platform: Platform, vendor: Vendor, job: FoundJob) -> dict[str, Any] | None:
-    """Return what the vendor says of a job now, or None if it cannot be asked at the moment."""
+async def ask(
+    platform: Platform, vendor: Vendor, job: FoundJob
+) -> tuple[dict[str, Any], bytes] | None:
+    """Return what the vendor says of a job now, or None if it cannot be asked at the moment.
+
+    Parsed, and as it came: a member gets the vendor's own bytes.
+    """
     if not vendor.owns(job.poll_url):
         return None  # The operator moved the vendor's address; the deadline ends this job.
     try:
         reply = await platform.relay.poll(vendor, job.poll_url)
         try:
-            body = await reply.read(ANSWER_LIMIT_BYTES)
+            raw = await reply.read(ANSWER_LIMIT_BYTES)
         finally:
             reply.close()
-        parsed = orjson.loads(body)
+        parsed = orjson.loads(raw)
     except (Refused, Lost, orjson.JSONDecodeError):
         return None
     if not isinstance(parsed, dict):
         return None
     known = vendor.job is not None and vendor.job.outcome(parsed) is not None
     # BFL says "Task not found" with a 404, and that is an end; any other status is a bad moment.
-    return parsed if reply.status == 200 or (reply.status == 404 and known) else None
+    return (parsed, raw) if reply.status == 200 or (reply.status == 404 and known) else None
 
 
 async def end(

@@ -84,7 +84,8 @@ async def _follow(platform: app.Platform, row: tuple[Any, ...]) -> None:
     )
     vendor = catalogue().vendors.get(job.vendor)
     try:
-        answer = await jobs.ask(platform, vendor, job) if vendor else None
+        said = await jobs.ask(platform, vendor, job) if vendor else None
+        answer = said[0] if said else None
         outcome = vendor.job.outcome(answer) if vendor and vendor.job and answer else None
         if outcome is not None or over:
             await jobs.end(platform, job, outcome or "expired", answer or {})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.money import Micros, usd
-from proxy.catalogue import Operation, Vendor
+from proxy.catalogue import Kind, Operation, Vendor
 from proxy.pricing import Flat, Quote, whole
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ SANDBOX = Vendor(
             query=("bytes", "seconds"),
             price_version=VERSION,
         ),
+        Operation("POST", "v1/free", "/v1/echo", kind=Kind.FREE),
         Operation("POST", "v1/lines", "/v1/lines", CENT, price_version=VERSION),
         Operation("POST", "v1/upload", "/v1/upload", CENT, json_body=False, price_version=VERSION),
     ),
