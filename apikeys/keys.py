@@ -21,6 +21,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apikeys.models import ApiKey
+from common.cached import from_settings
 from common.errors import InvalidRequest, Unauthorized
 from credits.holds import Payer
 
@@ -34,7 +35,11 @@ _FORM = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
 
 PAYER = Payer(
     columns="digest bytea, vendor text",
-    join="LEFT JOIN apikeys_apikey key ON key.digest = asked.digest",
+    join="""
+          LEFT JOIN LATERAL (
+              SELECT * FROM apikeys_apikey WHERE digest = asked.digest LIMIT 1
+          ) key ON true
+    """,
     wallet="key.workspace_id",
     refusal="""
         CASE WHEN key.id IS NULL OR key.revoked_at IS NOT NULL OR key.disabled_at IS NOT NULL
@@ -104,7 +109,12 @@ def digests(key: str) -> list[bytes]:
     """Return the digests to look for, newest pepper first; raise Unauthorized if it is no key."""
     if not is_wellformed(key):
         raise Unauthorized("This is not an API key of this platform. Check for a typing error.")
-    return [digest(key, version) for version in sorted(settings.KEY_PEPPERS, reverse=True)]
+    return [hmac.digest(pepper, key.encode(), "sha256") for pepper in _peppers()]
+
+
+@from_settings
+def _peppers() -> tuple[bytes, ...]:
+    return tuple(pepper for _, pepper in sorted(settings.KEY_PEPPERS.items(), reverse=True))
 
 
 def authenticate(key: str) -> ApiKey:
@@ -117,6 +127,8 @@ def authenticate(key: str) -> ApiKey:
     )
     if found is None:
         raise Unauthorized("This API key is unknown, expired or revoked.")
+    if found.pepper_version < max(settings.KEY_PEPPERS):
+        repepper(key)
     used.note(str(found.pk))
     if used.is_due():
         used.write()

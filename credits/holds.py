@@ -9,6 +9,9 @@ first (wallets in the order of their ids, so nobody waits in a circle), then del
 finds no row came too late and moves nothing. So each step is one statement that happens whole or
 not at all, and two that race are one that wins.
 
+The statements look rows up by `= ANY (array)` or by LATERAL with a limit, not by a plain join: the
+planner sees a table of holds that is almost empty, and would read it whole, dead rows and all.
+
 Each step stands here twice. The plain forms (`place`, `capture`, `void`, `expire`) take one hold
 and are the reference. The statements that `place_many` and `settle_many` build do the same for
 all who wait at one moment (common/lanes.py); a layer above may pass down who pays (`Payer`) and
@@ -174,7 +177,8 @@ def place_many(payer: Payer) -> str:
     hold with that intent, `frozen`, `short`, or the payer's refusal), available micros before
     this batch, the sentence of a freeze, the payer's facts, and the id of the earlier hold.
 
-    Within one wallet, asks are served in order while the running sum fits.
+    Within one wallet, asks are served in order while the running sum fits. A second ask with one
+    intent (`twin`) is a repeat of the first if that is placed, and takes nothing of the sum.
     """
     return f"""
     WITH asked AS MATERIALIZED (
@@ -189,7 +193,9 @@ def place_many(payer: Payer) -> str:
                AS refusal
           FROM asked
           {payer.join}
-          LEFT JOIN credits_hold earlier ON earlier.intent = asked.intent
+          LEFT JOIN LATERAL (
+              SELECT id FROM credits_hold hold WHERE hold.intent = asked.intent LIMIT 1
+          ) earlier ON true
     ), wallet AS MATERIALIZED (
         SELECT id, balance_micros - held_micros AS available, frozen_reason
           FROM credits_account
@@ -197,17 +203,23 @@ def place_many(payer: Payer) -> str:
            AND kind = 'wallet'
          ORDER BY id
            FOR NO KEY UPDATE
+    ), lined AS MATERIALIZED (
+        SELECT payer.*, keyed IS TRUE AND refusal IS NULL AND intent IS NOT NULL
+               AND row_number() OVER (PARTITION BY intent, keyed IS TRUE AND refusal IS NULL
+                                      ORDER BY n) > 1 AS twin
+          FROM payer
     ), judged AS MATERIALIZED (
-        SELECT payer.*, wallet.available, wallet.frozen_reason,
+        SELECT lined.*, wallet.available, wallet.frozen_reason,
                CASE WHEN refusal IS NOT NULL THEN refusal
                     WHEN wallet.id IS NULL THEN 'short'
                     WHEN wallet.frozen_reason <> '' THEN 'frozen'
-                    WHEN sum(amount) FILTER (WHERE refusal IS NULL)
-                         OVER (PARTITION BY payer.wallet ORDER BY n) > wallet.available
+                    WHEN twin THEN 'twin'
+                    WHEN sum(amount) FILTER (WHERE refusal IS NULL AND NOT twin)
+                         OVER (PARTITION BY lined.wallet ORDER BY n) > wallet.available
                     THEN 'short'
                     ELSE 'placed'
                END AS verdict
-          FROM payer LEFT JOIN wallet ON wallet.id = payer.wallet
+          FROM lined LEFT JOIN wallet ON wallet.id = lined.wallet
     ), taken AS (
         UPDATE credits_account account
            SET held_micros = account.held_micros + share.amount
@@ -224,9 +236,14 @@ def place_many(payer: Payer) -> str:
          WHERE verdict = 'placed'
     )
     SELECT n, wallet::text,
-           CASE WHEN verdict = 'placed' AND taken.id IS NULL THEN 'short' ELSE verdict END,
-           available, frozen_reason, facts, earlier::text
+           CASE WHEN verdict = 'placed' AND taken.id IS NULL THEN 'short'
+                WHEN verdict <> 'twin' THEN verdict
+                WHEN first_value(verdict) OVER twins = 'placed' AND taken.id IS NOT NULL
+                THEN 'repeat' ELSE 'short' END,
+           available, frozen_reason, facts,
+           CASE WHEN twin THEN first_value(hold) OVER twins ELSE earlier END::text
       FROM judged LEFT JOIN taken ON taken.id = judged.wallet
+    WINDOW twins AS (PARTITION BY intent, keyed IS TRUE AND refusal IS NULL ORDER BY n)
      ORDER BY n
     """  # noqa: S608 - the parts are constants of our own modules
 
@@ -253,16 +270,20 @@ def settle_many(columns: str = "", record: str = "") -> str:
          ORDER BY id
            FOR NO KEY UPDATE
     ), gone AS (
-        DELETE FROM credits_hold hold USING asked JOIN wallet ON wallet.id = asked.wallet
-         WHERE hold.id = asked.hold AND hold.account_id = asked.wallet
-           AND (asked.only_expired IS NOT TRUE OR hold.expires_at <= now())
-     RETURNING hold.id, hold.account_id AS wallet, hold.amount_micros AS held,
-               least(asked.charged, hold.amount_micros) AS charged,
-               greatest(asked.charged - hold.amount_micros, 0) AS shortfall,
-               hold.memo, hold.placed_at, wallet.events {asked}
+        DELETE FROM credits_hold
+         WHERE id = ANY (ARRAY(SELECT hold FROM asked))
+           AND account_id = ANY (ARRAY(SELECT id FROM wallet))
+           AND (expires_at <= now()
+                OR id <> ALL (ARRAY(SELECT hold FROM asked WHERE only_expired)))
+     RETURNING id, account_id, amount_micros, memo, placed_at
     ), ended AS MATERIALIZED (
-        SELECT gone.*, events + row_number() OVER (PARTITION BY wallet ORDER BY id) AS number
-          FROM gone
+        SELECT gone.id, gone.account_id AS wallet, gone.amount_micros AS held,
+               least(asked.charged, gone.amount_micros) AS charged,
+               greatest(asked.charged - gone.amount_micros, 0) AS shortfall,
+               gone.memo, gone.placed_at,
+               wallet.events + row_number() OVER (PARTITION BY gone.account_id ORDER BY gone.id)
+               AS number {asked}
+          FROM gone JOIN asked ON asked.hold = gone.id JOIN wallet ON wallet.id = gone.account_id
     ), freed AS (
         UPDATE credits_account account
            SET balance_micros = account.balance_micros - share.charged,
@@ -298,11 +319,16 @@ def prolong_many(columns: str, record: str) -> str:
     return f"""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(hold uuid, ttl int, {columns})
-    ), prolonged AS (
-        UPDATE credits_hold hold
-           SET expires_at = now() + asked.ttl * interval '1 second', intent = NULL
-          FROM asked WHERE hold.id = asked.hold
-     RETURNING hold.id, hold.account_id AS wallet, hold.memo {asked}
+    ), kept_open AS (
+        UPDATE credits_hold
+           SET intent = NULL,
+               expires_at = now() + interval '1 second'
+                          * (SELECT ttl FROM asked WHERE asked.hold = credits_hold.id LIMIT 1)
+         WHERE id = ANY (ARRAY(SELECT hold FROM asked))
+     RETURNING id, account_id, memo
+    ), prolonged AS MATERIALIZED (
+        SELECT kept_open.id, kept_open.account_id AS wallet, kept_open.memo {asked}
+          FROM kept_open JOIN asked ON asked.hold = kept_open.id
     )
     {record}
     SELECT id::text FROM prolonged

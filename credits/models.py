@@ -100,7 +100,7 @@ class Entry(models.Model):
     debit = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
     credit = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
     amount_micros = models.BigIntegerField()
-    key = models.CharField(max_length=200, unique=True)
+    key = models.CharField(max_length=200)
     """Why it exists, like `call:<id>` or `topup:<payment intent>`: the same reason moves once."""
     event_wallet = models.ForeignKey(
         Account, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
@@ -115,6 +115,7 @@ class Entry(models.Model):
             models.CheckConstraint(name="entry_amount_positive", condition=Q(amount_micros__gt=0)),
             models.CheckConstraint(name="entry_two_accounts", condition=~Q(debit=F("credit"))),
             models.CheckConstraint(name="entry_key_not_empty", condition=~Q(key="")),
+            models.UniqueConstraint(name="entry_key_once", fields=["key"]),
             models.CheckConstraint(
                 name="entry_kind_known",
                 condition=Q(
@@ -132,7 +133,7 @@ class Entry(models.Model):
             models.CheckConstraint(
                 name="entry_numbered_in_a_wallet",
                 condition=Q(event_wallet__isnull=True, event_number__isnull=True)
-                | Q(event_wallet__isnull=False, event_number__gt=0),
+                | Q(event_wallet__isnull=False, event_number__isnull=False, event_number__gt=0),
             ),
             models.UniqueConstraint(
                 name="entry_number_once_per_wallet",
@@ -146,7 +147,9 @@ class Hold(models.Model):
     """An open claim on a wallet. A row exists exactly as long as the hold is open (holds.py)."""
 
     id = models.UUIDField(primary_key=True)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="holds")
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="holds", db_index=False
+    )
     amount_micros = models.BigIntegerField()
     intent = models.UUIDField(null=True, unique=True)
     """The caller's name for its intention: while it is open, the same one never holds twice."""

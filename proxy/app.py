@@ -106,6 +106,8 @@ async def call(platform: Platform, request: Request) -> None:
         request.watch()
     if intention.joinable and not intention.keyed:
         request.on_gone = lambda: _soon(platform.books.claim(made.id, intention.id, made.ttl))
+        if request.gone:  # It waited for an earlier try before, and left since.
+            request.on_gone()
     reply = await relay(platform, request, made)
     try:
         if route.operation.kind is Kind.SUBMIT:
@@ -172,11 +174,11 @@ async def relay(platform: Platform, request: Request, made: Call) -> Reply:
     except Refused as exc:
         await settle(platform, made, None, "refused", reason="No connection to the provider.")
         raise dialect.unreachable(vendor) from exc
-    except Left:
-        # The client left in the middle of its upload: the vendor never had the whole request.
-        await settle(platform, made, None, "refused", reason="The upload was not finished.")
-        raise
     except (Lost, asyncio.CancelledError) as exc:
+        if isinstance(exc, Lost) and request.broken is not None:
+            # The client left, or sent too much: the vendor never had the whole request.
+            await settle(platform, made, None, "refused", reason="The upload was not finished.")
+            raise request.broken from exc
         metrics.OUTCOMES.labels(vendor.name, "unknown").inc()
         await unknown(platform, made)
         if isinstance(exc, Lost):
@@ -220,7 +222,7 @@ async def unknown(platform: Platform, made: Call) -> None:
     The intention is released, so that the member's next try is a new call and not a riddle.
     """
     logs.line(event="unknown", call=made.id, operation=made.route.name)
-    if made.intention.keyed:
+    if made.intention.joinable:
         await platform.books.query("UPDATE credits_hold SET intent = NULL WHERE id = %s", made.id)
 
 

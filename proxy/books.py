@@ -51,8 +51,9 @@ KEPT = f", kept AS ({KEEP})"
 
 JOB_ENDED = """
     , job AS (
-        UPDATE proxy_job job SET ended_at = now(), outcome = ended.outcome
-          FROM ended WHERE job.id = ended.id AND ended.is_job AND job.ended_at IS NULL
+        UPDATE proxy_job SET ended_at = now(),
+               outcome = (SELECT outcome FROM ended WHERE ended.id = proxy_job.id)
+         WHERE id = ANY (ARRAY(SELECT id FROM ended WHERE is_job)) AND ended_at IS NULL
     )
 """
 
@@ -67,13 +68,17 @@ JOB_ACCEPTED = """
     )
 """
 
+ANSWERED = """
+          LEFT JOIN LATERAL (
+              SELECT kept.intent FROM proxy_answer kept
+               WHERE kept.intent = asked.intent AND kept.kept_until > now() LIMIT 1
+          ) answer ON true
+"""
+
 PLACE = holds.place_many(
     dataclasses.replace(
         keys.PAYER,
-        join=keys.PAYER.join
-        + """
-          LEFT JOIN proxy_answer answer
-                 ON answer.intent = asked.intent AND answer.kept_until > now()""",
+        join=keys.PAYER.join + ANSWERED,
         refusal=f"""coalesce({keys.PAYER.refusal},
                     CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
     )
@@ -97,9 +102,15 @@ FIND_JOBS = """
            job.vendor_job_id, job.poll_url, job.price_micros, job.inputs, job.ended_at IS NOT NULL,
            job.outcome, key.id IS NOT NULL, key.workspace_id = job.workspace_id
       FROM json_to_recordset(%s::json) AS asked(n int, vendor text, job text, digest bytea)
-      LEFT JOIN proxy_job job ON job.vendor = asked.vendor AND job.vendor_job_id = asked.job
-      LEFT JOIN apikeys_apikey key ON key.digest = asked.digest AND key.revoked_at IS NULL
-                AND key.disabled_at IS NULL AND coalesce(key.expires_at > now(), true)
+      LEFT JOIN LATERAL (
+          SELECT * FROM proxy_job
+           WHERE vendor = asked.vendor AND vendor_job_id = asked.job LIMIT 1
+      ) job ON true
+      LEFT JOIN LATERAL (
+          SELECT id, workspace_id FROM apikeys_apikey
+           WHERE digest = asked.digest AND revoked_at IS NULL AND disabled_at IS NULL
+             AND coalesce(expires_at > now(), true) LIMIT 1
+      ) key ON true
      ORDER BY asked.n
 """
 
@@ -124,6 +135,8 @@ class Place:
     intent: str
     keyed: bool
     memo: dict[str, Any]
+    n: int = 0
+    """Its place in the batch it goes with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,12 +333,17 @@ async def _delays() -> AsyncIterator[None]:
         yield
 
 
-def _document(rows: Sequence[dict[str, Any]]) -> str:
+def _document(rows: Sequence[Any]) -> str:
+    """Return the JSON of a list of asks: the one parameter of each statement."""
     return orjson.dumps(rows).decode()
 
 
 async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | PlatformError]:
-    """Place all; then once more those whom a larger neighbour of their wallet stood in front of."""
+    """Place all; then once more those whom a larger neighbour of their wallet stood in front of.
+
+    And those with a key for whom nothing is left: it may be their own first try that took it, and
+    then they are a repeat.
+    """
     rows = await _run_place(db, asks)
     left: dict[str, int] = {}
     for ask, row in zip(asks, rows, strict=True):
@@ -338,7 +356,9 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | PlatformError]:
         if row[2] == "short" and left.get(row[1], 0) >= ask.amount:
             left[row[1]] -= ask.amount
             again.append(place)
-    if again and len(asks) > 1:
+        elif row[2] == "short" and ask.keyed:
+            again.append(place)
+    if again:
         for place, row in zip(
             again, await _run_place(db, [asks[place] for place in again]), strict=True
         ):
@@ -347,22 +367,9 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | PlatformError]:
 
 
 async def _run_place(db: Db, asks: Sequence[Place]) -> list[tuple[Any, ...]]:
-    rows = []
     for n, ask in enumerate(asks):
-        rows.append(
-            {
-                "n": n,
-                "hold": ask.hold,
-                "digest": ask.digest,
-                "vendor": ask.vendor,
-                "amount": ask.amount,
-                "ttl": ask.ttl,
-                "intent": ask.intent,
-                "keyed": ask.keyed,
-                "memo": ask.memo,
-            }
-        )
-    cursor = await db.execute(PLACE, (_document(rows),))
+        ask.n = n
+    cursor = await db.execute(PLACE, (_document(asks),))
     return await cursor.fetchall()
 
 
@@ -385,25 +392,7 @@ def _verdict(ask: Place, row: tuple[Any, ...]) -> Placed | PlatformError:
 
 async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
     first = {ask.hold: ask for ask in reversed(asks)}
-    rows = [
-        {
-            "hold": ask.hold,
-            "wallet": ask.wallet,
-            "charged": ask.charged,
-            "only_expired": ask.only_expired,
-            "outcome": ask.outcome,
-            "reason": ask.reason,
-            "status": ask.status,
-            "attempts": ask.attempts,
-            "vendor_job_id": ask.vendor_job_id,
-            "vendor_request_id": ask.vendor_request_id,
-            "details": ask.details,
-            "is_job": ask.is_job,
-            "answer": ask.answer,
-        }
-        for ask in first.values()
-    ]
-    cursor = await db.execute(SETTLE, (_document(rows),))
+    cursor = await db.execute(SETTLE, (_document(list(first.values())),))
     done = {row[0]: Settled(row[1], row[2]) for row in await cursor.fetchall()}
     for ask in asks:
         if (settled := done.get(ask.hold)) is not None and settled.shortfall:
@@ -414,7 +403,7 @@ async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
 
 
 async def _accept(db: Db, asks: Sequence[Accept]) -> list[bool]:
-    cursor = await db.execute(ACCEPT, (_document([dataclasses.asdict(ask) for ask in asks]),))
+    cursor = await db.execute(ACCEPT, (_document(asks),))
     done = {row[0] for row in await cursor.fetchall()}
     return [ask.hold in done for ask in asks]
 

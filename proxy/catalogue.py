@@ -10,11 +10,23 @@ from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 
+from common.cached import from_settings
 from common.errors import ProviderDisabled, UnknownRoute
 from proxy.pricing import FREE, Price
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+@from_settings
+def _setting(name: str) -> str:
+    return str(settings.VENDOR_SETTINGS.get(name, ""))
+
+
+@from_settings
+def _address(name: str, base_url: str) -> str:
+    template = _setting(f"VENDOR_{name.upper()}_BASE_URL") or str(settings.VENDOR_BASE_URL)
+    return (template.replace("{vendor}", name) if template else base_url).rstrip("/")
 
 
 class Kind(enum.Enum):
@@ -85,19 +97,17 @@ class Vendor:
 
     def key(self) -> str:
         """Return the operator's credential, or raise ProviderDisabled: without it, switched off."""
-        key = settings.VENDOR_SETTINGS.get(f"VENDOR_{self.name.upper()}_KEY", "")
+        key = _setting(f"VENDOR_{self.name.upper()}_KEY")
         if not key:
             raise ProviderDisabled(
                 f"{self.display} is not set up on this platform. Ask its operator, or use a node "
                 "of another provider."
             )
-        return str(key)
+        return key
 
     def address(self) -> str:
         """Return where the vendor is: its own address, or what the operator put in its place."""
-        own = settings.VENDOR_SETTINGS.get(f"VENDOR_{self.name.upper()}_BASE_URL")
-        template = own or settings.VENDOR_BASE_URL
-        return (template.replace("{vendor}", self.name) if template else self.base_url).rstrip("/")
+        return _address(self.name, self.base_url)
 
     def owns(self, url: str) -> bool:
         """Whether a URL is the vendor's: its base, or https on one of its domains."""

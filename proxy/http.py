@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import orjson
 from django.conf import settings
 
+from common.cached import from_settings
 from common.errors import BodyTooLarge, InvalidRequest, PlatformError, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
+
+
+@from_settings
+def _limit(name: str) -> int:
+    return int(getattr(settings, name))
 
 
 class Left(Exception):
@@ -46,10 +52,13 @@ class Request:
         self.gone = False
         """Whether the client left before its answer was whole."""
         self.on_gone: Callable[[], None] | None = None
+        self.broken: Left | BodyTooLarge | None = None
+        """Why the body that was streamed through did not become whole."""
         self.begun = False
         self._receive = receive
         self._send = send
         self._finished = False
+        self._watching = False
         self._reserved = 0
 
     def header(self, name: bytes) -> str:
@@ -80,10 +89,12 @@ class Request:
 
     async def read(self) -> bytes:
         """Read the whole body, up to the limit; raise BodyTooLarge, Unavailable or Left."""
-        limit = settings.JSON_BODY_LIMIT_BYTES
+        limit = _limit("JSON_BODY_LIMIT_BYTES")
         self._check_length(limit)
         message = await self._receive()
         body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise self._too_large(limit)
         if message.get("more_body"):
             parts, size = [body], len(body)
             while message.get("more_body"):
@@ -102,16 +113,18 @@ class Request:
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes; the vendor's pace holds the client's back."""
-        limit, size, more = settings.STREAM_BODY_LIMIT_BYTES, 0, True
+        limit, size, more = _limit("STREAM_BODY_LIMIT_BYTES"), 0, True
         while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self.gone = True
-                raise Left
+                self.broken = Left()
             part = message.get("body", b"")
             size += len(part)
             if size > limit:
-                raise self._too_large(limit)
+                self.broken = self._too_large(limit)
+            if self.broken is not None:
+                raise self.broken
             more = message.get("more_body", False)
             if part:
                 yield part
@@ -136,7 +149,7 @@ class Request:
 
     def check_stream_length(self) -> None:
         """Raise BodyTooLarge before anything is set aside, if the length is known to be."""
-        self._check_length(settings.STREAM_BODY_LIMIT_BYTES)
+        self._check_length(_limit("STREAM_BODY_LIMIT_BYTES"))
 
     def _check_length(self, limit: int) -> None:
         text = self.header(b"content-length")
@@ -144,7 +157,7 @@ class Request:
             raise self._too_large(limit)
 
     def _reserve(self, size: int) -> None:
-        if _Memory.taken + size > settings.BODY_MEMORY_BYTES:
+        if _Memory.taken + size > _limit("BODY_MEMORY_BYTES"):
             raise Unavailable("The platform is reading too much at once. Please try again.")
         _Memory.taken += size
         self._reserved += size
@@ -162,8 +175,13 @@ class Request:
     # --- the client -------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """From now on, notice when the client leaves: `gone` is set and `on_gone` is called."""
-        asyncio.get_running_loop().create_task(self._watch())
+        """From now on, notice when the client leaves: `gone` is set and `on_gone` is called.
+
+        Only once the body was read: what comes next is the end.
+        """
+        if not self._watching:
+            self._watching = True
+            asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
         message = await self._receive()

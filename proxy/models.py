@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -71,7 +72,11 @@ class Answer(models.Model):
     once = models.BooleanField()
     """Whether it is given to one repeat only: so it is for clients that send no key."""
     created_at = models.DateTimeField(db_default=Now())
-    kept_until = models.DateTimeField(db_index=True)
+    kept_until = models.DateTimeField()
+
+    class Meta:
+        # Rows come nearly in the order of their end: a block range index costs a call nothing.
+        indexes = [BrinIndex(name="answer_by_end", fields=["kept_until"], autosummarize=True)]
 
 
 class Heartbeat(models.Model):

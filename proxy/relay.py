@@ -8,6 +8,7 @@ Three outcomes: an answer came; `Refused`, it certainly was not done; `Lost`, no
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -27,6 +28,12 @@ PASSED_BACK = frozenset(
 REQUEST_IDS = ("x-request-id", "request-id", "x-correlation-id")
 CONNECT_SECONDS = 10
 ANSWER_LIMIT_BYTES = 64 << 20
+
+
+@functools.lru_cache(maxsize=1024)
+def _url(text: str) -> URL:
+    """Return the URL as it stands, not encoded again."""
+    return URL(text, encoded=True)
 
 
 class Refused(Exception):
@@ -150,7 +157,7 @@ class Relay:
         try:
             response = await self._session.request(
                 method,
-                URL(url, encoded=True),
+                _url(url),
                 headers=headers,
                 data=body,
                 timeout=timeout,

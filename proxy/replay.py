@@ -31,6 +31,7 @@ from common.errors import (
     Unavailable,
 )
 from proxy.books import KEEP
+from proxy.http import Left
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,7 @@ class Intention:
         if len(key) > 255:
             raise InvalidRequest("Idempotency-Key must have at most 255 characters.")
         self.keyed = bool(key)
+        self.whole = whole
         self.joinable = self.keyed or whole
         self.fingerprint = request.fingerprint()
         name = b"key:" + key.encode() if key else b"request:" + self.fingerprint.encode()
@@ -98,7 +100,11 @@ async def answer(request: Request, intention: Intention, books: Books) -> bool:
     """
     deadline = time.monotonic() + WAIT_SECONDS
     delay = 0.05
+    if intention.whole:
+        request.watch()
     while True:
+        if request.gone:
+            raise Left  # The answer stays for its next try.
         found = await books.query(FIND, intention.id)
         if found:
             return await _give(request, intention, books, found[0])

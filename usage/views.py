@@ -32,7 +32,24 @@ class EventsView(APIView):
         start_date = serializers.DateTimeField(default=None, allow_null=True)
         end_date = serializers.DateTimeField(default=None, allow_null=True)
 
-    @extend_schema(parameters=[Input])
+    class Output(serializers.Serializer[object]):
+        """One page; which `params` an event has depends on its type."""
+
+        class Event(serializers.Serializer[object]):
+            """One row."""
+
+            event_type = serializers.CharField()
+            event_id = serializers.CharField()
+            createdAt = serializers.DateTimeField()  # noqa: N815 - the contract's name
+            params = serializers.DictField()
+
+        events = Event(many=True)
+        total = serializers.IntegerField()
+        page = serializers.IntegerField()
+        limit = serializers.IntegerField()
+        totalPages = serializers.IntegerField()  # noqa: N815
+
+    @extend_schema(parameters=[Input], responses=Output)
     def get(self, request: Request) -> Response:
         """Return one page, with the exact total."""
         asked = self.Input(data=request.query_params)

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(choices=[('top_up', 'Top Up'), ('grant', 'Grant'), ('call', 'Call'), ('shortfall', 'Shortfall'), ('refund', 'Refund'), ('adjustment', 'Adjustment'), ('reversal', 'Reversal')], max_length=16)),
                 ('amount_micros', models.BigIntegerField()),
-                ('key', models.CharField(max_length=200, unique=True)),
+                ('key', models.CharField(max_length=200)),
                 ('event_number', models.BigIntegerField(null=True)),
                 ('facts', models.JSONField(db_default={}, default=dict)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
                 ('event_wallet', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='credits.account')),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('amount_micros__gt', 0)), name='entry_amount_positive'), models.CheckConstraint(condition=models.Q(('debit', models.F('credit')), _negated=True), name='entry_two_accounts'), models.CheckConstraint(condition=models.Q(('key', ''), _negated=True), name='entry_key_not_empty'), models.CheckConstraint(condition=models.Q(('kind__in', ['top_up', 'grant', 'call', 'shortfall', 'refund', 'adjustment', 'reversal'])), name='entry_kind_known'), models.CheckConstraint(condition=models.Q(models.Q(('event_number__isnull', True), ('event_wallet__isnull', True)), models.Q(('event_number__gt', 0), ('event_wallet__isnull', False)), _connector='OR'), name='entry_numbered_in_a_wallet'), models.UniqueConstraint(condition=models.Q(('event_wallet__isnull', False)), fields=('event_wallet', 'event_number'), name='entry_number_once_per_wallet')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('amount_micros__gt', 0)), name='entry_amount_positive'), models.CheckConstraint(condition=models.Q(('debit', models.F('credit')), _negated=True), name='entry_two_accounts'), models.CheckConstraint(condition=models.Q(('key', ''), _negated=True), name='entry_key_not_empty'), models.UniqueConstraint(fields=('key',), name='entry_key_once'), models.CheckConstraint(condition=models.Q(('kind__in', ['top_up', 'grant', 'call', 'shortfall', 'refund', 'adjustment', 'reversal'])), name='entry_kind_known'), models.CheckConstraint(condition=models.Q(models.Q(('event_number__isnull', True), ('event_wallet__isnull', True)), models.Q(('event_number__gt', 0), ('event_number__isnull', False), ('event_wallet__isnull', False)), _connector='OR'), name='entry_numbered_in_a_wallet'), models.UniqueConstraint(condition=models.Q(('event_wallet__isnull', False)), fields=('event_wallet', 'event_number'), name='entry_number_once_per_wallet')],
             },
         ),
         migrations.CreateModel(
@@ -55,7 +55,7 @@ class Migration(migrations.Migration):
                 ('memo', models.JSONField(db_default={}, default=dict)),
                 ('placed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('expires_at', models.DateTimeField()),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='credits.account')),
+                ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='credits.account')),
             ],
             options={
                 'indexes': [models.Index(fields=['expires_at'], name='hold_by_expiry')],

@@ -16,7 +16,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 class Environment(BaseSettings):
     """The environment variables we read; `.env.example` lists them with their meaning."""
 
-    model_config = SettingsConfigDict(extra="ignore")
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
 
     database_url: str
     secret_key: str = Field(min_length=32)

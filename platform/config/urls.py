@@ -1,7 +1,7 @@
 """The site's URLs: each app's own."""
 
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.views import SpectacularJSONAPIView
 
 from accounts.views import CustomersView, MeView
 from config.health import health, metrics, ready
@@ -12,7 +12,7 @@ urlpatterns = [
     path("health", health),
     path("ready", ready),
     path("metrics", metrics),
-    path("openapi.json", SpectacularAPIView.as_view()),
+    path("openapi.json", SpectacularJSONAPIView.as_view()),
     path("customers", CustomersView.as_view()),
     path("customers/me", MeView.as_view()),
     path("customers/balance", BalanceView.as_view()),

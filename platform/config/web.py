@@ -18,7 +18,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--grace", type=int, default=30, help="seconds for what is in flight")
-    parser.add_argument("--forwarded-allow-ips", default="127.0.0.1")
+    parser.add_argument(
+        "--forwarded-allow-ips",
+        default="",
+        help="proxies whose X-Forwarded-* is believed; not needed where PUBLIC_URL is set",
+    )
     options = parser.parse_args()
     uvicorn.run(
         "config.asgi:application",
@@ -36,7 +40,8 @@ def main() -> None:
         backlog=4096,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=options.grace,
-        forwarded_allow_ips=options.forwarded_allow_ips,
+        proxy_headers=bool(options.forwarded_allow_ips),
+        forwarded_allow_ips=options.forwarded_allow_ips or None,
     )
 
 

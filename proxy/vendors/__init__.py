@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from django.conf import settings
 
+from common.cached import from_settings
 from proxy.catalogue import Catalogue
 from proxy.vendors.bfl import BFL
 from proxy.vendors.sandbox import SANDBOX
 
 
-@cache
+@from_settings
 def catalogue() -> Catalogue:
     """Return what can be called on this platform."""
     return Catalogue((BFL, SANDBOX) if settings.SANDBOX_OPERATIONS else (BFL,))

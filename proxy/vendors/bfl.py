@@ -85,7 +85,8 @@ class Flux3Video:
         )
         rate = usd(rates[resolution])
         inputs: dict[str, Any] = {"mode": mode, "resolution": resolution, "rate": rate}
-        if str(asked.get("duration", "auto") or "auto").lower() == "auto":
+        duration = asked.get("duration")
+        if duration is None or str(duration).lower() == "auto":
             return Quote(Micros(rate * self.LONGEST_AUTO), {**inputs, "seconds": "auto"})
         seconds = whole(asked, "duration", default=5, least=1, most=60)
         return Quote(Micros(rate * seconds), {**inputs, "seconds": seconds})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -78,7 +78,7 @@ def _dollars(text: str) -> Micros:
     try:
         amount = Decimal(text)
         whole = amount >= 0 and amount * MICROS_PER_USD == int(amount * MICROS_PER_USD)
-    except (InvalidOperation, ValueError, OverflowError) as exc:
+    except (ArithmeticError, ValueError) as exc:
         raise CommandError(f"{text!r} is not an amount of dollars, like 5 or 0.06.") from exc
     if not whole or amount > 1_000_000:
         raise CommandError(f"{text} is not between 0 and 1,000,000 dollars in whole micros.")

