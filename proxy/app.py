@@ -80,14 +80,18 @@ class Call:
 
 
 async def call(platform: Platform, request: Request) -> None:
-    """Make one metered call on a vendor, and answer it."""
+    """Answer what a node asks: only what is in the catalogue, each by its kind."""
     route = catalogue().find(request.method, request.path)
     if route.operation.kind is Kind.POLL:
         await jobs.poll(platform, request, route)
-        return
-    if route.operation.kind is Kind.FREE:
+    elif route.operation.kind is Kind.FREE:
         await free(platform, request, route)
-        return
+    else:
+        await meter(platform, request, route)
+
+
+async def meter(platform: Platform, request: Request, route: Route) -> None:
+    """Make one metered call on a vendor, and answer it."""
     route.vendor.key()  # Refused here, before anything is read, if the vendor is switched off.
     digests = keys.digests(request.credential())
     asked = await read(request, route)
@@ -201,7 +205,7 @@ async def refuse(platform: Platform, made: Call, reply: Reply) -> None:
     except Lost:
         body = b""
     reply.close()
-    refusal = dialect.refusal(vendor, reply.status, body, reply.header("retry-after"))
+    refusal = dialect.refusal(vendor, reply.status, body, reply.header(b"retry-after"))
     if reply.status in dialect.UNKNOWN_STATUSES:
         metrics.OUTCOMES.labels(vendor.name, "unknown").inc()
         await unknown(platform, made)
@@ -326,7 +330,7 @@ async def free(platform: Platform, request: Request, route: Route) -> None:
     except Lost as exc:
         raise dialect.lost(route.vendor) from exc
     if reply.status >= 300:
-        raise dialect.refusal(route.vendor, reply.status, raw, reply.header("retry-after"))
+        raise dialect.refusal(route.vendor, reply.status, raw, reply.header(b"retry-after"))
     headers = [header for header in reply.headers if header[0] != b"content-length"]
     await request.answer(reply.status, raw, headers)
 

@@ -7,6 +7,8 @@ that is cut off keeps its hold until the sweep frees it, and nothing is charged 
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 
 import uvicorn
 
@@ -24,6 +26,8 @@ def main() -> None:
         help="proxies whose X-Forwarded-* is believed; not needed where PUBLIC_URL is set",
     )
     options = parser.parse_args()
+    # uvicorn raises the signal again when all is finished: then that is a good end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         "config.asgi:application",
         host=options.host,
