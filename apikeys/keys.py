@@ -37,13 +37,15 @@ PAYER = Payer(
     columns="digest bytea, vendor text",
     join="""
           LEFT JOIN LATERAL (
-              SELECT * FROM apikeys_apikey WHERE digest = asked.digest LIMIT 1
+              SELECT key.*, person.is_active
+                FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
+               WHERE key.digest = asked.digest LIMIT 1
           ) key ON true
     """,
     wallet="key.workspace_id",
     refusal="""
         CASE WHEN key.id IS NULL OR key.revoked_at IS NOT NULL OR key.disabled_at IS NOT NULL
-               OR key.expires_at <= now() THEN 'unauthorized'
+               OR key.expires_at <= now() OR NOT key.is_active THEN 'unauthorized'
              WHEN NOT 'proxy' = ANY (key.scopes) THEN 'scope'
              WHEN NOT asked.vendor = ANY (key.allowed_vendors) THEN 'vendor'
              WHEN asked.amount > key.call_limit_micros THEN 'call_limit'

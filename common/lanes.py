@@ -79,7 +79,11 @@ class Lane(Generic[Ask, Answer]):
     async def _answer(self, batch: list[tuple[Ask, asyncio.Future[Answer]]]) -> None:
         self._sizes.observe(len(batch))
         try:
-            if self._db is None or _is_stale(self._db):
+            if self._db is not None and _is_stale(self._db):
+                # Forgotten before it is replaced: while there is none, an error means "away".
+                stale, self._db = self._db, None
+                await stale.close()
+            if self._db is None:
                 self._db = await db.connect()
             answers = await self._work(self._db, [ask for ask, _ in batch])
         except psycopg.Error as exc:

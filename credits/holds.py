@@ -21,7 +21,7 @@ what is to be written in the same commit (`record`). A test runs both against ea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 from django.db import connection
@@ -30,6 +30,9 @@ from common.errors import AccessDisabled, InsufficientCredits
 from common.ids import uuid7
 from common.money import Micros, show
 from credits.models import HOUSE, Account
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
 
 PLACE = """
     WITH taken AS (
@@ -40,7 +43,8 @@ PLACE = """
      RETURNING id
     )
     INSERT INTO credits_hold (id, account_id, amount_micros, intent, memo, expires_at)
-    SELECT %(hold)s, id, %(amount)s, %(intent)s, '{}', now() + %(ttl)s * interval '1 second'
+    SELECT %(hold)s, id, %(amount)s, %(intent)s, '{}',
+           statement_timestamp() + %(ttl)s * interval '1 second'
       FROM taken
  RETURNING id
 """
@@ -177,8 +181,8 @@ def place_many(payer: Payer) -> str:
     hold with that intent, `frozen`, `short`, or the payer's refusal), available micros before
     this batch, the sentence of a freeze, the payer's facts, and the id of the earlier hold.
 
-    Within one wallet, asks are served in order while the running sum fits. A second ask with one
-    intent (`twin`) is a repeat of the first if that is placed, and takes nothing of the sum.
+    Within one wallet, asks are served in order while the running sum fits. Two keyed asks with one
+    intent do not go in one batch: the second would break the unique intent, and the whole batch.
     """
     return f"""
     WITH asked AS MATERIALIZED (
@@ -203,23 +207,17 @@ def place_many(payer: Payer) -> str:
            AND kind = 'wallet'
          ORDER BY id
            FOR NO KEY UPDATE
-    ), lined AS MATERIALIZED (
-        SELECT payer.*, keyed IS TRUE AND refusal IS NULL AND intent IS NOT NULL
-               AND row_number() OVER (PARTITION BY intent, keyed IS TRUE AND refusal IS NULL
-                                      ORDER BY n) > 1 AS twin
-          FROM payer
     ), judged AS MATERIALIZED (
-        SELECT lined.*, wallet.available, wallet.frozen_reason,
+        SELECT payer.*, wallet.available, wallet.frozen_reason,
                CASE WHEN refusal IS NOT NULL THEN refusal
                     WHEN wallet.id IS NULL THEN 'short'
                     WHEN wallet.frozen_reason <> '' THEN 'frozen'
-                    WHEN twin THEN 'twin'
-                    WHEN sum(amount) FILTER (WHERE refusal IS NULL AND NOT twin)
-                         OVER (PARTITION BY lined.wallet ORDER BY n) > wallet.available
+                    WHEN sum(amount) FILTER (WHERE refusal IS NULL)
+                         OVER (PARTITION BY payer.wallet ORDER BY n) > wallet.available
                     THEN 'short'
                     ELSE 'placed'
                END AS verdict
-          FROM lined LEFT JOIN wallet ON wallet.id = lined.wallet
+          FROM payer LEFT JOIN wallet ON wallet.id = payer.wallet
     ), taken AS (
         UPDATE credits_account account
            SET held_micros = account.held_micros + share.amount
@@ -231,21 +229,70 @@ def place_many(payer: Payer) -> str:
     ), opened AS (
         INSERT INTO credits_hold (id, account_id, amount_micros, intent, memo, expires_at)
         SELECT hold, wallet, amount, CASE WHEN keyed THEN intent END, memo,
-               now() + ttl * interval '1 second'
+               statement_timestamp() + ttl * interval '1 second'
           FROM judged JOIN taken ON taken.id = judged.wallet
          WHERE verdict = 'placed'
     )
     SELECT n, wallet::text,
-           CASE WHEN verdict = 'placed' AND taken.id IS NULL THEN 'short'
-                WHEN verdict <> 'twin' THEN verdict
-                WHEN first_value(verdict) OVER twins = 'placed' AND taken.id IS NOT NULL
-                THEN 'repeat' ELSE 'short' END,
-           available, frozen_reason, facts,
-           CASE WHEN twin THEN first_value(hold) OVER twins ELSE earlier END::text
+           CASE WHEN verdict = 'placed' AND taken.id IS NULL THEN 'short' ELSE verdict END,
+           available, frozen_reason, facts, earlier::text
       FROM judged LEFT JOIN taken ON taken.id = judged.wallet
-    WINDOW twins AS (PARTITION BY intent, keyed IS TRUE AND refusal IS NULL ORDER BY n)
      ORDER BY n
     """  # noqa: S608 - the parts are constants of our own modules
+
+
+class Ask(Protocol):
+    """What `in_turn` looks at in an ask."""
+
+    amount: int
+    intent: str | None
+    keyed: bool
+
+
+Asks = TypeVar("Asks", bound=Ask)
+
+
+async def in_turn(
+    asks: Sequence[Asks], run: Callable[[Sequence[Asks]], Awaitable[list[tuple[Any, ...]]]]
+) -> list[tuple[Any, ...]]:
+    """Place a batch with the outcome of one after the other; return the statement's rows.
+
+    `run` sends the statement of `place_many`. Mostly that is once: a second time for who still
+    fits after a larger neighbour of its wallet did not, and a batch is parted before an ask whose
+    intent it holds already.
+    """
+    rows: list[tuple[Any, ...]] = []
+    while len(rows) < len(asks):
+        part: list[Asks] = []
+        intents: set[str | None] = set()
+        for ask in asks[len(rows) :]:
+            if ask.keyed and ask.intent in intents:
+                break
+            intents.add(ask.intent if ask.keyed else None)
+            part.append(ask)
+        rows += await _twice(part, run)
+    return rows
+
+
+async def _twice(
+    asks: Sequence[Asks], run: Callable[[Sequence[Asks]], Awaitable[list[tuple[Any, ...]]]]
+) -> list[tuple[Any, ...]]:
+    rows = await run(asks)
+    left: dict[str, int] = {}
+    for ask, (_, wallet, verdict, available, *_) in zip(asks, rows, strict=True):
+        if available is not None:
+            left.setdefault(wallet, available)
+            left[wallet] -= ask.amount if verdict == "placed" else 0
+    again = []
+    for place, (_, wallet, verdict, *_) in enumerate(rows):
+        if verdict == "short" and left.get(wallet, 0) >= asks[place].amount:
+            left[wallet] -= asks[place].amount
+            again.append(place)
+    if again and len(asks) > 1:
+        second = await run([asks[place] for place in again])
+        for place, row in zip(again, second, strict=True):
+            rows[place] = row
+    return rows
 
 
 def settle_many(columns: str = "", record: str = "") -> str:
@@ -272,6 +319,8 @@ def settle_many(columns: str = "", record: str = "") -> str:
     ), gone AS (
         DELETE FROM credits_hold
          WHERE id = ANY (ARRAY(SELECT hold FROM asked))
+           AND account_id = (ARRAY(SELECT wallet FROM asked))[
+                   array_position(ARRAY(SELECT hold FROM asked), id)]
            AND account_id = ANY (ARRAY(SELECT id FROM wallet))
            AND (expires_at <= now()
                 OR id <> ALL (ARRAY(SELECT hold FROM asked WHERE only_expired)))
@@ -322,8 +371,9 @@ def prolong_many(columns: str, record: str) -> str:
     ), kept_open AS (
         UPDATE credits_hold
            SET intent = NULL,
-               expires_at = now() + interval '1 second'
-                          * (SELECT ttl FROM asked WHERE asked.hold = credits_hold.id LIMIT 1)
+               expires_at = statement_timestamp() + interval '1 second'
+                          * (ARRAY(SELECT ttl FROM asked))[
+                                array_position(ARRAY(SELECT hold FROM asked), id)]
          WHERE id = ANY (ARRAY(SELECT hold FROM asked))
      RETURNING id, account_id, memo
     ), prolonged AS MATERIALIZED (

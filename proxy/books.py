@@ -107,9 +107,10 @@ FIND_JOBS = """
            WHERE vendor = asked.vendor AND vendor_job_id = asked.job LIMIT 1
       ) job ON true
       LEFT JOIN LATERAL (
-          SELECT id, workspace_id FROM apikeys_apikey
-           WHERE digest = asked.digest AND revoked_at IS NULL AND disabled_at IS NULL
-             AND coalesce(expires_at > now(), true) LIMIT 1
+          SELECT key.id, key.workspace_id
+            FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
+           WHERE key.digest = asked.digest AND key.revoked_at IS NULL AND key.disabled_at IS NULL
+             AND coalesce(key.expires_at > now(), true) AND person.is_active LIMIT 1
       ) key ON true
      ORDER BY asked.n
 """
@@ -243,14 +244,16 @@ class Books:
         One statement decides: the key lives and may, the intent is new, the wallet is not frozen
         and has enough. `repeat` and `answered` set nothing aside.
         """
-        for older, digest in enumerate(digests):
+        answer: Placed | PlatformError = Unauthorized("There is no pepper.")
+        # The newest again at the end: the key may be getting its new digest at this moment.
+        for digest in digests if len(digests) == 1 else [*digests, digests[0]]:
             ask.digest = "\\x" + digest.hex()
             answer = await self._place.ask(ask)
             if isinstance(answer, Placed):
                 return answer
-            if not isinstance(answer, Unauthorized) or older + 1 == len(digests):
-                raise answer
-        raise AssertionError("there is at least one pepper")
+            if not isinstance(answer, Unauthorized):
+                break
+        raise answer
 
     async def settle(self, ask: Settle, *, patience_seconds: float = 20) -> Settled | None:
         """End the hold and write the call, durably; None if it had ended before.
@@ -339,38 +342,14 @@ def _document(rows: Sequence[Any]) -> str:
 
 
 async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | PlatformError]:
-    """Place all; then once more those whom a larger neighbour of their wallet stood in front of.
+    async def run(some: Sequence[Place]) -> list[tuple[Any, ...]]:
+        for n, ask in enumerate(some):
+            ask.n = n
+        cursor = await db.execute(PLACE, (_document(some),))
+        return await cursor.fetchall()
 
-    And those with a key for whom nothing is left: it may be their own first try that took it, and
-    then they are a repeat.
-    """
-    rows = await _run_place(db, asks)
-    left: dict[str, int] = {}
-    for ask, row in zip(asks, rows, strict=True):
-        if row[1] is not None and row[3] is not None:
-            left.setdefault(row[1], row[3])
-            if row[2] == "placed":
-                left[row[1]] -= ask.amount
-    again = []
-    for place, (ask, row) in enumerate(zip(asks, rows, strict=True)):
-        if row[2] == "short" and left.get(row[1], 0) >= ask.amount:
-            left[row[1]] -= ask.amount
-            again.append(place)
-        elif row[2] == "short" and ask.keyed:
-            again.append(place)
-    if again:
-        for place, row in zip(
-            again, await _run_place(db, [asks[place] for place in again]), strict=True
-        ):
-            rows[place] = row
+    rows = await holds.in_turn(asks, run)
     return [_verdict(ask, row) for ask, row in zip(asks, rows, strict=True)]
-
-
-async def _run_place(db: Db, asks: Sequence[Place]) -> list[tuple[Any, ...]]:
-    for n, ask in enumerate(asks):
-        ask.n = n
-    cursor = await db.execute(PLACE, (_document(asks),))
-    return await cursor.fetchall()
 
 
 def _verdict(ask: Place, row: tuple[Any, ...]) -> Placed | PlatformError:
@@ -391,7 +370,11 @@ def _verdict(ask: Place, row: tuple[Any, ...]) -> Placed | PlatformError:
 
 
 async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
-    first = {ask.hold: ask for ask in reversed(asks)}
+    # Two that end one hold at the same moment: the first wins, but an expiry gives way.
+    first: dict[str, Settle] = {}
+    for ask in asks:
+        if ask.hold not in first or first[ask.hold].only_expired:
+            first[ask.hold] = ask
     cursor = await db.execute(SETTLE, (_document(list(first.values())),))
     done = {row[0]: Settled(row[1], row[2]) for row in await cursor.fetchall()}
     for ask in asks:

@@ -131,7 +131,7 @@ def test_a_stale_lock_whose_number_is_somebody_elses_is_no_obstacle(cluster, dat
         bystander.kill()
 
 
-@pytest.mark.skipif(not processes.tied("INT"), reason="nothing here can tie a child to us")
+@pytest.mark.skipif(not processes.can_tie(), reason="nothing here can tie a child to us")
 def test_a_killed_parent_leaves_no_server(data):
     data.parent.mkdir()
     with subprocess.Popen(

@@ -153,7 +153,7 @@ def test_a_signal_stops_everything_in_order(supervising):
     assert all_gone(pids, within=0)
 
 
-@pytest.mark.skipif(not processes.tied("TERM"), reason="nothing here can tie a child to us")
+@pytest.mark.skipif(not processes.can_tie(), reason="nothing here can tie a child to us")
 def test_a_killed_supervisor_leaves_no_child(supervising, tmp_path):
     process, pids = supervising
 

@@ -1,0 +1,142 @@
+"""The cast: members with a wallet and a key, and a database whose commits are real.
+
+A table that refuses TRUNCATE cannot be flushed, so no test uses `transaction=True`. What needs
+other connections to see its rows (threads, lanes, races) asks for `committed`: it leaves its rows
+behind, and everybody in them is new, so nobody meets anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Member:
+    """A user with a personal workspace, its wallet and one key."""
+
+    user: Any
+    workspace_id: uuid.UUID
+    wallet: Any
+    key: str
+    api_key_record: Any
+
+    def now(self) -> Any:
+        """Return the wallet as the database has it now."""
+        from credits.models import Account
+
+        return Account.objects.get(pk=self.workspace_id)
+
+
+def make_member(credits: str = "1.00") -> Member:  # noqa: A002 - dollars, as the command says it
+    """Make somebody new with that many dollars. May be called where a loop runs, too."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _make_member(credits)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_closing, _make_member, credits).result()
+
+
+def _make_member(dollars: str) -> Member:
+    from accounts.signup import sign_up
+    from apikeys import keys
+    from common.money import usd
+    from credits import grants
+
+    user = sign_up(email=f"{uuid.uuid4().hex}@example.org")
+    workspace = user.personal_workspace
+    if amount := usd(dollars):
+        grants.grant(wallet=workspace.wallet, amount=amount, key=uuid.uuid4().hex, reason="test")
+        workspace.wallet.refresh_from_db()
+    key, record = keys.issue(workspace_id=workspace.pk, user_id=user.pk, name="laptop")
+    return Member(user, workspace.pk, workspace.wallet, key, record)
+
+
+def _closing(work: Callable[..., Any], *arguments: Any) -> Any:
+    from django.db import connections
+
+    try:
+        return work(*arguments)
+    finally:
+        connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """Make the test database, also where only `committed` asks for it.
+
+    pytest-django's own fixture would make none then, and leave everybody in the real one.
+    """
+    from django.test.utils import setup_databases, teardown_databases
+
+    with django_db_blocker.unblock():
+        made = setup_databases(0, interactive=False, serialized_aliases=set())
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, 0)
+
+
+@pytest.fixture
+def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Let a test commit, and every thread and connection of it see that."""
+    from django.db import connections
+
+    with django_db_blocker.unblock():
+        yield
+        connections.close_all()
+
+
+@pytest.fixture(name="make_member")
+def _member_maker(request: pytest.FixtureRequest) -> Callable[..., Member]:
+    _database(request)
+    return make_member
+
+
+@pytest.fixture
+def alice(request: pytest.FixtureRequest) -> Member:
+    """Alice has one dollar and a key."""
+    _database(request)
+    return make_member("1.00")
+
+
+@pytest.fixture
+def bob(request: pytest.FixtureRequest) -> Member:
+    """Bob has one dollar and a key, and nothing to do with Alice."""
+    _database(request)
+    return make_member("1.00")
+
+
+def _database(request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("committed" if "committed" in request.fixturenames else "db")
+
+
+@pytest.fixture
+def place_hold() -> Callable[..., Any]:
+    """Set dollars aside on a member's wallet."""
+    from common.money import usd
+    from credits import holds
+
+    def place(member: Member, dollars: str, *, ttl: int = 60, intent: uuid.UUID | None = None):
+        return holds.place(member.workspace_id, amount=usd(dollars), ttl_seconds=ttl, intent=intent)
+
+    return place
+
+
+@pytest.fixture
+def at_once(committed: None) -> Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]:
+    """Run a function over arguments in as many threads, each with its own connection."""
+
+    def run(work: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
+        with ThreadPoolExecutor(len(arguments)) as pool:
+            return list(pool.map(lambda argument: _closing(work, argument), arguments))
+
+    return run

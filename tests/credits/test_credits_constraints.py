@@ -1,0 +1,133 @@
+"""Each rule of the books by hand: what no function of ours would do, the database refuses."""
+
+import uuid
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+SALES = uuid.UUID(int=1)
+ENTRY = (
+    "INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key, event_wallet_id,"
+    " event_number) VALUES "
+)
+HOLD = "INSERT INTO credits_hold (id, account_id, amount_micros, intent, expires_at) VALUES "
+HAND = {
+    "a hold beyond the balance": (
+        "account_never_overdrawn",
+        "UPDATE credits_account SET held_micros = balance_micros + 1 WHERE id = %(wallet)s",
+    ),
+    "a balance below zero": (
+        "account_never_overdrawn",
+        "UPDATE credits_account SET balance_micros = -1 WHERE id = %(wallet)s",
+    ),
+    "less than nothing held": (
+        "account_held_not_negative",
+        "UPDATE credits_account SET held_micros = -1 WHERE id = %(wallet)s",
+    ),
+    "a balance kept on a house account": (
+        "account_house_is_summed",
+        "UPDATE credits_account SET balance_micros = 5 WHERE id = %(sales)s",
+    ),
+    "a history of a house account": (
+        "account_house_is_summed",
+        "UPDATE credits_account SET events = 1 WHERE id = %(sales)s",
+    ),
+    "an account of an unknown kind": (
+        "account_kind_known",
+        "INSERT INTO credits_account (id, kind) VALUES (%(new)s, 'bank')",
+    ),
+    "a second sales account": (
+        "account_one_of_each_house_kind",
+        "INSERT INTO credits_account (id, kind) VALUES (%(new)s, 'sales')",
+    ),
+    "an entry of nothing": (
+        "entry_amount_positive",
+        ENTRY + "('call', %(wallet)s, %(sales)s, 0, 'k', NULL, NULL)",
+    ),
+    "an entry to itself": (
+        "entry_two_accounts",
+        ENTRY + "('call', %(wallet)s, %(wallet)s, 1, 'k', NULL, NULL)",
+    ),
+    "an entry without a reason": (
+        "entry_key_not_empty",
+        ENTRY + "('call', %(wallet)s, %(sales)s, 1, '', NULL, NULL)",
+    ),
+    "an entry of an unknown kind": (
+        "entry_kind_known",
+        ENTRY + "('gift', %(wallet)s, %(sales)s, 1, 'k', NULL, NULL)",
+    ),
+    "a number without a wallet": (
+        "entry_numbered_in_a_wallet",
+        ENTRY + "('grant', %(sales)s, %(wallet)s, 1, 'k', NULL, 7)",
+    ),
+    "a wallet without a number": (
+        "entry_numbered_in_a_wallet",
+        ENTRY + "('grant', %(sales)s, %(wallet)s, 1, 'k', %(wallet)s, NULL)",
+    ),
+    "the number zero": (
+        "entry_numbered_in_a_wallet",
+        ENTRY + "('grant', %(sales)s, %(wallet)s, 1, 'k', %(wallet)s, 0)",
+    ),
+    "a number twice": (
+        "entry_number_once_per_wallet",
+        ENTRY + "('grant', %(sales)s, %(wallet)s, 1, 'k', %(wallet)s, 1)",
+    ),
+    "a key twice": (
+        "entry_key_once",
+        ENTRY
+        + "('call', %(wallet)s, %(sales)s, 1, 'k', NULL, NULL),"
+        + " ('call', %(wallet)s, %(sales)s, 2, 'k', NULL, NULL)",
+    ),
+    "a hold of nothing": (
+        "hold_amount_positive",
+        HOLD + "(%(new)s, %(wallet)s, 0, NULL, now() + interval '1 minute')",
+    ),
+    "a hold that is over before it begins": (
+        "hold_expires_after_placing",
+        HOLD + "(%(new)s, %(wallet)s, 1, NULL, now())",
+    ),
+    "two holds for one intention": (
+        "credits_hold_intent_key",
+        HOLD
+        + "(gen_random_uuid(), %(wallet)s, 1, %(new)s, now() + interval '1 minute'),"
+        + " (gen_random_uuid(), %(wallet)s, 1, %(new)s, now() + interval '1 minute')",
+    ),
+}
+
+
+def try_by_hand(sql, **given):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql, given)
+
+
+@pytest.mark.parametrize("what", HAND)
+def test_the_database_refuses(alice, what):
+    name, sql = HAND[what]
+
+    with pytest.raises(IntegrityError, match=name):
+        try_by_hand(sql, wallet=alice.workspace_id, sales=SALES, new=uuid.uuid4())
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE credits_entry SET amount_micros = 1 WHERE event_wallet_id = %(wallet)s",
+        "UPDATE credits_entry SET facts = '{}' WHERE event_wallet_id = %(wallet)s",
+        "DELETE FROM credits_entry WHERE event_wallet_id = %(wallet)s",
+        "TRUNCATE credits_entry",
+    ],
+)
+def test_an_entry_is_never_changed(alice, sql):
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    with pytest.raises(IntegrityError, match="entry_insert_only"):
+        try_by_hand(sql, wallet=alice.workspace_id)
+
+
+def test_an_entry_is_not_changed_where_triggers_are_off_for_replication(alice):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+
+    with pytest.raises(IntegrityError, match="entry_insert_only"):
+        try_by_hand("DELETE FROM credits_entry")

@@ -1,0 +1,47 @@
+"""The stage: our application and the sandbox, both on real ports, in the test's own loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+from proxy_stage import VENDOR_KEY, Stage, connect, serving
+
+from sandbox.far_side import Settings
+from sandbox.server import running
+
+
+@pytest.fixture
+def db(django_db_setup: None, django_db_blocker) -> Iterator[None]:
+    """The tests' database, with real commits; by this name pytest-django knows to make it."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+async def stage(db: None, settings, tmp_path) -> AsyncIterator[Stage]:
+    from config.asgi import Application
+
+    from apikeys import keys
+
+    async with running(Settings(key=VENDOR_KEY, job_seconds=0)) as vendor:
+        settings.VENDOR_BASE_URL = vendor.url + "/{vendor}"
+        settings.VENDOR_SETTINGS = {
+            "VENDOR_BFL_KEY": VENDOR_KEY,
+            "VENDOR_SANDBOX_KEY": VENDOR_KEY,
+        }
+        settings.PUBLIC_URL = ""
+        settings.DATA_DIR = tmp_path
+        application = Application()
+        connector = aiohttp.TCPConnector(limit=0)
+        async with (
+            serving(application) as (host, port),
+            aiohttp.ClientSession(connector=connector, auto_decompress=False) as session,
+        ):
+            with connect() as db:
+                made = Stage(host, port, vendor, db, session, application)
+                yield made
+                for member in made.members:
+                    made.prove(member)
+            keys.used._seen.clear()  # Nobody shall write it from a thread that keeps a connection.

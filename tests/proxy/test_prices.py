@@ -1,0 +1,183 @@
+"""Every operation's price against the recorded figures, and that no price exceeds its quote.
+
+`bfl_samples.json` is an extract of the vendors' figures: a sample request of each operation, what
+it costs (USD) and the most it can cost.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as rules
+from hypothesis import strategies as st
+from PIL import Image
+from proxy_stage import in_thread
+
+from common.errors import InvalidRequest
+from proxy import tasks
+from proxy.catalogue import Kind
+from proxy.vendors import catalogue
+
+SAMPLES = json.loads((Path(__file__).parent / "bfl_samples.json").read_text())
+VIDEO_UPSCALE = "/proxy/bfl/v1/flux-tools/video-upscale-v1"
+MEASURED_FROM = {"/proxy/bfl/v1/flux-tools/erase-v1", "/proxy/bfl/v1/flux-tools/vto-v1"}
+
+
+def micros(usd: str) -> int:
+    return int(Decimal(usd) * 1_000_000)
+
+
+def test_every_operation_has_a_sample():
+    bfl = catalogue().vendors["bfl"]
+    ours = {f"/proxy/bfl/{o.path}" for o in bfl.operations if o.kind is Kind.SUBMIT}
+    assert ours == {sample["path"] for sample in SAMPLES}
+    assert len(bfl.operations) == len(SAMPLES) + 1
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["path"])
+def test_a_sample_is_quoted_as_recorded(sample):
+    price = catalogue().find("POST", sample["path"]).operation.price
+    quote = price.quote(sample["body"])
+    if sample["path"] in MEASURED_FROM:
+        # The record holds with the top of the range; we measure the picture before.
+        assert quote.most == micros(sample["sample_usd"]) <= micros(sample["most_usd"])
+    else:
+        assert quote.most == micros(sample["most_usd"])
+    settled = price.settle(quote.inputs, {})
+    if settled is None:
+        settled = price.measured(quote.inputs, Fraction(5))
+    assert settled == micros(sample["sample_usd"]) <= quote.most
+
+
+@pytest.mark.parametrize("who", ["member", "follower"])
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["path"])
+async def test_a_sample_is_charged_as_recorded(stage, sample, who):
+    member = await stage.member(micros=200_000_000)
+    made = await stage.post(sample["path"], member, json=sample["body"])
+    assert made.status == 200, made.body
+    held = stage.wallet(member)[1]
+    if who == "member":
+        polled = await stage.poll_until_end(made.json()["polling_url"])
+        assert polled.json()["status"] == "Ready"
+    else:
+        stage.due(member)
+        await in_thread(tasks.follow_jobs)
+    (call,) = stage.calls(member)
+    assert call["outcome"] == "delivered"
+    assert call["held_micros"] == call["quoted_micros"] == held
+    assert call["charged_micros"] == stage.spent(member) == micros(sample["sample_usd"])
+    assert call["price_version"]
+    assert stage.wallet(member) == (200_000_000 - micros(sample["sample_usd"]), 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "charged"),
+    [
+        ("image", {}, 10_000),
+        ("stream?bytes=10", {}, 10_000),
+        ("lines", {}, 10_000),
+        ("upload", {}, 10_000),
+        ("echo", {"units": 3, "most_units": 5}, 3_000),
+        ("echo", {"units": 0}, 0),
+        ("echo", {"units": 9, "most_units": 2}, 2_000),
+        ("free", {}, 0),
+    ],
+)
+async def test_the_sandboxs_own_operations(stage, path, body, charged):
+    member = await stage.member()
+    answer = await stage.post(f"/proxy/sandbox/v1/{path}", member, json=body)
+    assert answer.status == 200
+    assert stage.spent(member) == charged
+    assert stage.wallet(member) == (5_000_000 - charged, 0)
+
+
+def picture(width: int, height: int) -> str:
+    out = io.BytesIO()
+    Image.new("1", (width, height)).save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+PICTURES = [picture(w, h) for w, h in ((1, 1), (1024, 1024), (3000, 1), (2048, 2049), (6000, 4000))]
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 9000),
+    st.floats(allow_nan=False),
+    st.sampled_from(["auto", "AUTO", "t2v", "i2v", "v2v", "hd", "fhd", "", "5"]),
+)
+requests = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("width", "height"), st.one_of(st.integers(1, 8192), anything)),
+        **dict.fromkeys(("duration", "creativity"), st.one_of(st.integers(0, 60), anything)),
+        "mode": st.one_of(st.sampled_from(["t2v", "i2v", "v2v"]), anything),
+        "resolution": st.one_of(st.sampled_from(["hd", "fhd"]), anything),
+        **dict.fromkeys(
+            ("image", "person", "input_image", "input_image_2", "input_image_8"),
+            st.one_of(st.sampled_from(PICTURES), anything),
+        ),
+        "most_units": st.one_of(st.integers(1, 1000), anything),
+    },
+)
+PRICED = [
+    (vendor.name, operation)
+    for vendor in catalogue().vendors.values()
+    for operation in vendor.operations
+    if operation.kind in (Kind.SYNC, Kind.SUBMIT)
+]
+
+
+@rules(max_examples=400, deadline=None)
+@given(
+    which=st.sampled_from(PRICED),
+    asked=requests,
+    seconds=st.one_of(st.none(), st.fractions(Fraction(1, 100), 20)),
+)
+def test_what_we_work_out_is_never_more_than_was_quoted(which, asked, seconds):
+    """A vendor may name any figure: what is over the hold is not the member's."""
+    price = which[1].price
+    try:
+        quote = price.quote(asked)
+    except InvalidRequest:
+        return
+    assert quote.most >= 0
+    json.dumps(quote.inputs, allow_nan=False)  # They are written down.
+    settled = price.settle(quote.inputs, {})
+    if settled is None:
+        settled = price.measured(quote.inputs, seconds)
+    assert isinstance(settled, int)
+    assert 0 <= settled <= quote.most
+
+
+@rules(max_examples=200, deadline=None)
+@given(
+    which=st.sampled_from(PRICED),
+    asked=requests,
+    answer=st.dictionaries(
+        st.sampled_from(["cost", "usage", "id"]),
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(),
+            st.floats(),
+            st.text(max_size=5),
+            st.fixed_dictionaries({"units": st.one_of(st.none(), st.integers(), st.floats())}),
+        ),
+    ),
+)
+def test_whatever_the_vendor_says_is_an_amount(which, asked, answer):
+    price = which[1].price
+    try:
+        quote = price.quote(asked)
+    except InvalidRequest:
+        return
+    settled = price.settle(quote.inputs, answer)
+    assert settled is None or (isinstance(settled, int) and settled >= 0)
+    assert settled is None or settled < 2**63

@@ -1,0 +1,83 @@
+"""The web process or PostgreSQL dies under load: what was answered is paid, and nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from system_stack import CENT, Load
+
+
+def prove(stack, member, load):
+    """What was given was charged once; what was not is at most charged for a finished call."""
+    calls = {call["id"]: call for call in stack.calls(member)}
+    charged = stack.charged(member)
+    assert len(load.delivered) == len(set(load.delivered))
+    for call in load.delivered:
+        assert calls[call]["outcome"] == "delivered"
+        assert charged[call] == CENT
+    assert charged.keys() == {id_ for id_, call in calls.items() if call["outcome"] == "delivered"}
+    assert set(charged.values()) <= {CENT}
+    numbers = sorted(call["number"] for call in calls.values())
+    assert numbers == list(range(2, len(calls) + 2)), "gapless"
+
+    stack.sweep()
+    assert stack.holds() == 0
+    assert stack.wallet(member)[1] == 0
+    assert stack.charged(member) == charged, "the sweep charges nothing"
+    assert "DIFFERS" not in stack.reconcile()
+
+
+async def test_the_web_process_is_killed(stack):
+    member = stack.member("200")
+    for _ in range(2):
+        stack.start_web()
+        over = asyncio.Event()
+        pressing = asyncio.create_task(stack.press(member["api_key"], over))
+        await asyncio.sleep(1.5)
+        await asyncio.to_thread(stack.kill_web)
+        over.set()
+        load = await pressing
+        assert load.statuses[200] > 20
+        assert load.statuses[0] > 0, "some were cut off"
+        assert set(load.statuses) <= {0, 200}
+    stack.start_web()
+    try:
+        again = await stack.fire(member["api_key"], 20)
+        assert again.statuses == {200: 20}
+        load.delivered += again.delivered
+        prove(stack, member, load)
+    finally:
+        assert stack.stop_web() == 0
+
+
+async def test_postgres_stops_at_once_and_comes_back(stack):
+    member = stack.member("200")
+    stack.start_web()
+    try:
+        over = asyncio.Event()
+        load_so_far = Load()
+        pressing = asyncio.create_task(stack.press(member["api_key"], over, load_so_far))
+        await asyncio.sleep(1.2)
+        await asyncio.to_thread(stack.cluster.kill_immediately)
+        assert not stack.cluster.ready()
+        delivered = load_so_far.statuses[200]
+        await asyncio.sleep(1.5)
+        assert load_so_far.statuses[200] == delivered, "nothing is given that cannot be written"
+        await asyncio.to_thread(stack.cluster.start)
+        back = time.monotonic()
+        await asyncio.sleep(2.5)
+        over.set()
+        load = await pressing
+
+        assert load.statuses[200] > 40, load.statuses
+        assert set(load.statuses) <= {200, 503}, load.statuses
+        log = stack.cluster.log.read_text()
+        assert "was not properly shut down" in log, "it had to recover"
+        recovered = await stack.fire(member["api_key"], 50)
+        assert recovered.statuses == {200: 50}, "by itself"
+        assert time.monotonic() - back < 30
+        load.delivered += recovered.delivered
+        prove(stack, member, load)
+    finally:
+        assert stack.stop_web() == 0
