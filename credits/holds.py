@@ -257,9 +257,9 @@ async def in_turn(
 ) -> list[tuple[Any, ...]]:
     """Place a batch with the outcome of one after the other; return the statement's rows.
 
-    `run` sends the statement of `place_many`. Mostly that is once: a second time for who still
-    fits after a larger neighbour of its wallet did not, and a batch is parted before an ask whose
-    intent it holds already.
+    `run` sends the statement of `place_many`. Mostly that is once: again for who still fits after
+    a larger neighbour of its wallet did not, and for who has a key and too little; and a batch is
+    parted before an ask whose intent it holds already.
     """
     rows: list[tuple[Any, ...]] = []
     while len(rows) < len(asks):
@@ -291,6 +291,12 @@ async def _twice(
     if again and len(asks) > 1:
         second = await run([asks[place] for place in again])
         for place, row in zip(again, second, strict=True):
+            rows[place] = row
+    # What is missing may be held by its own first try, placed by another process while this
+    # statement waited for the wallet: then its intent is seen only now, and it is a repeat.
+    keyed = [n for n, row in enumerate(rows) if row[2] == "short" and asks[n].keyed]
+    if keyed:
+        for place, row in zip(keyed, await run([asks[place] for place in keyed]), strict=True):
             rows[place] = row
     return rows
 

@@ -111,6 +111,8 @@ class Vendor:
 
     def owns(self, url: str) -> bool:
         """Whether a URL is the vendor's: its base, or https on one of its domains."""
+        if not re.fullmatch(r"[!-~]+", url):
+            return False  # A space or a line break would end the request line that it goes into.
         try:
             parts, base = urlsplit(url), urlsplit(self.address())
             host = parts.hostname or ""
