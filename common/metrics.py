@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from prometheus_client import Counter, Histogram
 
 BATCH_SIZE = Histogram(
@@ -21,3 +23,14 @@ SETTLE_LAG = Histogram(
 )
 SHORTFALLS = Counter("platform_shortfalls_total", "Calls that cost more than was held")
 JOINED = Counter("platform_joined_total", "Repeats answered from an earlier call", ["how"])
+
+
+@functools.lru_cache(maxsize=1024)
+def _outcome(vendor: str, outcome: str) -> Counter:
+    """Return the counter of that pair; looking it up by labels costs more than counting."""
+    return OUTCOMES.labels(vendor, outcome)
+
+
+def outcome(vendor: str, outcome: str) -> None:
+    """Count how a vendor's call ended."""
+    _outcome(vendor, outcome).inc()

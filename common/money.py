@@ -35,7 +35,7 @@ def cents(amount: int) -> int | float:
 
 def credits_text(amount: int) -> str:
     """Return micros as credits for `X-Comfy-Credits-Used`: 60000 -> "12.66"."""
-    hundredths = round(Fraction(amount * CREDITS_PER_USD * 100, MICROS_PER_USD))
+    hundredths = (amount * CREDITS_PER_USD + 5_000) // 10_000
     return f"{hundredths // 100}.{hundredths % 100:02d}".rstrip("0").rstrip(".")
 
 

@@ -244,9 +244,17 @@ def place_many(payer: Payer) -> str:
 class Ask(Protocol):
     """What `in_turn` looks at in an ask."""
 
-    amount: int
-    intent: str | None
-    keyed: bool
+    @property
+    def amount(self) -> int:
+        """Micros to set aside."""
+
+    @property
+    def intent(self) -> str | None:
+        """The caller's name for its intention."""
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the hold takes the intent for itself."""
 
 
 Asks = TypeVar("Asks", bound=Ask)

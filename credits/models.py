@@ -151,7 +151,7 @@ class Hold(models.Model):
         Account, on_delete=models.PROTECT, related_name="holds", db_index=False
     )
     amount_micros = models.BigIntegerField()
-    intent = models.UUIDField(null=True, unique=True)
+    intent = models.UUIDField(null=True)
     """The caller's name for its intention: while it is open, the same one never holds twice."""
     memo = models.JSONField(default=dict, db_default={})
     """What it is for, so that whoever ends it can say so; the books do not read it."""
@@ -164,5 +164,7 @@ class Hold(models.Model):
             models.CheckConstraint(
                 name="hold_expires_after_placing", condition=Q(expires_at__gt=F("placed_at"))
             ),
+            models.UniqueConstraint(
+                name="hold_intent_once", fields=["intent"], condition=Q(intent__isnull=False)
+            ),
         ]
-        indexes = [models.Index(name="hold_by_expiry", fields=["expires_at"])]

@@ -24,7 +24,7 @@ import orjson
 
 from apikeys import keys
 from common import logs, metrics
-from common.errors import ContentBlocked, InvalidRequest, PlatformError, Unauthorized
+from common.errors import ContentBlocked, PlatformError, Unauthorized
 from common.ids import uuid7
 from common.money import Micros, credits_text
 from proxy import dialect, jobs, replay
@@ -183,7 +183,7 @@ async def relay(platform: Platform, request: Request, made: Call) -> Reply:
             # The client left, or sent too much: the vendor never had the whole request.
             await settle(platform, made, None, "refused", reason="The upload was not finished.")
             raise request.broken from exc
-        metrics.OUTCOMES.labels(vendor.name, "unknown").inc()
+        metrics.outcome(vendor.name, "unknown")
         await unknown(platform, made)
         if isinstance(exc, Lost):
             raise dialect.lost(vendor) from exc
@@ -207,7 +207,7 @@ async def refuse(platform: Platform, made: Call, reply: Reply) -> None:
     reply.close()
     refusal = dialect.refusal(vendor, reply.status, body, reply.header(b"retry-after"))
     if reply.status in dialect.UNKNOWN_STATUSES:
-        metrics.OUTCOMES.labels(vendor.name, "unknown").inc()
+        metrics.outcome(vendor.name, "unknown")
         await unknown(platform, made)
         raise refusal
     final = made.intention.keyed and isinstance(refusal, (dialect.ProviderRejected, ContentBlocked))
@@ -257,7 +257,7 @@ async def settle(
     )
     if made.answered_at:
         metrics.SETTLE_LAG.observe(time.perf_counter() - made.answered_at)
-    metrics.OUTCOMES.labels(made.route.vendor.name, outcome).inc()
+    metrics.outcome(made.route.vendor.name, outcome)
     logs.line(
         event="call",
         call=made.id,
@@ -306,7 +306,7 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
     )
     if not accepted:  # The hold ended meanwhile: what nobody pays for is not handed out.
         raise dialect.lost(vendor)
-    metrics.OUTCOMES.labels(vendor.name, "accepted").inc()
+    metrics.outcome(vendor.name, "accepted")
     logs.line(event="accepted", call=made.id, operation=made.route.name, held=made.quote.most)
     await give(platform, request, made, reply.status, body, headers, kept=keep)
 
@@ -433,8 +433,6 @@ def _soon(work: Any) -> None:
 async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one HTTP request under `/proxy/`: with a result, or with a refusal in our shape."""
     request = Request(scope, receive, send)
-    request_id = uuid7()
-    headers = [(b"x-request-id", request_id.encode())]
     if request.method == "OPTIONS":
         await request.answer(204, b"", _PREFLIGHT)
         return
@@ -446,20 +444,24 @@ async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) 
         metrics.REFUSALS.labels(refusal.code).inc()
         if request.begun:
             raise  # The server closes the connection: the client must see that it broke.
-        logs.line(event="refused", request=request_id, code=refusal.code, path=request.path[:200])
-        await request.refuse(refusal, headers)
-    except (ValueError, UnicodeError) as exc:
-        log.exception("unreadable request %s", request_id)
-        if request.begun:
-            raise
-        await request.refuse(InvalidRequest(f"The request cannot be read: {exc}"), headers)
+        await refused(request, refusal)
     except Exception:
-        log.exception("request %s failed", request_id)
         if request.begun:
             raise
-        await request.refuse(_Internal(f"Something went wrong here ({request_id})."), headers)
+        await refused(request, _Internal("Something went wrong here. Nothing is charged for it."))
     finally:
         request.release()
+
+
+async def refused(request: Request, refusal: PlatformError) -> None:
+    """Answer with a refusal, under an id by which its log line is found."""
+    request_id = uuid7()
+    facts = {"request": request_id, "code": refusal.code, "path": request.path[:200]}
+    if isinstance(refusal, _Internal):
+        log.error("request %s failed: %s", request_id, request.path[:200], exc_info=True)
+    else:
+        logs.line(event="refused", **facts)
+    await request.refuse(refusal, [(b"x-request-id", request_id.encode())])
 
 
 class _Internal(PlatformError):

@@ -253,6 +253,7 @@ class Books:
                 return answer
             if not isinstance(answer, Unauthorized):
                 break
+        assert isinstance(answer, PlatformError), "what is placed was returned"
         raise answer
 
     async def settle(self, ask: Settle, *, patience_seconds: float = 20) -> Settled | None:

@@ -33,7 +33,7 @@ class ProviderRejected(PlatformError):
 
     code = "provider_rejected"
 
-    def __init__(self, sentence: str, status: int) -> None:
+    def __init__(self, sentence: str, status: int = 422) -> None:
         super().__init__(sentence)
         self.status = status  # type: ignore[misc]
 

@@ -30,6 +30,14 @@ def _limit(name: str) -> int:
     return int(getattr(settings, name))
 
 
+def parameters(query: str) -> dict[str, str]:
+    """Return a query's parameters, or raise InvalidRequest; the last of equal names counts."""
+    try:
+        return dict(parse_qsl(query, max_num_fields=50))
+    except ValueError as exc:
+        raise InvalidRequest("The query has more than 50 parameters.") from exc
+
+
 class Left(Exception):
     """The client went away before its request was whole."""
 
@@ -68,7 +76,7 @@ class Request:
     @property
     def query(self) -> dict[str, str]:
         """The query's parameters; the last of equal names counts."""
-        return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), max_num_fields=50))
+        return parameters(self.scope["query_string"].decode("latin-1"))
 
     def credential(self) -> str:
         """Return the API key, or raise Unauthorized. A bearer token wins over a key (2.1)."""
@@ -143,9 +151,12 @@ class Request:
         return parsed
 
     def fingerprint(self) -> str:
-        """Return a digest of method, path, query and body: equal for a byte-identical repeat."""
+        """Return 128 bits of a digest of method, path, query and body, in hex.
+
+        It is equal for a byte-identical repeat, and for nothing else.
+        """
         head = f"{self.method} {self.path}?".encode() + self.scope["query_string"] + b"\n"
-        return hashlib.sha256(head + self.body).hexdigest()
+        return hashlib.sha256(head + self.body).hexdigest()[:32]
 
     def check_stream_length(self) -> None:
         """Raise BodyTooLarge before anything is set aside, if the length is known to be."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
 import orjson
 from django.conf import settings
@@ -20,7 +20,7 @@ from common.errors import NotFound, Unauthorized
 from common.money import Micros, credits_text
 from proxy import measure
 from proxy.books import FoundJob, Settle
-from proxy.http import JSON_TYPE
+from proxy.http import JSON_TYPE, parameters
 from proxy.relay import Lost, Refused
 from proxy.vendors import catalogue
 
@@ -127,7 +127,7 @@ async def end(
     )
     if settled is None:
         return None
-    metrics.OUTCOMES.labels(job.vendor, outcome).inc()
+    metrics.outcome(job.vendor, outcome)
     logs.line(event="job", call=job.id, operation=job.operation, outcome=outcome, charged=charged)
     return Micros(settled.charged)
 
@@ -162,7 +162,7 @@ async def _find(platform: Platform, request: Request, route: Route) -> FoundJob:
     """
     query = request.query
     if "id" not in query and "polling_url" in query:
-        query = dict(parse_qsl(urlsplit(query["polling_url"]).query, max_num_fields=20))
+        query = parameters(query["polling_url"].partition("?")[2])
     name, given = query.get("id", ""), query.get("token", "")
     if not name or len(name) > 200 or "\x00" in name:
         raise NotFound("A poll needs the id of its job.")

@@ -70,7 +70,7 @@ class Intention:
         name = b"key:" + key.encode() if key else b"request:" + self.fingerprint.encode()
         if not self.joinable:
             name = uuid.uuid4().bytes
-        self.id = str(uuid.UUID(bytes=hashlib.sha256(digest + name).digest()[:16]))
+        self.id = hashlib.sha256(digest + name).hexdigest()[:32]
 
     def kept(
         self, status: int, headers: Headers, body: bytes, *, spool: str = ""

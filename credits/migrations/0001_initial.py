@@ -51,15 +51,14 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(primary_key=True, serialize=False)),
                 ('amount_micros', models.BigIntegerField()),
-                ('intent', models.UUIDField(null=True, unique=True)),
+                ('intent', models.UUIDField(null=True)),
                 ('memo', models.JSONField(db_default={}, default=dict)),
                 ('placed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('expires_at', models.DateTimeField()),
                 ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='credits.account')),
             ],
             options={
-                'indexes': [models.Index(fields=['expires_at'], name='hold_by_expiry')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('amount_micros__gt', 0)), name='hold_amount_positive'), models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('placed_at'))), name='hold_expires_after_placing')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('amount_micros__gt', 0)), name='hold_amount_positive'), models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('placed_at'))), name='hold_expires_after_placing'), models.UniqueConstraint(condition=models.Q(('intent__isnull', False)), fields=('intent',), name='hold_intent_once')],
             },
         ),
     ]

@@ -87,7 +87,7 @@ HAND = {
         HOLD + "(%(new)s, %(wallet)s, 1, NULL, now())",
     ),
     "two holds for one intention": (
-        "credits_hold_intent_key",
+        "hold_intent_once",
         HOLD
         + "(gen_random_uuid(), %(wallet)s, 1, %(new)s, now() + interval '1 minute'),"
         + " (gen_random_uuid(), %(wallet)s, 1, %(new)s, now() + interval '1 minute')",

@@ -135,7 +135,7 @@ def test_one_intention_never_holds_twice_while_it_is_open(alice, place_hold):
     first = place_hold(alice, "0.10", intent=intent)
 
     with (
-        pytest.raises(IntegrityError, match="credits_hold_intent_key"),
+        pytest.raises(IntegrityError, match="hold_intent_once"),
         transaction.atomic(),
     ):
         place_hold(alice, "0.10", intent=intent)
