@@ -458,7 +458,9 @@ async def refused(request: Request, refusal: PlatformError) -> None:
     request_id = uuid7()
     facts = {"request": request_id, "code": refusal.code, "path": request.path[:200]}
     if isinstance(refusal, _Internal):
-        log.error("request %s failed: %s", request_id, request.path[:200], exc_info=True)
+        log.error(  # noqa: LOG014 - called where it is handled
+            "request %s failed: %s", request_id, request.path[:200], exc_info=True
+        )
     else:
         logs.line(event="refused", **facts)
     await request.refuse(refusal, [(b"x-request-id", request_id.encode())])

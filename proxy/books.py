@@ -38,7 +38,8 @@ KEEP = """
     INSERT INTO proxy_answer (intent, call_id, fingerprint, status, headers, body, spool, once,
                               kept_until)
     SELECT (answer->>'intent')::uuid, {id}, answer->>'fingerprint', (answer->>'status')::smallint,
-           coalesce(answer->'headers', '{{}}'), (answer->>'body')::bytea,
+           coalesce(answer->'headers', '{{}}'),
+           coalesce(convert_to(answer->>'text', 'UTF8'), (answer->>'body')::bytea),
            coalesce(answer->>'spool', ''), (answer->>'once')::boolean,
            now() + (answer->>'seconds')::int * interval '1 second'
       FROM {source} WHERE answer IS NOT NULL

@@ -81,7 +81,7 @@ class Intention:
             "fingerprint": self.fingerprint,
             "status": status,
             "headers": {k.decode("latin-1"): v.decode("latin-1") for k, v in headers},
-            "body": None if spool else "\\x" + body.hex(),
+            **({} if spool else _as_json(body)),
             "spool": spool,
             "once": not self.keyed,
             "seconds": SPOOLED_SECONDS
@@ -90,6 +90,15 @@ class Intention:
             if self.keyed
             else UNDELIVERED_SECONDS,
         }
+
+
+def _as_json(body: bytes) -> dict[str, str]:
+    """Return a body for a JSON document: as text if it is one, which is half as long as hex."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = "\x00"
+    return {"body": "\\x" + body.hex()} if "\x00" in text else {"text": text}
 
 
 async def answer(request: Request, intention: Intention, books: Books) -> bool:
