@@ -446,6 +446,7 @@ async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) 
             raise  # The server closes the connection: the client must see that it broke.
         await refused(request, refusal)
     except Exception:
+        log.exception("a request to %s failed", request.path[:200])
         if request.begun:
             raise
         await refused(request, _Internal("Something went wrong here. Nothing is charged for it."))
@@ -457,12 +458,7 @@ async def refused(request: Request, refusal: PlatformError) -> None:
     """Answer with a refusal, under an id by which its log line is found."""
     request_id = uuid7()
     facts = {"request": request_id, "code": refusal.code, "path": request.path[:200]}
-    if isinstance(refusal, _Internal):
-        log.error(  # noqa: LOG014 - called where it is handled
-            "request %s failed: %s", request_id, request.path[:200], exc_info=True
-        )
-    else:
-        logs.line(event="refused", **facts)
+    logs.line(event="refused", **facts)
     await request.refuse(refusal, [(b"x-request-id", request_id.encode())])
 
 
