@@ -24,20 +24,21 @@ import orjson
 
 from apikeys import keys
 from common import logs, metrics
-from common.errors import ContentBlocked, PlatformError, Unauthorized
+from common.errors import ContentBlocked, Unauthorized
 from common.ids import uuid7
 from common.money import Micros, credits_text
 from proxy import dialect, jobs, replay
-from proxy.books import Accept, Books, Place, Placed, Settle
+from proxy.books import Accept, Place, Placed, Settle
 from proxy.catalogue import Kind
-from proxy.http import Left, Request
-from proxy.relay import Lost, Refused, Relay
+from proxy.process import soon
+from proxy.relay import Lost, Refused
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
     from proxy.catalogue import Route
-    from proxy.http import Headers, Receive, Scope, Send
+    from proxy.http import Headers, Request
     from proxy.pricing import Quote
+    from proxy.process import Platform
     from proxy.relay import Reply
 
 log = logging.getLogger("proxy")
@@ -46,14 +47,6 @@ HOLD_MARGIN_SECONDS = 60
 FIRST_POLL_SECONDS = 5
 """Our follower lets the member's own polls come first."""
 SUBMIT_ANSWER_LIMIT_BYTES = 1 << 20
-
-
-@dataclass(slots=True)
-class Platform:
-    """What lives as long as the process."""
-
-    books: Books
-    relay: Relay
 
 
 @dataclass(slots=True)
@@ -109,7 +102,7 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     if route.operation.json_body:
         request.watch()
     if intention.joinable and not intention.keyed:
-        request.on_gone = lambda: _soon(platform.books.claim(made.id, intention.id, made.ttl))
+        request.on_gone = lambda: soon(platform.books.claim(made.id, intention.id, made.ttl))
         if request.gone:  # It waited for an earlier try before, and left since.
             request.on_gone()
     reply = await relay(platform, request, made)
@@ -296,6 +289,7 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
             vendor=vendor.name,
             operation=made.route.name,
             vendor_job_id=job_id,
+            vendor_request_id=reply.request_id,
             poll_url=shape.poll_url(made.route, answer),
             price=price,
             inputs=made.quote.inputs,
@@ -409,83 +403,3 @@ def _parsed(body: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return answer if isinstance(answer, dict) else None
-
-
-_background: set[asyncio.Future[Any]] = set()
-
-
-def _soon(work: Any) -> None:
-    """Run something that nobody waits for; a failure of it is logged."""
-    task = asyncio.ensure_future(work)
-    _background.add(task)
-
-    def done(task: asyncio.Future[Any]) -> None:
-        _background.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.warning("background work failed: %s", type(error).__name__)
-
-    task.add_done_callback(done)
-
-
-# --- The door -------------------------------------------------------------------------------
-
-
-async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one HTTP request under `/proxy/`: with a result, or with a refusal in our shape."""
-    request = Request(scope, receive, send)
-    if request.method == "OPTIONS":
-        await request.answer(204, b"", _PREFLIGHT)
-        return
-    try:
-        await call(platform, request)
-    except Left:
-        metrics.REFUSALS.labels("client_left").inc()
-    except PlatformError as refusal:
-        metrics.REFUSALS.labels(refusal.code).inc()
-        if request.begun:
-            raise  # The server closes the connection: the client must see that it broke.
-        await refused(request, refusal)
-    except Exception:
-        log.exception("a request to %s failed", request.path[:200])
-        if request.begun:
-            raise
-        await refused(request, _Internal("Something went wrong here. Nothing is charged for it."))
-    finally:
-        request.release()
-
-
-async def refused(request: Request, refusal: PlatformError) -> None:
-    """Answer with a refusal, under an id by which its log line is found."""
-    request_id = uuid7()
-    facts = {"request": request_id, "code": refusal.code, "path": request.path[:200]}
-    logs.line(event="refused", **facts)
-    await request.refuse(refusal, [(b"x-request-id", request_id.encode())])
-
-
-class _Internal(PlatformError):
-    """Our own fault; never charged."""
-
-    code = "internal"
-    status = 500
-
-
-_PREFLIGHT: Headers = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, x-api-key, content-type, comfy-env"),
-    (b"access-control-max-age", b"86400"),
-]
-
-
-async def start() -> Platform:
-    """Open what the proxy needs; the database need not be there yet."""
-    return Platform(Books(), Relay())
-
-
-async def stop(platform: Platform) -> None:
-    """Finish what is in flight, then close."""
-    if _background:
-        await asyncio.wait(_background, timeout=5)
-    await platform.books.close()
-    await platform.relay.close()
-    logs.flush()

@@ -60,9 +60,10 @@ JOB_ENDED = """
 
 JOB_ACCEPTED = """
     , job AS (
-        INSERT INTO proxy_job (id, workspace_id, vendor, operation, vendor_job_id, poll_url,
+        INSERT INTO proxy_job (id, workspace_id, vendor, operation, vendor_job_id,
+                               vendor_request_id, poll_url,
                                price_micros, inputs, deadline_at, next_poll_at)
-        SELECT id, wallet, vendor, operation, vendor_job_id, poll_url, price,
+        SELECT id, wallet, vendor, operation, vendor_job_id, vendor_request_id, poll_url, price,
                coalesce(inputs, '{}'), now() + deadline * interval '1 second',
                now() + first_poll * interval '1 second'
           FROM prolonged
@@ -92,7 +93,8 @@ SETTLE = holds.settle_many(
 
 ACCEPT = holds.prolong_many(
     columns=(
-        "vendor text, operation text, vendor_job_id text, poll_url text, price bigint,"
+        "vendor text, operation text, vendor_job_id text, vendor_request_id text, poll_url text,"
+        " price bigint,"
         " inputs jsonb, deadline int, first_poll int, answer jsonb"
     ),
     record=JOB_ACCEPTED + KEPT.format(id="id", source="prolonged"),
@@ -100,8 +102,8 @@ ACCEPT = holds.prolong_many(
 
 FIND_JOBS = """
     SELECT asked.n, job.id::text, job.workspace_id::text, job.vendor, job.operation,
-           job.vendor_job_id, job.poll_url, job.price_micros, job.inputs, job.ended_at IS NOT NULL,
-           job.outcome, key.id IS NOT NULL, key.workspace_id = job.workspace_id
+           job.vendor_job_id, job.vendor_request_id, job.poll_url, job.price_micros, job.inputs,
+           job.ended_at IS NOT NULL, job.outcome, key.id IS NOT NULL, key.workspace_id = job.workspace_id
       FROM json_to_recordset(%s::json) AS asked(n int, vendor text, job text, digest bytea)
       LEFT JOIN LATERAL (
           SELECT * FROM proxy_job
@@ -186,6 +188,7 @@ class Accept:
     vendor: str
     operation: str
     vendor_job_id: str
+    vendor_request_id: str
     poll_url: str
     price: int | None
     inputs: dict[str, Any]
@@ -212,6 +215,7 @@ class FoundJob:
     vendor: str
     operation: str
     vendor_job_id: str
+    vendor_request_id: str
     poll_url: str
     price: int | None
     inputs: dict[str, Any]
@@ -400,7 +404,7 @@ async def _find(db: Db, asks: Sequence[FindJob]) -> list[tuple[FoundJob | None, 
     ]
     cursor = await db.execute(FIND_JOBS, (_document(rows),))
     return [
-        (FoundJob(*row[1:11]) if row[1] else None, bool(row[11]), bool(row[12]))
+        (FoundJob(*row[1:12]) if row[1] else None, bool(row[12]), bool(row[13]))
         for row in await cursor.fetchall()
     ]
 

@@ -25,9 +25,9 @@ from proxy.relay import Lost, Refused
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
-    from proxy.app import Platform
     from proxy.catalogue import Operation, Route, Vendor
     from proxy.http import Request
+    from proxy.process import Platform
 
 ANSWER_LIMIT_BYTES = 32 << 20
 MARGIN_SECONDS = 600
@@ -121,6 +121,7 @@ async def end(
             reason="" if outcome == "delivered" else REASONS[outcome],
             status=200,
             vendor_job_id=job.vendor_job_id,
+            vendor_request_id=job.vendor_request_id,
             details=details,
             is_job=True,
         )

@@ -19,6 +19,7 @@ class Job(models.Model):
     vendor = models.CharField(max_length=32)
     operation = models.CharField(max_length=200)
     vendor_job_id = models.CharField(max_length=200)
+    vendor_request_id = models.CharField(max_length=200, default="", db_default="")
     poll_url = models.CharField(max_length=1000)
     price_micros = models.BigIntegerField(null=True)
     """What it costs if it is delivered; null if only the delivered file tells."""

@@ -12,7 +12,7 @@ from django.db import connection
 from apikeys import keys
 from common import logs
 from common.errors import PlatformError
-from proxy import app, jobs, replay
+from proxy import jobs, process, replay
 from proxy.books import FoundJob, Settle
 from proxy.models import Heartbeat
 from proxy.vendors import catalogue
@@ -31,8 +31,8 @@ CLAIM_JOBS = """
                    WHERE ended_at IS NULL AND next_poll_at <= now()
                    ORDER BY next_poll_at LIMIT %s
                      FOR UPDATE SKIP LOCKED)
- RETURNING id::text, workspace_id::text, vendor, operation, vendor_job_id, poll_url, price_micros,
-           inputs, deadline_at <= now()
+ RETURNING id::text, workspace_id::text, vendor, operation, vendor_job_id, vendor_request_id,
+           poll_url, price_micros, inputs, deadline_at <= now()
 """
 
 EXPIRED = """
@@ -66,16 +66,17 @@ def follow_jobs() -> int:
     return len(rows)
 
 
-async def _follow(platform: app.Platform, row: tuple[Any, ...]) -> None:
+async def _follow(platform: process.Platform, row: tuple[Any, ...]) -> None:
     """Ask once; after the deadline the job has expired, whatever the vendor may do later."""
-    inputs = row[7] if isinstance(row[7], dict) else orjson.loads(row[7])
-    hold, workspace, name, operation, vendor_job_id, poll_url, price, _, over = row
+    inputs = row[8] if isinstance(row[8], dict) else orjson.loads(row[8])
+    hold, workspace, name, operation, vendor_job_id, request_id, poll_url, price, _, over = row
     job = FoundJob(
         id=hold,
         workspace=workspace,
         vendor=name,
         operation=operation,
         vendor_job_id=vendor_job_id,
+        vendor_request_id=request_id,
         poll_url=poll_url,
         price=price,
         inputs=inputs,
@@ -104,7 +105,7 @@ def sweep_holds() -> int:
     return len(rows)
 
 
-async def _expire(platform: app.Platform, row: tuple[Any, ...]) -> None:
+async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
     hold, wallet, intent, memo, is_job = row
     memo = memo if isinstance(memo, dict) else orjson.loads(memo)
     consumed = {
@@ -140,14 +141,14 @@ def forget() -> None:
     replay.sweep_spool()
 
 
-def _with_platform(work: Callable[[app.Platform], Awaitable[Any]]) -> None:
+def _with_platform(work: Callable[[process.Platform], Awaitable[Any]]) -> None:
     """Run async work with lanes and connections of its own."""
 
     async def run() -> None:
-        platform = await app.start()
+        platform = await process.start()
         try:
             await work(platform)
         finally:
-            await app.stop(platform)
+            await process.stop(platform)
 
     asyncio.run(run())

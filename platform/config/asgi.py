@@ -19,7 +19,7 @@ django = get_asgi_application()  # First: it loads the apps that the proxy impor
 from asgiref.sync import sync_to_async  # noqa: E402
 
 from apikeys import keys  # noqa: E402
-from proxy import app as proxy  # noqa: E402
+from proxy import door, process  # noqa: E402
 
 if TYPE_CHECKING:
     from proxy.http import Receive, Scope, Send
@@ -29,7 +29,7 @@ class Application:
     """The ASGI application of one web process."""
 
     def __init__(self) -> None:
-        self._platform: proxy.Platform | None = None
+        self._platform: process.Platform | None = None
         self._chores: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,8 +41,8 @@ class Application:
                 path = scope["path"] = "/" + path.lstrip("/")
             if path.startswith("/proxy/"):
                 if self._platform is None:
-                    self._platform = await proxy.start()
-                await proxy.serve(self._platform, scope, receive, send)
+                    self._platform = await process.start()
+                await door.serve(self._platform, scope, receive, send)
             else:
                 await django(scope, receive, send)  # type: ignore[arg-type]
         elif scope["type"] == "lifespan":
@@ -52,7 +52,7 @@ class Application:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._platform = await proxy.start()
+                self._platform = await process.start()
                 _calm_the_collector()
                 self._chores = asyncio.get_running_loop().create_task(_write_used_keys())
                 await send({"type": "lifespan.startup.complete"})
@@ -60,7 +60,7 @@ class Application:
                 if self._chores is not None:
                     self._chores.cancel()
                 if self._platform is not None:
-                    await proxy.stop(self._platform)
+                    await process.stop(self._platform)
                 if keys.used.is_due():
                     await sync_to_async(keys.used.write)()
                 await send({"type": "lifespan.shutdown.complete"})

@@ -46,6 +46,7 @@ class Migration(migrations.Migration):
                 ('vendor', models.CharField(max_length=32)),
                 ('operation', models.CharField(max_length=200)),
                 ('vendor_job_id', models.CharField(max_length=200)),
+                ('vendor_request_id', models.CharField(db_default='', default='', max_length=200)),
                 ('poll_url', models.CharField(max_length=1000)),
                 ('price_micros', models.BigIntegerField(null=True)),
                 ('inputs', models.JSONField(default=dict)),

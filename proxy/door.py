@@ -1,0 +1,65 @@
+"""The proxy's side of ASGI: one request in, a result or a refusal in our shape out."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from common import logs, metrics
+from common.errors import PlatformError
+from common.ids import uuid7
+from proxy import app
+from proxy.http import Left, Request
+
+if TYPE_CHECKING:
+    from proxy.http import Headers, Receive, Scope, Send
+    from proxy.process import Platform
+
+log = logging.getLogger("proxy")
+
+
+async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one HTTP request under `/proxy/`: with a result, or with a refusal in our shape."""
+    request = Request(scope, receive, send)
+    if request.method == "OPTIONS":
+        await request.answer(204, b"", _PREFLIGHT)
+        return
+    try:
+        await app.call(platform, request)
+    except Left:
+        metrics.REFUSALS.labels("client_left").inc()
+    except PlatformError as refusal:
+        metrics.REFUSALS.labels(refusal.code).inc()
+        if request.begun:
+            raise  # The server closes the connection: the client must see that it broke.
+        await refused(request, refusal)
+    except Exception:
+        log.exception("a request to %s failed", request.path[:200])
+        if request.begun:
+            raise
+        await refused(request, _Internal("Something went wrong here. Nothing is charged for it."))
+    finally:
+        request.release()
+
+
+async def refused(request: Request, refusal: PlatformError) -> None:
+    """Answer with a refusal, under an id by which its log line is found."""
+    request_id = uuid7()
+    facts = {"request": request_id, "code": refusal.code, "path": request.path[:200]}
+    logs.line(event="refused", **facts)
+    await request.refuse(refusal, [(b"x-request-id", request_id.encode())])
+
+
+class _Internal(PlatformError):
+    """Our own fault; never charged."""
+
+    code = "internal"
+    status = 500
+
+
+_PREFLIGHT: Headers = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+    (b"access-control-allow-headers", b"authorization, x-api-key, content-type, comfy-env"),
+    (b"access-control-max-age", b"86400"),
+]

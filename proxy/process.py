@@ -1,0 +1,52 @@
+"""What lives as long as the process: the lanes to the books, the connections to vendors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from common import logs
+from proxy.books import Books
+from proxy.relay import Relay
+
+log = logging.getLogger("proxy")
+
+
+@dataclass(slots=True)
+class Platform:
+    """What lives as long as the process."""
+
+    books: Books
+    relay: Relay
+
+
+async def start() -> Platform:
+    """Open what the proxy needs; the database need not be there yet."""
+    return Platform(Books(), Relay())
+
+
+async def stop(platform: Platform) -> None:
+    """Finish what is in flight, then close."""
+    if _background:
+        await asyncio.wait(_background, timeout=5)
+    await platform.books.close()
+    await platform.relay.close()
+    logs.flush()
+
+
+_background: set[asyncio.Future[Any]] = set()
+
+
+def soon(work: Any) -> None:
+    """Run something that nobody waits for; a failure of it is logged."""
+    task = asyncio.ensure_future(work)
+    _background.add(task)
+
+    def done(task: asyncio.Future[Any]) -> None:
+        _background.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("background work failed: %s", type(error).__name__)
+
+    task.add_done_callback(done)
