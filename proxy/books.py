@@ -103,7 +103,8 @@ ACCEPT = holds.prolong_many(
 FIND_JOBS = """
     SELECT asked.n, job.id::text, job.workspace_id::text, job.vendor, job.operation,
            job.vendor_job_id, job.vendor_request_id, job.poll_url, job.price_micros, job.inputs,
-           job.ended_at IS NOT NULL, job.outcome, key.id IS NOT NULL, key.workspace_id = job.workspace_id
+           job.ended_at IS NOT NULL, job.outcome, key.id IS NOT NULL,
+           key.workspace_id = job.workspace_id
       FROM json_to_recordset(%s::json) AS asked(n int, vendor text, job text, digest bytea)
       LEFT JOIN LATERAL (
           SELECT * FROM proxy_job
