@@ -134,6 +134,7 @@ async def hold(platform: Platform, request: Request, made: Call, digests: list[b
     """Set the most it can cost aside, in the statement that checks the key and every limit."""
     operation = made.route.operation
     facts = {
+        "title": operation.title,
         "inputs": made.quote.inputs,
         "bytes_in": made.request_bytes,
         "source": request.header(b"comfy-usage-source")[:100],

@@ -63,6 +63,8 @@ class Operation:
     deadline_seconds: int = 3600
     """How long a job of it may take before we stop following it."""
     price_version: str = ""
+    title: str = ""
+    """What it is called in a history, like `BFL Flux 1.1 [pro] Ultra`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,8 @@ def event(row: Call | Entry) -> dict[str, Any]:
     """Return the wire's form of one row; params are scalars that are safe to show."""
     if isinstance(row, Call):
         params: dict[str, Any] = {
-            "api_name": f"{row.vendor} {row.operation}",
-            "model": row.facts.get("model", row.operation),
+            "api_name": row.facts.get("title") or f"{row.vendor} {row.operation}",
+            "model": row.operation,
             "charge_micro_usd": row.charged_micros,
             "outcome": row.outcome,
         }

@@ -207,7 +207,9 @@ def _says(body: dict[str, Any]) -> str:
     return detail if isinstance(detail, str) else ""
 
 
-def _submit(path: str, upstream: str, price: Price, deadline: int = IMAGE_SECONDS) -> Operation:
+def _submit(
+    path: str, upstream: str, title: str, price: Price, deadline: int = IMAGE_SECONDS
+) -> Operation:
     return Operation(
         "POST",
         path,
@@ -217,15 +219,16 @@ def _submit(path: str, upstream: str, price: Price, deadline: int = IMAGE_SECOND
         timeout_seconds=300,
         deadline_seconds=deadline,
         price_version=VERSION,
+        title=f"BFL {title}",
     )
 
 
-def _image(model: str, price: Price) -> Operation:
-    return _submit(f"{model}/generate", f"/v1/{model}", price)
+def _image(model: str, title: str, price: Price) -> Operation:
+    return _submit(f"{model}/generate", f"/v1/{model}", title, price)
 
 
-def _tool(name: str, price: Price, deadline: int = IMAGE_SECONDS) -> Operation:
-    return _submit(f"v1/flux-tools/{name}", f"/v1/flux-tools/{name}", price, deadline)
+def _tool(name: str, title: str, price: Price, deadline: int = IMAGE_SECONDS) -> Operation:
+    return _submit(f"v1/flux-tools/{name}", f"/v1/flux-tools/{name}", title, price, deadline)
 
 
 BFL = Vendor(
@@ -235,17 +238,23 @@ BFL = Vendor(
     hosts=("bfl.ai",),
     credential=lambda key: {"x-key": key},
     operations=(
-        _image("flux-pro-1.1-ultra", Flat(usd("0.06"))),
-        _image("flux-kontext-pro", Flat(usd("0.04"))),
-        _image("flux-kontext-max", Flat(usd("0.08"))),
-        _image("flux-pro-1.0-fill", Flat(usd("0.05"))),
-        _image("flux-pro-1.0-expand", Flat(usd("0.05"))),
-        _image("flux-2-pro", Flux2(first=usd("0.03"), further=usd("0.015"))),
-        _image("flux-2-max", Flux2(first=usd("0.07"), further=usd("0.03"))),
-        _submit("v1/flux-3-video", "/v1/flux-3-video", Flux3Video(), VIDEO_SECONDS),
-        _tool("erase-v1", ByInputPixels("image", usd("0.03"), usd("0.004"), usd("0.06"))),
-        _tool("vto-v1", ByInputPixels("person", usd("0.0375"), usd("0.005"), usd("0.075"))),
-        _tool("video-upscale-v1", VideoUpscale(), VIDEO_SECONDS),
+        _image("flux-pro-1.1-ultra", "Flux 1.1 [pro] Ultra", Flat(usd("0.06"))),
+        _image("flux-kontext-pro", "Flux.1 Kontext [pro]", Flat(usd("0.04"))),
+        _image("flux-kontext-max", "Flux.1 Kontext [max]", Flat(usd("0.08"))),
+        _image("flux-pro-1.0-fill", "Flux.1 Fill [pro]", Flat(usd("0.05"))),
+        _image("flux-pro-1.0-expand", "Flux.1 Expand [pro]", Flat(usd("0.05"))),
+        _image("flux-2-pro", "Flux.2 [pro]", Flux2(first=usd("0.03"), further=usd("0.015"))),
+        _image("flux-2-max", "Flux.2 [max]", Flux2(first=usd("0.07"), further=usd("0.03"))),
+        _submit("v1/flux-3-video", "/v1/flux-3-video", "Flux 3 Video", Flux3Video(), VIDEO_SECONDS),
+        _tool(
+            "erase-v1", "Flux Erase", ByInputPixels("image", usd("0.03"), usd("0.004"), usd("0.06"))
+        ),
+        _tool(
+            "vto-v1",
+            "Flux Virtual Try-On",
+            ByInputPixels("person", usd("0.0375"), usd("0.005"), usd("0.075")),
+        ),
+        _tool("video-upscale-v1", "Flux Video Upscale", VideoUpscale(), VIDEO_SECONDS),
         Operation("GET", "v1/get_result", "/v1/get_result", kind=Kind.POLL, timeout_seconds=60),
     ),
     job=JobShape(_job_id, _poll_url, _outcome, _pending, _result_url, _rewrite),

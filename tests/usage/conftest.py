@@ -55,7 +55,7 @@ def _call(member, at: datetime) -> None:
         charged_micros=0,
         price_version="1",
         attempts=1,
-        facts={"model": "ultra"},
+        facts={"title": "BFL Flux 1.1 [pro] Ultra"},
         started_at=at,
         settled_at=at,
     )

@@ -26,8 +26,8 @@ def test_events_have_the_contracts_shape(get, alice, history):
     assert set(call) == set(grant) == {"event_type", "event_id", "createdAt", "params"}
     assert call["event_type"] == "api_usage_completed"
     assert call["params"] == {
-        "api_name": "bfl flux-pro-1.1-ultra",
-        "model": "ultra",
+        "api_name": "BFL Flux 1.1 [pro] Ultra",
+        "model": "flux-pro-1.1-ultra",
         "charge_micro_usd": 0,
         "outcome": "moderated",
         "job_id": "run-1",
