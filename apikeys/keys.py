@@ -177,9 +177,16 @@ class Used:
 used = Used()
 
 
+REPEPPER = "UPDATE apikeys_apikey SET digest = %s, pepper_version = %s WHERE digest = ANY (%s)"
+"""Give a key that was found under an older pepper its digest under the newest."""
+
+
+def repeppered(digests: list[bytes]) -> tuple[bytes, int, list[bytes]]:
+    """Return the parameters of `REPEPPER` for what `digests` returned of the key."""
+    return digests[0], max(settings.KEY_PEPPERS), digests[1:]
+
+
 def repepper(key: str) -> None:
-    """Give a key that was found under an older pepper its digest under the newest."""
-    version = max(settings.KEY_PEPPERS)
-    ApiKey.objects.filter(digest__in=digests(key), pepper_version__lt=version).update(
-        digest=digest(key, version), pepper_version=version
-    )
+    """Do it by Django's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(REPEPPER, repeppered(digests(key)))

@@ -100,6 +100,7 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
     with_sandbox = not environment.get("VENDOR_BASE_URL")
     for name, value in {
         "DATA_DIR": str(data),
+        "PROMETHEUS_MULTIPROC_DIR": str(_emptied(data / "metrics")),
         "VENDOR_BASE_URL": f"http://127.0.0.1:{sandbox_port}/{{vendor}}",
         "VENDOR_BFL_KEY": secrets.token_hex(16),
         "SANDBOX_OPERATIONS": "1",
@@ -111,6 +112,7 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
     }.items():
         environment[name] = environment.get(name) or value
     environment["SANDBOX_KEY"] = environment["VENDOR_BFL_KEY"]
+    environment.setdefault("VENDOR_SANDBOX_KEY", environment["SANDBOX_KEY"])
 
     python = sys.executable
     supervisor.run([python, "manage.py", "migrate", "-v", "0"], environment=environment, cwd=ROOT)
@@ -144,6 +146,14 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
         supervisor.start(child)
         say(f"started {name}")
     return environment
+
+
+def _emptied(folder: Path) -> Path:
+    """Return a folder without the files of an earlier run: there all processes count together."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.iterdir():
+        file.unlink()
+    return folder
 
 
 def secrets_of(data: Path) -> Environment:

@@ -98,6 +98,8 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
         made.id = uuid7()  # The first try was released meanwhile: this one is new.
     made.wallet = placed.wallet
     keys.used.note(placed.key)
+    if placed.old_pepper:
+        soon(platform.books.query(keys.REPEPPER, *keys.repeppered(digests)))
 
     if route.operation.json_body:
         request.watch()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -151,6 +151,8 @@ class Placed:
     verdict: str
     wallet: str
     key: str
+    old_pepper: bool = False
+    """Whether the key still has its digest under an older pepper."""
 
 
 @dataclass(slots=True)
@@ -256,7 +258,7 @@ class Books:
             ask.digest = "\\x" + digest.hex()
             answer = await self._place.ask(ask)
             if isinstance(answer, Placed):
-                return answer
+                return answer if digest is digests[0] else replace(answer, old_pepper=True)
             if not isinstance(answer, Unauthorized):
                 break
         assert isinstance(answer, PlatformError), "what is placed was returned"

@@ -11,9 +11,13 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CollectorRegistry, Gauge, generate_latest, multiprocess, registry
+from prometheus_client import CollectorRegistry, generate_latest, multiprocess, registry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from django.http import HttpRequest
 
 WORKER_SILENT_SECONDS = 30
@@ -62,6 +66,18 @@ def _worker() -> bool:
         return bool(cursor.fetchone()[0])
 
 
+class _Known(Collector):
+    """Gauges whose values are known now; they live for one answer, in no process's memory."""
+
+    def __init__(self, **gauges: tuple[str, Any]) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each as Prometheus reads it."""
+        for name, (text, value) in self._gauges.items():
+            yield GaugeMetricFamily(name, text, float(value))
+
+
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer what Prometheus asks; holds are counted in the database, so once for all processes."""
@@ -71,7 +87,6 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return JsonResponse(
             {"error": "unauthorized", "message": "Metrics need a token."}, status=401
         )
-    own = CollectorRegistry()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), coalesce(sum(amount_micros), 0),"
@@ -80,10 +95,15 @@ def metrics(request: HttpRequest) -> HttpResponse:
         count, micros, age = cursor.fetchone()
         cursor.execute("SELECT count(*) FROM proxy_job WHERE ended_at IS NULL")
         running = cursor.fetchone()[0]
-    Gauge("platform_open_holds", "Holds that are open", registry=own).set(count)
-    Gauge("platform_held_micros", "What they set aside", registry=own).set(micros)
-    Gauge("platform_oldest_hold_seconds", "Age of the oldest", registry=own).set(float(age))
-    Gauge("platform_running_jobs", "Vendors' jobs not yet ended", registry=own).set(running)
+    own = CollectorRegistry()
+    own.register(
+        _Known(
+            platform_open_holds=("Holds that are open", count),
+            platform_held_micros=("What they set aside", micros),
+            platform_oldest_hold_seconds=("Age of the oldest", age),
+            platform_running_jobs=("Vendors' jobs not yet ended", running),
+        )
+    )
     counted: Any = registry.REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         counted = CollectorRegistry()

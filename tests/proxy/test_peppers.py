@@ -1,0 +1,27 @@
+"""A new pepper takes over key by key, as they are used."""
+
+import asyncio
+
+from proxy_stage import IMAGE, in_thread
+
+from apikeys import keys
+from apikeys.models import ApiKey
+
+
+async def test_a_key_under_an_older_pepper_works_and_gets_its_new_digest(stage, settings):
+    member = await stage.member()
+    settings.KEY_PEPPERS = {**settings.KEY_PEPPERS, 2: b"2" * 32}
+
+    answers = [await stage.post(IMAGE, member, json={}) for _ in range(2)]
+
+    assert [answer.status for answer in answers] == [200, 200]
+    for _ in range(50):
+        found = await in_thread(
+            lambda: ApiKey.objects.filter(digest=keys.digest(member.key, 2)).first()
+        )
+        if found:
+            break
+        await asyncio.sleep(0.05)
+    assert found is not None
+    assert found.pepper_version == 2
+    assert (await stage.post(IMAGE, member, json={})).status == 200
