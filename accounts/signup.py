@@ -7,10 +7,11 @@ import uuid
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts.models import Membership, User, Workspace
 from common.errors import InvalidRequest
-from credits import ledger
+from credits import grants, ledger
 
 
 def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
@@ -29,7 +30,7 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-            wallet = ledger.open_wallet(uuid.uuid4())
+            wallet = ledger.open_wallet(uuid.uuid4(), email=email)
             workspace = Workspace.objects.create(
                 wallet=wallet, kind=Workspace.Kind.PERSONAL, name="Personal", personal_of=user
             )
@@ -39,3 +40,12 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
             raise InvalidRequest(f"{email} has an account already.") from exc
         raise
     return user
+
+
+@transaction.atomic
+def verify_email(user: User) -> None:
+    """Note that the user's address is theirs; the first time, give the welcome credits."""
+    known = User.objects.filter(pk=user.pk, email_verified_at=None)
+    if known.update(email_verified_at=timezone.now()):
+        user.refresh_from_db()
+        grants.welcome(wallet=user.personal_workspace.wallet, email=user.email)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from rest_framework import exceptions
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from common.errors import PlatformError
+from common.errors import AccessDisabled, PlatformError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,17 @@ def workspace_id(request: Request) -> UUID:
     """Return the workspace that the request's credential speaks for."""
     found: UUID = request.auth.workspace_id  # type: ignore[union-attr]
     return found
+
+
+def require_scope(request: Request, scope: str) -> None:
+    """Raise AccessDisabled unless the request's key was made for that, too."""
+    if scope not in request.auth.scopes:  # type: ignore[union-attr]
+        raise AccessDisabled(f"This key may not do that (scope {scope}). Use another key.")
+
+
+def base_url(request: Request) -> str:
+    """Return where the client reaches us, without a slash at the end."""
+    return settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
 
 
 def _sentence(data: Any) -> str:

@@ -140,6 +140,13 @@ class ConflictingPosting(PlatformError):
     status = 409
 
 
+class RateLimited(PlatformError):
+    """Too many tries of this kind; `Retry-After` says when the next is heard."""
+
+    code = "rate_limited"
+    status = 429
+
+
 class ProviderRateLimited(PlatformError):
     """The vendor asks us to slow down."""
 

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
 from common.errors import ConflictingPosting, InsufficientCredits
 from common.money import Micros, show
-from credits.models import HOUSE, Account, Entry
+from credits import lots
+from credits.models import HOUSE, Account, Billing, Entry, Lot
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
 
 def house(kind: Account.Kind) -> Account:
     """Return the house's account of that kind; a migration made it."""
-    return Account.objects.get(pk=HOUSE[kind])
+    return Account(pk=HOUSE[kind], kind=kind)
 
 
-def open_wallet(workspace_id: UUID) -> Account:
-    """Open the wallet of a new workspace, empty; it has the workspace's id."""
-    return Account.objects.create(id=workspace_id, kind=Account.Kind.WALLET)
+@transaction.atomic
+def open_wallet(workspace_id: UUID, *, email: str = "") -> Account:
+    """Open the wallet of a new workspace, empty; it has the workspace's id, and mails go there."""
+    wallet = Account.objects.create(id=workspace_id, kind=Account.Kind.WALLET)
+    Billing.objects.create(wallet=wallet, email=email)
+    return wallet
+
+
+def lock(wallet_id: UUID) -> Account:
+    """Return the wallet with its row locked until the end of the transaction, and its lots exact.
+
+    Holds wait meanwhile, so the transaction is short and asks nobody else.
+    """
+    wallet = Account.objects.select_for_update(no_key=True).get(pk=wallet_id, kind="wallet")
+    lots.work_out(wallet)
+    return wallet
 
 
 @transaction.atomic
@@ -34,6 +49,8 @@ def post(
     amount: Micros,
     key: str,
     facts: dict[str, Any] | None = None,
+    lot: Lot | None = None,
+    expires_at: datetime | None = None,
 ) -> Entry:
     """Move an amount from `debit` to `credit`, once.
 
@@ -41,8 +58,11 @@ def post(
     cannot know whether it succeeded may simply try again. It is numbered in the history of the
     wallet it touches (the credited one, where both are wallets).
 
+    What a wallet receives is a new lot (paid, if it is a top-up; it may expire), or goes back into
+    `lot`. What a wallet gives is taken from `lot`; without one, from its lots in their order.
+
     Raises ConflictingPosting if the key was used for another movement, and InsufficientCredits if
-    `debit` is a wallet whose available balance is smaller than the amount.
+    `debit` is a wallet whose available balance, or `lot`, is smaller than the amount.
     """
     # The wallets' rows are locked first, in the order of their ids, as everywhere (holds.py): so
     # two postings under one key wait for each other here, and the second finds the first's entry.
@@ -56,46 +76,80 @@ def post(
             raise ConflictingPosting(f"{key} was used for another movement.")
         return before
 
-    payer = wallets.get(debit.pk)
+    payer, receiver = wallets.get(debit.pk), wallets.get(credit.pk)
     if payer is not None and payer.available_micros < amount:
         raise InsufficientCredits(
             f"{show(amount)} are to be taken, {show(payer.available_micros)} are available."
         )
-    listed = wallets.get(credit.pk) or payer
-    number = None
     for wallet in wallets.values():
-        sign = 1 if wallet.pk == credit.pk else -1
+        lots.work_out(wallet)
+    listed = receiver or payer
+    for wallet in wallets.values():
+        sign = 1 if wallet is receiver else -1
         takes = 1 if wallet is listed else 0
         Account.objects.filter(pk=wallet.pk).update(
             balance_micros=F("balance_micros") + sign * amount, events=F("events") + takes
         )
-    if listed is not None:
-        number = listed.events + 1
-    return Entry.objects.create(
+    entry = _insert(
         kind=kind,
-        debit=debit,
-        credit=credit,
+        debit_id=debit.pk,
+        credit_id=credit.pk,
         amount_micros=amount,
         key=key,
         event_wallet=listed,
-        event_number=number,
+        event_number=listed.events + 1 if listed is not None else None,
         facts=facts or {},
     )
+    if receiver is not None and lot is None:
+        Lot.objects.create(
+            entry=entry,
+            wallet=receiver,
+            kind=Lot.Kind.PAID if kind == Entry.Kind.TOP_UP else Lot.Kind.GRANTED,
+            amount_micros=amount,
+            left_micros=amount,
+            expires_at=expires_at,
+        )
+    elif lot is not None:
+        _move_lot(lot, amount if receiver is not None else -amount)
+    return entry
 
 
 def reverse(entry: Entry, *, reason: str) -> Entry:
     """Correct an entry by its mirror image, once; the first stays as it is.
 
-    Raises InsufficientCredits if a wallet would have to give more than it has available.
+    What it gave is taken from its own lot; what it took comes back as granted credits. Raises
+    InsufficientCredits if a wallet would have to give more than it has left.
     """
     return post(
         kind=Entry.Kind.REVERSAL,
         debit=entry.credit,
         credit=entry.debit,
         amount=Micros(entry.amount_micros),
-        key=f"reversal:{entry.key}",
-        facts={"reason": reason},
+        key=f"reversal:{entry.pk}",
+        facts={"reason": reason, "of": entry.key},
+        lot=Lot.objects.filter(entry=entry).first(),
     )
+
+
+def _move_lot(lot: Lot, amount: int) -> None:
+    """Give to a lot, or take from it what is left of it; its wallet's row is locked."""
+    moved = Lot.objects.filter(pk=lot.pk, left_micros__gte=-amount).update(
+        left_micros=F("left_micros") + amount
+    )
+    if not moved:
+        raise InsufficientCredits(f"{show(-amount)} are to be taken from what has less left.")
+    lot.refresh_from_db()
+
+
+def _insert(**fields: Any) -> Entry:
+    """Insert the entry; its key may be taken only by a posting on other accounts."""
+    try:
+        with transaction.atomic():
+            return Entry.objects.create(**fields)
+    except IntegrityError as exc:
+        if "entry_key_once" in str(exc):
+            raise ConflictingPosting(f"{fields['key']} was used for another movement.") from exc
+        raise
 
 
 def _lock_key(key: str) -> None:

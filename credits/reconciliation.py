@@ -69,6 +69,149 @@ CHECKS = (
     ),
 )
 
+# What a house account has received, less what it gave.
+_HOUSE = """
+    SELECT coalesce(sum(CASE WHEN entry.credit_id = house.id THEN amount_micros
+                             ELSE -amount_micros END), 0) AS micros
+      FROM credits_account house
+      JOIN credits_entry entry ON house.id IN (entry.debit_id, entry.credit_id)
+     WHERE house.kind = '{kind}'
+"""
+
+
+def _house_equals(name: str, kind: str, counted: str, expected: str) -> Check:
+    """Return the check that a house account holds exactly what our rows say that it must."""
+    house = _HOUSE.format(kind=kind)
+    return Check(
+        name,
+        counted,
+        f"""
+        SELECT 'account {kind} holds ' || house.micros || ', expected ' || ours.micros
+          FROM ({house}) AS house, ({expected}) AS ours
+         WHERE house.micros <> ours.micros
+        """,  # noqa: S608 - the parts are constants of this module
+    )
+
+
+MONEY = (
+    Check(
+        "each wallet's open lots cover its balance",
+        "SELECT count(*), coalesce(sum(left_micros), 0) FROM credits_lot WHERE left_micros > 0",
+        """
+        WITH lots AS (
+            SELECT wallet_id, sum(left_micros) AS micros FROM credits_lot GROUP BY wallet_id)
+        SELECT 'wallet ' || id || ': balance ' || balance_micros || ', lots '
+               || coalesce(lots.micros, 0)
+          FROM credits_account LEFT JOIN lots ON lots.wallet_id = id
+         WHERE kind = 'wallet' AND balance_micros > coalesce(lots.micros, 0)
+        """,
+    ),
+    Check(
+        "each credited purchase is one entry, and each such entry one purchase",
+        "SELECT count(*), coalesce(sum(amount_micros), 0) FROM credits_topup"
+        " WHERE state = 'credited'",
+        """
+        SELECT coalesce('purchase ' || top_up.id, 'entry ' || entry.key)
+               || ': ' || coalesce(top_up.amount_micros::text, 'no purchase')
+               || ', entry ' || coalesce(entry.amount_micros::text, 'missing')
+          FROM (SELECT * FROM credits_topup WHERE state = 'credited') AS top_up
+          FULL JOIN (SELECT * FROM credits_entry WHERE kind = 'top_up') AS entry
+               ON entry.id = top_up.entry_id
+         WHERE entry.amount_micros IS DISTINCT FROM top_up.amount_micros
+            OR entry.credit_id <> top_up.wallet_id
+            OR entry.key <> 'topup:' || top_up.payment_intent_id
+        """,
+    ),
+    Check(
+        "each refund took its credits, and each failed one gave them back",
+        "SELECT count(*), coalesce(sum(taken_micros), 0) FROM credits_refund",
+        """
+        SELECT 'refund ' || refund.id || ' (' || refund.state || '): took '
+               || coalesce(taken.amount_micros, 0) || ' of ' || refund.taken_micros
+               || ', gave back ' || coalesce(back.amount_micros, 0)
+          FROM credits_refund refund
+          LEFT JOIN credits_entry taken ON taken.key = 'refund:' || refund.id
+          LEFT JOIN credits_entry back ON back.key = 'refund:' || refund.id || ':failed'
+         WHERE coalesce(taken.amount_micros, 0) <> refund.taken_micros
+            OR coalesce(back.amount_micros, 0)
+               <> CASE WHEN refund.state = 'failed' THEN refund.taken_micros ELSE 0 END
+        """,
+    ),
+    _house_equals(
+        "what is set aside for disputes is what open disputes took",
+        "disputed",
+        "SELECT count(*), coalesce(sum(taken_micros), 0) FROM credits_dispute",
+        "SELECT coalesce(sum(taken_micros), 0) AS micros FROM credits_dispute WHERE phase = 'open'",
+    ),
+    _house_equals(
+        "what workspaces owe is what their receivables say",
+        "receivable",
+        "SELECT count(*), coalesce(sum(amount_micros), 0) FROM credits_receivable",
+        "SELECT coalesce(-sum(amount_micros - paid_micros - waived_micros), 0) AS micros"
+        " FROM credits_receivable",
+    ),
+    _house_equals(
+        "what is with the processor is purchases less refunds and lost disputes",
+        "stripe",
+        "SELECT count(*), coalesce(sum(amount_micros), 0) FROM credits_topup"
+        " WHERE state = 'credited'",
+        """
+        SELECT (SELECT coalesce(-sum(amount_micros + tax_cents * 10000), 0) FROM credits_topup
+                 WHERE state = 'credited')
+             + (SELECT coalesce(sum(cents * 10000), 0) FROM credits_refund
+                 WHERE state <> 'failed')
+             + (SELECT coalesce(sum(cents * 10000), 0) FROM credits_dispute
+                 WHERE phase IN ('withdrawn', 'lost')) AS micros
+        """,
+    ),
+    _house_equals(
+        "the tax that is kept is that of purchases less refunds and lost disputes",
+        "tax",
+        "SELECT count(*), coalesce(sum(tax_cents * 10000), 0) FROM credits_topup"
+        " WHERE state = 'credited'",
+        """
+        SELECT 10000 * ((SELECT coalesce(sum(tax_cents), 0) FROM credits_topup
+                          WHERE state = 'credited')
+                      - (SELECT coalesce(sum(tax_cents), 0) FROM credits_refund
+                          WHERE state <> 'failed')
+                      - (SELECT coalesce(sum(tax_cents), 0) FROM credits_dispute
+                          WHERE phase IN ('withdrawn', 'lost'))) AS micros
+        """,
+    ),
+    Check(
+        "exactly the wallets that owe something are paused for it",
+        "SELECT count(*), 0 FROM credits_freeze WHERE cause = 'receivable'",
+        """
+        WITH owing AS (
+            SELECT wallet_id, sum(amount_micros - paid_micros - waived_micros) AS micros
+              FROM credits_receivable GROUP BY wallet_id
+            HAVING sum(amount_micros - paid_micros - waived_micros) > 0)
+        SELECT 'wallet ' || coalesce(owing.wallet_id, pause.wallet_id) || ' owes '
+               || coalesce(owing.micros, 0)
+               || CASE WHEN pause.id IS NULL THEN ', not paused' ELSE ', paused' END
+          FROM owing
+          FULL JOIN (SELECT * FROM credits_freeze WHERE cause = 'receivable') AS pause
+               ON pause.wallet_id = owing.wallet_id
+         WHERE owing.wallet_id IS NULL OR pause.id IS NULL
+        """,
+    ),
+    Check(
+        "nothing that the processor told waits for more than an hour",
+        "SELECT count(*), 0 FROM credits_stripeevent",
+        """
+        SELECT 'event ' || id || ' (' || type || ') waits since ' || received_at || ': ' || error
+          FROM credits_stripeevent
+         WHERE processed_at IS NULL AND received_at < now() - interval '1 hour'
+        """,
+    ),
+    Check(
+        "every difference from the processor was resolved",
+        "SELECT count(*), 0 FROM credits_finding",
+        "SELECT key || ': ' || sentence FROM credits_finding"
+        " WHERE resolved_at IS NULL AND kind <> 'fraud'",
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from credits.models import Account
+from django.db.models import Sum
+
+from common.money import MICROS_PER_CENT
+from credits import lots
+from credits.models import Account, Receivable, Refund, TopUp
+from credits.receivables import DUE
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -28,3 +33,55 @@ def balance(workspace_id: UUID) -> Balance:
     """Return the wallet of a workspace as it is now."""
     wallet = Account.objects.get(pk=workspace_id)
     return Balance(wallet.balance_micros, wallet.held_micros)
+
+
+def dues(workspace_id: UUID) -> dict[str, Any]:
+    """Return what is due, in micros, and why calls are paused (empty if they are not)."""
+    open_ones = Receivable.objects.filter(wallet=workspace_id, **DUE)
+    reason = Account.objects.values_list("frozen_reason", flat=True).get(pk=workspace_id)
+    return {
+        "due_micro_usd": sum(each.due_micros for each in open_ones),
+        "paused_because": reason,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Purchases:
+    """One page, and how many purchases there are."""
+
+    total: int
+    rows: list[dict[str, Any]]
+
+
+def purchases(workspace_id: UUID, *, page: int, limit: int) -> Purchases:
+    """Return one page (1-based) of a workspace's purchases, newest first."""
+    found = TopUp.objects.filter(wallet=workspace_id).order_by("-created_at", "id")
+    some = list(found[(page - 1) * limit : page * limit])
+    refunded = dict(
+        Refund.objects.filter(top_up__in=some)
+        .exclude(state=Refund.State.FAILED)
+        .values_list("top_up")
+        .annotate(cents=Sum("cents"))
+    )
+    left = {lot.entry: lot.left for lot in lots.contents(workspace_id).lots}
+    return Purchases(
+        found.count(),
+        [
+            {
+                "id": each.pk,
+                "state": each.state,
+                "automatic": each.source == TopUp.Source.AUTOMATIC,
+                "amount_micro_usd": each.amount_micros,
+                "tax_micro_usd": each.tax_cents * MICROS_PER_CENT,
+                "refunded_micro_usd": refunded.get(each.pk, 0) * MICROS_PER_CENT,
+                "unspent_micro_usd": left.get(each.entry_id or 0, 0),
+                "checkout_url": each.checkout_url if each.state == TopUp.State.OPEN else "",
+                "receipt_url": each.receipt_url,
+                "invoice_url": each.invoice_url,
+                "failure": each.failure,
+                "created_at": each.created_at,
+                "credited_at": each.credited_at,
+            }
+            for each in some
+        ],
+    )

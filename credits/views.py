@@ -1,20 +1,25 @@
-"""What a wallet's owner can ask of the books (contract 4.3)."""
+"""What a wallet's owner can ask and do (contract 4.3 to 4.5), and where Stripe speaks to us."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.http import HttpRequest, JsonResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.drf import workspace_id
-from common.money import cents
-from credits import statements
+from common.drf import base_url, require_scope, workspace_id
+from common.errors import InvalidRequest, PlatformError
+from common.money import Micros, cents
+from credits import automatic, lots, statements, stripe_api, topups, vouchers, webhooks
+from credits.models import AutoTopUp, Lot
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
+
+MOST_MICROS = 2**53  # What JSON numbers hold exactly.
 
 
 class BalanceView(APIView):
@@ -46,3 +51,252 @@ class BalanceView(APIView):
                 "currency": "usd",
             }
         )
+
+
+class WalletView(APIView):
+    """The wallet with its parts, in real micro-USD."""
+
+    class Output(serializers.Serializer[object]):
+        """All amounts are micro-USD."""
+
+        class LotLeft(serializers.Serializer[object]):
+            """Credits that came in together, in the order of their use."""
+
+            kind = serializers.CharField(help_text="granted or paid")
+            left_micro_usd = serializers.IntegerField()
+            expires_at = serializers.DateTimeField(allow_null=True)
+
+        balance_micro_usd = serializers.IntegerField()
+        paid_micro_usd = serializers.IntegerField()
+        granted_micro_usd = serializers.IntegerField()
+        held_micro_usd = serializers.IntegerField(help_text="Set aside by calls that run")
+        available_micro_usd = serializers.IntegerField()
+        due_micro_usd = serializers.IntegerField(help_text="Owed; paid first by the next purchase")
+        paused_because = serializers.CharField(help_text="Empty: calls are taken")
+        lots = LotLeft(many=True)
+
+    @extend_schema(responses=Output)
+    def get(self, request: Request) -> Response:
+        """Return what is paid for, granted, held, available and due."""
+        wallet = lots.contents(workspace_id(request))
+        return Response(
+            {
+                "balance_micro_usd": wallet.balance,
+                "paid_micro_usd": wallet.left(Lot.Kind.PAID),
+                "granted_micro_usd": wallet.left(Lot.Kind.GRANTED),
+                "held_micro_usd": wallet.held,
+                "available_micro_usd": wallet.balance - wallet.held,
+                **statements.dues(workspace_id(request)),
+                "lots": [
+                    {"kind": lot.kind, "left_micro_usd": lot.left, "expires_at": lot.expires_at}
+                    for lot in wallet.lots
+                ],
+            }
+        )
+
+
+class CreditView(APIView):
+    """Buying credits (contract 4.4)."""
+
+    class Input(serializers.Serializer[object]):
+        """The one place of the contract where `_micros` are micro-USD."""
+
+        amount_micros = serializers.IntegerField(min_value=0, max_value=MOST_MICROS)
+        currency = serializers.ChoiceField(["usd"])
+
+    class Output(serializers.Serializer[object]):
+        """Where to pay."""
+
+        checkout_url = serializers.URLField()
+
+    @extend_schema(request=Input, responses={201: Output})
+    def post(self, request: Request) -> Response:
+        """Begin a purchase; the client opens the page, and nothing is charged before that."""
+        asked = self.Input(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user: Any = request.user
+        top_up = topups.start(
+            workspace_id(request),
+            amount=Micros(asked.validated_data["amount_micros"]),
+            email=user.email,
+            user_id=user.pk,
+            base_url=base_url(request),
+        )
+        return Response({"checkout_url": top_up.checkout_url}, status=201)
+
+
+class BillingView(APIView):
+    """Stripe's own pages for methods and invoices (contract 4.5)."""
+
+    class Input(serializers.Serializer[object]):
+        """Tiers are ignored: there are no plans."""
+
+        return_url = serializers.URLField(required=False, allow_blank=True, max_length=2000)
+
+    class Output(serializers.Serializer[object]):
+        """Where they are, for a few minutes."""
+
+        billing_portal_url = serializers.URLField()
+
+    @extend_schema(request=Input, responses=Output)
+    def post(self, request: Request) -> Response:
+        """Open the billing portal of the workspace's customer."""
+        asked = self.Input(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user: Any = request.user
+        customer = topups.customer_of(workspace_id(request), email=user.email)
+        back = asked.validated_data.get("return_url") or base_url(request)
+        portal = stripe_api.create_portal(customer=customer, return_url=back)
+        return Response({"billing_portal_url": portal})
+
+
+class PurchasesView(APIView):
+    """What was bought, newest first."""
+
+    class Input(serializers.Serializer[object]):
+        """Query parameters."""
+
+        page = serializers.IntegerField(min_value=1, max_value=10**6, default=1)
+        limit = serializers.IntegerField(min_value=1, max_value=100, default=20)
+
+    class Output(serializers.Serializer[object]):
+        """One page."""
+
+        class Purchase(serializers.Serializer[object]):
+            """Amounts are micro-USD; `paid` is with tax."""
+
+            id = serializers.UUIDField()
+            state = serializers.CharField()
+            automatic = serializers.BooleanField()
+            amount_micro_usd = serializers.IntegerField()
+            tax_micro_usd = serializers.IntegerField()
+            refunded_micro_usd = serializers.IntegerField()
+            unspent_micro_usd = serializers.IntegerField()
+            checkout_url = serializers.CharField(help_text="While it is open")
+            receipt_url = serializers.CharField()
+            invoice_url = serializers.CharField()
+            failure = serializers.CharField()
+            created_at = serializers.DateTimeField()
+            credited_at = serializers.DateTimeField(allow_null=True)
+
+        purchases = Purchase(many=True)
+        total = serializers.IntegerField()
+
+    @extend_schema(parameters=[Input], responses=Output)
+    def get(self, request: Request) -> Response:
+        """Return one page of purchases."""
+        asked = self.Input(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        found = statements.purchases(workspace_id(request), **asked.validated_data)
+        return Response({"purchases": found.rows, "total": found.total})
+
+
+class AutoTopUpView(APIView):
+    """The standing wish to buy when the wallet runs low."""
+
+    class Input(serializers.Serializer[object]):
+        """Amounts are micro-USD."""
+
+        enabled = serializers.BooleanField()
+        threshold_micro_usd = serializers.IntegerField(min_value=1, max_value=MOST_MICROS)
+        amount_micro_usd = serializers.IntegerField(min_value=1, max_value=MOST_MICROS)
+        monthly_cap_micro_usd = serializers.IntegerField(min_value=1, max_value=MOST_MICROS)
+
+    class Output(Input):
+        """The wish, and how it fares."""
+
+        payment_method = serializers.CharField(help_text="Empty: none is saved")
+        bought_this_month_micro_usd = serializers.IntegerField()
+        failures = serializers.IntegerField(help_text="In a row; the third switches it off")
+        last_failure = serializers.CharField()
+        last_failure_at = serializers.DateTimeField(allow_null=True)
+        next_try_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema(responses=Output)
+    def get(self, request: Request) -> Response:
+        """Return the wish as it stands."""
+        wallet = workspace_id(request)
+        wish = AutoTopUp.objects.filter(pk=wallet).first() or AutoTopUp(pk=wallet)
+        return Response(self._shown(wish))
+
+    @extend_schema(request=Input, responses=Output)
+    def put(self, request: Request) -> Response:
+        """Set it; switching it on needs a saved method."""
+        require_scope(request, "keys:manage")
+        asked = self.Input(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = asked.validated_data
+        wish = automatic.configure(
+            workspace_id(request),
+            enabled=given["enabled"],
+            threshold=Micros(given["threshold_micro_usd"]),
+            amount=Micros(given["amount_micro_usd"]),
+            monthly_cap=Micros(given["monthly_cap_micro_usd"]),
+        )
+        return Response(self._shown(wish))
+
+    def _shown(self, wish: AutoTopUp) -> dict[str, Any]:
+        return {
+            "enabled": wish.enabled,
+            "threshold_micro_usd": wish.threshold_micros,
+            "amount_micro_usd": wish.amount_micros,
+            "monthly_cap_micro_usd": wish.monthly_cap_micros,
+            "payment_method": wish.method_label,
+            "bought_this_month_micro_usd": automatic.spent_this_month(wish.pk),
+            "failures": wish.failures,
+            "last_failure": wish.last_failure,
+            "last_failure_at": wish.last_failure_at,
+            "next_try_at": wish.next_try_at,
+        }
+
+
+class AutoTopUpSetupView(APIView):
+    """Saving a payment method."""
+
+    class Output(serializers.Serializer[object]):
+        """Where to save it."""
+
+        setup_url = serializers.URLField()
+
+    @extend_schema(request=None, responses={201: Output})
+    def post(self, request: Request) -> Response:
+        """Open the hosted page that saves a card for later charges."""
+        require_scope(request, "keys:manage")
+        user: Any = request.user
+        session = automatic.start_setup(
+            workspace_id(request), email=user.email, user_id=user.pk, base_url=base_url(request)
+        )
+        return Response({"setup_url": session.url}, status=201)
+
+
+class RedeemView(APIView):
+    """Voucher codes."""
+
+    class Input(serializers.Serializer[object]):
+        """The code as it was given; case, spaces and dashes do not matter."""
+
+        code = serializers.CharField(max_length=64)
+
+    class Output(serializers.Serializer[object]):
+        """What it gave."""
+
+        amount_micro_usd = serializers.IntegerField()
+
+    @extend_schema(request=Input, responses=Output)
+    def post(self, request: Request) -> Response:
+        """Redeem a code, once for the workspace."""
+        asked = self.Input(data=request.data)
+        asked.is_valid(raise_exception=True)
+        entry = vouchers.redeem(workspace_id(request), asked.validated_data["code"])
+        return Response({"amount_micro_usd": entry.amount_micros})
+
+
+def stripe_webhook(request: HttpRequest) -> JsonResponse:
+    """Take what Stripe signed: 200 once it is stored; anything else is a 400, never a 500."""
+    try:
+        if request.method != "POST":
+            raise InvalidRequest("Events are posted.")
+        new = webhooks.receive(request.body, request.headers.get("Stripe-Signature", ""))
+    except PlatformError as exc:
+        return JsonResponse(exc.body(), status=exc.status)
+    return JsonResponse({"received": True, "new": new})

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import F, Q
+
 from credits.models import Account, Entry
 from usage.models import Call
 
@@ -18,12 +20,26 @@ if TYPE_CHECKING:
 
 CALL_EVENT = "api_usage_completed"
 ENTRY_EVENTS = {
-    Entry.Kind.TOP_UP: "credit_added",
-    Entry.Kind.GRANT: "credit_added",
-    Entry.Kind.REFUND: "credit_refunded",
-    Entry.Kind.ADJUSTMENT: "credit_adjusted",
-    Entry.Kind.REVERSAL: "credit_reversed",
+    (Entry.Kind.TOP_UP, True): "credit_added",
+    (Entry.Kind.GRANT, True): "credit_added",
+    (Entry.Kind.REFUND, False): "credit_refunded",
+    (Entry.Kind.REFUND, True): "credit_restored",
+    (Entry.Kind.DISPUTE, False): "credit_disputed",
+    (Entry.Kind.DISPUTE, True): "credit_restored",
+    (Entry.Kind.RECEIVABLE, False): "credit_owed",
+    (Entry.Kind.RECEIVABLE, True): "credit_restored",
+    (Entry.Kind.EXPIRY, False): "credit_expired",
+    (Entry.Kind.ADJUSTMENT, True): "credit_adjusted",
+    (Entry.Kind.ADJUSTMENT, False): "credit_adjusted",
+    (Entry.Kind.REVERSAL, True): "credit_reversed",
+    (Entry.Kind.REVERSAL, False): "credit_reversed",
 }
+"""What an entry is called in a wallet's history: by its kind, and whether the wallet received."""
+
+
+def entry_event(entry: Entry) -> str:
+    """Return the event type of a numbered entry."""
+    return ENTRY_EVENTS[Entry.Kind(entry.kind), entry.credit_id == entry.event_wallet_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +67,10 @@ def events(workspace_id: UUID, *, page: int, limit: int, wanted: Filter) -> Page
         first = _first_at(workspace_id, wanted.start, total)
     if wanted.end is not None:
         last = _first_at(workspace_id, wanted.end, total) - 1
-    kinds = {str(kind) for kind, event in ENTRY_EVENTS.items() if event == wanted.event_type}
     if wanted.event_type == CALL_EVENT:
         return _calls_only(workspace_id, first, last, page, limit)
     if wanted.event_type:
-        return _entries_only(workspace_id, kinds, first, last, page, limit)
+        return _entries_only(workspace_id, wanted.event_type, first, last, page, limit)
     newest = last - (page - 1) * limit
     oldest = max(first, newest - limit + 1)
     return Page(max(0, last - first + 1), _between(workspace_id, oldest, newest))
@@ -78,10 +93,14 @@ def number(row: Call | Entry) -> int:
 
 
 def _entries_only(
-    workspace_id: UUID, kinds: set[str], first: int, last: int, page: int, limit: int
+    workspace_id: UUID, event_type: str, first: int, last: int, page: int, limit: int
 ) -> Page:
+    wanted = Q(pk__in=[])
+    for (kind, received), event in ENTRY_EVENTS.items():
+        if event == event_type:
+            wanted |= Q(kind=kind, **{"credit" if received else "debit": F("event_wallet")})
     found = Entry.objects.filter(
-        event_wallet=workspace_id, event_number__range=(first, last), kind__in=kinds
+        wanted, event_wallet=workspace_id, event_number__range=(first, last)
     ).order_by("-event_number")
     start = (page - 1) * limit
     return Page(found.count(), list(found[start : start + limit]))

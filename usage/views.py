@@ -87,7 +87,7 @@ def event(row: Call | Entry) -> dict[str, Any]:
             params["reason"] = row.reason
         return _event(reports.CALL_EVENT, str(row.id), row.settled_at, params)
     params = {"amount": cents(row.amount_micros), "transaction_id": row.key}
-    return _event(reports.ENTRY_EVENTS[row.kind], f"entry-{row.pk}", row.created_at, params)  # type: ignore[index]
+    return _event(reports.entry_event(row), f"entry-{row.pk}", row.created_at, params)
 
 
 def _event(kind: str, event_id: str, at: Any, params: dict[str, Any]) -> dict[str, Any]:

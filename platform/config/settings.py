@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
 
+from celery.schedules import crontab
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from common.money import usd
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -39,11 +44,42 @@ class Environment(BaseSettings):
     """What all request bodies held in the memory of one web process may take together."""
     metrics_token: str = ""
     """If set, GET /metrics needs `Authorization: Bearer <token>`."""
+    stripe_api_key: str = ""
+    """Empty: credits cannot be bought here."""
+    stripe_api_base: str = ""
+    """Replaces Stripe's own address (a stand-in)."""
+    stripe_webhook_secrets: Annotated[list[str], NoDecode] = []
+    """Any of them may have signed an event: two while one is being replaced."""
+    stripe_automatic_tax: bool = False
+    stripe_invoices: bool = True
+    welcome_grant_usd: str = "0"
+    """Credits for each newly verified address."""
+    adjustment_limit_usd: str = "100"
+    """Above it, what staff give or take by hand needs a second person."""
+    email_url: str = "console:"
+    """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
+    mail_from: str = "Credits <credits@localhost>"
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "stripe_webhook_secrets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("welcome_grant_usd", "adjustment_limit_usd")
+    @classmethod
+    def _dollars(cls, value: str) -> str:
+        if not Decimal(value).is_finite() or Decimal(value) < 0:
+            raise ValueError("is an amount of dollars, like 5 or 0.50")
+        return value
+
+    @field_validator("email_url")
+    @classmethod
+    def _known_scheme(cls, value: str) -> str:
+        if urlsplit(value).scheme not in ("console", "smtp", "smtps"):
+            raise ValueError("is console:, smtp://... or smtps://...")
+        return value
 
     @field_validator("key_peppers")
     @classmethod
@@ -68,6 +104,7 @@ INSTALLED_APPS = [
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
+    "outbox",
     "credits",
     "accounts",
     "apikeys",
@@ -80,6 +117,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 APPEND_SLASH = False
 SECURE_CONTENT_TYPE_NOSNIFF = True
 
@@ -137,6 +175,18 @@ CELERY_BEAT_SCHEDULE = {
     "follow-jobs": {"task": "proxy.tasks.follow_jobs", "schedule": 2, "options": {"expires": 4}},
     "sweep-holds": {"task": "proxy.tasks.sweep_holds", "schedule": 10, "options": {"expires": 20}},
     "forget-answers": {"task": "proxy.tasks.forget", "schedule": 300, "options": {"expires": 300}},
+    "follow-money": {
+        "task": "credits.tasks.follow_money",
+        "schedule": 2,
+        "options": {"expires": 4},
+    },
+    "keep-lots": {"task": "credits.tasks.keep_lots", "schedule": 30, "options": {"expires": 60}},
+    "send-mails": {"task": "outbox.tasks.send_mails", "schedule": 5, "options": {"expires": 10}},
+    "listen-again": {"task": "credits.tasks.listen_again", "schedule": 900},
+    "compare-with-processor": {
+        "task": "credits.tasks.compare_with_processor",
+        "schedule": crontab(hour="3", minute="17"),
+    },
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
 }
 
@@ -149,6 +199,26 @@ STREAM_BODY_LIMIT_BYTES = env.stream_body_limit_bytes
 BODY_MEMORY_BYTES = env.body_memory_bytes
 METRICS_TOKEN = env.metrics_token
 
+STRIPE_API_KEY = env.stripe_api_key
+STRIPE_API_BASE = env.stripe_api_base
+STRIPE_WEBHOOK_SECRETS = env.stripe_webhook_secrets
+STRIPE_AUTOMATIC_TAX = env.stripe_automatic_tax
+STRIPE_INVOICES = env.stripe_invoices
+WELCOME_GRANT_MICROS = usd(env.welcome_grant_usd)
+ADJUSTMENT_LIMIT_MICROS = usd(env.adjustment_limit_usd)
+
+_mail = urlsplit(env.email_url)
+_backend = "console" if _mail.scheme == "console" else "smtp"
+EMAIL_BACKEND = f"django.core.mail.backends.{_backend}.EmailBackend"
+EMAIL_HOST = _mail.hostname or "localhost"
+EMAIL_PORT = _mail.port or 587
+EMAIL_HOST_USER = unquote(_mail.username or "")
+EMAIL_HOST_PASSWORD = unquote(_mail.password or "")
+EMAIL_USE_SSL = _mail.scheme == "smtps"
+EMAIL_USE_TLS = _mail.scheme == "smtp"
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.mail_from
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -156,5 +226,11 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # A refused key or a 404 is an answer, not a line of its own; 500s are logged as errors.
-    "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery": {"level": "WARNING"},
+        # They name addresses and objects of members.
+        "stripe": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+    },
 }

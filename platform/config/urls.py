@@ -5,7 +5,18 @@ from drf_spectacular.views import SpectacularJSONAPIView
 
 from accounts.views import CustomersView, MeView
 from config.health import health, metrics, ready
-from credits.views import BalanceView
+from credits import pages
+from credits.views import (
+    AutoTopUpSetupView,
+    AutoTopUpView,
+    BalanceView,
+    BillingView,
+    CreditView,
+    PurchasesView,
+    RedeemView,
+    WalletView,
+    stripe_webhook,
+)
 from usage.views import EventsView
 
 urlpatterns = [
@@ -16,7 +27,17 @@ urlpatterns = [
     path("customers", CustomersView.as_view()),
     path("customers/me", MeView.as_view()),
     path("customers/balance", BalanceView.as_view()),
+    path("customers/credit", CreditView.as_view()),
+    path("customers/billing", BillingView.as_view()),
     path("customers/events", EventsView.as_view()),
+    path("v1/wallet", WalletView.as_view()),
+    path("v1/purchases", PurchasesView.as_view()),
+    path("v1/auto-top-up", AutoTopUpView.as_view()),
+    path("v1/auto-top-up/setup", AutoTopUpSetupView.as_view()),
+    path("v1/vouchers/redeem", RedeemView.as_view()),
+    path("purchases/<uuid:top_up_id>", pages.purchase),
+    path("purchases/method/<uuid:wallet_id>", pages.method),
+    path("webhooks/stripe", stripe_webhook),
 ]
 handler404 = "config.health.not_found"
 handler500 = "config.health.server_error"

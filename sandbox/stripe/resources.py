@@ -302,7 +302,7 @@ SESSION = names(
     "mode success_url cancel_url line_items customer customer_email customer_creation "
     "metadata client_reference_id currency expires_at payment_method_types automatic_tax "
     "invoice_creation payment_intent_data setup_intent_data locale submit_type "
-    "payment_method_options expand billing_address_collection customer_update"
+    "payment_method_options expand billing_address_collection customer_update adaptive_pricing"
 )
 CUSTOMER = frozenset(
     {*PERSON, "metadata", "address", "payment_method", "invoice_settings", "expand"}

@@ -114,7 +114,7 @@ def test_the_database_refuses(alice, what):
         "UPDATE credits_entry SET amount_micros = 1 WHERE event_wallet_id = %(wallet)s",
         "UPDATE credits_entry SET facts = '{}' WHERE event_wallet_id = %(wallet)s",
         "DELETE FROM credits_entry WHERE event_wallet_id = %(wallet)s",
-        "TRUNCATE credits_entry",
+        "TRUNCATE credits_entry CASCADE",
     ],
 )
 def test_an_entry_is_never_changed(alice, sql):

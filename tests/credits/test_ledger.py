@@ -62,7 +62,7 @@ def test_a_key_that_was_used_for_another_movement_is_refused(alice, bob, changed
     other = {
         "kind": Entry.Kind.REFUND,
         "debit": bob.wallet,
-        "credit": ledger.house(KIND.STRIPE),
+        "credit": ledger.house(KIND.PROMOTION),
         "amount": usd("0.11"),
     }
     ledger.post(**movement)
@@ -101,7 +101,7 @@ def test_from_wallet_to_wallet_is_numbered_where_it_arrives(alice, bob):
 def test_between_house_accounts_nothing_is_kept_or_numbered_and_a_key_moves_once():
     movement = {
         "kind": Entry.Kind.ADJUSTMENT,
-        "debit": ledger.house(KIND.STRIPE),
+        "debit": ledger.house(KIND.PROMOTION),
         "credit": ledger.house(KIND.SALES),
         "amount": usd("9"),
         "key": "h",
@@ -120,7 +120,7 @@ def test_a_reversal_is_the_mirror_image_once(alice):
     back = ledger.reverse(entry, reason="a mistake")
 
     assert ledger.reverse(entry, reason="again").pk == back.pk
-    assert (back.kind, back.key) == ("reversal", "reversal:a")
+    assert (back.kind, back.key) == ("reversal", f"reversal:{entry.pk}")
     assert (back.debit_id, back.credit_id) == (entry.credit_id, entry.debit_id)
     assert (back.event_wallet_id, back.event_number) == (alice.workspace_id, 3)
     assert alice.now().balance_micros == 1_000_000
@@ -165,7 +165,7 @@ def test_house_postings_under_one_key_at_once_post_once(committed, at_once):
     def post(_):
         return ledger.post(
             kind=Entry.Kind.ADJUSTMENT,
-            debit=ledger.house(KIND.STRIPE),
+            debit=ledger.house(KIND.PROMOTION),
             credit=ledger.house(KIND.SALES),
             amount=usd("1"),
             key=key,

@@ -68,9 +68,12 @@ def _entry(member, at: datetime, kind: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE credits_entry DISABLE TRIGGER entry_insert_only")
-        cursor.execute(
-            "UPDATE credits_entry SET created_at = %s, kind = %s WHERE id = %s",
-            [at, "refund" if kind == "r" else "grant", entry.pk],
-        )
+        cursor.execute("UPDATE credits_entry SET created_at = %s WHERE id = %s", [at, entry.pk])
+        if kind == "r":
+            cursor.execute(
+                "UPDATE credits_entry SET kind = 'refund', debit_id = credit_id,"
+                " credit_id = debit_id WHERE id = %s",
+                [entry.pk],
+            )
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE credits_entry ENABLE ALWAYS TRIGGER entry_insert_only")

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts.models import User
-from accounts.signup import sign_up
+from accounts.signup import sign_up, verify_email
 from apikeys import keys
 from common import money
 from common.errors import PlatformError
@@ -21,6 +21,8 @@ from credits.models import Account
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+ASKED = ("email", "usd", "key", "password", "verified")
 
 
 class Command(BaseCommand):
@@ -37,12 +39,13 @@ class Command(BaseCommand):
         )
         add.add_argument("--key", help="name of a key to issue")
         add.add_argument("--password")
+        add.add_argument("--verified", action="store_true", help="the address is theirs")
         add.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do all of it in one transaction, and print what can be printed only once."""
         try:
-            made = self._add(**{k: options[k] for k in ("email", "usd", "key", "password")})
+            made = self._add(**{name: options[name] for name in ASKED})
         except PlatformError as exc:
             raise CommandError(str(exc)) from exc
         text = json.dumps(made) if options["json"] else "\n".join(f"{k}: {made[k]}" for k in made)
@@ -56,10 +59,13 @@ class Command(BaseCommand):
         usd: str,
         key: str | None,
         password: str | None,
+        verified: bool,
     ) -> dict[str, Any]:
         amount = _dollars(usd)
         user = User.objects.filter(email=email.strip().lower()).first()
         user = user or sign_up(email=email, password=password)
+        if verified:
+            verify_email(user)
         workspace = user.personal_workspace
         if amount:
             wallet = Account.objects.get(pk=workspace.pk)

@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run every check in one snapshot."""
-        checks = reconciliation.CHECKS + usage_reconciliation.CHECKS
+        checks = reconciliation.CHECKS + reconciliation.MONEY + usage_reconciliation.CHECKS
         with transaction.atomic():
             if not connection.in_atomic_block or len(connection.savepoint_ids) == 0:
                 with connection.cursor() as cursor:

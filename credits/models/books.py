@@ -34,6 +34,10 @@ class Account(models.Model):
         PROMOTION = "promotion"
         SHORTFALL = "shortfall"
         ADJUSTMENT = "adjustment"
+        DISPUTED = "disputed"
+        RECEIVABLE = "receivable"
+        TAX = "tax"
+        EXPIRED = "expired"
 
     id = models.UUIDField(primary_key=True)
     kind = models.CharField(max_length=16, choices=Kind)
@@ -60,7 +64,18 @@ class Account(models.Model):
             models.CheckConstraint(
                 name="account_kind_known",
                 condition=Q(
-                    kind__in=["wallet", "sales", "stripe", "promotion", "shortfall", "adjustment"]
+                    kind__in=[
+                        "wallet",
+                        "sales",
+                        "stripe",
+                        "promotion",
+                        "shortfall",
+                        "adjustment",
+                        "disputed",
+                        "receivable",
+                        "tax",
+                        "expired",
+                    ]
                 ),
             ),
             models.UniqueConstraint(
@@ -81,6 +96,10 @@ HOUSE: Final[dict[str, UUID]] = {
     Account.Kind.PROMOTION: UUID(int=3),
     Account.Kind.SHORTFALL: UUID(int=4),
     Account.Kind.ADJUSTMENT: UUID(int=5),
+    Account.Kind.DISPUTED: UUID(int=6),
+    Account.Kind.RECEIVABLE: UUID(int=7),
+    Account.Kind.TAX: UUID(int=8),
+    Account.Kind.EXPIRED: UUID(int=9),
 }
 
 
@@ -95,6 +114,10 @@ class Entry(models.Model):
         REFUND = "refund"
         ADJUSTMENT = "adjustment"
         REVERSAL = "reversal"
+        DISPUTE = "dispute"
+        RECEIVABLE = "receivable"
+        TAX = "tax"
+        EXPIRY = "expiry"
 
     kind = models.CharField(max_length=16, choices=Kind)
     debit = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -127,6 +150,10 @@ class Entry(models.Model):
                         "refund",
                         "adjustment",
                         "reversal",
+                        "dispute",
+                        "receivable",
+                        "tax",
+                        "expiry",
                     ]
                 ),
             ),
@@ -166,5 +193,70 @@ class Hold(models.Model):
             ),
             models.UniqueConstraint(
                 name="hold_intent_once", fields=["intent"], condition=Q(intent__isnull=False)
+            ),
+        ]
+
+
+class Lot(models.Model):
+    """Credits that came in together, by one entry, and what was left when last worked out.
+
+    Calls take from the wallet's balance alone; which lots they used up is worked out when somebody
+    needs to know (lots.py), so the open lots of a wallet add up to its balance or more.
+    """
+
+    class Kind(models.TextChoices):
+        GRANTED = "granted"
+        PAID = "paid"
+
+    entry = models.OneToOneField(
+        Entry, primary_key=True, on_delete=models.PROTECT, related_name="lot"
+    )
+    wallet = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="lots", db_index=False
+    )
+    kind = models.CharField(max_length=16, choices=Kind)
+    amount_micros = models.BigIntegerField()
+    left_micros = models.BigIntegerField()
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="lot_amount_positive", condition=Q(amount_micros__gt=0)),
+            models.CheckConstraint(
+                name="lot_left_within_its_amount",
+                condition=Q(left_micros__gte=0, left_micros__lte=F("amount_micros")),
+            ),
+            models.CheckConstraint(
+                name="lot_kind_known", condition=Q(kind__in=["granted", "paid"])
+            ),
+        ]
+        indexes = [
+            models.Index(name="lot_open", fields=["wallet"], condition=Q(left_micros__gt=0)),
+            models.Index(
+                name="lot_expiring",
+                fields=["expires_at"],
+                condition=Q(left_micros__gt=0, expires_at__isnull=False),
+            ),
+        ]
+
+
+class Freeze(models.Model):
+    """A reason for which a wallet places no new holds; `Account.frozen_reason` is the newest's."""
+
+    class Cause(models.TextChoices):
+        RECEIVABLE = "receivable"
+        STAFF = "staff"
+
+    wallet = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="freezes")
+    cause = models.CharField(max_length=16, choices=Cause)
+    sentence = models.CharField(max_length=300)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="freeze_once_per_cause", fields=["wallet", "cause"]),
+            models.CheckConstraint(name="freeze_says_why", condition=~Q(sentence="")),
+            models.CheckConstraint(
+                name="freeze_cause_known", condition=Q(cause__in=["receivable", "staff"])
             ),
         ]

@@ -1,0 +1,291 @@
+"""Automatic top-up: a saved card is charged when the wallet runs low, as its owner wished.
+
+It is bought once at a time (a constraint), never beyond the month's cap, and not for a wallet that
+is paused. A refused charge is tried again after an hour, then after a day; the third refusal in a
+row switches it off. Each charge is a TopUp first, and carries its id as our key: a process that
+dies in between leaves a row that is taken up again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Sum
+from django.utils import timezone
+
+from common import failpoints
+from common.errors import InvalidRequest
+from common.money import MICROS_PER_CENT, Micros, show
+from credits import ledger, mails, stripe_api, topups
+from credits.models import Account, AutoTopUp, TopUp
+from credits.models.purchases import WAITING
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from credits.stripe_api import Session
+
+State = TopUp.State
+MOST_FAILURES = 3
+WAIT_AFTER_FAILURE = (timedelta(hours=1), timedelta(days=1))
+KEY_FORGOTTEN = timedelta(hours=20)
+"""After that we look for what we made before we ask under the same key again (stack.md 4)."""
+
+
+def configure(
+    wallet_id: UUID, *, enabled: bool, threshold: Micros, amount: Micros, monthly_cap: Micros
+) -> AutoTopUp:
+    """Set the wish. Raises InvalidRequest if the amounts make no sense, or no card is saved yet."""
+    topups.check_amount(amount)
+    if threshold <= 0:
+        raise InvalidRequest("threshold_micros: must be above zero.")
+    if monthly_cap < amount:
+        raise InvalidRequest("monthly_cap_micros: must be at least one top-up.")
+    wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
+    if enabled and not wish.payment_method_id:
+        raise InvalidRequest("Save a payment method first, then switch automatic top-up on.")
+    if enabled and settings.STRIPE_AUTOMATIC_TAX:
+        raise InvalidRequest(
+            "Automatic top-up cannot work out the tax that is switched on here. "
+            "Buy credits by hand."
+        )
+    again = enabled and not wish.enabled
+    AutoTopUp.objects.filter(pk=wallet_id).update(
+        enabled=enabled,
+        threshold_micros=threshold,
+        amount_micros=amount,
+        monthly_cap_micros=monthly_cap,
+        **({"failures": 0, "next_try_at": None, "last_failure": ""} if again else {}),
+    )
+    wish.refresh_from_db()
+    return wish
+
+
+def start_setup(wallet_id: UUID, *, email: str, user_id: UUID | None, base_url: str) -> Session:
+    """Open Stripe's page that saves a card; what it saved is learnt from the session."""
+    customer = topups.customer_of(wallet_id, email=email)
+    wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
+    page = f"{base_url}/purchases/method/{wallet_id}"
+    now = timezone.now()
+    session = stripe_api.create_setup_page(
+        customer=customer,
+        return_url=page,
+        cancel_url=f"{page}?cancelled=1",
+        key=f"setup:{wallet_id}:{now.timestamp():.6f}",
+    )
+    AutoTopUp.objects.filter(pk=wish.pk).update(setup_session_id=session.id, user_id=user_id)
+    return session
+
+
+def learn_setup(session: Session) -> None:
+    """Remember the card that a session, just read, has saved; its customer says whose it is."""
+    if session.status != "complete" or not session.setup_intent:
+        return
+    method = stripe_api.saved_method(session.setup_intent)
+    if method is None or not method.customer:
+        return
+    # Only the newest page counts: an old one must not bring an old card back.
+    newest = AutoTopUp.objects.filter(
+        setup_session_id=session.id, wallet__billing__customer_id=method.customer
+    )
+    newest.update(
+        payment_method_id=method.id, method_label=method.label, failures=0, last_failure=""
+    )
+
+
+def refresh_setup(wallet_id: UUID) -> AutoTopUp | None:
+    """Ask Stripe what the last set-up page saved; return the wish."""
+    wish = AutoTopUp.objects.filter(pk=wallet_id).first()
+    if wish is None or not wish.setup_session_id:
+        return wish
+    learn_setup(stripe_api.session(wish.setup_session_id))
+    wish.refresh_from_db()
+    return wish
+
+
+def learn_method(payment_method: str) -> None:
+    """Show the new name of a saved card that changed, or stop charging one that is gone."""
+    wishes = AutoTopUp.objects.filter(payment_method_id=payment_method)
+    if not wishes.exists():
+        return
+    try:
+        method = stripe_api.method(payment_method)
+    except stripe_api.Missing:
+        method = None
+    if method is not None and method.customer:
+        wishes.update(method_label=method.label)
+    else:
+        forget(payment_method, why="The saved payment method was removed.")
+
+
+def forget(payment_method: str, *, why: str) -> None:
+    """Stop charging a method that is gone."""
+    AutoTopUp.objects.filter(payment_method_id=payment_method).update(
+        enabled=False,
+        payment_method_id="",
+        method_label="",
+        last_failure=why,
+        last_failure_at=timezone.now(),
+    )
+
+
+def due_wallets(*, limit: int = 100) -> list[UUID]:
+    """Return the wallets below their threshold for which nothing is being bought yet."""
+    waiting = TopUp.objects.filter(source=TopUp.Source.AUTOMATIC, state__in=WAITING)
+    low = (
+        AutoTopUp.objects.filter(
+            enabled=True,
+            wallet__frozen_reason="",
+            wallet__balance_micros__lt=F("wallet__held_micros") + F("threshold_micros"),
+        )
+        .exclude(next_try_at__gt=timezone.now())
+        .exclude(wallet__in=waiting.values("wallet"))
+    )
+    return list(low.values_list("pk", flat=True)[:limit])
+
+
+def buy(wallet_id: UUID) -> TopUp | None:
+    """Buy for a wallet that is below its threshold; None if it is not, or may not, after all."""
+    try:
+        top_up = _begin(wallet_id)
+    except IntegrityError as exc:
+        if "topup_one_automatic_at_a_time" in str(exc):
+            return None  # Somebody else was first.
+        raise
+    if top_up is not None:
+        failpoints.reached("automatic.begun")
+        charge(top_up)
+        top_up.refresh_from_db()
+    return top_up
+
+
+@transaction.atomic
+def _begin(wallet_id: UUID) -> TopUp | None:
+    wallet = ledger.lock(wallet_id)
+    wish = AutoTopUp.objects.select_for_update().get(pk=wallet_id)
+    too_early = wish.next_try_at is not None and wish.next_try_at > timezone.now()
+    enough = wallet.available_micros >= wish.threshold_micros
+    if not wish.enabled or too_early or enough or wallet.frozen_reason:
+        return None
+    if spent_this_month(wallet_id) + wish.amount_micros > wish.monthly_cap_micros:
+        _wait_for_next_month(wish)
+        return None
+    return TopUp.objects.create(
+        wallet=wallet,
+        user_id=wish.user_id,
+        source=TopUp.Source.AUTOMATIC,
+        amount_micros=wish.amount_micros,
+        payment_method_id=wish.payment_method_id,
+        next_check_at=timezone.now() + timedelta(seconds=60),
+    )
+
+
+def spent_this_month(wallet_id: UUID) -> int:
+    """Return the micros that were bought automatically in this calendar month (UTC)."""
+    month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    bought = TopUp.objects.filter(
+        wallet_id=wallet_id, source=TopUp.Source.AUTOMATIC, created_at__gte=month
+    ).exclude(state__in=[State.FAILED, State.EXPIRED])
+    return int(bought.aggregate(sum=Sum("amount_micros", default=0))["sum"])
+
+
+def _wait_for_next_month(wish: AutoTopUp) -> None:
+    now = timezone.now()
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    next_month = (first + timedelta(days=32)).replace(day=1)
+    AutoTopUp.objects.filter(pk=wish.pk).update(
+        next_try_at=next_month,
+        last_failure=f"The monthly cap of {show(wish.monthly_cap_micros)} is reached.",
+        last_failure_at=now,
+    )
+    wish.refresh_from_db()
+    mails.automatic_failed(wish)
+
+
+def charge(top_up: TopUp) -> None:
+    """Charge the saved card for a purchase that was begun, or learn what came of the last try."""
+    customer = topups.customer_of(top_up.wallet_id, email="")
+    intent = top_up.payment_intent_id
+    try:
+        if intent is not None:
+            seen = stripe_api.payment(intent)
+        elif timezone.now() - top_up.created_at > KEY_FORGOTTEN:
+            found = stripe_api.payment_for(
+                customer=customer, top_up=str(top_up.pk), since=top_up.created_at
+            )
+            if found is None:
+                fail(top_up, "The payment provider could not be reached for a day.")
+                return
+            seen = found
+        else:
+            seen = stripe_api.charge_saved_method(
+                customer=customer,
+                payment_method=top_up.payment_method_id,
+                cents=top_up.amount_micros // MICROS_PER_CENT,
+                top_up=str(top_up.pk),
+                key=f"topup:{top_up.pk}",
+            )
+    except stripe_api.PaymentsUnavailable:
+        return  # The row stays; we ask again under the same key.
+    except stripe_api.Refused as exc:
+        declined = exc.payment_intent if isinstance(exc, stripe_api.Declined) else ""
+        fail(top_up, str(exc), payment_intent=declined)
+        return
+    failpoints.reached("automatic.charged")
+    if seen.status in ("requires_action", "requires_confirmation", "requires_payment_method"):
+        why = seen.failure or "The bank wants its owner to confirm the payment."
+        fail(top_up, why, payment_intent=seen.id)
+    else:
+        topups.learn_payment(top_up, seen)
+
+
+def fail(top_up: TopUp, why: str, *, payment_intent: str = "") -> None:
+    """Give an automatic purchase up, once: wait longer, or switch off, and tell the owner.
+
+    The payment is cancelled first, so that nobody can finish it later.
+    """
+    if payment_intent:
+        TopUp.objects.filter(pk=top_up.pk, payment_intent_id=None).update(
+            payment_intent_id=payment_intent
+        )
+        try:
+            stripe_api.cancel_payment(payment_intent)
+        except stripe_api.PaymentsUnavailable:
+            return  # Its end is not sure: the row stays, and we ask again.
+        except stripe_api.Refused:
+            seen = stripe_api.payment(payment_intent)
+            if seen.status in ("succeeded", "processing"):
+                topups.learn_payment(top_up, seen)
+                return
+    failpoints.reached("automatic.refused")
+    with transaction.atomic():
+        ledger.lock(top_up.wallet_id)
+        if not topups.advance(top_up, State.FAILED, failure=why[:300]):
+            return
+        wish = AutoTopUp.objects.select_for_update().get(pk=top_up.wallet_id)
+        wish.failures += 1
+        wish.last_failure, wish.last_failure_at = why[:300], timezone.now()
+        if wish.failures >= MOST_FAILURES:
+            wish.enabled = False
+        else:
+            wish.next_try_at = timezone.now() + WAIT_AFTER_FAILURE[wish.failures - 1]
+        wish.save()
+        mails.automatic_failed(wish)
+
+
+def drop_customer(customer_id: str) -> None:
+    """Forget a customer that was deleted at Stripe, and its card; a purchase makes a new one."""
+    with transaction.atomic():
+        wallets = Account.objects.filter(billing__customer_id=customer_id)
+        for wallet in wallets:
+            AutoTopUp.objects.filter(pk=wallet.pk).exclude(payment_method_id="").update(
+                enabled=False, payment_method_id="", method_label="",
+                last_failure="The customer was deleted at the payment provider.",
+                last_failure_at=timezone.now(),
+            )  # fmt: skip
+            wallet.billing.customer_id = None
+            wallet.billing.customers_deleted += 1
+            wallet.billing.save(update_fields=["customer_id", "customers_deleted"])

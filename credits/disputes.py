@@ -1,0 +1,156 @@
+"""A payment that the member's bank contests.
+
+    open --> withdrawn --> lost
+      '----------'----------'--> returned (won, or closed without the money being taken)
+
+What is unspent is set aside at once, in the house's account `disputed`. When the funds are
+withdrawn it goes to Stripe, and the spent part is owed. When they come back everything is undone.
+A dispute is read whole from Stripe each time, so the order in which its events come is nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import timezone
+
+from common.money import MICROS_PER_CENT, Micros
+from credits import findings, ledger, mails, receivables, topups
+from credits.models import Account, Dispute, Entry, Finding, TopUp
+
+if TYPE_CHECKING:
+    from credits.stripe_api import DisputeSeen
+
+Phase = Dispute.Phase
+IN_OUR_FAVOUR = ("won", "warning_closed", "prevented")
+
+
+def learn(seen: DisputeSeen) -> None:
+    """Move the books to where a dispute, just read, has come. Safe to repeat, in any order."""
+    top_up = topups.of_payment(seen.payment_intent)
+    if top_up is None or top_up.entry_id is None:
+        return  # A payment of something else that this Stripe account sells.
+    with transaction.atomic():
+        wallet = ledger.lock(top_up.wallet_id)
+        dispute = Dispute.objects.filter(pk=seen.id).first() or _open(top_up, wallet, seen)
+        returned = seen.reinstated or seen.status in IN_OUR_FAVOUR
+        withdrawn = seen.withdrawn or seen.status == "lost"
+        if withdrawn and dispute.phase == Phase.OPEN:
+            _withdraw(dispute)
+        if returned and dispute.phase != Phase.RETURNED:
+            _return(dispute)
+        if seen.status == "lost":
+            _lose(dispute)
+        closed = seen.status == "lost" or returned
+        dispute.status = seen.status[:50]
+        dispute.closed_at = dispute.closed_at or (timezone.now() if closed else None)
+        dispute.save(update_fields=["status", "closed_at"])
+
+
+def _open(top_up: TopUp, wallet: Account, seen: DisputeSeen) -> Dispute:
+    tax = seen.cents * top_up.tax_cents // top_up.total_cents
+    dispute = Dispute.objects.create(
+        pk=seen.id,
+        top_up=top_up,
+        status=seen.status[:50],
+        reason=seen.reason[:100],
+        cents=seen.cents,
+        tax_cents=tax,
+    )
+    _set_aside(dispute, wallet)
+    mails.disputed(dispute)
+    return dispute
+
+
+def _set_aside(dispute: Dispute, wallet: Account) -> None:
+    """Take what is unspent of the purchase, and available, out of the wallet."""
+    lot = dispute.top_up.lot
+    missing = _credits(dispute) - dispute.taken_micros
+    amount = Micros(min(missing, lot.left_micros, wallet.available_micros))
+    if amount <= 0:
+        return
+    ledger.post(
+        kind=Entry.Kind.DISPUTE,
+        debit=wallet,
+        credit=ledger.house(Account.Kind.DISPUTED),
+        amount=amount,
+        key=f"dispute:{dispute.pk}:taken:{dispute.taken_micros}",
+        facts={"purchase": str(dispute.top_up_id)},
+        lot=lot,
+    )
+    dispute.taken_micros += amount
+    dispute.save(update_fields=["taken_micros"])
+
+
+def _withdraw(dispute: Dispute) -> None:
+    """Stripe took the money: what was set aside pays it, what was spent is owed."""
+    key, stripe = f"dispute:{dispute.pk}", ledger.house(Account.Kind.STRIPE)
+    _set_aside(dispute, ledger.lock(dispute.top_up.wallet_id))
+    if dispute.taken_micros:
+        ledger.post(
+            kind=Entry.Kind.DISPUTE,
+            debit=ledger.house(Account.Kind.DISPUTED),
+            credit=stripe,
+            amount=Micros(dispute.taken_micros),
+            key=f"{key}:withdrawn",
+        )
+    if dispute.tax_cents:
+        ledger.post(
+            kind=Entry.Kind.TAX,
+            debit=ledger.house(Account.Kind.TAX),
+            credit=stripe,
+            amount=Micros(dispute.tax_cents * MICROS_PER_CENT),
+            key=f"{key}:tax",
+        )
+    dispute.owed_micros = _credits(dispute) - dispute.taken_micros
+    dispute.phase = Phase.WITHDRAWN
+    dispute.save(update_fields=["owed_micros", "phase"])
+    if dispute.owed_micros:
+        receivables.owe(key, top_up=dispute.top_up, amount=Micros(dispute.owed_micros))
+
+
+def _return(dispute: Dispute) -> None:
+    """Give everything back as it was before: the money is ours again."""
+    key, stripe = f"dispute:{dispute.pk}", ledger.house(Account.Kind.STRIPE)
+    never_left = dispute.phase == Phase.OPEN
+    if dispute.taken_micros:
+        receivables.give_back(
+            dispute.top_up,
+            kind=Entry.Kind.DISPUTE,
+            debit=ledger.house(Account.Kind.DISPUTED) if never_left else stripe,
+            amount=Micros(dispute.taken_micros),
+            key=f"{key}:returned",
+        )
+    if dispute.tax_cents and not never_left:
+        ledger.post(
+            kind=Entry.Kind.TAX,
+            debit=stripe,
+            credit=ledger.house(Account.Kind.TAX),
+            amount=Micros(dispute.tax_cents * MICROS_PER_CENT),
+            key=f"{key}:tax:returned",
+        )
+    receivables.undo(key)
+    dispute.phase = Phase.RETURNED
+    dispute.save(update_fields=["phase"])
+    receivables.collect(ledger.lock(dispute.top_up.wallet_id))
+    mails.dispute_closed(dispute)
+
+
+def _lose(dispute: Dispute) -> None:
+    if dispute.phase == Phase.RETURNED:
+        findings.report(
+            f"dispute:{dispute.pk}",
+            kind=Finding.Kind.PAYMENT,
+            wallet_id=dispute.top_up.wallet_id,
+            sentence=f"Dispute {dispute.pk} was lost after its money had come back.",
+        )
+    elif dispute.phase == Phase.WITHDRAWN:
+        dispute.phase = Phase.LOST
+        dispute.save(update_fields=["phase"])
+        mails.dispute_closed(dispute)
+
+
+def _credits(dispute: Dispute) -> int:
+    """Return the micros of credits that are contested: all but the tax."""
+    return (dispute.cents - dispute.tax_cents) * MICROS_PER_CENT

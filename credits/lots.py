@@ -1,0 +1,99 @@
+"""Which credits are left: lots are used granted-first, then earliest expiry, then oldest.
+
+A call takes from the wallet's balance and knows no lots. What calls have taken since lots were
+last worked out is the sum of the open lots less the balance; `work_out` takes it from them in
+their order. That is done before anything else about lots changes (ledger.py), so "what was spent
+before this came in" never falls upon what came later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import connection
+from django.db.models import F
+
+from common.money import Micros
+from credits.models import Account, Lot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+IN_ORDER = ("kind", F("expires_at").asc(nulls_last=True), "entry_id")  # "granted" < "paid".
+
+# One statement, so that balance and lots are of one moment.
+OPEN_LOTS = """
+    SELECT account.balance_micros, account.held_micros, lot.entry_id, lot.kind, lot.left_micros,
+           lot.expires_at
+      FROM credits_account account
+      LEFT JOIN credits_lot lot ON lot.wallet_id = account.id AND lot.left_micros > 0
+     WHERE account.id = %s
+     ORDER BY lot.kind, lot.expires_at NULLS LAST, lot.entry_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A lot as it is now: what was bought or given together, and how much of it remains."""
+
+    entry: int
+    kind: str
+    left: Micros
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A wallet in micros, and the lots that it consists of, in the order of their use."""
+
+    balance: Micros
+    held: Micros
+    lots: list[Left]
+
+    def left(self, kind: Lot.Kind) -> Micros:
+        """Return what is left of the lots of that kind."""
+        return Micros(sum(lot.left for lot in self.lots if lot.kind == kind))
+
+
+def contents(wallet_id: UUID) -> Contents:
+    """Return what is in a wallet now; changes nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN_LOTS, [wallet_id])
+        rows = cursor.fetchall()
+    if not rows:
+        raise Account.DoesNotExist(wallet_id)
+    balance, held = rows[0][:2]
+    lots = [Left(*row[2:]) for row in rows if row[2] is not None]
+    taken = dict(_spent([(lot.entry, lot.left) for lot in lots], balance=balance))
+    now = [
+        Left(lot.entry, lot.kind, Micros(lot.left - taken.get(lot.entry, 0)), lot.expires_at)
+        for lot in lots
+    ]
+    return Contents(balance, held, [lot for lot in now if lot.left])
+
+
+def work_out(wallet: Account) -> None:
+    """Take from the open lots what was spent of them: afterwards they add up to the balance.
+
+    The wallet's row is locked by the caller, and as it was read under that lock.
+    """
+    lots = Lot.objects.filter(wallet=wallet, left_micros__gt=0).order_by(*IN_ORDER)
+    left = list(lots.values_list("entry_id", "left_micros"))
+    for entry_id, used in _spent(left, balance=wallet.balance_micros):
+        Lot.objects.filter(entry_id=entry_id).update(left_micros=F("left_micros") - used)
+
+
+def _spent(lots: Sequence[tuple[int, int]], *, balance: int) -> list[tuple[int, int]]:
+    """Return how much of each lot is used up, given the lots in order and what is left of all."""
+    spent = sum(left for _, left in lots) - balance
+    assert spent >= 0, "every amount that comes into a wallet makes a lot"
+    used = []
+    for entry_id, left in lots:
+        if not spent:
+            break
+        used.append((entry_id, min(left, spent)))
+        spent -= used[-1][1]
+    return used

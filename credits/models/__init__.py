@@ -1,0 +1,35 @@
+"""The tables of money: the books, what is bought, what is given, and what staff must look at."""
+
+from credits.models.books import HOUSE, Account, Entry, Freeze, Hold, Lot
+from credits.models.gifts import Adjustment, Voucher, VoucherTry, VoucherUse
+from credits.models.purchases import (
+    AutoTopUp,
+    Billing,
+    Dispute,
+    Receivable,
+    Refund,
+    TopUp,
+)
+from credits.models.stripe import Finding, StripeEvent, Watermark
+
+__all__ = [
+    "HOUSE",
+    "Account",
+    "Adjustment",
+    "AutoTopUp",
+    "Billing",
+    "Dispute",
+    "Entry",
+    "Finding",
+    "Freeze",
+    "Hold",
+    "Lot",
+    "Receivable",
+    "Refund",
+    "StripeEvent",
+    "TopUp",
+    "Voucher",
+    "VoucherTry",
+    "VoucherUse",
+    "Watermark",
+]

@@ -1,0 +1,87 @@
+"""The pages a member comes back to from Stripe. The address is the only secret that they need.
+
+They ask Stripe themselves, so that credits are there at once even if no webhook ever comes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from common.errors import PlatformError
+from common.money import MICROS_PER_CENT, show
+from credits import automatic, topups
+from credits.models import TopUp
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from django.http import HttpRequest
+
+State = TopUp.State
+WORDS: dict[str, tuple[str, str]] = {
+    State.CREDITED: ("done", "Your credits are there"),
+    State.PAID: ("waiting", "Your payment arrived"),
+    State.PROCESSING: ("waiting", "Your bank is working on it"),
+    State.OPEN: ("waiting", "Not paid yet"),
+    State.FAILED: ("failed", "The payment did not succeed"),
+    State.EXPIRED: ("failed", "This purchase has expired"),
+}
+
+
+@require_safe
+def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
+    """Say how a purchase stands, having asked Stripe; look again by itself while it waits."""
+    top_up = TopUp.objects.filter(pk=top_up_id).first()
+    if top_up is None:
+        return _page(request, 404, mood="failed", title="There is no such purchase")
+    try:
+        topups.check(top_up)
+        top_up.refresh_from_db()
+    except PlatformError:
+        # The page tells what we know; the worker asks on.
+        top_up.refresh_from_db()
+    cancelled = "cancelled" in request.GET and top_up.state == State.OPEN
+    mood, title = ("failed", "Nothing was charged") if cancelled else WORDS[top_up.state]
+    return _page(
+        request,
+        200,
+        mood=mood,
+        title=title,
+        again=mood == "waiting" and top_up.state != State.OPEN,
+        top_up=top_up,
+        cancelled=cancelled,
+        credits=show(top_up.amount_micros),
+        paid=show(top_up.total_cents * MICROS_PER_CENT),
+        tax=show(top_up.tax_cents * MICROS_PER_CENT) if top_up.tax_cents else "",
+    )
+
+
+@require_safe
+def method(request: HttpRequest, wallet_id: UUID) -> HttpResponse:
+    """Say whether a payment method was saved, having asked Stripe."""
+    try:
+        wish = automatic.refresh_setup(wallet_id)
+    except PlatformError:
+        wish = None
+    if wish is None or not wish.payment_method_id:
+        return _page(request, 200, mood="failed", title="No payment method was saved")
+    return _page(
+        request, 200, mood="done", title="Your payment method is saved", method=wish.method_label
+    )
+
+
+def _page(request: HttpRequest, status: int, **context: Any) -> HttpResponse:
+    nonce = secrets.token_urlsafe(16)
+    page = render(request, "credits/page.html", {**context, "nonce": nonce}, status=status)
+    page["Content-Security-Policy"] = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    page["Referrer-Policy"] = "no-referrer"
+    page["Cache-Control"] = "no-store"
+    return page

@@ -1,0 +1,150 @@
+"""What a workspace owes: credits that it had spent when their money was taken back.
+
+While something is due no new hold is placed (a 403 that says why). It is paid first of all from
+the next credits that are bought, and from what is left of the purchase itself. Each entry is keyed
+by the cause, so that a repeat moves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import F
+
+from common.money import Micros, show
+from credits import ledger
+from credits.models import Account, Entry, Freeze, Lot, Receivable, TopUp
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+DUE = {"amount_micros__gt": F("paid_micros") + F("waived_micros")}
+
+
+def owe(cause: str, *, top_up: TopUp, amount: Micros) -> None:
+    """Note that the workspace owes an amount which Stripe took back from us; pause it.
+
+    In the caller's transaction, the wallet locked by `ledger.lock`.
+    """
+    _, is_new = Receivable.objects.get_or_create(
+        cause=cause,
+        defaults={"wallet_id": top_up.wallet_id, "top_up": top_up, "amount_micros": amount},
+    )
+    if is_new:
+        ledger.post(
+            kind=Entry.Kind.RECEIVABLE,
+            debit=ledger.house(Account.Kind.RECEIVABLE),
+            credit=ledger.house(Account.Kind.STRIPE),
+            amount=amount,
+            key=f"{cause}:owed",
+        )
+    collect(ledger.lock(top_up.wallet_id))
+
+
+def collect(wallet: Account) -> None:
+    """Pay what is due from what may pay it, then pause the wallet or let it go on.
+
+    That is what is left of the purchase which was taken back, and all that was bought later. In
+    the caller's transaction, the wallet locked by `ledger.lock`.
+    """
+    for due in Receivable.objects.filter(wallet=wallet, **DUE).order_by("id"):
+        later = Lot.objects.filter(wallet=wallet, kind=Lot.Kind.PAID, left_micros__gt=0)
+        for lot in later.select_related("entry").order_by("entry_id"):
+            is_own = lot.pk == due.top_up.entry_id
+            if is_own or lot.entry.created_at >= due.created_at:
+                _pay(due, wallet.pk, lot)
+    _pause_or_release(wallet.pk)
+
+
+def _pay(due: Receivable, wallet_id: UUID, lot: Lot) -> None:
+    wallet = Account.objects.get(pk=wallet_id)
+    amount = Micros(min(due.due_micros, lot.left_micros, wallet.available_micros))
+    if amount <= 0:
+        return
+    ledger.post(
+        kind=Entry.Kind.RECEIVABLE,
+        debit=wallet,
+        credit=ledger.house(Account.Kind.RECEIVABLE),
+        amount=amount,
+        key=f"{due.cause}:paid:{due.paid_micros}",
+        lot=lot,
+    )
+    due.paid_micros += amount
+    due.save(update_fields=["paid_micros"])
+
+
+def undo(cause: str) -> None:
+    """Waive what is due and give back what was paid: the money came back to us.
+
+    In the caller's transaction, the wallet locked by `ledger.lock`.
+    """
+    owed = Receivable.objects.filter(cause=cause).select_related("top_up").first()
+    if owed is None:
+        return
+    stripe = ledger.house(Account.Kind.STRIPE)
+    if due := Micros(owed.due_micros):
+        ledger.post(
+            kind=Entry.Kind.RECEIVABLE,
+            debit=stripe,
+            credit=ledger.house(Account.Kind.RECEIVABLE),
+            amount=due,
+            key=f"{cause}:waived",
+        )
+    if owed.paid_micros:
+        give_back(
+            owed.top_up, kind=Entry.Kind.RECEIVABLE, debit=stripe,
+            amount=Micros(owed.paid_micros), key=f"{cause}:repaid",
+        )  # fmt: skip
+    Receivable.objects.filter(pk=owed.pk).update(
+        waived_micros=F("waived_micros") + due,
+    )
+    collect(ledger.lock(owed.wallet_id))
+
+
+def give_back(top_up: TopUp, *, kind: Entry.Kind, debit: Account, amount: Micros, key: str) -> None:
+    """Return credits to a wallet, into the lot of their purchase if they are from there."""
+    lot = top_up.lot
+    fits = lot.left_micros + amount <= lot.amount_micros
+    ledger.post(
+        kind=kind,
+        debit=debit,
+        credit=Account.objects.get(pk=top_up.wallet_id),
+        amount=amount,
+        key=key,
+        facts={"purchase": str(top_up.pk)},
+        lot=lot if fits else None,
+    )
+
+
+def freeze(wallet_id: UUID, cause: Freeze.Cause, sentence: str) -> None:
+    """Place no new holds on a wallet, for that cause, until it is lifted; the sentence says why."""
+    Freeze.objects.update_or_create(
+        wallet_id=wallet_id, cause=cause, defaults={"sentence": sentence}
+    )
+    _show_freeze(wallet_id)
+
+
+def lift(wallet_id: UUID, cause: Freeze.Cause) -> None:
+    """Take a cause away; holds are placed again when none is left."""
+    Freeze.objects.filter(wallet_id=wallet_id, cause=cause).delete()
+    _show_freeze(wallet_id)
+
+
+def _show_freeze(wallet_id: UUID) -> None:
+    newest = Freeze.objects.filter(wallet_id=wallet_id).order_by("-created_at", "-id").first()
+    sentence = newest.sentence if newest else ""
+    Account.objects.filter(pk=wallet_id).exclude(frozen_reason=sentence).update(
+        frozen_reason=sentence
+    )
+
+
+def _pause_or_release(wallet_id: UUID) -> None:
+    due = sum(each.due_micros for each in Receivable.objects.filter(wallet_id=wallet_id, **DUE))
+    if due:
+        sentence = (
+            f"A payment was taken back after its credits were spent, and {show(due)} are due. "
+            "Add credits to settle it; then calls go on."
+        )
+        freeze(wallet_id, Freeze.Cause.RECEIVABLE, sentence)
+    else:
+        lift(wallet_id, Freeze.Cause.RECEIVABLE)

@@ -1,0 +1,261 @@
+"""Money back: by our staff, or in Stripe's own dashboard.
+
+    requested --> pending --> succeeded
+        '------------'-----------'--> failed (the credits are put back)
+
+A refund of ours takes the credits first, in the transaction that makes its row; then Stripe is
+asked, under the row's key, again and again until the answer is known. So it can be resumed
+wherever the process died, and never gives money for credits that are still there.
+
+A refund that was made at Stripe has happened: its unspent part is taken, the rest is owed.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from common import failpoints
+from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest
+from common.money import MICROS_PER_CENT, Micros, show
+from credits import ledger, mails, receivables, stripe_api, topups
+from credits.models import Account, Dispute, Entry, Lot, Refund, TopUp
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from credits.stripe_api import RefundSeen
+
+State = Refund.State
+WORDS = {"pending": State.PENDING, "requires_action": State.PENDING, "succeeded": State.SUCCEEDED}
+"""Stripe's words; any other (failed, canceled) means that the money stays here."""
+BEFORE = {
+    State.PENDING: [State.REQUESTED],
+    State.SUCCEEDED: [State.REQUESTED, State.PENDING],
+    State.FAILED: [State.REQUESTED, State.PENDING, State.SUCCEEDED],
+}
+RETRY_SECONDS = 30
+
+
+def request(
+    top_up_id: UUID, *, amount: Micros | None = None, reason: str, requested_by: UUID
+) -> Refund:
+    """Give back what is unspent of a purchase (all of it, or `amount`), and its share of the tax.
+
+    Afterwards the credits are gone and Stripe was asked; if it could not be reached, the sweep
+    asks on. Raises InsufficientCredits if less is unspent or available, and InvalidRequest.
+    """
+    if not reason.strip():
+        raise InvalidRequest("A refund needs a reason.")
+    refund = _take(top_up_id, amount=amount, reason=reason.strip(), requested_by=requested_by)
+    failpoints.reached("refund.taken")
+    send(refund.pk)
+    refund.refresh_from_db()
+    return refund
+
+
+@transaction.atomic
+def _take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: UUID) -> Refund:
+    top_up = TopUp.objects.select_related("entry").get(pk=top_up_id)
+    if top_up.entry is None:
+        raise InvalidRequest(f"This purchase is {top_up.state}: there is nothing to give back.")
+    wallet = ledger.lock(top_up.wallet_id)
+    if top_up.disputes.exclude(phase=Dispute.Phase.RETURNED).exists():
+        raise AccessDisabled("This payment is disputed: the bank decides where the money goes.")
+    lot = top_up.lot
+    unspent = min(lot.left_micros, wallet.available_micros) // MICROS_PER_CENT * MICROS_PER_CENT
+    wanted = unspent if amount is None else amount
+    if wanted % MICROS_PER_CENT or wanted < 0:
+        raise InvalidRequest(f"{show(wanted)} is not a whole number of cents.")
+    if not 0 < wanted <= unspent:
+        raise InsufficientCredits(
+            f"{show(unspent)} of this purchase are unspent and available, "
+            f"{show(wanted)} were asked."
+        )
+    tax = tax_share(top_up, wanted)
+    refund = Refund.objects.create(
+        top_up=top_up,
+        source=Refund.Source.STAFF,
+        cents=wanted // MICROS_PER_CENT + tax,
+        tax_cents=tax,
+        taken_micros=wanted,
+        reason=reason,
+        requested_by=requested_by,
+        next_try_at=timezone.now() + timedelta(seconds=RETRY_SECONDS),
+    )
+    _post(refund, wallet, lot)
+    return refund
+
+
+def tax_share(top_up: TopUp, micros: int) -> int:
+    """Return the cents of tax that go back with so many micros of a purchase's credits.
+
+    Counted over all refunds of the purchase, so that their parts add up to the tax of the whole.
+    """
+    done = top_up.refunds.exclude(state=State.FAILED).aggregate(
+        taken=Sum("taken_micros", default=0),
+        owed=Sum("owed_micros", default=0),
+        tax=Sum("tax_cents", default=0),
+    )
+    together = min(done["taken"] + done["owed"] + micros, top_up.amount_micros)
+    return int(max(0, top_up.tax_cents * together // top_up.amount_micros - done["tax"]))
+
+
+def _post(refund: Refund, wallet: Account, lot: Lot) -> None:
+    """Move what a new refund moves, in the transaction that made it."""
+    stripe, key = ledger.house(Account.Kind.STRIPE), f"refund:{refund.pk}"
+    if refund.taken_micros:
+        ledger.post(
+            kind=Entry.Kind.REFUND,
+            debit=wallet,
+            credit=stripe,
+            amount=Micros(refund.taken_micros),
+            key=key,
+            facts={"purchase": str(refund.top_up_id)},
+            lot=lot,
+        )
+    if refund.tax_cents:
+        ledger.post(
+            kind=Entry.Kind.TAX,
+            debit=ledger.house(Account.Kind.TAX),
+            credit=stripe,
+            amount=Micros(refund.tax_cents * MICROS_PER_CENT),
+            key=f"{key}:tax",
+        )
+    if refund.owed_micros:
+        receivables.owe(key, top_up=refund.top_up, amount=Micros(refund.owed_micros))
+
+
+def send(refund_id: UUID) -> None:
+    """Ask Stripe for a refund whose credits were taken, or learn what came of asking before.
+
+    While Stripe cannot be reached the row stays, and the sweep tries again. If it refuses, the
+    credits are put back.
+    """
+    refund = Refund.objects.select_related("top_up").get(pk=refund_id)
+    intent = refund.top_up.payment_intent_id
+    assert intent is not None, "a credited purchase was paid by a payment"
+    try:
+        if refund.stripe_id is not None:
+            learn(stripe_api.refund(refund.stripe_id))
+            return
+        # Keys are forgotten after a day: what an earlier try made is found by its metadata.
+        for seen in stripe_api.refunds_of(intent):
+            if seen.refund == str(refund.pk):
+                learn(seen)
+                return
+        made = stripe_api.create_refund(
+            payment_intent=intent,
+            cents=refund.cents,
+            refund=str(refund.pk),
+            key=f"refund:{refund.pk}",
+        )
+    except stripe_api.PaymentsUnavailable:
+        return
+    except stripe_api.Refused as exc:
+        fail(refund.pk, str(exc))
+        return
+    failpoints.reached("refund.sent")
+    learn(made)
+
+
+def learn(seen: RefundSeen) -> None:
+    """Move a refund as far as it has come at Stripe; make its row if it was made there."""
+    refund = Refund.objects.filter(stripe_id=seen.id).first() or _by_our_id(seen)
+    if refund is None:
+        top_up = topups.of_payment(seen.payment_intent)
+        if top_up is None or top_up.entry_id is None:
+            return  # A payment of something else that this Stripe account sells.
+        refund = _adopt(top_up, seen)
+    Refund.objects.filter(pk=refund.pk, stripe_id=None).update(stripe_id=seen.id)
+    failpoints.reached("refund.known")
+    state = WORDS.get(seen.status, State.FAILED)
+    if state == State.FAILED:
+        fail(refund.pk, seen.failure or "The bank did not take it.")
+        return
+    fields: dict[str, Any] = {"next_try_at": None} if state == State.SUCCEEDED else {}
+    with transaction.atomic():
+        moved = Refund.objects.filter(pk=refund.pk, state__in=BEFORE[state])
+        if moved.update(state=state, **fields):
+            mails.refunded(refund)
+
+
+def _by_our_id(seen: RefundSeen) -> Refund | None:
+    try:
+        return Refund.objects.filter(pk=seen.refund).first() if seen.refund else None
+    except (ValidationError, ValueError):
+        return None
+
+
+@transaction.atomic
+def _adopt(top_up: TopUp, seen: RefundSeen) -> Refund:
+    """Make the row of a refund that was made at Stripe: take what is unspent, note the rest."""
+    wallet = ledger.lock(top_up.wallet_id)
+    if (known := Refund.objects.filter(stripe_id=seen.id).first()) is not None:
+        return known
+    # The refund is of credits and tax together; both in the proportion of the purchase.
+    credits_micros = seen.cents * top_up.amount_cents // top_up.total_cents * MICROS_PER_CENT
+    tax = min(tax_share(top_up, credits_micros), seen.cents)
+    credits_micros = (seen.cents - tax) * MICROS_PER_CENT
+    lot = top_up.lot
+    taken = min(credits_micros, lot.left_micros, wallet.available_micros)
+    refund = Refund.objects.create(
+        top_up=top_up,
+        source=Refund.Source.STRIPE,
+        cents=seen.cents,
+        tax_cents=tax,
+        taken_micros=taken,
+        owed_micros=credits_micros - taken,
+        stripe_id=seen.id,
+        next_try_at=timezone.now() + timedelta(seconds=RETRY_SECONDS),
+    )
+    _post(refund, wallet, lot)
+    return refund
+
+
+@transaction.atomic
+def fail(refund_id: UUID, why: str) -> None:
+    """Put everything back as it was, once: the money stays here."""
+    refund = Refund.objects.select_related("top_up__entry").get(pk=refund_id)
+    ledger.lock(refund.top_up.wallet_id)
+    moved = Refund.objects.filter(pk=refund_id, state__in=BEFORE[State.FAILED]).update(
+        state=State.FAILED, failure=why[:300], next_try_at=None
+    )
+    if not moved:
+        return
+    stripe, key = ledger.house(Account.Kind.STRIPE), f"refund:{refund.pk}"
+    if refund.taken_micros:
+        receivables.give_back(
+            refund.top_up,
+            kind=Entry.Kind.REFUND,
+            debit=stripe,
+            amount=Micros(refund.taken_micros),
+            key=f"{key}:failed",
+        )
+    if refund.tax_cents:
+        ledger.post(
+            kind=Entry.Kind.TAX,
+            debit=stripe,
+            credit=ledger.house(Account.Kind.TAX),
+            amount=Micros(refund.tax_cents * MICROS_PER_CENT),
+            key=f"{key}:tax:failed",
+        )
+    receivables.undo(key)
+    receivables.collect(ledger.lock(refund.top_up.wallet_id))
+    failpoints.reached("refund.before_commit")
+
+
+def claim_due(*, limit: int = 50) -> list[UUID]:
+    """Return the refunds to go on with now; each is somebody's for a while."""
+    now, claimed = timezone.now(), []
+    for refund in Refund.objects.filter(next_try_at__lte=now).order_by("next_try_at")[:limit]:
+        wait = RETRY_SECONDS if refund.state == State.REQUESTED else 3600
+        mine = Refund.objects.filter(pk=refund.pk, next_try_at=refund.next_try_at)
+        if mine.update(next_try_at=now + timedelta(seconds=wait)):
+            claimed.append(refund.pk)
+    return claimed

@@ -1,0 +1,568 @@
+"""Stripe, in our words: the only file that imports `stripe`.
+
+Every call has a time-out and, where it changes something, the idempotency key of our intention.
+It has three outcomes: done; refused (`Declined`, `Refused`: certainly not done); and unknown
+(`PaymentsUnavailable`: ask again, under the same key). Amounts are cents, as Stripe counts.
+
+What an event says is only a hint; before money moves, the object is read again here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import stripe
+from django.conf import settings
+
+from common.errors import AccessDisabled, InvalidRequest, PlatformError, Unavailable
+
+TIMEOUT_SECONDS = 20
+FUTURE_SECONDS = 60
+"""How far ahead of ours Stripe's clock may be: the SDK itself would take any future time."""
+HANDLED = (
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "payment_intent.requires_action",
+    "payment_intent.processing",
+    "payment_intent.canceled",
+    "setup_intent.succeeded",
+    "setup_intent.setup_failed",
+    "payment_method.detached",
+    "payment_method.updated",
+    "payment_method.automatically_updated",
+    "customer.updated",
+    "customer.deleted",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.refunded",
+    "charge.refund.updated",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.closed",
+    "radar.early_fraud_warning.created",
+    "review.opened",
+)
+"""The events that a webhook endpoint must send us; docs/money.md says what each does."""
+
+
+class PaymentsUnavailable(Unavailable):
+    """Stripe did not answer, or not clearly: whether it acted is not known."""
+
+    code = "payments_unavailable"
+
+
+class Refused(PlatformError):
+    """Stripe certainly did not do it, and will not if asked the same again."""
+
+    code = "payment_refused"
+
+
+class Missing(Refused):
+    """There is no such object."""
+
+
+class Declined(Refused):
+    """The card was not charged; the sentence is for its owner."""
+
+    def __init__(self, sentence: str, *, payment_intent: str = "") -> None:
+        super().__init__(sentence)
+        self.payment_intent = payment_intent
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A Checkout session: the hosted page where somebody pays, or saves a method."""
+
+    id: str
+    url: str
+    mode: str
+    status: str
+    """`open`, `complete` or `expired`."""
+    paid: bool
+    subtotal_cents: int
+    tax_cents: int
+    currency: str
+    payment_intent: str
+    setup_intent: str
+    customer: str
+    invoice_url: str
+    top_up: str
+    """Our id of the purchase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A PaymentIntent."""
+
+    id: str
+    status: str
+    cents: int
+    received_cents: int
+    currency: str
+    receipt_url: str
+    failure: str
+    top_up: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundSeen:
+    """A refund as Stripe has it."""
+
+    id: str
+    status: str
+    """`pending`, `requires_action`, `succeeded`, `failed` or `canceled`."""
+    cents: int
+    payment_intent: str
+    refund: str
+    """Our id, if we made it."""
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeSeen:
+    """A dispute as Stripe has it."""
+
+    id: str
+    status: str
+    reason: str
+    cents: int
+    payment_intent: str
+    withdrawn: bool
+    """Whether the money was taken from us at some time."""
+    reinstated: bool
+    """Whether it came back since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A saved payment method, and whose it is (nobody's once it is detached)."""
+
+    id: str
+    customer: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event: that something happened to an object."""
+
+    id: str
+    type: str
+    object_id: str
+    happened_at: datetime
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A balance transaction: what really moved between us and Stripe."""
+
+    id: str
+    type: str
+    """`charge`, `payment`, `refund`, `payment_refund`, `adjustment`, ..."""
+    cents: int
+    source: str
+    payment_intent: str
+    happened_at: datetime
+
+
+def is_configured() -> bool:
+    """Whether credits can be bought here at all."""
+    return bool(settings.STRIPE_API_KEY)
+
+
+# --- Customers and hosted pages -------------------------------------------------------------
+
+
+def create_customer(*, email: str, workspace: str, key: str) -> str:
+    """Make a customer; return its id."""
+    asked = {"email": email, "metadata": {"workspace": workspace}}
+    with _asking():
+        return str(_v1().customers.create(asked, {"idempotency_key": key}).id)
+
+
+def create_payment_page(
+    *, customer: str, cents: int, top_up: str, return_url: str, cancel_url: str, key: str
+) -> Session:
+    """Open a hosted page that sells credits for `cents` (tax comes on top, if switched on).
+
+    Which methods it offers (card, Link, Alipay, WeChat Pay, ...) is what the account has switched
+    on; the amount is always shown and taken in dollars.
+    """
+    asked: dict[str, Any] = {
+        "mode": "payment",
+        "customer": customer,
+        "client_reference_id": top_up,
+        "line_items": [
+            {
+                "quantity": 1,
+                "price_data": {
+                    "currency": "usd",
+                    "unit_amount": cents,
+                    "tax_behavior": "exclusive",
+                    "product_data": {"name": "Prepaid credits"},
+                },
+            }
+        ],
+        "metadata": {"top_up": top_up},
+        "payment_intent_data": {"metadata": {"top_up": top_up}},
+        "invoice_creation": {"enabled": settings.STRIPE_INVOICES},
+        "adaptive_pricing": {"enabled": False},
+        "success_url": return_url,
+        "cancel_url": cancel_url,
+    }
+    if settings.STRIPE_AUTOMATIC_TAX:
+        asked["automatic_tax"] = {"enabled": True}
+        asked["customer_update"] = {"address": "auto"}
+    with _asking():
+        return _session(_v1().checkout.sessions.create(asked, {"idempotency_key": key}))
+
+
+def create_setup_page(*, customer: str, return_url: str, cancel_url: str, key: str) -> Session:
+    """Open a hosted page that saves a card for later charges."""
+    asked: dict[str, Any] = {
+        "mode": "setup",
+        "currency": "usd",
+        "customer": customer,
+        "success_url": return_url,
+        "cancel_url": cancel_url,
+    }
+    with _asking():
+        return _session(_v1().checkout.sessions.create(asked, {"idempotency_key": key}))
+
+
+def create_portal(*, customer: str, return_url: str) -> str:
+    """Return the address of the hosted billing portal, good for a few minutes."""
+    with _asking():
+        asked = {"customer": customer, "return_url": return_url}
+        return str(_v1().billing_portal.sessions.create(asked).url)
+
+
+def session(session_id: str) -> Session:
+    """Read a Checkout session."""
+    with _asking():
+        return _session(_v1().checkout.sessions.retrieve(session_id, {"expand": ["invoice"]}))
+
+
+# --- Payments -------------------------------------------------------------------------------
+
+
+def charge_saved_method(
+    *, customer: str, payment_method: str, cents: int, top_up: str, key: str
+) -> Payment:
+    """Charge a saved method while its owner is away. Raises Declined if it was refused."""
+    asked: dict[str, Any] = {
+        "amount": cents,
+        "currency": "usd",
+        "customer": customer,
+        "payment_method": payment_method,
+        "off_session": True,
+        "confirm": True,
+        "metadata": {"top_up": top_up},
+        "expand": ["latest_charge"],
+    }
+    with _asking():
+        return _payment(_v1().payment_intents.create(asked, {"idempotency_key": key}))
+
+
+def payment(payment_intent: str) -> Payment:
+    """Read a payment."""
+    with _asking():
+        found = _v1().payment_intents.retrieve(payment_intent, {"expand": ["latest_charge"]})
+        return _payment(found)
+
+
+def payment_for(*, customer: str, top_up: str, since: datetime) -> Payment | None:
+    """Find the payment that we made for a purchase, where its key may be forgotten by now."""
+    with _asking():
+        asked: Any = {
+            "customer": customer,
+            "created": {"gte": int(since.timestamp()) - FUTURE_SECONDS},
+            "limit": 100,
+            "expand": ["data.latest_charge"],
+        }
+        for found in _v1().payment_intents.list(asked).auto_paging_iter():
+            if _ours(found, "top_up") == top_up:
+                return _payment(found)
+    return None
+
+
+def cancel_payment(payment_intent: str) -> None:
+    """Give an unfinished payment up, so that nobody can finish it later; raises Refused if paid."""
+    with _asking():
+        _v1().payment_intents.cancel(payment_intent)
+
+
+def payment_of_charge(charge: str) -> str:
+    """Return the id of the payment that a charge belongs to; empty if it has none."""
+    with _asking():
+        return _id(_v1().charges.retrieve(charge).payment_intent)
+
+
+def payment_of_warning(payload: dict[str, Any]) -> str:
+    """Return the payment that an early fraud warning or a review is about."""
+    about = payload["data"]["object"]
+    if about.get("payment_intent"):
+        return str(about["payment_intent"])
+    return payment_of_charge(str(about["charge"])) if about.get("charge") else ""
+
+
+def customer_of_setup(setup_intent: str) -> str:
+    """Return the customer for whom a set-up is."""
+    with _asking():
+        return _id(_v1().setup_intents.retrieve(setup_intent).customer)
+
+
+def saved_method(setup_intent: str) -> Method | None:
+    """Return the method that a set-up saved; None if it saved none."""
+    with _asking():
+        found = _v1().setup_intents.retrieve(setup_intent, {"expand": ["payment_method"]})
+        if found.status != "succeeded" or found.payment_method is None:
+            return None
+        return _method(found.payment_method)
+
+
+def method(payment_method: str) -> Method:
+    """Read a payment method."""
+    with _asking():
+        return _method(_v1().payment_methods.retrieve(payment_method))
+
+
+def forget_method(payment_method: str) -> None:
+    """Detach a saved method: it can never be charged again."""
+    with _asking():
+        _v1().payment_methods.detach(payment_method)
+
+
+# --- Money back -----------------------------------------------------------------------------
+
+
+def create_refund(*, payment_intent: str, cents: int, refund: str, key: str) -> RefundSeen:
+    """Give money back to where it came from."""
+    asked: dict[str, Any] = {
+        "payment_intent": payment_intent,
+        "amount": cents,
+        "metadata": {"refund": refund},
+    }
+    with _asking():
+        return _refund(_v1().refunds.create(asked, {"idempotency_key": key}))
+
+
+def refund(refund_id: str) -> RefundSeen:
+    """Read a refund."""
+    with _asking():
+        return _refund(_v1().refunds.retrieve(refund_id))
+
+
+def refunds_of(payment_intent: str) -> list[RefundSeen]:
+    """Read all refunds of a payment."""
+    with _asking():
+        found = _v1().refunds.list({"payment_intent": payment_intent, "limit": 100})
+        return [_refund(each) for each in found.auto_paging_iter()]
+
+
+def dispute(dispute_id: str) -> DisputeSeen:
+    """Read a dispute."""
+    with _asking():
+        found = _v1().disputes.retrieve(dispute_id)
+        moved = [moved.amount for moved in found.balance_transactions]
+        return DisputeSeen(
+            id=found.id,
+            status=found.status,
+            reason=found.reason,
+            cents=found.amount,
+            payment_intent=_id(found.payment_intent),
+            withdrawn=any(amount < 0 for amount in moved),
+            reinstated=any(amount > 0 for amount in moved),
+        )
+
+
+# --- What happened --------------------------------------------------------------------------
+
+
+def verify(body: bytes, signature: str) -> Heard:
+    """Return the event that Stripe signed; raise InvalidRequest for whatever else came.
+
+    Any of the secrets may have signed it, so that they can be rotated. The SDK raises errors of
+    many kinds for malformed input (stack.md 4): none of them is a reason for a 500.
+    """
+    for secret in settings.STRIPE_WEBHOOK_SECRETS:
+        try:
+            found = stripe.Webhook.construct_event(body, signature, secret)
+            _check_time(signature)
+            return _heard(found)
+        except Exception:  # noqa: S112 - whatever it was, it was not signed so.
+            continue
+    raise InvalidRequest("This is not an event that the payment provider signed for us.")
+
+
+def events_since(since: datetime) -> Iterator[Heard]:
+    """List the events that we handle, newest first, back to `since`."""
+    with _asking():
+        for start in range(0, len(HANDLED), 20):  # Stripe takes up to twenty types at once.
+            asked: Any = {
+                "types": list(HANDLED[start : start + 20]),
+                "created": {"gte": int(since.timestamp())},
+                "limit": 100,
+            }
+            for found in _v1().events.list(asked).auto_paging_iter():
+                yield _heard(found)
+
+
+def movements_since(since: datetime) -> Iterator[Movement]:
+    """List what moved on our balance with Stripe, newest first, back to `since`."""
+    with _asking():
+        asked: Any = {
+            "created": {"gte": int(since.timestamp())},
+            "limit": 100,
+            "expand": ["data.source"],
+        }
+        for found in _v1().balance_transactions.list(asked).auto_paging_iter():
+            yield Movement(
+                id=found.id,
+                type=found.type,
+                cents=found.amount,
+                source=_id(found.source),
+                payment_intent=_id(getattr(found.source, "payment_intent", None)),
+                happened_at=_at(found.created),
+            )
+
+
+# --- The way to Stripe, and its objects in our words ----------------------------------------
+
+
+@lru_cache(maxsize=4)
+def _client(key: str, base: str) -> stripe.StripeClient:
+    addresses: Any = {"api": base} if base else {}
+    return stripe.StripeClient(
+        key,
+        base_addresses=addresses,
+        max_network_retries=2,
+        http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+    )
+
+
+def _v1() -> Any:
+    if not is_configured():
+        raise AccessDisabled("Credits cannot be bought here: no payment provider is configured.")
+    return _client(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE).v1
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except stripe.CardError as exc:
+        intent = getattr(exc.error, "payment_intent", None) if exc.error else None
+        said = exc.user_message or "The card was declined."
+        raise Declined(said, payment_intent=_id(intent)) from exc
+    except stripe.IdempotencyError as exc:
+        # The same key with other parameters is our mistake; the first try stands.
+        raise Refused("This was asked before with other figures.") from exc
+    except stripe.InvalidRequestError as exc:
+        if exc.http_status == 404 or exc.code == "resource_missing":
+            raise Missing("The payment provider does not know this.") from exc
+        if exc.http_status == 409:
+            raise PaymentsUnavailable("The first try of this is still running.") from exc
+        said = exc.user_message or "The payment provider refused this."
+        raise Refused(said[:300]) from exc
+    except stripe.StripeError as exc:
+        # Connection, 5xx, rate limit; a wrong key too: nothing that the caller can mend.
+        raise PaymentsUnavailable(
+            "The payment provider cannot be reached right now. Try again in a moment."
+        ) from exc
+
+
+def _check_time(signature: str) -> None:
+    said = [part.partition("=")[2] for part in signature.split(",") if part.startswith("t=")]
+    if not said or int(said[0]) > time.time() + FUTURE_SECONDS:
+        raise InvalidRequest("The event is from the future.")
+
+
+def _id(thing: Any) -> str:
+    """Return an id, whether the object was expanded or not; empty for nothing."""
+    if thing is None:
+        return ""
+    return thing if isinstance(thing, str) else str(thing.id)
+
+
+def _at(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _ours(thing: Any, name: str) -> str:
+    return str(thing.metadata[name]) if thing.metadata and name in thing.metadata else ""
+
+
+def _session(found: Any) -> Session:
+    invoice = found.invoice
+    totals = found.total_details
+    return Session(
+        id=found.id,
+        url=found.url or "",
+        mode=found.mode,
+        status=found.status,
+        paid=found.payment_status == "paid",
+        subtotal_cents=found.amount_subtotal or 0,
+        tax_cents=totals.amount_tax if totals else 0,
+        currency=found.currency or "",
+        payment_intent=_id(found.payment_intent),
+        setup_intent=_id(found.setup_intent),
+        customer=_id(found.customer),
+        invoice_url=(getattr(invoice, "hosted_invoice_url", "") or "") if invoice else "",
+        top_up=_ours(found, "top_up"),
+    )
+
+
+def _payment(found: Any) -> Payment:
+    error, charge = found.last_payment_error, found.latest_charge
+    return Payment(
+        id=found.id,
+        status=found.status,
+        cents=found.amount,
+        received_cents=found.amount_received,
+        currency=found.currency,
+        receipt_url=(getattr(charge, "receipt_url", "") or "") if charge else "",
+        failure=((getattr(error, "message", "") or "") if error else "")[:300],
+        top_up=_ours(found, "top_up"),
+    )
+
+
+def _refund(found: Any) -> RefundSeen:
+    return RefundSeen(
+        id=found.id,
+        status=found.status,
+        cents=found.amount,
+        payment_intent=_id(found.payment_intent),
+        refund=_ours(found, "refund"),
+        failure=getattr(found, "failure_reason", "") or "",
+    )
+
+
+def _method(found: Any) -> Method:
+    card = getattr(found, "card", None)
+    label = f"{card.brand} ending in {card.last4}" if card else str(found.type)
+    return Method(id=found.id, customer=_id(found.customer), label=label)
+
+
+def _heard(found: Any) -> Heard:
+    return Heard(
+        id=found.id,
+        type=found.type,
+        object_id=str(found.data.object["id"]) if "id" in found.data.object else "",
+        happened_at=_at(found.created),
+        payload=found.to_dict(),
+    )

@@ -1,0 +1,73 @@
+"""When things about money run: a message hurries, and beat finds whatever is left."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from celery import shared_task
+from kombu.exceptions import OperationalError
+
+from credits import automatic, expiry, mails, processor, refunds, stripe_api, topups, webhooks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from celery import Task
+
+log = logging.getLogger(__name__)
+
+
+def hurry(task: Task[..., Any], *arguments: str) -> None:
+    """Send a message, if the broker is there: without it the sweep comes in a moment."""
+    try:
+        task.apply_async(arguments, retry=False, expires=60)
+    except OperationalError as exc:
+        log.warning("broker away, %s waits for the sweep: %s", task.name, exc)
+
+
+def each(work: Callable[[Any], object], things: Iterable[Any]) -> None:
+    """Do it for each; what fails for one is logged, is tried again, and stops no other."""
+    for thing in things:
+        try:
+            work(thing)
+        except Exception:
+            log.exception("%s failed for %s", getattr(work, "__qualname__", work), thing)
+
+
+@shared_task
+def process_event(event_id: str) -> None:
+    """Act on an event that came just now."""
+    webhooks.process(event_id)
+
+
+@shared_task
+def follow_money() -> None:
+    """Take up what waits: events, purchases nobody told us of, wallets that run low, refunds."""
+    if not stripe_api.is_configured():
+        return
+    each(webhooks.process, webhooks.due())
+    each(topups.check, topups.claim_due())
+    each(automatic.buy, automatic.due_wallets())
+    each(refunds.send, refunds.claim_due())
+
+
+@shared_task
+def keep_lots() -> None:
+    """End credits whose time is over, collect what is due, tell who is low."""
+    expiry.expire_due()
+    mails.tell_low_balances()
+
+
+@shared_task
+def listen_again() -> None:
+    """Find the events whose delivery was lost."""
+    if stripe_api.is_configured():
+        webhooks.catch_up()
+
+
+@shared_task
+def compare_with_processor() -> None:
+    """Compare our purchases with what really moved at Stripe."""
+    if stripe_api.is_configured():
+        processor.compare()

@@ -1,0 +1,109 @@
+"""Codes that give credits: made by staff, shown once, kept as digests, redeemed by members."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from common.errors import InvalidRequest, RateLimited
+from common.money import Micros
+from credits import grants, ledger
+from credits.models import Voucher, VoucherTry, VoucherUse
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from credits.models import Entry
+
+ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # Without what people confuse: I, O, 0, 1.
+GROUPS, GROUP_LENGTH = 4, 5  # 100 bits: a plain hash is enough to keep them.
+TRIES_PER_HOUR = 10
+
+
+def make(
+    *,
+    name: str,
+    amount: Micros,
+    uses: int = 1,
+    redeem_until: datetime | None = None,
+    credits_last_days: int | None = None,
+    made_by: UUID | None = None,
+) -> tuple[str, Voucher]:
+    """Make a voucher; the code is readable only here. Raises InvalidRequest for empty amounts."""
+    if amount <= 0 or uses <= 0:
+        raise InvalidRequest("A voucher gives something, at least once.")
+    code = "-".join(
+        "".join(secrets.choice(ALPHABET) for _ in range(GROUP_LENGTH)) for _ in range(GROUPS)
+    )
+    voucher = Voucher.objects.create(
+        digest=_digest(code),
+        hint=code[-GROUP_LENGTH:],
+        name=name,
+        amount_micros=amount,
+        uses=uses,
+        redeem_until=redeem_until,
+        credits_last_days=credits_last_days,
+        made_by=made_by,
+    )
+    return code, voucher
+
+
+def redeem(wallet_id: UUID, code: str) -> Entry:
+    """Give a workspace the credits of a code, once; a second time gives the same entry.
+
+    Raises InvalidRequest if there is nothing to redeem (without saying whether such a code ever
+    was), RateLimited after too many codes that did not fit.
+    """
+    hour = timezone.now() - timedelta(hours=1)
+    if VoucherTry.objects.filter(wallet_id=wallet_id, created_at__gt=hour).count() >= (
+        TRIES_PER_HOUR
+    ):
+        raise RateLimited(
+            "Too many codes that did not fit. Try again in an hour.",
+            headers={"Retry-After": "3600"},
+        )
+    voucher = Voucher.objects.filter(digest=_digest(code)).first()
+    entry = _use(wallet_id, voucher) if voucher else None
+    if entry is None:
+        VoucherTry.objects.create(wallet_id=wallet_id)
+        raise InvalidRequest("code: this code is not known, was used up, or is too old.")
+    return entry
+
+
+@transaction.atomic
+def _use(wallet_id: UUID, voucher: Voucher) -> Entry | None:
+    wallet = ledger.lock(wallet_id)
+    before = VoucherUse.objects.filter(voucher=voucher, wallet=wallet).first()
+    if before is not None:
+        return before.entry
+    now = timezone.now()
+    taken = Voucher.objects.filter(
+        Q(redeem_until__isnull=True) | Q(redeem_until__gt=now),
+        pk=voucher.pk,
+        disabled_at=None,
+        used__lt=F("uses"),
+    ).update(used=F("used") + 1)
+    if not taken:
+        return None
+    days = voucher.credits_last_days
+    entry = grants.grant(
+        wallet=wallet,
+        amount=Micros(voucher.amount_micros),
+        key=f"voucher:{voucher.pk}:{wallet.pk}",
+        reason=f"Voucher {voucher.name}",
+        expires_at=now + timedelta(days=days) if days else None,
+    )
+    VoucherUse.objects.create(voucher=voucher, wallet=wallet, entry=entry)
+    return entry
+
+
+def _digest(code: str) -> bytes:
+    plain = "".join(letter for letter in code.upper() if letter.isalnum())
+    return hashlib.sha256(plain.encode()).digest()

@@ -1,0 +1,66 @@
+"""Write a mail in one's own transaction; the worker sends it, and tries again if it cannot.
+
+A process that dies between sending and noting so sends twice: better than not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+from datetime import timedelta
+
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from outbox.models import Mail
+
+log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 12
+LEASE_SECONDS = 120
+
+
+def write(key: str, *, to: str, subject: str, text: str) -> None:
+    """Have the mail go out once this transaction is committed; again under the key: nothing.
+
+    Without an address there is nobody to tell, and nothing is written.
+    """
+    if not to:
+        return
+    one_line = " ".join(subject.split())[:200]
+    with transaction.atomic():
+        Mail.objects.get_or_create(
+            key=key[:200], defaults={"to": to, "subject": one_line, "text": text}
+        )
+
+
+def send_due(*, limit: int = 100) -> int:
+    """Send what waits; return how many went out."""
+    now, sent = timezone.now(), 0
+    for mail in Mail.objects.filter(next_try_at__lte=now).order_by("next_try_at")[:limit]:
+        mine = Mail.objects.filter(pk=mail.pk, next_try_at=mail.next_try_at)
+        lease = now + timedelta(seconds=LEASE_SECONDS)
+        if mine.update(next_try_at=lease, attempts=F("attempts") + 1):
+            sent += _send(mail)
+    return sent
+
+
+def _send(mail: Mail) -> bool:
+    known = Mail.objects.filter(pk=mail.pk)
+    message = EmailMessage(mail.subject, mail.text, to=[mail.to])
+    message.extra_headers["Message-ID"] = f"<{mail.pk}.{mail.created_at.timestamp():.0f}@outbox>"
+    try:
+        message.send()
+    except (smtplib.SMTPException, OSError) as exc:
+        attempts = mail.attempts + 1
+        wait = timedelta(seconds=min(6 * 3600, 30 * 2**attempts))
+        known.update(
+            error=f"{type(exc).__name__}: {exc}"[:300],
+            next_try_at=None if attempts >= MOST_ATTEMPTS else timezone.now() + wait,
+        )
+        log.exception("mail %s was not sent, try %s", mail.pk, attempts)
+        return False
+    known.update(sent_at=timezone.now(), next_try_at=None, error="")
+    return True
