@@ -38,7 +38,10 @@ class LenientJSONParser(JSONParser):
             return {}
         import io
 
-        parsed = super().parse(io.BytesIO(raw), media_type, parser_context)
+        try:
+            parsed = super().parse(io.BytesIO(raw), media_type, parser_context)
+        except RecursionError:
+            raise exceptions.ParseError("The body is nested too deeply.") from None
         if not isinstance(parsed, dict):
             raise exceptions.ParseError("The body must be a JSON object.")
         return parsed
