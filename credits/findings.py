@@ -27,6 +27,11 @@ def report(key: str, *, kind: Finding.Kind, sentence: str, wallet_id: UUID | Non
         log.error("finding %s: %s", key, sentence)
 
 
+def resolve(key: str) -> None:
+    """Close the finding, if there is one."""
+    Finding.objects.filter(key=key[:200], resolved_at=None).update(resolved_at=timezone.now())
+
+
 def resolve_others(prefix: str, found: Collection[str]) -> None:
     """Close the open findings under that prefix which were not found again."""
     gone = Finding.objects.filter(key__startswith=prefix, resolved_at=None).exclude(key__in=found)

@@ -184,6 +184,12 @@ def is_configured() -> bool:
     return bool(settings.STRIPE_API_KEY)
 
 
+def require_configured() -> None:
+    """Raise AccessDisabled where credits cannot be bought."""
+    if not is_configured():
+        raise AccessDisabled("Credits cannot be bought here: no payment provider is configured.")
+
+
 # --- Customers and hosted pages -------------------------------------------------------------
 
 
@@ -255,6 +261,14 @@ def session(session_id: str) -> Session:
     """Read a Checkout session."""
     with _asking():
         return _session(_v1().checkout.sessions.retrieve(session_id, {"expand": ["invoice"]}))
+
+
+def session_of(payment_intent: str) -> str | None:
+    """Return the id of the session in which a payment was made; None if it was made in none."""
+    with _asking():
+        asked: Any = {"payment_intent": payment_intent, "limit": 1}
+        found = _v1().checkout.sessions.list(asked).data
+        return str(found[0].id) if found else None
 
 
 # --- Payments -------------------------------------------------------------------------------
@@ -456,8 +470,7 @@ def _client(key: str, base: str) -> stripe.StripeClient:
 
 
 def _v1() -> Any:
-    if not is_configured():
-        raise AccessDisabled("Credits cannot be bought here: no payment provider is configured.")
+    require_configured()
     return _client(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE).v1
 
 

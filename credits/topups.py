@@ -43,15 +43,15 @@ OPEN_AT_ONCE = 30
 FIRST_CHECK_SECONDS, LAST_CHECK_SECONDS = 4, 3600
 
 
-def check_amount(amount: int) -> None:
+def check_amount(amount: int, *, field: str = "amount_micros") -> None:
     """Raise InvalidRequest unless credits can be bought for that many micros (contract 4.4)."""
     if not LEAST_MICROS <= amount <= MOST_MICROS:
         raise InvalidRequest(
-            f"amount_micros: credits are sold for {show(LEAST_MICROS)} to {show(MOST_MICROS)}, "
+            f"{field}: credits are sold for {show(LEAST_MICROS)} to {show(MOST_MICROS)}, "
             f"and this is {show(amount)}."
         )
     if amount % MICROS_PER_CENT:
-        raise InvalidRequest(f"amount_micros: {show(amount)} is not a whole number of cents.")
+        raise InvalidRequest(f"{field}: {show(amount)} is not a whole number of cents.")
 
 
 def start(
@@ -63,6 +63,7 @@ def start(
     that is not sold, PaymentsUnavailable if Stripe cannot be reached.
     """
     check_amount(amount)
+    stripe_api.require_configured()
     hour = timezone.now() - timedelta(hours=1)
     begun = TopUp.objects.filter(wallet_id=wallet_id, state=State.OPEN, created_at__gt=hour)
     if begun.count() >= OPEN_AT_ONCE:
@@ -204,6 +205,7 @@ def credit(top_up: TopUp, payment: Payment) -> None:
             amount=Micros(top_up.tax_cents * MICROS_PER_CENT),
             key=f"tax:{payment.id}",
         )
+    findings.resolve(f"payment:{payment.id}")
     TopUp.objects.filter(pk=top_up.pk).update(
         state=State.CREDITED, entry=entry, credited_at=timezone.now(), next_check_at=None
     )
@@ -223,16 +225,25 @@ def of_payment(payment_intent: str) -> TopUp | None:
     if not payment_intent:
         return None
     top_up = TopUp.objects.filter(payment_intent_id=payment_intent).first()
-    if top_up is not None and top_up.state == State.CREDITED:
-        return top_up
-    payment = stripe_api.payment(payment_intent)
-    if top_up is None:
-        top_up = by_our_id(payment.top_up)
+    top_up = top_up or _named_by(payment_intent)
     if top_up is None:
         return None
-    if top_up.source == TopUp.Source.CHECKOUT and top_up.session_id:
-        return refresh(top_up.pk)
-    learn_payment(top_up, payment)
+    if top_up.state != State.CREDITED:
+        check(top_up)
+        top_up.refresh_from_db()
+    return top_up if top_up.payment_intent_id == payment_intent else None
+
+
+def _named_by(payment_intent: str) -> TopUp | None:
+    """Return the purchase that a payment of which we did not hear before names as ours."""
+    top_up = by_our_id(stripe_api.payment(payment_intent).top_up)
+    if top_up is None:
+        return None
+    known = TopUp.objects.filter(pk=top_up.pk)
+    if top_up.source == TopUp.Source.AUTOMATIC:
+        known.filter(payment_intent_id=None).update(payment_intent_id=payment_intent)
+    elif top_up.session_id is None and (page := stripe_api.session_of(payment_intent)):
+        known.filter(session_id=None).update(session_id=page)
     top_up.refresh_from_db()
     return top_up
 

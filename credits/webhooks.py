@@ -86,7 +86,7 @@ def process(event_id: str) -> bool:
 
 def _put_off(event: StripeEvent, exc: Exception) -> None:
     wait = min(3600, 2 ** min(event.attempts, 12))
-    StripeEvent.objects.filter(pk=event.pk).update(
+    StripeEvent.objects.filter(pk=event.pk, processed_at=None).update(
         error=f"{type(exc).__name__}: {exc}"[:300],
         next_try_at=timezone.now() + timedelta(seconds=wait),
     )
@@ -117,16 +117,7 @@ def _session(object_id: str, _: object) -> None:
 
 
 def _payment(object_id: str, _: object) -> None:
-    seen = stripe_api.payment(object_id)
-    top_up = topups.by_our_id(seen.top_up)
-    if top_up is None:
-        return
-    if top_up.source == TopUp.Source.AUTOMATIC:
-        TopUp.objects.filter(pk=top_up.pk, payment_intent_id=None).update(payment_intent_id=seen.id)
-        top_up.refresh_from_db()
-        automatic.charge(top_up)
-    else:
-        topups.of_payment(object_id)
+    topups.of_payment(object_id)
 
 
 def _setup(object_id: str, _: object) -> None:
@@ -148,7 +139,8 @@ def _refund(object_id: str, _: object) -> None:
 
 
 def _charge(object_id: str, _: object) -> None:
-    for seen in stripe_api.refunds_of(stripe_api.payment_of_charge(object_id)):
+    payment = stripe_api.payment_of_charge(object_id)
+    for seen in stripe_api.refunds_of(payment) if payment else ():
         refunds.learn(seen)
 
 
