@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.core.validators import URLValidator
 from django.http import HttpRequest, JsonResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -131,7 +132,13 @@ class BillingView(APIView):
     class Input(serializers.Serializer[object]):
         """Tiers are ignored: there are no plans."""
 
-        return_url = serializers.URLField(required=False, allow_blank=True, max_length=2000)
+        return_url = serializers.CharField(
+            required=False,
+            allow_blank=True,
+            allow_null=True,
+            max_length=2000,
+            validators=[URLValidator(["http", "https"])],
+        )
 
     class Output(serializers.Serializer[object]):
         """Where they are, for a few minutes."""
