@@ -11,12 +11,12 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from common import failpoints
-from common.errors import PlatformError
+from common.errors import InvalidRequest, PlatformError
 from credits import automatic, disputes, findings, refunds, stripe_api, topups
 from credits.models import AutoTopUp, Finding, StripeEvent, TopUp, Watermark
 
@@ -40,20 +40,26 @@ def receive(body: bytes, signature: str) -> bool:
 
 
 def store(heard: Heard, *, listed: bool) -> bool:
-    """Have a row for the event, once; the worker is called when it is committed."""
-    with transaction.atomic():
-        event, is_new = StripeEvent.objects.get_or_create(
-            id=heard.id,
-            defaults={
-                "type": heard.type,
-                "object_id": heard.object_id,
-                "payload": heard.payload,
-                "happened_at": heard.happened_at,
-                "listed": listed,
-            },
-        )
-        if is_new:
-            transaction.on_commit(lambda: _hurry(event.pk))
+    """Have a row for the event, once; the worker is called when it is committed.
+
+    Raises InvalidRequest for what no row can hold (an id without end, a NUL).
+    """
+    try:
+        with transaction.atomic():
+            event, is_new = StripeEvent.objects.get_or_create(
+                id=heard.id,
+                defaults={
+                    "type": heard.type,
+                    "object_id": heard.object_id,
+                    "payload": heard.payload,
+                    "happened_at": heard.happened_at,
+                    "listed": listed,
+                },
+            )
+    except (DataError, IntegrityError, TypeError, ValueError) as exc:
+        raise InvalidRequest(f"The event {heard.id!r:.100} cannot be stored.") from exc
+    if is_new:
+        transaction.on_commit(lambda: _hurry(event.pk))
     return is_new
 
 
@@ -194,7 +200,12 @@ def catch_up() -> int:
     began = timezone.now()
     mark = Watermark.objects.filter(name=WATERMARK).first()
     since = (mark.at - OVERLAP) if mark else began - FIRST_LOOK
-    missed = sum(store(heard, listed=True) for heard in stripe_api.events_since(since))
+    missed = 0
+    for heard in stripe_api.events_since(since):
+        try:
+            missed += store(heard, listed=True)
+        except InvalidRequest:
+            log.exception("an event that Stripe lists is passed over")
     Watermark.objects.update_or_create(name=WATERMARK, defaults={"at": began})
     if missed:
         log.warning("%s events of Stripe were never delivered", missed)
