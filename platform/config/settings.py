@@ -163,7 +163,12 @@ CORS_ALLOW_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 CORS_EXPOSE_HEADERS = ["X-Capability-Revision", "Retry-After"]
 
 CELERY_BROKER_URL = env.celery_broker_url
-CELERY_BROKER_TRANSPORT_OPTIONS = env.celery_broker_options
+# A message only hurries: whoever sends one does not wait for a broker that is away.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 0,
+    "socket_connect_timeout": 2,
+    **env.celery_broker_options,
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
