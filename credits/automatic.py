@@ -9,7 +9,7 @@ dies in between leaves a row that is taken up again.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -26,39 +26,42 @@ from credits.models.purchases import WAITING
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from credits.stripe_api import Session
+    from credits.stripe_api import Payment, Session
 
 State = TopUp.State
 MOST_FAILURES = 3
 WAIT_AFTER_FAILURE = (timedelta(hours=1), timedelta(days=1))
 KEY_FORGOTTEN = timedelta(hours=20)
 """After that we look for what we made before we ask under the same key again (stack.md 4)."""
+NOT_PAID = ("requires_action", "requires_confirmation", "requires_payment_method", "canceled")
+TAXED = "Automatic top-up cannot work out the tax that is switched on here. Buy credits by hand."
 
 
 def configure(
     wallet_id: UUID, *, enabled: bool, threshold: Micros, amount: Micros, monthly_cap: Micros
 ) -> AutoTopUp:
     """Set the wish. Raises InvalidRequest if the amounts make no sense, or no card is saved yet."""
-    topups.check_amount(amount)
+    topups.check_amount(amount, field="amount_micro_usd")
     if threshold <= 0:
-        raise InvalidRequest("threshold_micros: must be above zero.")
+        raise InvalidRequest("threshold_micro_usd: must be above zero.")
     if monthly_cap < amount:
-        raise InvalidRequest("monthly_cap_micros: must be at least one top-up.")
+        raise InvalidRequest("monthly_cap_micro_usd: must be at least one top-up.")
     wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
     if enabled and not wish.payment_method_id:
         raise InvalidRequest("Save a payment method first, then switch automatic top-up on.")
     if enabled and settings.STRIPE_AUTOMATIC_TAX:
-        raise InvalidRequest(
-            "Automatic top-up cannot work out the tax that is switched on here. "
-            "Buy credits by hand."
-        )
-    again = enabled and not wish.enabled
+        raise InvalidRequest(TAXED)
+    fresh: dict[str, Any] = {}
+    if enabled and not wish.enabled:
+        fresh = {"failures": 0, "next_try_at": None, "last_failure": ""}
+    elif monthly_cap - amount > wish.monthly_cap_micros - wish.amount_micros:
+        fresh = {"next_try_at": None}  # It may have been the month's cap that made it wait.
     AutoTopUp.objects.filter(pk=wallet_id).update(
         enabled=enabled,
         threshold_micros=threshold,
         amount_micros=amount,
         monthly_cap_micros=monthly_cap,
-        **({"failures": 0, "next_try_at": None, "last_failure": ""} if again else {}),
+        **fresh,
     )
     wish.refresh_from_db()
     return wish
@@ -87,12 +90,17 @@ def learn_setup(session: Session) -> None:
     method = stripe_api.saved_method(session.setup_intent)
     if method is None or not method.customer:
         return
-    # Only the newest page counts: an old one must not bring an old card back.
+    # Only the newest page counts: an old one must not bring an old card back. And only once: what
+    # failed since is not forgotten because somebody looks at the page again.
     newest = AutoTopUp.objects.filter(
         setup_session_id=session.id, wallet__billing__customer_id=method.customer
-    )
+    ).exclude(payment_method_id=method.id)
     newest.update(
-        payment_method_id=method.id, method_label=method.label, failures=0, last_failure=""
+        payment_method_id=method.id,
+        method_label=method.label,
+        failures=0,
+        next_try_at=None,
+        last_failure="",
     )
 
 
@@ -170,6 +178,9 @@ def _begin(wallet_id: UUID) -> TopUp | None:
     enough = wallet.available_micros >= wish.threshold_micros
     if not wish.enabled or too_early or enough or wallet.frozen_reason:
         return None
+    if settings.STRIPE_AUTOMATIC_TAX:
+        _switch_off(wish, TAXED)
+        return None
     if spent_this_month(wallet_id) + wish.amount_micros > wish.monthly_cap_micros:
         _wait_for_next_month(wish)
         return None
@@ -192,6 +203,12 @@ def spent_this_month(wallet_id: UUID) -> int:
     return int(bought.aggregate(sum=Sum("amount_micros", default=0))["sum"])
 
 
+def _switch_off(wish: AutoTopUp, why: str) -> None:
+    wish.enabled, wish.last_failure, wish.last_failure_at = False, why, timezone.now()
+    wish.save(update_fields=["enabled", "last_failure", "last_failure_at"])
+    mails.automatic_failed(wish)
+
+
 def _wait_for_next_month(wish: AutoTopUp) -> None:
     now = timezone.now()
     first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -206,40 +223,49 @@ def _wait_for_next_month(wish: AutoTopUp) -> None:
 
 
 def charge(top_up: TopUp) -> None:
-    """Charge the saved card for a purchase that was begun, or learn what came of the last try."""
-    customer = topups.customer_of(top_up.wallet_id, email="")
-    intent = top_up.payment_intent_id
+    """Charge the saved card for a purchase that was begun, or learn what came of the last try.
+
+    One that was given up is not charged again; if its money came after all, it is credited.
+    """
     try:
-        if intent is not None:
-            seen = stripe_api.payment(intent)
-        elif timezone.now() - top_up.created_at > KEY_FORGOTTEN:
-            found = stripe_api.payment_for(
-                customer=customer, top_up=str(top_up.pk), since=top_up.created_at
-            )
-            if found is None:
-                fail(top_up, "The payment provider could not be reached for a day.")
-                return
-            seen = found
-        else:
-            seen = stripe_api.charge_saved_method(
-                customer=customer,
-                payment_method=top_up.payment_method_id,
-                cents=top_up.amount_micros // MICROS_PER_CENT,
-                top_up=str(top_up.pk),
-                key=f"topup:{top_up.pk}",
-            )
+        seen = _payment(top_up)
     except stripe_api.PaymentsUnavailable:
         return  # The row stays; we ask again under the same key.
     except stripe_api.Refused as exc:
         declined = exc.payment_intent if isinstance(exc, stripe_api.Declined) else ""
         fail(top_up, str(exc), payment_intent=declined)
         return
+    if seen is None:
+        return
     failpoints.reached("automatic.charged")
-    if seen.status in ("requires_action", "requires_confirmation", "requires_payment_method"):
+    if seen.status not in NOT_PAID:
+        topups.learn_payment(top_up, seen)
+    elif top_up.state in WAITING:
         why = seen.failure or "The bank wants its owner to confirm the payment."
         fail(top_up, why, payment_intent=seen.id)
-    else:
-        topups.learn_payment(top_up, seen)
+
+
+def _payment(top_up: TopUp) -> Payment | None:
+    """Return the payment of a purchase, made now if it never was; None if it was given up."""
+    if top_up.payment_intent_id is not None:
+        return stripe_api.payment(top_up.payment_intent_id)
+    if top_up.state not in WAITING:
+        return None
+    customer = topups.customer_of(top_up.wallet_id, email="")
+    if timezone.now() - top_up.created_at < KEY_FORGOTTEN:
+        return stripe_api.charge_saved_method(
+            customer=customer,
+            payment_method=top_up.payment_method_id,
+            cents=top_up.amount_micros // MICROS_PER_CENT,
+            top_up=str(top_up.pk),
+            key=f"topup:{top_up.pk}",
+        )
+    found = stripe_api.payment_for(
+        customer=customer, top_up=str(top_up.pk), since=top_up.created_at
+    )
+    if found is None:
+        fail(top_up, "The payment provider could not be reached for a day.")
+    return found
 
 
 def fail(top_up: TopUp, why: str, *, payment_intent: str = "") -> None:
@@ -252,14 +278,12 @@ def fail(top_up: TopUp, why: str, *, payment_intent: str = "") -> None:
             payment_intent_id=payment_intent
         )
         try:
-            stripe_api.cancel_payment(payment_intent)
+            paid = _cancel(payment_intent)
         except stripe_api.PaymentsUnavailable:
             return  # Its end is not sure: the row stays, and we ask again.
-        except stripe_api.Refused:
-            seen = stripe_api.payment(payment_intent)
-            if seen.status in ("succeeded", "processing"):
-                topups.learn_payment(top_up, seen)
-                return
+        if paid is not None:
+            topups.learn_payment(top_up, paid)
+            return
     failpoints.reached("automatic.refused")
     with transaction.atomic():
         ledger.lock(top_up.wallet_id)
@@ -274,6 +298,16 @@ def fail(top_up: TopUp, why: str, *, payment_intent: str = "") -> None:
             wish.next_try_at = timezone.now() + WAIT_AFTER_FAILURE[wish.failures - 1]
         wish.save()
         mails.automatic_failed(wish)
+
+
+def _cancel(payment_intent: str) -> Payment | None:
+    """Cancel a payment; return it if it cannot be, because its money came or is on its way."""
+    try:
+        stripe_api.cancel_payment(payment_intent)
+    except stripe_api.Refused:
+        seen = stripe_api.payment(payment_intent)
+        return None if seen.status in NOT_PAID else seen
+    return None
 
 
 def drop_customer(customer_id: str) -> None:

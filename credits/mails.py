@@ -83,8 +83,7 @@ def automatic_failed(wish: AutoTopUp) -> None:
     lines = [f"Your automatic top-up of {show(wish.amount_micros)} did not happen:", ""]
     lines += [f"    {wish.last_failure}", ""]
     if not wish.enabled:
-        lines.append("It was the third time in a row, so automatic top-up is switched off now.")
-        lines.append("Save another payment method, or buy credits by hand.")
+        lines.append("Automatic top-up is switched off now, until you switch it on again.")
     elif wish.next_try_at is not None:
         lines.append(f"It is tried again after {wish.next_try_at:%Y-%m-%d %H:%M} UTC.")
     at = wish.last_failure_at.timestamp() if wish.last_failure_at else 0
