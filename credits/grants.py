@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from common.errors import ConflictingPosting
 from credits import ledger
 from credits.models import Account, Entry
 
@@ -53,4 +54,7 @@ def welcome(*, wallet: Account, email: str) -> Entry | None:
     key = f"welcome:{hashlib.sha256(mailbox.encode()).hexdigest()}"
     if Entry.objects.filter(key=f"grant:{key}").exists():
         return None
-    return grant(wallet=wallet, amount=settings.WELCOME_GRANT_MICROS, key=key, reason="Welcome")
+    try:
+        return grant(wallet=wallet, amount=settings.WELCOME_GRANT_MICROS, key=key, reason="Welcome")
+    except ConflictingPosting:
+        return None  # Another workspace of this mailbox was first, a moment ago.
