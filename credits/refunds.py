@@ -97,13 +97,24 @@ def tax_share(top_up: TopUp, micros: int) -> int:
 
     Counted over all refunds of the purchase, so that their parts add up to the tax of the whole.
     """
+    cents, tax = _refunded(top_up)
+    together = min((cents - tax) * MICROS_PER_CENT + micros, top_up.amount_micros)
+    return max(0, top_up.tax_cents * together // top_up.amount_micros - tax)
+
+
+def tax_within(top_up: TopUp, cents: int) -> int:
+    """Return how many of so many cents that go back are tax; counted in the same way."""
+    before, tax = _refunded(top_up)
+    together = min(before + cents, top_up.total_cents)
+    return min(cents, max(0, top_up.tax_cents * together // top_up.total_cents - tax))
+
+
+def _refunded(top_up: TopUp) -> tuple[int, int]:
+    """Return the cents that went back so far, and how many of them were tax."""
     done = top_up.refunds.exclude(state=State.FAILED).aggregate(
-        taken=Sum("taken_micros", default=0),
-        owed=Sum("owed_micros", default=0),
-        tax=Sum("tax_cents", default=0),
+        cents=Sum("cents", default=0), tax=Sum("tax_cents", default=0)
     )
-    together = min(done["taken"] + done["owed"] + micros, top_up.amount_micros)
-    return int(max(0, top_up.tax_cents * together // top_up.amount_micros - done["tax"]))
+    return done["cents"], done["tax"]
 
 
 def _post(refund: Refund, wallet: Account, lot: Lot) -> None:
@@ -198,9 +209,7 @@ def _adopt(top_up: TopUp, seen: RefundSeen) -> Refund:
     wallet = ledger.lock(top_up.wallet_id)
     if (known := Refund.objects.filter(stripe_id=seen.id).first()) is not None:
         return known
-    # The refund is of credits and tax together; both in the proportion of the purchase.
-    credits_micros = seen.cents * top_up.amount_cents // top_up.total_cents * MICROS_PER_CENT
-    tax = min(tax_share(top_up, credits_micros), seen.cents)
+    tax = tax_within(top_up, seen.cents)
     credits_micros = (seen.cents - tax) * MICROS_PER_CENT
     lot = top_up.lot
     taken = min(credits_micros, lot.left_micros, wallet.available_micros)

@@ -180,7 +180,7 @@ class Refund(models.Model):
                     taken_micros__gte=0,
                     owed_micros__gte=0,
                     tax_cents__gte=0,
-                    cents=(F("taken_micros") + F("owed_micros")) / CENT + F("tax_cents"),
+                    taken_micros=(F("cents") - F("tax_cents")) * CENT - F("owed_micros"),
                 ),
             ),
             models.CheckConstraint(
