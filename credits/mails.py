@@ -49,6 +49,19 @@ def refunded(refund: Refund) -> None:
     _write(f"refund:{refund.pk}", refund.top_up.wallet_id, subject, lines)
 
 
+def refund_failed(refund: Refund) -> None:
+    """Tell that money which was said to go back did not."""
+    lines = [
+        f"The refund of {show(refund.cents * MICROS_PER_CENT)} of your purchase "
+        f"{refund.top_up_id} did not reach you: your bank did not take it.",
+        "",
+        f"Credits put back into your balance   {show(refund.taken_micros)}",
+        "Write to us, and we find another way.",
+    ]
+    subject = f"Refund failed: {show(refund.cents * MICROS_PER_CENT)}"
+    _write(f"refund:{refund.pk}:failed", refund.top_up.wallet_id, subject, lines)
+
+
 def disputed(dispute: Dispute) -> None:
     """Tell that the bank contests a payment."""
     lines = [

@@ -256,6 +256,8 @@ def fail(refund_id: UUID, why: str) -> None:
         )
     receivables.undo(key)
     receivables.collect(ledger.lock(refund.top_up.wallet_id))
+    if refund.state != State.REQUESTED:  # Its owner was told that it comes.
+        mails.refund_failed(refund)
     failpoints.reached("refund.before_commit")
 
 

@@ -41,7 +41,7 @@ def send_due(*, limit: int = 100) -> int:
     now, sent = timezone.now(), 0
     for mail in Mail.objects.filter(next_try_at__lte=now).order_by("next_try_at")[:limit]:
         mine = Mail.objects.filter(pk=mail.pk, next_try_at=mail.next_try_at)
-        lease = now + timedelta(seconds=LEASE_SECONDS)
+        lease = timezone.now() + timedelta(seconds=LEASE_SECONDS)
         if mine.update(next_try_at=lease, attempts=F("attempts") + 1):
             sent += _send(mail)
     return sent
@@ -53,7 +53,7 @@ def _send(mail: Mail) -> bool:
     message.extra_headers["Message-ID"] = f"<{mail.pk}.{mail.created_at.timestamp():.0f}@outbox>"
     try:
         message.send()
-    except (smtplib.SMTPException, OSError) as exc:
+    except (smtplib.SMTPException, OSError, ValueError) as exc:  # ValueError: not a mail at all.
         attempts = mail.attempts + 1
         wait = timedelta(seconds=min(6 * 3600, 30 * 2**attempts))
         known.update(
