@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.db.models import Min
 from django.utils import timezone
 
 from credits import findings, stripe_api
@@ -47,16 +48,22 @@ class Comparison:
 def compare(*, days: int = DAYS, settling: timedelta = SETTLING) -> Comparison:
     """Compare the last days, write the findings, and return what was compared."""
     now = timezone.now()
-    since, until = now - timedelta(days=days), now - settling
+    since, until = _oldest_open(now) - timedelta(days=days), now - settling
     moved = list(stripe_api.movements_since(since))
     result = Comparison()
     _payments(result, moved, since, until)
     _refunds(result, moved, since, until)
-    _disputes(result, moved, until)
+    _disputes(result, moved, since, until)
     for key, sentence in result.differences.items():
         findings.report(key, kind=Finding.Kind.PROCESSOR, sentence=sentence)
     findings.resolve_others(PREFIX, result.differences.keys())
     return result
+
+
+def _oldest_open(now: datetime) -> datetime:
+    """Return when the oldest open difference was found: it must not only fall out of sight."""
+    ours = Finding.objects.filter(key__startswith=PREFIX, resolved_at=None)
+    return ours.aggregate(at=Min("created_at"))["at"] or now
 
 
 def _sums(moved: Iterable[Movement], *types: str, by_payment: bool) -> dict[str, int]:
@@ -115,27 +122,21 @@ def _refunds(result: Comparison, moved: list[Movement], since: datetime, until: 
             result.differs("refund", each.source, ours=0, theirs=theirs[each.source], what=what)
 
 
-def _disputes(result: Comparison, moved: list[Movement], until: datetime) -> None:
+def _disputes(result: Comparison, moved: list[Movement], since: datetime, until: datetime) -> None:
     theirs = _sums(moved, "adjustment", by_payment=False)
+    in_sight = Dispute.objects.filter(pk__in=theirs) | Dispute.objects.filter(
+        created_at__gte=since + timedelta(days=1), created_at__lt=until
+    )
     young = {each.source for each in moved if each.happened_at >= until}
-    first = {each.source: each for each in moved if each.type == "adjustment"}
-    known = {each.pk: each for each in Dispute.objects.filter(pk__in=theirs)}
-    for name, cents in theirs.items():
-        if name in young:
-            continue
-        dispute = known.get(name)
-        if dispute is None:
-            payment = first[name].payment_intent
-            if (
-                TopUp.objects.filter(payment_intent_id=payment)
-                .exclude(payment_intent_id=None)
-                .exists()
-            ):
-                what = f"Dispute {name}, of a payment of ours"
-                result.differs("dispute", name, ours=0, theirs=cents, what=what)
-            continue
+    known = {each.pk: each for each in in_sight}
+    for name, dispute in known.items():
         taken = dispute.phase in (Dispute.Phase.WITHDRAWN, Dispute.Phase.LOST)
+        ours = -dispute.cents if taken else 0
         what = f"Dispute {name} of purchase {dispute.top_up_id}"
-        result.differs(
-            "dispute", name, ours=-dispute.cents if taken else 0, theirs=cents, what=what
-        )
+        if name not in young:
+            result.differs("dispute", name, ours=ours, theirs=theirs.get(name, 0), what=what)
+    for each in moved:
+        unknown = each.type == "adjustment" and each.source not in known.keys() | young
+        if unknown and TopUp.objects.filter(payment_intent_id=each.payment_intent).exists():
+            what = f"Dispute {each.source}, of a payment of ours"
+            result.differs("dispute", each.source, ours=0, theirs=theirs[each.source], what=what)
