@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from common.errors import PlatformError
 from common.money import MICROS_PER_CENT, show
 from credits import automatic, topups
-from credits.models import TopUp
+from credits.models import AutoTopUp, TopUp
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -64,15 +64,18 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
 @require_safe
 def method(request: HttpRequest, wallet_id: UUID) -> HttpResponse:
     """Say whether a payment method was saved, having asked Stripe."""
+    asked = True
     try:
-        wish = automatic.refresh_setup(wallet_id)
+        automatic.refresh_setup(wallet_id)
     except PlatformError:
-        wish = None
-    if wish is None or not wish.payment_method_id:
-        return _page(request, 200, mood="failed", title="No payment method was saved")
-    return _page(
-        request, 200, mood="done", title="Your payment method is saved", method=wish.method_label
-    )
+        asked = False
+    wish = AutoTopUp.objects.filter(pk=wallet_id).first()
+    if wish is not None and wish.payment_method_id:
+        saved = "Your payment method is saved"
+        return _page(request, 200, mood="done", title=saved, method=wish.method_label)
+    if wish is not None and not asked:
+        return _page(request, 200, mood="waiting", title="We cannot see it yet", again=True)
+    return _page(request, 200, mood="failed", title="No payment method was saved")
 
 
 def _page(request: HttpRequest, status: int, **context: Any) -> HttpResponse:

@@ -262,6 +262,8 @@ def check(top_up: TopUp) -> None:
     """Ask what became of a purchase that is due for it."""
     from credits import automatic  # It buys by means of this module.
 
+    if top_up.state == State.CREDITED:
+        return
     if top_up.source == TopUp.Source.AUTOMATIC:
         automatic.charge(top_up)
     else:
