@@ -4,6 +4,7 @@
     python3 dev.py test     all tests, on a throw-away PostgreSQL; arguments go to pytest
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
+    python3 dev.py manage   manage.py, on what a running `up` works on
 
 It uses the standard library only, because it is what brings the rest: uv into `.boot`, and the
 hash-checked `requirements.lock` into `.venv`. Then it becomes the command that was asked for, in
@@ -30,6 +31,7 @@ COMMANDS = {
     "test": ["-m", "pytest"],
     "check": ["-m", "local.check"],
     "bench": ["-m", "bench"],
+    "manage": ["-m", "local.manage"],
 }
 
 

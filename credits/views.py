@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from common.drf import base_url, require_scope, workspace_id
 from common.errors import InvalidRequest, PlatformError
 from common.money import Micros, cents
-from credits import automatic, lots, statements, stripe_api, topups, vouchers, webhooks
+from credits import automatic, lots, statements, stripe_api, tasks, topups, vouchers, webhooks
 from credits.models import AutoTopUp, Lot
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class BalanceView(APIView):
     @extend_schema(responses=Output)
     def get(self, request: Request) -> Response:
         """Return the balance, what open holds set aside of it, and what is available."""
+        if topups.watched(workspace_id(request)):
+            tasks.hurry(tasks.check_purchases)
         now = statements.balance(workspace_id(request))
         return Response(
             {

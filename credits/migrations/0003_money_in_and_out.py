@@ -167,6 +167,7 @@ class Migration(migrations.Migration):
                 ('invoice_url', models.TextField(blank=True, default='')),
                 ('failure', models.CharField(blank=True, default='', max_length=300)),
                 ('checks', models.SmallIntegerField(db_default=0, default=0)),
+                ('checked_at', models.DateTimeField(null=True)),
                 ('next_check_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('credited_at', models.DateTimeField(null=True)),

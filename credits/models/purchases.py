@@ -75,6 +75,7 @@ class TopUp(models.Model):
     failure = models.CharField(max_length=300, default="", blank=True)
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, null=True, related_name="top_up")
     checks = models.SmallIntegerField(default=0, db_default=0)
+    checked_at = models.DateTimeField(null=True)
     next_check_at = models.DateTimeField(null=True, db_default=Now())
     """When we ask the processor ourselves; null once there is nothing left to learn."""
     created_at = models.DateTimeField(db_default=Now())
