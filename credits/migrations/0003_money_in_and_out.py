@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('threshold_micros', models.BigIntegerField(default=5000000)),
                 ('amount_micros', models.BigIntegerField(default=20000000)),
                 ('monthly_cap_micros', models.BigIntegerField(default=100000000)),
-                ('setup_session_id', models.CharField(blank=True, default='', max_length=200)),
+                ('setup_session_id', models.CharField(blank=True, db_index=True, default='', max_length=200)),
                 ('payment_method_id', models.CharField(blank=True, default='', max_length=100)),
                 ('method_label', models.CharField(blank=True, default='', max_length=100)),
                 ('failures', models.SmallIntegerField(db_default=0, default=0)),

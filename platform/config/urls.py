@@ -36,7 +36,7 @@ urlpatterns = [
     path("v1/auto-top-up/setup", AutoTopUpSetupView.as_view()),
     path("v1/vouchers/redeem", RedeemView.as_view()),
     path("purchases/<uuid:top_up_id>", pages.purchase),
-    path("purchases/method/<uuid:wallet_id>", pages.method),
+    path("purchases/method", pages.method),
     path("webhooks/stripe", stripe_webhook),
 ]
 handler404 = "config.health.not_found"
