@@ -4,7 +4,8 @@ A table that refuses TRUNCATE cannot be flushed, so no test uses `transaction=Tr
 other connections to see its rows (threads, lanes, races) asks for `committed`: it leaves its rows
 behind, and everybody in them is new, so nobody meets anybody.
 
-A test marked `browser` asks for pytest-playwright's `page`. It lives in a file without coroutines.
+A test marked `browser` asks for pytest-playwright's `page`, and fails if its console complains. It
+lives in a file without coroutines.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 
 @dataclass(frozen=True)
@@ -168,13 +169,32 @@ def browser(playwright: Playwright, browser_type_launch_args: dict[str, Any]) ->
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """Take the browser that the plugin has found."""
+    """Take the browser that the plugin has found, and let it go nowhere but to this machine."""
     program = os.environ.get("BROWSER_EXE")
     assert program, "A test that drives a browser must be marked `browser`."
-    return {**browser_type_launch_args, "executable_path": program}
+    alone = ["--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    return {**browser_type_launch_args, "executable_path": program, "args": alone}
 
 
 @pytest.fixture(scope="session")
 def browser_context_args() -> dict[str, Any]:
     """Leave each context as it comes; pytest-playwright's own asks for Playwright, too early."""
     return {}
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the page's console complained about; a test that provokes it clears the list."""
+    return []
+
+
+@pytest.fixture
+def page(page: Page, complaints: list[str]) -> Iterator[Page]:
+    """Be a page that must not complain: neither errors nor what the content policy blocked."""
+    page.on(
+        "console",
+        lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None,
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    assert complaints == []
