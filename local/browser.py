@@ -58,9 +58,8 @@ def find_or_install(say: Callable[[str], None]) -> str:
         return found
     problems = []
     for name, install in (("apt-get", _by_apt), ("playwright install", _by_playwright)):
-        say(f"Installing Chromium for the browser tests ({name}) ...")
         try:
-            install()
+            install(say)
         except _Failed as why:
             problems.append(f"{name}: {why}")
             continue
@@ -93,10 +92,11 @@ def _playwrights_own() -> str | None:
     return program if program and Path(program).is_file() and runs(program) else None
 
 
-def _by_apt() -> None:
+def _by_apt(say: Callable[[str], None]) -> None:
     """Install Debian's package; where its lists are absent or old, bring them first."""
     if os.name == "nt" or os.geteuid() != 0 or not shutil.which("apt-get"):
         raise _Failed("needs Debian, and root")
+    say("Installing Chromium for the browser tests (apt-get) ...")
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-q", "-y"]
     install = [*apt, "install", "--no-install-recommends", "chromium"]
     try:
@@ -106,7 +106,8 @@ def _by_apt() -> None:
         _run(install)
 
 
-def _by_playwright() -> None:
+def _by_playwright(say: Callable[[str], None]) -> None:
+    say("Installing Chromium for the browser tests (playwright install) ...")
     _run([sys.executable, "-m", "playwright", "install", "chromium"])
 
 
