@@ -17,6 +17,8 @@ from credits import automatic, lots, statements, stripe_api, tasks, topups, vouc
 from credits.models import AutoTopUp, Lot
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from rest_framework.request import Request
 
 MOST_MICROS = 2**53  # What JSON numbers hold exactly.
@@ -42,17 +44,20 @@ class BalanceView(APIView):
         """Return the balance, what open holds set aside of it, and what is available."""
         if topups.watched(workspace_id(request)):
             tasks.hurry(tasks.check_purchases)
-        now = statements.balance(workspace_id(request))
-        return Response(
-            {
-                "amount_micros": cents(now.balance),
-                "prepaid_balance_micros": cents(now.balance),
-                "cloud_credit_balance_micros": 0,
-                "pending_charges_micros": cents(now.held),
-                "effective_balance_micros": cents(now.available),
-                "currency": "usd",
-            }
-        )
+        return Response(balance_in_cents(workspace_id(request)))
+
+
+def balance_in_cents(workspace: UUID) -> dict[str, Any]:
+    """Return the contract's balance: its `*_micros` are cents (contract 4.3, 8.1)."""
+    now = statements.balance(workspace)
+    return {
+        "amount_micros": cents(now.balance),
+        "prepaid_balance_micros": cents(now.balance),
+        "cloud_credit_balance_micros": 0,
+        "pending_charges_micros": cents(now.held),
+        "effective_balance_micros": cents(now.available),
+        "currency": "usd",
+    }
 
 
 class WalletView(APIView):

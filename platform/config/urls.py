@@ -3,6 +3,13 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 
+from accounts.frontend import (
+    BillingBalanceView,
+    BillingStatusView,
+    CapabilitiesView,
+    CurrentWorkspaceView,
+    PlansView,
+)
 from accounts.views import CustomersView, MeView
 from config.health import health, metrics, ready
 from credits import pages
@@ -30,6 +37,11 @@ urlpatterns = [
     path("customers/credit", CreditView.as_view()),
     path("customers/billing", BillingView.as_view()),
     path("customers/events", EventsView.as_view()),
+    path("api/workspaces/current", CurrentWorkspaceView.as_view()),
+    path("api/billing/status", BillingStatusView.as_view()),
+    path("api/billing/balance", BillingBalanceView.as_view()),
+    path("api/billing/capabilities", CapabilitiesView.as_view()),
+    path("api/billing/plans", PlansView.as_view()),
     path("v1/wallet", WalletView.as_view()),
     path("v1/purchases", PurchasesView.as_view()),
     path("v1/auto-top-up", AutoTopUpView.as_view()),
