@@ -62,18 +62,19 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
 
 
 @require_safe
-def method(request: HttpRequest, wallet_id: UUID) -> HttpResponse:
-    """Say whether a payment method was saved, having asked Stripe."""
+def method(request: HttpRequest) -> HttpResponse:
+    """Say whether a method was saved, having asked Stripe; the session's id is the secret."""
+    session = request.GET.get("session", "").replace("\0", "")
+    wish = AutoTopUp.objects.filter(setup_session_id=session).first() if session else None
     asked = True
     try:
-        automatic.refresh_setup(wallet_id)
+        wish = automatic.refresh_setup(wish.pk) if wish else None
     except PlatformError:
         asked = False
-    wish = AutoTopUp.objects.filter(pk=wallet_id).first()
     if wish is not None and wish.payment_method_id:
         saved = "Your payment method is saved"
         return _page(request, 200, mood="done", title=saved, method=wish.method_label)
-    if wish is not None and not asked:
+    if not asked:
         return _page(request, 200, mood="waiting", title="We cannot see it yet", again=True)
     return _page(request, 200, mood="failed", title="No payment method was saved")
 

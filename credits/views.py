@@ -14,10 +14,12 @@ from rest_framework.views import APIView
 from common.drf import base_url, require_scope, workspace_id
 from common.errors import InvalidRequest, PlatformError
 from common.money import Micros, cents
-from credits import automatic, lots, statements, stripe_api, topups, vouchers, webhooks
+from credits import automatic, lots, statements, stripe_api, tasks, topups, vouchers, webhooks
 from credits.models import AutoTopUp, Lot
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from rest_framework.request import Request
 
 MOST_MICROS = 2**53  # What JSON numbers hold exactly.
@@ -41,17 +43,22 @@ class BalanceView(APIView):
     @extend_schema(responses=Output)
     def get(self, request: Request) -> Response:
         """Return the balance, what open holds set aside of it, and what is available."""
-        now = statements.balance(workspace_id(request))
-        return Response(
-            {
-                "amount_micros": cents(now.balance),
-                "prepaid_balance_micros": cents(now.balance),
-                "cloud_credit_balance_micros": 0,
-                "pending_charges_micros": cents(now.held),
-                "effective_balance_micros": cents(now.available),
-                "currency": "usd",
-            }
-        )
+        if topups.watched(workspace_id(request)):
+            tasks.hurry(tasks.check_purchases)
+        return Response(balance_in_cents(workspace_id(request)))
+
+
+def balance_in_cents(workspace: UUID) -> dict[str, Any]:
+    """Return the contract's balance: its `*_micros` are cents (contract 4.3, 8.1)."""
+    now = statements.balance(workspace)
+    return {
+        "amount_micros": cents(now.balance),
+        "prepaid_balance_micros": cents(now.balance),
+        "cloud_credit_balance_micros": 0,
+        "pending_charges_micros": cents(now.held),
+        "effective_balance_micros": cents(now.available),
+        "currency": "usd",
+    }
 
 
 class WalletView(APIView):

@@ -59,7 +59,7 @@ def store(heard: Heard, *, listed: bool) -> bool:
     except (DataError, IntegrityError, TypeError, ValueError) as exc:
         raise InvalidRequest(f"The event {heard.id!r:.100} cannot be stored.") from exc
     if is_new:
-        transaction.on_commit(lambda: _hurry(event.pk), robust=True)
+        transaction.on_commit(lambda: _hurry(event.pk))
     return is_new
 
 

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('threshold_micros', models.BigIntegerField(default=5000000)),
                 ('amount_micros', models.BigIntegerField(default=20000000)),
                 ('monthly_cap_micros', models.BigIntegerField(default=100000000)),
-                ('setup_session_id', models.CharField(blank=True, default='', max_length=200)),
+                ('setup_session_id', models.CharField(blank=True, db_index=True, default='', max_length=200)),
                 ('payment_method_id', models.CharField(blank=True, default='', max_length=100)),
                 ('method_label', models.CharField(blank=True, default='', max_length=100)),
                 ('failures', models.SmallIntegerField(db_default=0, default=0)),
@@ -167,6 +167,7 @@ class Migration(migrations.Migration):
                 ('invoice_url', models.TextField(blank=True, default='')),
                 ('failure', models.CharField(blank=True, default='', max_length=300)),
                 ('checks', models.SmallIntegerField(db_default=0, default=0)),
+                ('checked_at', models.DateTimeField(null=True)),
                 ('next_check_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('credited_at', models.DateTimeField(null=True)),
@@ -453,7 +454,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='refund',
-            constraint=models.CheckConstraint(condition=models.Q(('cents', CombinedExpression(CombinedExpression(CombinedExpression(models.F('taken_micros'), '+', models.F('owed_micros')), '/', models.Value(10000)), '+', models.F('tax_cents'))), ('owed_micros__gte', 0), ('taken_micros__gte', 0), ('tax_cents__gte', 0)), name='refund_adds_up'),
+            constraint=models.CheckConstraint(condition=models.Q(('owed_micros__gte', 0), ('taken_micros', CombinedExpression(CombinedExpression(CombinedExpression(models.F('cents'), '-', models.F('tax_cents')), '*', models.Value(10000)), '-', models.F('owed_micros'))), ('taken_micros__gte', 0), ('tax_cents__gte', 0)), name='refund_adds_up'),
         ),
         migrations.AddConstraint(
             model_name='refund',

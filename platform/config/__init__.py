@@ -1,8 +1,4 @@
-"""The Django project: it wires, and decides nothing.
-
-The worker's app is imported with it: a message that a web process sends must go to our broker, and
-without an app of ours Celery sends it to one of its own invention.
-"""
+"""The Django project. Every process that loads it knows the broker: a shared task needs the app."""
 
 from config.celery import app as celery_app
 

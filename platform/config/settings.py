@@ -163,7 +163,7 @@ CORS_ALLOW_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 CORS_EXPOSE_HEADERS = ["X-Capability-Revision", "Retry-After"]
 
 CELERY_BROKER_URL = env.celery_broker_url
-# A message only hurries: whoever sends one does not wait for a broker that is away.
+# A message only hurries: nobody tries for long to send one to a broker that is away.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "max_retries": 0,
     "socket_connect_timeout": 2,

@@ -106,12 +106,12 @@ def test_another_members_page_saves_nothing_here(alice, bob, shop):
 
 
 def test_looking_at_the_page_again_forgets_no_failure(alice, shop, client):
-    save(shop, alice, card="chargeCustomerFail")
+    session = save(shop, alice, card="chargeCustomerFail")
     automatic.refresh_setup(alice.workspace_id)
     switch_on(alice)
     automatic.buy(alice.workspace_id)
 
-    page = client.get(f"/purchases/method/{alice.workspace_id}")
+    page = client.get("/purchases/method", {"session": session.id})
     shop.hear_all()
 
     assert "Your payment method is saved" in page.content.decode()

@@ -10,6 +10,8 @@ from common.money import usd
 from credits import automatic
 from credits.models import AutoTopUp, TopUp
 
+METHOD = "/purchases/method"
+
 
 class Seen(HTMLParser):
     """A page as it is read: its text, its links, its tags."""
@@ -202,9 +204,11 @@ def test_what_others_wrote_is_text(alice, shop, look):
 
 
 def test_the_name_of_a_method_is_text_too(alice, shop, look):
-    AutoTopUp.objects.create(wallet=alice.wallet, payment_method_id="pm_1", method_label=EVIL)
+    AutoTopUp.objects.create(
+        wallet=alice.wallet, setup_session_id="cs_1", payment_method_id="pm_1", method_label=EVIL
+    )
 
-    page = look(f"/purchases/method/{alice.workspace_id}")
+    page = look(METHOD, session="cs_1")
 
     assert not {"script", "img"} & set(page.tags)
     assert EVIL in page.text
@@ -273,22 +277,27 @@ def setup(alice, shop):
 def test_a_saved_method_is_shown_by_its_name(alice, shop, setup, look):
     shop.fake.post(f"sessions/{setup.id}/save")
 
-    page = look(f"/purchases/method/{alice.workspace_id}")
+    page = look(METHOD, session=setup.id)
 
     assert "Your payment method is saved" in page.text
     assert "It is your visa ending in 4242." in page.text
 
 
-@pytest.mark.parametrize("query", [{}, {"cancelled": "1"}])
-def test_a_method_that_was_not_saved_is_not_shown(alice, setup, look, query):
-    page = look(f"/purchases/method/{alice.workspace_id}", **query)
+def test_a_method_that_was_not_saved_is_not_shown(setup, look):
+    assert "No payment method was saved" in look(METHOD, session=setup.id).text
+
+
+@pytest.mark.parametrize("session", ["", "cs_nobodys", "\x00", "é" * 300])
+def test_who_does_not_know_the_session_is_told_nothing(alice, shop, setup, look, session):
+    shop.fake.post(f"sessions/{setup.id}/save")
+    automatic.refresh_setup(alice.workspace_id)
+    before = len(shop.fake.get("requests"))
+
+    page = look(METHOD, session=session)
 
     assert "No payment method was saved" in page.text
-
-
-def test_of_a_workspace_that_nobody_knows_nothing_is_told(fake, db, look):
-    assert "No payment method was saved" in look(f"/purchases/method/{uuid.uuid4()}").text
-    assert not fake.get("requests")
+    assert "visa" not in page.text
+    assert len(shop.fake.get("requests")) == before
 
 
 def test_while_stripe_is_away_nobody_is_told_that_nothing_was_saved(
@@ -297,13 +306,13 @@ def test_while_stripe_is_away_nobody_is_told_that_nothing_was_saved(
     shop.fake.post(f"sessions/{setup.id}/save")
     away(shop.fake, "/v1/checkout/sessions")
 
-    page = look(f"/purchases/method/{alice.workspace_id}")
+    page = look(METHOD, session=setup.id)
 
     assert "We cannot see it yet" in page.text
     assert page.looks_again
-    assert "is saved" in look(f"/purchases/method/{alice.workspace_id}").text
+    assert "is saved" in look(METHOD, session=setup.id).text
     away(shop.fake, "/v1/checkout/sessions")
-    assert "is saved" in look(f"/purchases/method/{alice.workspace_id}").text
+    assert "is saved" in look(METHOD, session=setup.id).text
 
 
 def test_an_automatic_purchase_has_a_page_too(alice, shop, setup, look):
