@@ -1,11 +1,13 @@
 """A payment that a bank contests: never below zero, and everything back if it is won."""
 
+import uuid
+
 import pytest
 
 from common.errors import AccessDisabled
 from common.money import usd
-from credits import disputes, holds, stripe_api
-from credits.models import Dispute, Receivable
+from credits import disputes, holds, ledger, receivables, refunds, stripe_api
+from credits.models import Dispute, Entry, Finding, Freeze, Receivable
 
 
 def learn(made):
@@ -47,3 +49,137 @@ def test_a_won_dispute_gives_everything_back(alice, shop, books_balance):
     assert alice.now().balance_micros == usd("15.00")
     assert alice.now().frozen_reason == ""
     books_balance()
+
+
+# --- What is taken, and when ----------------------------------------------------------------
+
+
+def test_an_inquiry_sets_aside_what_is_unspent_and_takes_nothing_yet(alice, shop, books_balance):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "11.00")
+    made = shop.dispute(bought, status="warning_needs_response")
+
+    dispute = learn(made)
+
+    assert (dispute.phase, dispute.taken_micros, dispute.owed_micros) == ("open", usd("15"), 0)
+    assert (alice.now().balance_micros, alice.now().frozen_reason) == (0, "")
+    books_balance()
+
+    shop.fake.post(f"disputes/{made['id']}/warning_closed")
+    assert learn(made).phase == "returned"
+    assert alice.now().balance_micros == usd("15.00")
+    books_balance()
+
+
+def test_an_inquiry_that_becomes_a_dispute_takes_what_was_set_aside(alice, shop, books_balance):
+    bought = shop.buy(alice, "25.00")
+    made = shop.dispute(bought, status="warning_needs_response")
+    learn(made)
+    shop.fake.post(f"disputes/{made['id']}/withdraw")
+
+    dispute = learn(made)
+
+    assert (dispute.phase, dispute.taken_micros, dispute.owed_micros) == ("withdrawn", usd("25"), 0)
+    assert alice.now().balance_micros == usd("1.00")
+    books_balance()
+
+
+def test_only_the_contested_part_is_taken_and_its_share_of_the_tax(
+    alice, shop, settings, books_balance
+):
+    settings.STRIPE_AUTOMATIC_TAX = True
+    shop.fake.post("switches", tax_percent=20)
+    bought = shop.buy(alice, "25.00")
+
+    dispute = learn(shop.dispute(bought, amount=600))
+
+    assert (dispute.cents, dispute.tax_cents, dispute.taken_micros) == (600, 100, usd("5"))
+    assert alice.now().balance_micros == usd("21.00")
+    books_balance()
+
+
+def test_what_a_running_call_holds_is_owed_instead_of_taken(alice, shop, place_hold, books_balance):
+    bought = shop.buy(alice, "25.00")
+    hold = place_hold(alice, "20.00")
+
+    dispute = learn(shop.dispute(bought))
+
+    assert (dispute.taken_micros, dispute.owed_micros) == (usd("6.00"), usd("19.00"))
+    assert alice.now().balance_micros == alice.now().held_micros == usd("20.00")
+    assert "$19.00 are due" in alice.now().frozen_reason
+    books_balance()
+
+    holds.void(hold)
+    receivables.collect(ledger.lock(alice.workspace_id))
+    assert alice.now().balance_micros == usd("1.00")
+    assert alice.now().frozen_reason == ""
+    books_balance()
+
+
+def test_a_dispute_is_learnt_once_however_often_and_by_however_many(
+    committed, alice, shop, at_once
+):
+    bought = shop.buy(alice, "25.00")
+    made = shop.dispute(bought)
+
+    at_once(lambda _: learn(made), range(6))
+
+    assert alice.now().balance_micros == usd("1.00")
+    assert Entry.objects.filter(key__startswith=f"dispute:{made['id']}:").count() == 2
+
+
+@pytest.mark.parametrize("end", ["won", "prevented"])
+def test_what_was_paid_of_the_debt_comes_back_too(alice, shop, books_balance, end):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "26.00")
+    made = shop.dispute(bought)
+    learn(made)
+    shop.buy(alice, "30.00")
+    assert alice.now().balance_micros == usd("5.00")
+
+    shop.fake.post(f"disputes/{made['id']}/{end}")
+    learn(made)
+
+    assert alice.now().balance_micros == usd("30.00")
+    assert Receivable.objects.get(wallet=alice.wallet).due_micros == 0
+    books_balance()
+
+
+def test_a_dispute_lost_after_its_money_came_back_is_for_staff(alice, shop):
+    bought = shop.buy(alice, "25.00")
+    made = shop.dispute(bought)
+    shop.fake.post(f"disputes/{made['id']}/reinstate")
+    learn(made)
+    assert alice.now().balance_micros == usd("26.00")
+    shop.fake.post(f"disputes/{made['id']}/lost")
+
+    assert learn(made).phase == "returned"
+
+    found = Finding.objects.get(key=f"dispute:{made['id']}")
+    assert "lost after its money had come back" in found.sentence
+
+
+def test_a_disputed_payment_is_not_refunded_by_staff(alice, shop):
+    bought = shop.buy(alice, "25.00")
+    made = shop.dispute(bought, amount=100)
+    learn(made)
+
+    with pytest.raises(AccessDisabled, match="the bank decides"):
+        refunds.request(bought.pk, reason="x", requested_by=uuid.uuid4())
+
+    shop.fake.post(f"disputes/{made['id']}/won")
+    learn(made)
+    assert refunds.request(bought.pk, reason="x", requested_by=uuid.uuid4()).cents == 2500
+
+
+def test_staff_who_pause_a_wallet_keep_it_paused_when_its_debt_is_paid(alice, shop):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "26.00")
+    learn(shop.dispute(bought))
+    receivables.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+
+    shop.buy(alice, "30.00")
+
+    assert alice.now().frozen_reason == "Write to us."
+    receivables.lift(alice.workspace_id, Freeze.Cause.STAFF)
+    assert alice.now().frozen_reason == ""

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from common.errors import InsufficientCredits
+from common.errors import InsufficientCredits, InvalidRequest
 from common.money import usd
 from credits import refunds, stripe_api
 from credits.models import Refund
@@ -92,3 +92,127 @@ def test_staff_and_stripe_may_give_back_in_turns(alice, shop, settings, books_ba
     assert (sum(each.cents for each in made), sum(each.tax_cents for each in made)) == (2975, 475)
     assert alice.now().balance_micros == usd("1.00")
     books_balance()
+
+
+# --- Asking for one -------------------------------------------------------------------------
+
+
+def test_the_tax_of_what_goes_back_goes_back_with_it(alice, shop, settings, books_balance):
+    settings.STRIPE_AUTOMATIC_TAX = True
+    shop.fake.post("switches", tax_percent=20)
+    bought = shop.buy(alice, "25.00")
+
+    refund = refunds.request(bought.pk, amount=usd("5"), reason="x", requested_by=STAFF)
+
+    assert (refund.cents, refund.tax_cents, refund.taken_micros) == (600, 100, usd("5"))
+    books_balance()
+
+
+def test_what_a_running_call_may_need_is_not_given_back(alice, shop, place_hold):
+    bought = shop.buy(alice, "25.00")
+    place_hold(alice, "20")
+
+    with pytest.raises(InsufficientCredits, match=r"\$6.00 of this purchase"):
+        refunds.request(bought.pk, amount=usd("7"), reason="x", requested_by=STAFF)
+
+    assert refunds.request(bought.pk, reason="x", requested_by=STAFF).cents == 600
+
+
+@pytest.mark.parametrize(
+    ("micros", "error"),
+    [(usd("25.01"), InsufficientCredits), (0, InsufficientCredits), (1, InvalidRequest)],
+)
+def test_no_more_than_there_is_nothing_and_no_parts_of_cents(alice, shop, micros, error):
+    bought = shop.buy(alice, "25.00")
+
+    with pytest.raises(error):
+        refunds.request(bought.pk, amount=micros, reason="x", requested_by=STAFF)
+
+    assert alice.now().balance_micros == usd("26.00")
+
+
+def test_a_refund_needs_a_reason_and_a_credited_purchase(alice, shop):
+    with pytest.raises(InvalidRequest, match="reason"):
+        refunds.request(shop.buy(alice).pk, reason=" ", requested_by=STAFF)
+    with pytest.raises(InvalidRequest, match="nothing to give back"):
+        refunds.request(shop.open(alice).pk, reason="x", requested_by=STAFF)
+
+
+def test_of_many_who_ask_at_once_the_credits_go_back_once(committed, alice, shop, at_once):
+    bought = shop.buy(alice, "25.00")
+
+    def ask(_):
+        try:
+            return refunds.request(bought.pk, reason="x", requested_by=STAFF).cents
+        except InsufficientCredits:
+            return 0
+
+    assert sorted(at_once(ask, range(5))) == [0, 0, 0, 0, 2500]
+    assert sum(each.cents for each in stripe_api.refunds_of(bought.payment_intent_id)) == 2500
+
+
+# --- Unknown, refused, failed ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", ["status=503", "status_after=503", "drop_before", "drop_after"])
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_is_not_known_is_asked_again_and_given_once(
+    alice, shop, impatient, failure, forgotten, books_balance
+):
+    bought = shop.buy(alice, "25.00")
+    shop.fake.post("next", failure=failure, times=3, path="/v1/refunds")
+    refund = refunds.request(bought.pk, reason="x", requested_by=STAFF)
+    assert (refund.state, alice.now().balance_micros) == (Refund.State.REQUESTED, usd("1.00"))
+    books_balance()
+    if forgotten:
+        shop.fake.post("keys/forget")
+    Refund.objects.filter(pk=refund.pk).update(next_try_at="2020-01-01T00:00Z")
+
+    for due in refunds.claim_due():
+        refunds.send(due)
+
+    refund.refresh_from_db()
+    assert (refund.state, refund.next_try_at) == (Refund.State.SUCCEEDED, None)
+    assert [each.cents for each in stripe_api.refunds_of(bought.payment_intent_id)] == [2500]
+    books_balance()
+
+
+def test_what_stripe_refuses_is_put_back_at_once(alice, shop, books_balance):
+    bought = shop.buy(alice, "25.00")
+    stripe_api.create_refund(
+        payment_intent=bought.payment_intent_id, cents=2500, refund="", key="dashboard"
+    )
+
+    refund = refunds.request(bought.pk, reason="x", requested_by=STAFF)
+
+    assert (refund.state, alice.now().balance_micros) == (Refund.State.FAILED, usd("26.00"))
+    assert "already been refunded" in refund.failure
+    shop.hear_all()
+    assert alice.now().balance_micros == usd("1.00")
+    books_balance()
+
+
+def test_a_refund_of_spent_credits_is_owed_and_forgiven_if_it_fails(alice, shop, books_balance):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "20.00")
+    made = stripe_api.create_refund(
+        payment_intent=bought.payment_intent_id, cents=2500, refund="", key="dashboard"
+    )
+    shop.hear_all()
+    assert (alice.now().balance_micros, "$19.00 are due" in alice.now().frozen_reason) == (0, True)
+    books_balance()
+
+    shop.fake.post(f"refunds/{made.id}/fail")
+    shop.hear_all()
+
+    assert (alice.now().balance_micros, alice.now().frozen_reason) == (usd("6.00"), "")
+    books_balance()
+
+
+def test_credits_that_were_put_back_are_again_those_of_their_purchase(alice, shop):
+    bought = shop.buy(alice, "25.00")
+    refund = refunds.request(bought.pk, amount=usd("5"), reason="x", requested_by=STAFF)
+    shop.fake.post(f"refunds/{refund.stripe_id}/fail")
+    shop.hear_all()
+
+    assert refunds.request(bought.pk, reason="again", requested_by=STAFF).cents == 2500
