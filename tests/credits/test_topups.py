@@ -357,3 +357,33 @@ def test_who_begins_thirty_purchases_and_pays_none_waits_for_an_hour(alice, bob,
         created_at=timezone.now() - timedelta(minutes=61)
     )
     shop.open(alice)
+
+
+def test_while_its_buyer_looks_at_the_balance_a_purchase_is_asked_about_at_once(
+    alice, bob, shop, client
+):
+    """The frontend reads the balance whenever its window has the focus again (contract 4.4)."""
+    top_up = shop.open(alice)
+    topups.claim_due()
+    shop.pay(top_up)
+
+    def due():
+        return [each.pk for each in topups.claim_due()]
+
+    assert due() == []
+    client.get("/customers/balance", headers={"X-API-KEY": bob.key})
+    assert due() == []
+    client.get("/customers/balance", headers={"X-API-KEY": alice.key})
+    assert due() == [top_up.pk]
+    client.get("/customers/balance", headers={"X-API-KEY": alice.key})
+    assert due() == [], "not more often than every two seconds"
+
+
+@pytest.mark.parametrize("state", ["credited", "expired", "old"])
+def test_what_is_over_is_not_asked_about_however_often_one_looks(alice, shop, state):
+    top_up = shop.buy(alice) if state == "credited" else shop.open(alice)
+    if state == "expired":
+        topups.advance(top_up, State.EXPIRED)
+    made_ago(top_up, minutes=61 if state == "old" else 1)
+
+    assert not topups.watched(alice.workspace_id)
