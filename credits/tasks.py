@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from credits import automatic, expiry, mails, processor, refunds, stripe_api, topups, webhooks
+from credits import (
+    automatic,
+    expiry,
+    mails,
+    processor,
+    refunds,
+    sealing,
+    stripe_api,
+    topups,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,3 +81,9 @@ def compare_with_processor() -> None:
     """Compare our purchases with what really moved at Stripe."""
     if stripe_api.is_configured():
         processor.compare()
+
+
+@shared_task
+def seal_books() -> None:
+    """Seal what was posted since, so that a statement has little left to seal."""
+    sealing.seal_all()

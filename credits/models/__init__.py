@@ -1,6 +1,6 @@
 """The tables of money: the books, what is bought, what is given, and what staff must look at."""
 
-from credits.models.books import HOUSE, Account, Entry, Freeze, Hold, Lot
+from credits.models.books import HOUSE, LAST_HOUSE, Account, Entry, Freeze, Hold, Lot, Seal
 from credits.models.gifts import Adjustment, Voucher, VoucherTry, VoucherUse
 from credits.models.purchases import (
     AutoTopUp,
@@ -14,6 +14,7 @@ from credits.models.stripe import Finding, StripeEvent, Watermark
 
 __all__ = [
     "HOUSE",
+    "LAST_HOUSE",
     "Account",
     "Adjustment",
     "AutoTopUp",
@@ -26,6 +27,7 @@ __all__ = [
     "Lot",
     "Receivable",
     "Refund",
+    "Seal",
     "StripeEvent",
     "TopUp",
     "Voucher",

@@ -14,6 +14,7 @@ from credits.views import (
     CreditView,
     PurchasesView,
     RedeemView,
+    StatementView,
     WalletView,
     stripe_webhook,
 )
@@ -31,6 +32,7 @@ urlpatterns = [
     path("customers/billing", BillingView.as_view()),
     path("customers/events", EventsView.as_view()),
     path("v1/wallet", WalletView.as_view()),
+    path("v1/statement", StatementView.as_view()),
     path("v1/purchases", PurchasesView.as_view()),
     path("v1/auto-top-up", AutoTopUpView.as_view()),
     path("v1/auto-top-up/setup", AutoTopUpSetupView.as_view()),

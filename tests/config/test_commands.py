@@ -71,7 +71,8 @@ def clean_books(db):
     """Take away what other tests committed, in a transaction that ends with the test."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE credits_entry DISABLE TRIGGER USER")
-        for table in ("usage_call", "credits_hold", "credits_entry"):
+        cursor.execute("ALTER TABLE credits_seal DISABLE TRIGGER USER")
+        for table in ("usage_call", "credits_hold", "credits_seal", "credits_entry"):
             cursor.execute(f"DELETE FROM {table}")
         cursor.execute("UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0")
 
