@@ -239,7 +239,7 @@ def broken(wallet_id: UUID, *, after: int = 0) -> Iterator[str]:
 
 def written(at: datetime) -> str:
     """Return an instant as statements write it: UTC, to the microsecond."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _next(workspace: str, before: Tip, entry: int, created_at: datetime, *content: Any) -> Sealed:

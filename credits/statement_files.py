@@ -51,7 +51,7 @@ class Statement:
     @property
     def name(self) -> str:
         """What a file of it is called, without an ending."""
-        return f"statement-{self.start:%Y-%m-%d}-{self.end:%Y-%m-%d}"
+        return f"statement-{self.start.date()}-{self.end.date()}"
 
 
 def midnight(day: date) -> datetime:

@@ -39,9 +39,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="account",
             constraint=models.CheckConstraint(
-                name="account_house_has_a_low_id",
-                condition=models.Q(kind="wallet", id__gt=LAST_HOUSE)
-                | models.Q(~models.Q(kind="wallet"), id__lte=LAST_HOUSE),
+                name="account_wallet_id_not_of_the_house",
+                condition=~models.Q(kind="wallet") | models.Q(id__gt=LAST_HOUSE),
             ),
         ),
         migrations.CreateModel(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 LAST_HOUSE: Final = UUID(int=255)
-"""Ids up to this one are the house's: what lies above is a wallet."""
+"""Ids up to this one are for the house's accounts: no wallet has one."""
 
 
 class Account(models.Model):
@@ -84,9 +84,8 @@ class Account(models.Model):
                 ),
             ),
             models.CheckConstraint(
-                name="account_house_has_a_low_id",
-                condition=Q(kind="wallet", id__gt=LAST_HOUSE)
-                | Q(~Q(kind="wallet"), id__lte=LAST_HOUSE),
+                name="account_wallet_id_not_of_the_house",
+                condition=~Q(kind="wallet") | Q(id__gt=LAST_HOUSE),
             ),
             models.UniqueConstraint(
                 name="account_one_of_each_house_kind", fields=["kind"], condition=~Q(kind="wallet")
