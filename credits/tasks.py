@@ -9,6 +9,7 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from credits import (
+    accounting,
     automatic,
     expiry,
     mails,
@@ -87,3 +88,9 @@ def compare_with_processor() -> None:
 def seal_books() -> None:
     """Seal what was posted since, so that a statement has little left to seal."""
     sealing.seal_all()
+
+
+@shared_task
+def sum_days() -> None:
+    """Sum the entries by day, so that a trial balance has few left to read."""
+    accounting.tally()

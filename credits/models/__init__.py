@@ -11,6 +11,7 @@ from credits.models.purchases import (
     TopUp,
 )
 from credits.models.stripe import Finding, StripeEvent, Watermark
+from credits.models.sums import DaySum, GrantedLeft, Tally
 
 __all__ = [
     "HOUSE",
@@ -19,16 +20,19 @@ __all__ = [
     "Adjustment",
     "AutoTopUp",
     "Billing",
+    "DaySum",
     "Dispute",
     "Entry",
     "Finding",
     "Freeze",
+    "GrantedLeft",
     "Hold",
     "Lot",
     "Receivable",
     "Refund",
     "Seal",
     "StripeEvent",
+    "Tally",
     "TopUp",
     "Voucher",
     "VoucherTry",

@@ -72,7 +72,10 @@ def clean_books(db):
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE credits_entry DISABLE TRIGGER USER")
         cursor.execute("ALTER TABLE credits_seal DISABLE TRIGGER USER")
-        for table in ("usage_call", "credits_hold", "credits_seal", "credits_entry"):
+        for table in (
+            "usage_call", "credits_hold", "credits_seal", "credits_lot", "credits_daysum",
+            "credits_tally", "credits_grantedleft", "credits_entry",
+        ):  # fmt: skip
             cursor.execute(f"DELETE FROM {table}")
         cursor.execute("UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0")
 

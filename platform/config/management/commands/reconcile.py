@@ -35,6 +35,7 @@ class Command(BaseCommand):
             *reconciliation.CHECKS,
             *reconciliation.MONEY,
             *reconciliation.SEALS,
+            *reconciliation.DAYS,
             *usage_reconciliation.CHECKS,
         )
         with transaction.atomic():
