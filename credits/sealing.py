@@ -46,13 +46,15 @@ LAST_ENTRY = """
 """
 ENTRIES = """
     SELECT id, created_at, kind, key, coalesce(facts->>'purchase', facts->>'of', ''), amount
-      FROM (SELECT id, created_at, kind, key, facts, -amount_micros AS amount
-              FROM credits_entry
-             WHERE debit_id = %(wallet)s AND debit_id > %(house)s AND id > %(after)s
+      FROM ((SELECT id, created_at, kind, key, facts, -amount_micros AS amount
+               FROM credits_entry
+              WHERE debit_id = %(wallet)s AND debit_id > %(house)s AND id > %(after)s
+              ORDER BY id LIMIT %(limit)s)
              UNION ALL
-            SELECT id, created_at, kind, key, facts, amount_micros
-              FROM credits_entry
-             WHERE credit_id = %(wallet)s AND credit_id > %(house)s AND id > %(after)s
+            (SELECT id, created_at, kind, key, facts, amount_micros
+               FROM credits_entry
+              WHERE credit_id = %(wallet)s AND credit_id > %(house)s AND id > %(after)s
+              ORDER BY id LIMIT %(limit)s)
            ) AS entry
      ORDER BY id LIMIT %(limit)s
 """

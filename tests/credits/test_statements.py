@@ -369,17 +369,24 @@ def test_what_was_changed_is_named_by_its_line(make_member, what):
     )
 
 
-def run_alone(file):
-    """Run the verifier as an accountant does: without anything but Python."""
-    return subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r});"
-         " from runpy import run_module; run_module('credits.chain', run_name='__main__')", file],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def run_alone(tmp_path):
+    """Run the verifier as an accountant does: two files, and nothing but Python."""
+    (tmp_path / "credits").mkdir()
+    for name in ("chain.py", "statement_forms.py"):
+        (tmp_path / "credits" / name).write_bytes((ROOT / "credits" / name).read_bytes())
+
+    def run(file):
+        command = [sys.executable, "-S", "-B", "-m", "credits.chain", file]
+        return subprocess.run(
+            command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+        )
+
+    return run
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_it_runs_alone_with_a_verdict_and_a_status(carol, tmp_path, form):
+def test_it_runs_alone_with_a_verdict_and_a_status(carol, tmp_path, run_alone, form):
     file = tmp_path / "statement"
     file.write_text(whole(carol, form), newline="")
     good = run_alone(file)
