@@ -2,8 +2,10 @@
 
     python3 dev.py up       everything on this machine, and one metered call (--help lists flags)
     python3 dev.py test     all tests, on a throw-away PostgreSQL; arguments go to pytest
+                            (--no-browser: without those that need Chromium)
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
+    python3 dev.py manage   manage.py, on what a running `up` works on
 
 It uses the standard library only, because it is what brings the rest: uv into `.boot`, and the
 hash-checked `requirements.lock` into `.venv`. Then it becomes the command that was asked for, in
@@ -30,6 +32,7 @@ COMMANDS = {
     "test": ["-m", "pytest"],
     "check": ["-m", "local.check"],
     "bench": ["-m", "bench"],
+    "manage": ["-m", "local.manage"],
 }
 
 
@@ -46,8 +49,8 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036  An older Python deserves a sentence.
         print("dev.py: Python 3.11 or newer is needed.", file=sys.stderr)
         return 1
-    if name == "test" and not arguments:
-        arguments = ["-n", "2", "--dist", "loadfile"]
+    if name == "test" and set(arguments) <= {"--no-browser"}:
+        arguments += ["-n", "2", "--dist", "loadfile"]
 
     os.chdir(ROOT)
     try:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from local import processes
-from local.postgres import Cluster, wheel
+from local.postgres import Cluster, programs
 from local.supervisor import Child, answers, died
 
 HERE = Path(__file__).resolve().parent
@@ -43,7 +43,7 @@ class World:
         self.pgbench = program(
             "pgbench",
             *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
-            wheel() / "pginstall18" / "bin",
+            programs(),
         )
         self.accounts = accounts
         self.folder = Path(tempfile.mkdtemp(prefix="comfy-bench-"))

@@ -68,12 +68,12 @@ def start_setup(wallet_id: UUID, *, email: str, user_id: UUID | None, base_url: 
     """Open Stripe's page that saves a card; what it saved is learnt from the session."""
     customer = topups.customer_of(wallet_id, email=email)
     wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
-    page = f"{base_url}/purchases/method/{wallet_id}"
+    page = f"{base_url}/purchases/method"
     now = timezone.now()
     session = stripe_api.create_setup_page(
         customer=customer,
-        return_url=page,
-        cancel_url=f"{page}?cancelled=1",
+        return_url=f"{page}?session={{CHECKOUT_SESSION_ID}}",  # Stripe fills it in.
+        cancel_url=page,
         key=f"setup:{wallet_id}:{now.timestamp():.6f}",
     )
     AutoTopUp.objects.filter(pk=wish.pk).update(setup_session_id=session.id, user_id=user_id)

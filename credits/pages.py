@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from common.errors import PlatformError
 from common.money import MICROS_PER_CENT, show
 from credits import automatic, topups
-from credits.models import TopUp
+from credits.models import AutoTopUp, TopUp
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -62,10 +62,12 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
 
 
 @require_safe
-def method(request: HttpRequest, wallet_id: UUID) -> HttpResponse:
-    """Say whether a payment method was saved, having asked Stripe."""
+def method(request: HttpRequest) -> HttpResponse:
+    """Say whether a method was saved, having asked Stripe; the session's id is the secret."""
+    session = request.GET.get("session", "").replace("\0", "")
+    wish = AutoTopUp.objects.filter(setup_session_id=session).first() if session else None
     try:
-        wish = automatic.refresh_setup(wallet_id)
+        wish = automatic.refresh_setup(wish.pk) if wish else None
     except PlatformError:
         wish = None
     if wish is None or not wish.payment_method_id:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import queue
+import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
-from kombu.exceptions import OperationalError
 
 from credits import (
     accounting,
@@ -28,13 +30,34 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_MESSAGES = 1000
+_messages: queue.SimpleQueue[tuple[Any, tuple[str, ...]]] = queue.SimpleQueue()
+
 
 def hurry(task: Task[..., Any], *arguments: str) -> None:
-    """Send a message, if the broker is there: without it the sweep comes in a moment."""
-    try:
-        task.apply_async(arguments, retry=False, expires=60)
-    except OperationalError as exc:
-        log.warning("broker away, %s waits for the sweep: %s", task.name, exc)
+    """Have a message sent, some time soon and not by us: a broker that is away delays nobody.
+
+    It may be lost; then the sweep comes in a moment.
+    """
+    if _messages.qsize() < MOST_MESSAGES:
+        _messages.put((task, arguments))
+        _sender()
+
+
+@lru_cache(maxsize=1)
+def _sender() -> threading.Thread:
+    thread = threading.Thread(target=_send_all, name="hurry", daemon=True)
+    thread.start()
+    return thread
+
+
+def _send_all() -> None:
+    while True:
+        task, arguments = _messages.get()
+        try:
+            task.apply_async(arguments, retry=False, expires=60)
+        except Exception as exc:
+            log.warning("broker away, %s waits for the sweep: %s", task.name, exc)
 
 
 def each(work: Callable[[Any], object], things: Iterable[Any]) -> None:
@@ -53,12 +76,18 @@ def process_event(event_id: str) -> None:
 
 
 @shared_task
+def check_purchases() -> None:
+    """Ask about the purchases that are due for it."""
+    each(topups.check, topups.claim_due())
+
+
+@shared_task
 def follow_money() -> None:
     """Take up what waits: events, purchases nobody told us of, wallets that run low, refunds."""
     if not stripe_api.is_configured():
         return
     each(webhooks.process, webhooks.due())
-    each(topups.check, topups.claim_due())
+    check_purchases()
     each(automatic.buy, automatic.due_wallets())
     each(refunds.send, refunds.claim_due())
 

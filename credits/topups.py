@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from common import failpoints
@@ -41,6 +41,7 @@ BEFORE = {
 OPEN_AT_ONCE = 30
 """Purchases that a workspace may have begun in an hour and not finished."""
 FIRST_CHECK_SECONDS, LAST_CHECK_SECONDS = 4, 3600
+WATCHED_SECONDS, WATCHED_EVERY_SECONDS = 3600, 2
 
 
 def check_amount(amount: int) -> None:
@@ -257,12 +258,31 @@ def check(top_up: TopUp) -> None:
         refresh(top_up.pk)
 
 
+def watched(wallet_id: UUID) -> bool:
+    """Have the purchases that are open asked about at once: their buyer looks at the balance.
+
+    Clients read the balance when their window has the focus again (contract 4.4). Not more often
+    than every two seconds, for an hour. True if there is something to ask.
+    """
+    now = timezone.now()
+    waiting = TopUp.objects.filter(
+        Q(checked_at=None) | Q(checked_at__lt=now - timedelta(seconds=WATCHED_EVERY_SECONDS)),
+        wallet_id=wallet_id,
+        state__in=[State.OPEN, State.PROCESSING],
+        source=TopUp.Source.CHECKOUT,
+        created_at__gt=now - timedelta(seconds=WATCHED_SECONDS),
+        next_check_at__gt=now,
+    )
+    return bool(waiting.update(next_check_at=now))
+
+
 def claim_due(*, limit: int = 50) -> list[TopUp]:
     """Return purchases that we should ask about now; each is someone's for a while, and rarer."""
     now, claimed = timezone.now(), []
     for top_up in TopUp.objects.filter(next_check_at__lte=now).order_by("next_check_at")[:limit]:
         wait = min(LAST_CHECK_SECONDS, FIRST_CHECK_SECONDS * 2 ** min(top_up.checks, 12))
         mine = TopUp.objects.filter(pk=top_up.pk, next_check_at=top_up.next_check_at)
-        if mine.update(next_check_at=now + timedelta(seconds=wait), checks=F("checks") + 1):
+        later = now + timedelta(seconds=wait)
+        if mine.update(next_check_at=later, checked_at=now, checks=F("checks") + 1):
             claimed.append(top_up)
     return claimed

@@ -138,6 +138,12 @@ def curl(who: Member) -> str:
     )
 
 
+def curl_credit(who: Member) -> str:
+    """Return a line that begins a purchase of 25 USD, and prints where to pay."""
+    asked = '{"amount_micros":25000000,"currency":"usd"}'
+    return f"curl -s {who.base_url}/customers/credit -H 'X-API-KEY: {who.api_key}' -d '{asked}'"
+
+
 def _fetch_picture(polling_url: str, *, pause: Callable[[float], None]) -> bytes:
     if not polling_url.startswith(("http://", "https://")):
         raise DemoFailed(f"polling_url is not absolute, a node could not poll it: {polling_url}")

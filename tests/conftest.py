@@ -3,11 +3,15 @@
 A table that refuses TRUNCATE cannot be flushed, so no test uses `transaction=True`. What needs
 other connections to see its rows (threads, lanes, races) asks for `committed`: it leaves its rows
 behind, and everybody in them is new, so nobody meets anybody.
+
+A test marked `browser` asks for pytest-playwright's `page`, and fails if its console complains. It
+lives in a file without coroutines.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 
 @dataclass(frozen=True)
@@ -140,3 +145,56 @@ def at_once(committed: None) -> Callable[[Callable[[Any], Any], Sequence[Any]], 
             return list(pool.map(lambda argument: _closing(work, argument), arguments))
 
     return run
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """Drive browsers, for the tests of one file.
+
+    As long as Playwright is up, an event loop counts as running in this thread: no coroutine could
+    be tested, and Django would refuse to be asked. So it is not up for longer than it is used.
+    """
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, browser_type_launch_args: dict[str, Any]) -> Iterator[Browser]:
+    """Be one Chromium for the tests of one file; each has a context, and with it cookies, anew."""
+    browser = playwright.chromium.launch(**browser_type_launch_args)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Take the browser that the plugin has found, and let it go nowhere but to this machine."""
+    program = os.environ.get("BROWSER_EXE")
+    assert program, "A test that drives a browser must be marked `browser`."
+    alone = ["--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    return {**browser_type_launch_args, "executable_path": program, "args": alone}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args() -> dict[str, Any]:
+    """Leave each context as it comes; pytest-playwright's own asks for Playwright, too early."""
+    return {}
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the page's console complained about; a test that provokes it clears the list."""
+    return []
+
+
+@pytest.fixture
+def page(page: Page, complaints: list[str]) -> Iterator[Page]:
+    """Be a page that must not complain: neither errors nor what the content policy blocked."""
+    page.on(
+        "console",
+        lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None,
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    assert complaints == []

@@ -75,6 +75,7 @@ class TopUp(models.Model):
     failure = models.CharField(max_length=300, default="", blank=True)
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, null=True, related_name="top_up")
     checks = models.SmallIntegerField(default=0, db_default=0)
+    checked_at = models.DateTimeField(null=True)
     next_check_at = models.DateTimeField(null=True, db_default=Now())
     """When we ask the processor ourselves; null once there is nothing left to learn."""
     created_at = models.DateTimeField(db_default=Now())
@@ -306,7 +307,7 @@ class AutoTopUp(models.Model):
     threshold_micros = models.BigIntegerField(default=5_000_000)
     amount_micros = models.BigIntegerField(default=20_000_000)
     monthly_cap_micros = models.BigIntegerField(default=100_000_000)
-    setup_session_id = models.CharField(max_length=200, default="", blank=True)
+    setup_session_id = models.CharField(max_length=200, default="", blank=True, db_index=True)
     payment_method_id = models.CharField(max_length=100, default="", blank=True)
     method_label = models.CharField(max_length=100, default="", blank=True)
     """What the member knows it by: "visa ending in 4242"."""

@@ -3,6 +3,13 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 
+from accounts.frontend import (
+    BillingBalanceView,
+    BillingStatusView,
+    CapabilitiesView,
+    CurrentWorkspaceView,
+    PlansView,
+)
 from accounts.views import CustomersView, MeView
 from config.health import health, metrics, ready
 from credits import pages
@@ -31,6 +38,11 @@ urlpatterns = [
     path("customers/credit", CreditView.as_view()),
     path("customers/billing", BillingView.as_view()),
     path("customers/events", EventsView.as_view()),
+    path("api/workspaces/current", CurrentWorkspaceView.as_view()),
+    path("api/billing/status", BillingStatusView.as_view()),
+    path("api/billing/balance", BillingBalanceView.as_view()),
+    path("api/billing/capabilities", CapabilitiesView.as_view()),
+    path("api/billing/plans", PlansView.as_view()),
     path("v1/wallet", WalletView.as_view()),
     path("v1/statement", StatementView.as_view()),
     path("v1/purchases", PurchasesView.as_view()),
@@ -38,7 +50,7 @@ urlpatterns = [
     path("v1/auto-top-up/setup", AutoTopUpSetupView.as_view()),
     path("v1/vouchers/redeem", RedeemView.as_view()),
     path("purchases/<uuid:top_up_id>", pages.purchase),
-    path("purchases/method/<uuid:wallet_id>", pages.method),
+    path("purchases/method", pages.method),
     path("webhooks/stripe", stripe_webhook),
 ]
 handler404 = "config.health.not_found"

@@ -3,6 +3,7 @@
 FAKE_STRIPE_KEY             the only API key that is taken; unset: any that begins with sk_test_
 FAKE_STRIPE_WEBHOOK_URL     where events are posted; unset: nowhere, until the control API says
 FAKE_STRIPE_WEBHOOK_SECRET  what they are signed with; two, parted by a comma, while one is rolled
+FAKE_STRIPE_STATE           a file in which customers and payments outlive a restart; unset: none
 FAKE_STRIPE_PUBLIC_URL      what the addresses of pages begin with; unset: where it listens
 """
 

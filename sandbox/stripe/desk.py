@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from sandbox.stripe.wire import Json, Refusal
@@ -27,6 +28,7 @@ class Settings:
     webhook_url: str | None = None
     webhook_secrets: tuple[str, ...] = ()
     public_url: str | None = None
+    state: Path | None = None
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -37,6 +39,7 @@ class Settings:
             webhook_url=os.environ.get("FAKE_STRIPE_WEBHOOK_URL") or None,
             webhook_secrets=tuple(each.strip() for each in given.split(",") if each.strip()),
             public_url=os.environ.get("FAKE_STRIPE_PUBLIC_URL") or None,
+            state=Path(kept) if (kept := os.environ.get("FAKE_STRIPE_STATE")) else None,
         )
 
 

@@ -95,7 +95,10 @@ def _order(session: Json) -> str:
         return ""
     currency = session["currency"]
     pairs = [
-        (f"{line['description']} x {line['quantity']}", money(line["amount_subtotal"], currency))
+        (
+            f"{line['description']} x\u00a0{line['quantity']}",
+            money(line["amount_subtotal"], currency),
+        )
         for line in session["_lines"]
     ]
     if session["automatic_tax"]["enabled"]:
@@ -311,13 +314,18 @@ async def _overview(desk: Desk, _: web.Request) -> web.Response:
     return document("The fake Stripe", "".join(parts))
 
 
+def _worth(thing: Json) -> str:
+    amount = thing.get("amount", thing.get("amount_total"))
+    return "saves a card" if amount is None else money(amount, thing["currency"])
+
+
 def _pending(
     title: str, desk: Desk, kind: str, status: str, path: str, ends: tuple[str, ...]
 ) -> str:
     waiting = [each for each in desk.all(kind) if each["status"] == status][:20]
     forms = "".join(
         f'<form class="row" method="post"><span>{each["id"]} '
-        f"{money(each.get('amount', each.get('amount_total')), each['currency'])}</span>"
+        f"{_worth(each)}</span>"
         + "".join(
             f'<button formaction="/control/{path}/{each["id"]}/{end}">{end.capitalize()}</button>'
             for end in ends

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import orjson
 from aiohttp import web
 
-from sandbox.stripe import control, idempotency, intents, pages, resources, views
+from sandbox.stripe import control, idempotency, intents, memory, pages, resources, views
 from sandbox.stripe.desk import API_VERSION, Desk, Planned, Settings, new_id
 from sandbox.stripe.resources import Call, Route
 from sandbox.stripe.webhooks import Courier
@@ -24,7 +24,8 @@ NEVER = 3600
 
 def build_app(desk: Desk, courier: Courier) -> web.Application:
     """Build the server's application around its memory."""
-    app = web.Application()
+    state = desk.settings.state
+    app = web.Application(middlewares=[memory.keeping(desk, state)] if state else [])
     for route in (*intents.ROUTES, *resources.ROUTES):
         app.router.add_route(route.method, route.path, _door(desk, route))
     app.router.add_get("/health", _health)
@@ -40,6 +41,8 @@ async def running_stripe(
 ) -> AsyncIterator[Desk]:
     """Serve on a real port, any free one unless told, for as long as the block lasts."""
     desk = Desk(settings or Settings())
+    if desk.settings.state:
+        memory.restore(desk, desk.settings.state)
     courier = Courier(desk)
     runner = web.AppRunner(build_app(desk, courier), access_log=None, shutdown_timeout=0.1)
     await runner.setup()

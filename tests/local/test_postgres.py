@@ -146,15 +146,16 @@ def test_a_killed_parent_leaves_no_server(data):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs to become somebody else")
-def test_root_without_user_namespaces_becomes_nobody(monkeypatch):
+def test_root_without_user_namespaces_becomes_nobody(data, monkeypatch):
+    """Also where nobody could not enter: the folder lies in one of root's own."""
     monkeypatch.setattr(postgres, "namespaces_work", lambda: False)
-    with postgres.tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        cluster = Cluster(Path(folder) / "pg", durable=False)
-        cluster.start()
-        write(cluster)
-        cluster.stop()
-        cluster.start()
+    data.parent.mkdir(mode=0o700)
+    cluster = Cluster(data, durable=False)
+    cluster.start()
+    write(cluster)
+    cluster.stop()
+    cluster.start()
 
-        assert rows(cluster) == 3
-        cluster.stop()
+    assert rows(cluster) == 3
+    assert data.stat().st_uid == postgres.NOBODY
+    cluster.stop()

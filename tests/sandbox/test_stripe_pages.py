@@ -45,22 +45,22 @@ def v1(fake: Remote):
 
 
 @pytest.fixture
-def browser():
+def payer():
     with requests.Session() as session:
         yield session
 
 
-def press(browser, address, action, **fields):
-    answer = browser.post(
+def press(payer, address, action, **fields):
+    answer = payer.post(
         address, data={"action": action, **fields}, allow_redirects=False, timeout=5
     )
     return answer.status_code, answer.headers.get("Location")
 
 
-def test_the_page_shows_what_is_bought(v1, browser):
+def test_the_page_shows_what_is_bought(v1, payer):
     session = v1.checkout.sessions.create(SESSION)
 
-    page = browser.get(session.url, timeout=5)
+    page = payer.get(session.url, timeout=5)
 
     assert "25.00 USD" in page.text
     assert "alice@example.com" in page.text
@@ -69,56 +69,56 @@ def test_the_page_shows_what_is_bought(v1, browser):
     assert "<script" not in page.text
     assert "style=" not in page.text
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    css = browser.get(re.sub("/c/pay/.*", "/style.css", session.url), timeout=5)
+    css = payer.get(re.sub("/c/pay/.*", "/style.css", session.url), timeout=5)
     assert css.headers["Content-Type"].startswith("text/css")
 
 
 @pytest.mark.parametrize(("action", "status"), [("pay", "paid"), ("later", "unpaid")])
-def test_paying_leads_back_to_the_shop(v1, browser, action, status):
+def test_paying_leads_back_to_the_shop(v1, payer, action, status):
     session = v1.checkout.sessions.create(SESSION)
     back = f"https://shop.example/done?session={session.id}"
 
-    assert press(browser, session.url, action, card="visa") == (303, back)
+    assert press(payer, session.url, action, card="visa") == (303, back)
 
     assert v1.checkout.sessions.retrieve(session.id).payment_status == status
-    assert press(browser, session.url, action) == (303, back)
+    assert press(payer, session.url, action) == (303, back)
     assert len(v1.charges.list().data) == 1
-    assert "complete" in browser.get(session.url, timeout=5).text
+    assert "complete" in payer.get(session.url, timeout=5).text
 
 
-def test_a_decline_stays_on_the_page(v1, browser, fake):
+def test_a_decline_stays_on_the_page(v1, payer, fake):
     session = v1.checkout.sessions.create(SESSION)
 
-    status, address = press(browser, session.url, "decline")
+    status, address = press(payer, session.url, "decline")
 
     assert status == 303
-    assert "was declined" in browser.get(fake.url + address, timeout=5).text
+    assert "was declined" in payer.get(fake.url + address, timeout=5).text
     assert v1.checkout.sessions.retrieve(session.id).status == "open"
 
 
-def test_an_expired_page_says_so(v1, browser):
+def test_an_expired_page_says_so(v1, payer):
     session = v1.checkout.sessions.create(SESSION)
     v1.checkout.sessions.expire(session.id)
 
-    assert "expired" in browser.get(session.url, timeout=5).text
-    assert press(browser, session.url, "pay")[0] == 400
-    assert browser.get(session.url[:-3], timeout=5).status_code == 404
+    assert "expired" in payer.get(session.url, timeout=5).text
+    assert press(payer, session.url, "pay")[0] == 400
+    assert payer.get(session.url[:-3], timeout=5).status_code == 404
 
 
-def test_a_card_is_saved_on_the_page(v1, browser):
+def test_a_card_is_saved_on_the_page(v1, payer):
     alice = v1.customers.create({"email": "alice@example.com"})
     session = v1.checkout.sessions.create(
         {"mode": "setup", "customer": alice.id, "success_url": "https://shop.example/"}
     )
-    assert "Save a payment method" in browser.get(session.url, timeout=5).text
+    assert "Save a payment method" in payer.get(session.url, timeout=5).text
 
-    assert press(browser, session.url, "save", card="chargeCustomerFail")[0] == 303
+    assert press(payer, session.url, "save", card="chargeCustomerFail")[0] == 303
 
     saved = v1.customers.payment_methods.list(alice.id).data
     assert [each.card.last4 for each in saved] == ["0341"]
 
 
-def test_the_portal_removes_a_card(v1, browser):
+def test_the_portal_removes_a_card(v1, payer):
     alice = v1.customers.create({"email": "alice@example.com"})
     bob = v1.customers.create({"email": "bob@example.com"})
     method = v1.payment_methods.attach("pm_card_visa", {"customer": alice.id})
@@ -126,37 +126,37 @@ def test_the_portal_removes_a_card(v1, browser):
     portal = v1.billing_portal.sessions.create(
         {"customer": alice.id, "return_url": "https://shop.example/billing"}
     )
-    page = browser.get(portal.url, timeout=5).text
+    page = payer.get(portal.url, timeout=5).text
     assert "4242" in page
     assert "https://shop.example/billing" in page
 
-    assert press(browser, portal.url, "default", method=method.id)[0] == 303
-    assert press(browser, portal.url, "email", email="new@example.com")[0] == 303
-    assert press(browser, portal.url, "detach", method=method.id)[0] == 303
-    assert press(browser, portal.url, "detach", method=other.id)[0] == 404
+    assert press(payer, portal.url, "default", method=method.id)[0] == 303
+    assert press(payer, portal.url, "email", email="new@example.com")[0] == 303
+    assert press(payer, portal.url, "detach", method=method.id)[0] == 303
+    assert press(payer, portal.url, "detach", method=other.id)[0] == 404
 
     assert v1.customers.retrieve(alice.id).email == "new@example.com"
     assert v1.customers.payment_methods.list(alice.id).data == []
 
 
-def test_invoices_and_receipts_can_be_read(v1, browser):
+def test_invoices_and_receipts_can_be_read(v1, payer):
     asked = {**SESSION, "invoice_creation": {"enabled": True}}
     session = v1.checkout.sessions.create(asked)
-    press(browser, session.url, "pay")
+    press(payer, session.url, "pay")
     done = v1.checkout.sessions.retrieve(
         session.id, {"expand": ["invoice", "payment_intent.latest_charge"]}
     )
 
-    assert done.invoice.number in browser.get(done.invoice.hosted_invoice_url, timeout=5).text
-    assert browser.get(done.invoice.invoice_pdf, timeout=5).content.startswith(b"%PDF-1.4")
+    assert done.invoice.number in payer.get(done.invoice.hosted_invoice_url, timeout=5).text
+    assert payer.get(done.invoice.invoice_pdf, timeout=5).content.startswith(b"%PDF-1.4")
     receipt = done.payment_intent.latest_charge.receipt_url
-    assert "25.00 USD" in browser.get(receipt, timeout=5).text
+    assert "25.00 USD" in payer.get(receipt, timeout=5).text
 
 
 @pytest.mark.parametrize(
     ("action", "status"), [("complete", "succeeded"), ("fail", "requires_payment_method")]
 )
-def test_the_payer_authenticates_or_not(v1, browser, action, status):
+def test_the_payer_authenticates_or_not(v1, payer, action, status):
     intent = v1.payment_intents.create(
         {
             "amount": 900,
@@ -167,20 +167,20 @@ def test_the_payer_authenticates_or_not(v1, browser, action, status):
         }
     )
     address = intent.next_action.redirect_to_url.url
-    assert "9.00 USD" in browser.get(address, timeout=5).text
+    assert "9.00 USD" in payer.get(address, timeout=5).text
 
-    assert press(browser, address, action) == (303, "https://shop.example/back")
+    assert press(payer, address, action) == (303, "https://shop.example/back")
 
     assert v1.payment_intents.retrieve(intent.id).status == status
 
 
-def test_the_overview_ends_what_is_pending(v1, browser, fake):
+def test_the_overview_ends_what_is_pending(v1, payer, fake):
     session = v1.checkout.sessions.create(SESSION)
-    press(browser, session.url, "later")
+    press(payer, session.url, "later")
     intent = v1.payment_intents.list().data[0].id
-    assert f"/control/payments/{intent}/succeed" in browser.get(fake.url, timeout=5).text
+    assert f"/control/payments/{intent}/succeed" in payer.get(fake.url, timeout=5).text
 
-    pressed = press(browser, f"{fake.url}/control/payments/{intent}/succeed", "")
+    pressed = press(payer, f"{fake.url}/control/payments/{intent}/succeed", "")
 
     assert pressed == (303, "/")
     assert v1.checkout.sessions.retrieve(session.id).payment_status == "paid"

@@ -1,57 +1,22 @@
 """The fake Stripe's webhooks: verified by its library, and duplicated, late, reordered or lost."""
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 import stripe
+from webhook_receiver import Receiver, receiving
 
 from sandbox.stripe.remote import Remote, stripe_in_thread
 
 SECRETS = ["whsec_new", "whsec_old"]
 
 
-class Receiver:
-    """A webhook endpoint that keeps what it was sent, and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        self.signatures: list[str] = []
-        self.statuses: list[int] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                receiver.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                receiver.signatures.append(self.headers["Stripe-Signature"])
-                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-
-    def events(self, secret: str = SECRETS[0]) -> list[stripe.Event]:
-        client = stripe.StripeClient("sk_test_hook")
-        pairs = zip(self.bodies, self.signatures, strict=True)
-        return [client.construct_event(body, mark, secret) for body, mark in pairs]
-
-    def names(self) -> list[str]:
-        return [each.data.object["name"] for each in self.events()]
+def names(receiver: Receiver) -> list[str]:
+    return [each.data.object["name"] for each in receiver.events(SECRETS[0])]
 
 
 @pytest.fixture
 def receiver():
-    receiver = Receiver()
-    thread = threading.Thread(target=receiver.server.serve_forever, args=(0.02,))
-    thread.start()
-    yield receiver
-    receiver.server.shutdown()
-    thread.join()
-    receiver.server.server_close()
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture(scope="module")
@@ -91,30 +56,30 @@ def test_events_are_signed_with_both_secrets(tell, receiver):
 
 def test_events_come_in_order_unless_told(tell, receiver):
     tell("a", "b", "c", delay_seconds=0.1)
-    assert receiver.names() == ["a", "b", "c"]
+    assert names(receiver) == ["a", "b", "c"]
 
 
 def test_events_are_reordered(tell, receiver):
     tell("a", "b", "c", reorder=True, delay_seconds=0.1)
-    assert receiver.names() == ["c", "b", "a"]
+    assert names(receiver) == ["c", "b", "a"]
 
 
 def test_events_are_duplicated(tell, receiver):
     tell("a", duplicate=2)
-    assert receiver.names() == ["a", "a", "a"]
-    assert len({each.id for each in receiver.events()}) == 1
+    assert names(receiver) == ["a", "a", "a"]
+    assert len({each.id for each in receiver.events(SECRETS[0])}) == 1
 
 
 def test_events_are_dropped_and_may_be_sent_again(tell, receiver, fake):
     tell("a", "b", "c", drop_next=2)
-    assert receiver.names() == ["c"]
+    assert names(receiver) == ["c"]
     outcomes = [each["outcome"] for each in fake.get("deliveries")]
     assert outcomes == ["dropped", "dropped", 200]
 
     assert fake.post("webhook/resend") == 2
     fake.post("webhook/flush")
 
-    assert receiver.names() == ["c", "a", "b"]
+    assert names(receiver) == ["c", "a", "b"]
 
 
 def test_all_events_are_dropped_and_still_listed(tell, receiver, fake):
@@ -128,7 +93,7 @@ def test_a_failed_delivery_is_tried_again(tell, receiver, fake):
     receiver.statuses = [500, 302, 200]
     tell("a", retry_seconds=[0.01, 0.02, 0.03])
 
-    assert receiver.names() == ["a", "a", "a"]
+    assert names(receiver) == ["a", "a", "a"]
     tried = [(each["attempt"], each["outcome"]) for each in fake.get("deliveries")]
     assert tried == [(1, 500), (2, 302), (3, 200)]
     assert fake.get("state")["event"][0]["pending_webhooks"] == 0
@@ -146,4 +111,4 @@ def test_a_signature_may_be_from_the_future_or_the_past(tell, receiver):
     tell("a", signed_ahead_seconds=-900)
 
     with pytest.raises(stripe.SignatureVerificationError, match="tolerance"):
-        receiver.events()
+        receiver.events(SECRETS[0])

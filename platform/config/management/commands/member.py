@@ -22,7 +22,7 @@ from credits.models import Account
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-ASKED = ("email", "usd", "key", "password", "verified")
+ASKED = ("email", "usd", "key", "password", "verified", "staff")
 
 
 class Command(BaseCommand):
@@ -40,6 +40,7 @@ class Command(BaseCommand):
         add.add_argument("--key", help="name of a key to issue")
         add.add_argument("--password")
         add.add_argument("--verified", action="store_true", help="the address is theirs")
+        add.add_argument("--staff", action="store_true", help="may act for the house")
         add.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -60,10 +61,14 @@ class Command(BaseCommand):
         key: str | None,
         password: str | None,
         verified: bool,
+        staff: bool,
     ) -> dict[str, Any]:
         amount = _dollars(usd)
         user = User.objects.filter(email=email.strip().lower()).first()
         user = user or sign_up(email=email, password=password)
+        if staff and not user.is_staff:
+            user.is_staff = True
+            user.save(update_fields=["is_staff"])
         if verified:
             verify_email(user)
         workspace = user.personal_workspace

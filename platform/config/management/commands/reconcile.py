@@ -46,7 +46,8 @@ class Command(BaseCommand):
             proofs.append(reconciliation.prove_chains(deep=options["deep"]))
         for proof in proofs:
             mark = "DIFFERS" if proof.differences else "ok"
-            self.stdout.write(f"{mark:8}{proof.name} ({proof.rows:,} rows, {show(proof.micros)})")
+            counted = f"{proof.rows:,} rows" + (f", {show(proof.micros)}" if proof.micros else "")
+            self.stdout.write(f"{mark:8}{proof.name} ({counted})")
             for difference in proof.differences[:SHOWN]:
                 self.stdout.write(f"        {difference}")
             if len(proof.differences) > SHOWN:

@@ -1,0 +1,167 @@
+"""What the stock frontend's workspace layer asks (contract 4.13), so that it shows its billing.
+
+It is told that money goes by the older rail: then balance, history, top-up and portal are asked
+of `/customers/*`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import Membership, Workspace
+from common.drf import workspace_id
+from credits import statements, stripe_api
+from credits.views import balance_in_cents
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+GOOD_FOR = timedelta(hours=1)
+CAPABILITIES = (
+    "can_top_up",
+    "can_manage_billing",
+    "can_run_workflows",
+    "can_view_own_usage",
+    "can_cancel",
+    "can_change_seats",
+    "can_delete_workspace",
+    "can_downgrade_to_personal",
+    "can_edit_workspace",
+    "can_invite_members",
+    "can_leave_workspace",
+    "can_manage_auto_top_up",
+    "can_manage_members",
+    "can_manage_partner_node_access",
+    "can_manage_subscription",
+    "can_open_plans",
+    "can_reactivate",
+    "can_revert_scheduled_change",
+    "can_subscribe_self_serve",
+    "can_upgrade",
+    "can_view_pending_invites",
+    "can_view_team_usage",
+)
+ROLLOUT = ("can_downgrade_to_personal", "can_subscribe_self_serve", "can_top_up")
+
+
+class CurrentWorkspaceView(APIView):
+    """The workspace that the credential speaks for."""
+
+    class Output(serializers.Serializer[object]):
+        """Without `role` the frontend hides what is about money."""
+
+        id = serializers.CharField()
+        name = serializers.CharField()
+        type = serializers.ChoiceField(["personal", "team"])
+        role = serializers.ChoiceField(["owner", "member"])
+        auth_method = serializers.CharField()
+        permissions = serializers.ListField(child=serializers.CharField())
+
+    @extend_schema(responses=Output)
+    def get(self, request: Request) -> Response:
+        """Return it, with the role of the credential's user."""
+        user: Any = request.user
+        workspace = Workspace.objects.get(pk=workspace_id(request))
+        place = Membership.objects.filter(workspace=workspace, user=user).first()
+        return Response(
+            {
+                "id": str(workspace.pk),
+                "name": workspace.name,
+                "type": workspace.kind,
+                "role": place.role if place else Membership.Role.MEMBER,
+                "auth_method": "api_key",
+                "permissions": [],
+            }
+        )
+
+
+class BillingStatusView(APIView):
+    """Whether the workspace may use what costs."""
+
+    class Output(serializers.Serializer[object]):
+        """As the contract has it; there are no plans and no seats."""
+
+        is_active = serializers.BooleanField()
+        has_funds = serializers.BooleanField()
+        billing_rail = serializers.CharField()
+        billing_status = serializers.CharField()
+        max_seats = serializers.IntegerField()
+        occupied_seats = serializers.IntegerField()
+        scheduled_change = serializers.JSONField(allow_null=True)
+        team_credit_stop = serializers.JSONField(allow_null=True)
+
+    @extend_schema(responses=Output)
+    def get(self, request: Request) -> Response:
+        """Return it."""
+        return Response(
+            {
+                "is_active": True,
+                "has_funds": statements.balance(workspace_id(request)).available > 0,
+                "billing_rail": "legacy_stripe",
+                "billing_status": "paid",
+                "max_seats": 1,
+                "occupied_seats": 1,
+                "scheduled_change": None,
+                "team_credit_stop": None,
+            }
+        )
+
+
+class BillingBalanceView(APIView):
+    """The balance once more, under the older names and under honest ones. All are cents."""
+
+    @extend_schema(responses={200: serializers.DictField})
+    def get(self, request: Request) -> Response:
+        """Return it."""
+        now = balance_in_cents(workspace_id(request))
+        honest = {
+            name.replace("_micros", "_cents"): value
+            for name, value in now.items()
+            if name.endswith("_micros")
+        }
+        return Response({**now, **honest})
+
+
+class CapabilitiesView(APIView):
+    """Which buttons the frontend shows."""
+
+    @extend_schema(responses={200: serializers.DictField})
+    def get(self, request: Request) -> Response:
+        """Return what can be done here; good for an hour."""
+        user: Any = request.user
+        sells = stripe_api.is_configured()
+        can = {
+            "can_top_up": sells,
+            "can_manage_billing": sells,
+            "can_run_workflows": True,
+            "can_view_own_usage": True,
+        }
+        return Response(
+            {
+                "capabilities": {name: can.get(name, False) for name in CAPABILITIES},
+                "resolved_for": {
+                    "user_id": str(user.pk),
+                    "workspace_id": str(workspace_id(request)),
+                },
+                "expires_at": timezone.now() + GOOD_FOR,
+                "revision": 1,
+                "rollout_defaults_applied": dict.fromkeys(ROLLOUT, False),
+                "plan_kind": "none",
+            }
+        )
+
+
+class PlansView(APIView):
+    """There are no plans."""
+
+    @extend_schema(responses={200: serializers.DictField})
+    def get(self, request: Request) -> Response:
+        """Return none."""
+        return Response({"plans": []})
