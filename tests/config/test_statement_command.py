@@ -1,18 +1,22 @@
 """Statements over HTTP and from the command line."""
 
+import asyncio
 import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.asgi import get_asgi_application
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.utils import timezone
 
 from apikeys import keys
 from credits import chain, grants, sealing
+from credits.models import HOUSE
 
 YESTERDAY = f"{timezone.now() - timedelta(days=1):%Y-%m-%d}"
 TODAY = f"{timezone.now():%Y-%m-%d}"
@@ -193,3 +197,50 @@ def test_the_nightly_task_seals(alice, monkeypatch):
     tasks.seal_books()
 
     assert sealing.tip(alice.workspace_id).position == 1
+
+
+async def test_it_leaves_the_server_page_by_page(committed, make_member):
+    """Through ASGI, as it is served; with nobody's warning that it was gathered first."""
+    member = make_member("1.00")
+    await sync_to_async(more_lines)(member, 4500)
+    sent = []
+
+    async def receive():
+        if asked:
+            await asyncio.sleep(3600)  # The client stays.
+        asked.append(True)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(event):
+        sent.append(event)
+
+    asked = []
+    scope = {
+        "type": "http", "method": "GET", "path": "/v1/statement", "http_version": "1.1",
+        "query_string": f"from={YESTERDAY}&format=csv".encode(),
+        "headers": [(b"x-api-key", member.key.encode()), (b"host", b"localhost")],
+    }  # fmt: skip
+    await get_asgi_application()(scope, receive, send)
+
+    bodies = [event.get("body", b"") for event in sent]
+    assert sent[0]["status"] == 200
+    assert len([body for body in bodies if body]) >= 5  # Head, three pages, closing.
+    verdict = verify(b"".join(bodies).decode())
+    assert verdict.is_good
+    assert verdict.lines == 4501
+
+
+def more_lines(member, count):
+    """Have that many calls of one micro, of just now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key)"
+            " SELECT 'call', %s, %s, 1, 'call:' || gen_random_uuid()"
+            "   FROM generate_series(1, %s)",
+            [member.workspace_id, HOUSE["sales"], count],
+        )
+        cursor.execute(
+            "UPDATE credits_account SET balance_micros = balance_micros - %s WHERE id = %s",
+            [count, member.workspace_id],
+        )
+    connection.close()
