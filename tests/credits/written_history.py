@@ -67,8 +67,8 @@ def between_house(kind, debit, credit, amount, at):
 
 
 def many_calls(wallet_id, count, *, amount=1000, first=START, step=timedelta(seconds=1)):
-    """Make that many calls of one price; they are paid for before."""
-    post(wallet_id, "top_up", count * amount, first)
+    """Make that many calls of one price, given before; what is committed still balances."""
+    post(wallet_id, "grant", count * amount, first)
     with connection.cursor() as cursor:
         cursor.execute(
             """
