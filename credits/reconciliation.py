@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from credits import accounting, sealing
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -212,6 +214,108 @@ MONEY = (
     ),
 )
 
+SEALS = (
+    Check(
+        "each wallet's seals are numbered without gaps, in the order of its entries",
+        "SELECT count(*), 0 FROM credits_seal",
+        """
+        SELECT 'wallet ' || wallet_id || ': ' || count(*) || ' seals, the last is position '
+               || max(position) || CASE WHEN bool_and(follows) THEN '' ELSE ', out of order' END
+          FROM (SELECT wallet_id, position,
+                       entry_id > coalesce(lag(entry_id) OVER wallet, 0)
+                       AND at >= coalesce(lag(at) OVER wallet, at) AS follows
+                  FROM credits_seal WINDOW wallet AS (PARTITION BY wallet_id ORDER BY position)
+               ) AS seal
+         GROUP BY wallet_id
+        HAVING count(*) <> max(position) OR NOT bool_and(follows)
+        """,
+    ),
+    Check(
+        "each wallet's sealed balance is the sum of all its entries up to there",
+        "SELECT count(*), coalesce(sum(balance_micros), 0) FROM"
+        " (SELECT DISTINCT ON (wallet_id) balance_micros FROM credits_seal"
+        "   ORDER BY wallet_id, position DESC) AS last",
+        """
+        WITH last AS MATERIALIZED (
+            SELECT DISTINCT ON (wallet_id) wallet_id, position, entry_id, balance_micros
+              FROM credits_seal ORDER BY wallet_id, position DESC
+        ), moved AS (
+            SELECT wallet_id, count(*) AS n, sum(amount) AS micros
+              FROM (SELECT debit_id AS wallet_id, id, -amount_micros AS amount FROM credits_entry
+                    UNION ALL SELECT credit_id, id, amount_micros FROM credits_entry) AS side
+              JOIN last USING (wallet_id)
+             WHERE id <= entry_id
+             GROUP BY wallet_id)
+        SELECT 'wallet ' || wallet_id || ': sealed ' || position || ' lines, balance '
+               || balance_micros || '; entries ' || coalesce(n, 0) || ', ' || coalesce(micros, 0)
+          FROM last LEFT JOIN moved USING (wallet_id)
+         WHERE (position, balance_micros) IS DISTINCT FROM (n, micros)
+        """,
+    ),
+)
+
+DAYS = (
+    Check(
+        "the sums by day are those of the entries",
+        "SELECT coalesce(sum(entries), 0), coalesce(sum(micros), 0) FROM credits_daysum",
+        """
+        WITH kept AS (
+            SELECT day, kind, debit_kind, credit_kind, sum(entries) AS n, sum(micros) AS micros
+              FROM credits_daysum GROUP BY day, kind, debit_kind, credit_kind
+        ), house AS (
+            SELECT id, kind FROM credits_account WHERE kind <> 'wallet'
+        ), made AS (
+            SELECT (created_at AT TIME ZONE 'UTC')::date AS day, entry.kind,
+                   coalesce(debit.kind, 'wallet') AS debit_kind,
+                   coalesce(credit.kind, 'wallet') AS credit_kind,
+                   count(*) AS n, sum(amount_micros) AS micros
+              FROM credits_entry entry
+              LEFT JOIN house debit ON debit.id = debit_id
+              LEFT JOIN house credit ON credit.id = credit_id
+             WHERE entry.id <= (SELECT coalesce(max(last_entry), 0) FROM credits_tally)
+             GROUP BY 1, 2, 3, 4)
+        SELECT day || ' ' || kind || ' ' || debit_kind || ' to ' || credit_kind || ': summed '
+               || coalesce(kept.n, 0) || ', ' || coalesce(kept.micros, 0) || '; entries '
+               || coalesce(made.n, 0) || ', ' || coalesce(made.micros, 0)
+          FROM kept FULL JOIN made USING (day, kind, debit_kind, credit_kind)
+         WHERE (kept.n, kept.micros) IS DISTINCT FROM (made.n, made.micros)
+        """,
+    ),
+    Check(
+        "what entries say was given of each wallet is what its lots say",
+        "SELECT count(*), coalesce(sum(micros), 0) FROM credits_grantedleft",
+        f"""
+        WITH {accounting.BEHIND}, walked_to AS (
+            SELECT DISTINCT ON (wallet) wallet, granted FROM level ORDER BY wallet, id DESC
+        ), lots AS (
+            SELECT wallet_id, sum(left_micros) AS micros,
+                   coalesce(sum(left_micros) FILTER (WHERE kind = 'granted'), 0) AS granted
+              FROM credits_lot WHERE left_micros > 0 GROUP BY wallet_id)
+        SELECT 'wallet ' || account.id || ': given ' || said.micros || ' by its lots, '
+               || coalesce(walked_to.granted, summed.micros, 0) || ' by its entries'
+          FROM credits_account account
+          LEFT JOIN lots ON lots.wallet_id = account.id
+          LEFT JOIN credits_grantedleft summed ON summed.wallet_id = account.id
+          LEFT JOIN walked_to ON walked_to.wallet = account.id,
+               LATERAL (SELECT coalesce(greatest(0, lots.granted - (lots.micros - balance_micros)),
+                                        0) AS micros) said
+         WHERE account.kind = 'wallet'
+           AND said.micros <> coalesce(walked_to.granted, summed.micros, 0)
+        """,  # noqa: S608 - constants of our own modules
+    ),
+    Check(
+        "what was given of all wallets, by day, is what was given of each",
+        "SELECT count(*), coalesce(sum(granted_micros), 0) FROM credits_daysum",
+        """
+        SELECT 'by day ' || day.micros || ', by wallet ' || wallet.micros
+          FROM (SELECT coalesce(sum(granted_micros), 0) AS micros FROM credits_daysum) AS day,
+               (SELECT coalesce(sum(micros), 0) AS micros FROM credits_grantedleft) AS wallet
+         WHERE day.micros <> wallet.micros
+        """,
+    ),
+)
+SAMPLED_WALLETS, SAMPLED_LINES = 300, 20
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -233,3 +337,23 @@ def prove(checks: tuple[Check, ...]) -> list[Proof]:
             cursor.execute(check.differences)
             proofs.append(Proof(check.name, rows, int(micros), [row[0] for row in cursor]))
     return proofs
+
+
+def prove_chains(*, deep: bool = False) -> Proof:
+    """Recompute hashes from the entries: a sample's newest lines, or (`deep`) every line."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT wallet_id, max(position) FROM credits_seal GROUP BY wallet_id
+             ORDER BY CASE WHEN %s THEN 0 ELSE random() END LIMIT %s
+            """,
+            [deep, None if deep else SAMPLED_WALLETS],
+        )
+        wallets = cursor.fetchall()
+    lines, differences = 0, list[str]()
+    for wallet_id, last in wallets:
+        after = 0 if deep else max(0, last - SAMPLED_LINES)
+        lines += last - after
+        differences += sealing.broken(wallet_id, after=after)
+    name = "each seal's hash is that of its entry and the seal before"
+    return Proof(name if deep else f"{name} (a sample)", lines, 0, differences)

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
-from credits import automatic, expiry, mails, processor, refunds, stripe_api, topups, webhooks
+from credits import (
+    accounting,
+    automatic,
+    expiry,
+    mails,
+    processor,
+    refunds,
+    sealing,
+    stripe_api,
+    topups,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,3 +111,15 @@ def compare_with_processor() -> None:
     """Compare our purchases with what really moved at Stripe."""
     if stripe_api.is_configured():
         processor.compare()
+
+
+@shared_task
+def seal_books() -> None:
+    """Seal what was posted since, so that a statement has little left to seal."""
+    sealing.seal_all()
+
+
+@shared_task
+def sum_days() -> None:
+    """Sum the entries by day, so that a trial balance has few left to read."""
+    accounting.tally()

@@ -1,6 +1,6 @@
 """The tables of money: the books, what is bought, what is given, and what staff must look at."""
 
-from credits.models.books import HOUSE, Account, Entry, Freeze, Hold, Lot
+from credits.models.books import HOUSE, LAST_HOUSE, Account, Entry, Freeze, Hold, Lot, Seal
 from credits.models.gifts import Adjustment, Voucher, VoucherTry, VoucherUse
 from credits.models.purchases import (
     AutoTopUp,
@@ -11,22 +11,28 @@ from credits.models.purchases import (
     TopUp,
 )
 from credits.models.stripe import Finding, StripeEvent, Watermark
+from credits.models.sums import DaySum, GrantedLeft, Tally
 
 __all__ = [
     "HOUSE",
+    "LAST_HOUSE",
     "Account",
     "Adjustment",
     "AutoTopUp",
     "Billing",
+    "DaySum",
     "Dispute",
     "Entry",
     "Finding",
     "Freeze",
+    "GrantedLeft",
     "Hold",
     "Lot",
     "Receivable",
     "Refund",
+    "Seal",
     "StripeEvent",
+    "Tally",
     "TopUp",
     "Voucher",
     "VoucherTry",

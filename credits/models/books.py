@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q
 from django.db.models.functions import Now
+from django.db.models.lookups import Exact
 
 if TYPE_CHECKING:
     from common.money import Micros
+
+
+LAST_HOUSE: Final = UUID(int=255)
+"""Ids up to this one are for the house's accounts: no wallet has one."""
 
 
 class Account(models.Model):
@@ -77,6 +82,10 @@ class Account(models.Model):
                         "expired",
                     ]
                 ),
+            ),
+            models.CheckConstraint(
+                name="account_wallet_id_not_of_the_house",
+                condition=~Q(kind="wallet") | Q(id__gt=LAST_HOUSE),
             ),
             models.UniqueConstraint(
                 name="account_one_of_each_house_kind", fields=["kind"], condition=~Q(kind="wallet")
@@ -166,6 +175,53 @@ class Entry(models.Model):
                 name="entry_number_once_per_wallet",
                 fields=["event_wallet", "event_number"],
                 condition=Q(event_wallet__isnull=False),
+            ),
+        ]
+        indexes = [  # A wallet's entries, in their order; the house's would be most of all.
+            models.Index(
+                name="entry_of_paying_wallet",
+                fields=["debit", "id"],
+                condition=Q(debit__gt=LAST_HOUSE),
+            ),
+            models.Index(
+                name="entry_of_receiving_wallet",
+                fields=["credit", "id"],
+                condition=Q(credit__gt=LAST_HOUSE),
+            ),
+        ]
+
+
+class Seal(models.Model):
+    """An entry's place in the chain of a wallet, final once written (sealing.py).
+
+    An entry between two wallets is sealed in each.
+    """
+
+    pk = models.CompositePrimaryKey("wallet_id", "position")
+    wallet = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="seals", db_index=False
+    )
+    position = models.BigIntegerField()
+    """1, 2, 3 ... without a gap."""
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField()
+    """The entry's time, or the time of the line before if that is later."""
+    balance_micros = models.BigIntegerField()
+    """Of the wallet, after this line."""
+    hash = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="seal_once_per_wallet", fields=["entry", "wallet"]),
+            models.CheckConstraint(name="seal_position_positive", condition=Q(position__gt=0)),
+            models.CheckConstraint(
+                name="seal_balance_not_negative", condition=Q(balance_micros__gte=0)
+            ),
+            models.CheckConstraint(
+                name="seal_hash_of_32_bytes",
+                condition=Exact(
+                    Func("hash", function="octet_length", output_field=models.IntegerField()), 32
+                ),
             ),
         ]
 

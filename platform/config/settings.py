@@ -192,6 +192,8 @@ CELERY_BEAT_SCHEDULE = {
         "task": "credits.tasks.compare_with_processor",
         "schedule": crontab(hour="3", minute="17"),
     },
+    "sum-days": {"task": "credits.tasks.sum_days", "schedule": crontab(minute="11")},
+    "seal-books": {"task": "credits.tasks.seal_books", "schedule": crontab(hour="2", minute="41")},
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
 }
 

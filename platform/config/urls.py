@@ -21,6 +21,7 @@ from credits.views import (
     CreditView,
     PurchasesView,
     RedeemView,
+    StatementView,
     WalletView,
     stripe_webhook,
 )
@@ -43,6 +44,7 @@ urlpatterns = [
     path("api/billing/capabilities", CapabilitiesView.as_view()),
     path("api/billing/plans", PlansView.as_view()),
     path("v1/wallet", WalletView.as_view()),
+    path("v1/statement", StatementView.as_view()),
     path("v1/purchases", PurchasesView.as_view()),
     path("v1/auto-top-up", AutoTopUpView.as_view()),
     path("v1/auto-top-up/setup", AutoTopUpSetupView.as_view()),

@@ -73,7 +73,10 @@ def clean_books(db):
         for table in connection.introspection.table_names(cursor):
             if table.startswith("credits_"):
                 cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        cursor.execute("TRUNCATE usage_call, credits_hold, credits_entry CASCADE")
+        cursor.execute(
+            "TRUNCATE usage_call, credits_hold, credits_entry, credits_tally, credits_grantedleft"
+            " CASCADE"
+        )
         cursor.execute("UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0")
 
 

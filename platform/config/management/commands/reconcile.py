@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand
 from django.db import connection, transaction
@@ -11,6 +11,9 @@ from django.db import connection, transaction
 from common.money import show
 from credits import reconciliation
 from usage import reconciliation as usage_reconciliation
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
 SHOWN = 20
 
@@ -20,14 +23,27 @@ class Command(BaseCommand):
 
     help = "Prove that wallets, holds, entries and calls agree; exit 1 and say where they do not."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument(
+            "--deep", action="store_true", help="recompute the hash of every seal, not of a sample"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Run every check in one snapshot."""
-        checks = reconciliation.CHECKS + reconciliation.MONEY + usage_reconciliation.CHECKS
+        checks = (
+            *reconciliation.CHECKS,
+            *reconciliation.MONEY,
+            *reconciliation.SEALS,
+            *reconciliation.DAYS,
+            *usage_reconciliation.CHECKS,
+        )
         with transaction.atomic():
             if not connection.in_atomic_block or len(connection.savepoint_ids) == 0:
                 with connection.cursor() as cursor:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             proofs = reconciliation.prove(checks)
+            proofs.append(reconciliation.prove_chains(deep=options["deep"]))
         for proof in proofs:
             mark = "DIFFERS" if proof.differences else "ok"
             counted = f"{proof.rows:,} rows" + (f", {show(proof.micros)}" if proof.micros else "")

@@ -1,0 +1,71 @@
+"""The entries summed by day, so that no report reads them all again (accounting.py).
+
+All of it can be made again from the entries, and `manage.py reconcile` proves it equal to them.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from credits.models.books import Account
+
+
+class Tally(models.Model):
+    """A range of entries that were summed: from behind one id up to another."""
+
+    after_entry = models.BigIntegerField()
+    last_entry = models.BigIntegerField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="tally_begins_once", fields=["after_entry"]),
+            models.UniqueConstraint(name="tally_ends_once", fields=["last_entry"]),
+            models.CheckConstraint(
+                name="tally_not_empty",
+                condition=Q(after_entry__gte=0, last_entry__gt=F("after_entry")),
+            ),
+        ]
+
+
+class DaySum(models.Model):
+    """What a tally's entries of one day and sort moved, all wallets taken together."""
+
+    tally = models.ForeignKey(
+        Tally, on_delete=models.CASCADE, related_name="day_sums", db_index=False
+    )
+    day = models.DateField()
+    """UTC's."""
+    kind = models.CharField(max_length=16)
+    debit_kind = models.CharField(max_length=16)
+    credit_kind = models.CharField(max_length=16)
+    entries = models.BigIntegerField()
+    micros = models.BigIntegerField()
+    granted_micros = models.BigIntegerField()
+    """By how much the credits that were given, not bought, became more or less."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="day_sum_once", fields=["tally", "day", "kind", "debit_kind", "credit_kind"]
+            ),
+            models.CheckConstraint(
+                name="day_sum_not_empty", condition=Q(entries__gt=0, micros__gt=0)
+            ),
+        ]
+
+
+class GrantedLeft(models.Model):
+    """How much of a wallet was given, not bought, after the last entry that was summed."""
+
+    wallet = models.OneToOneField(
+        Account, primary_key=True, on_delete=models.PROTECT, related_name="granted_left"
+    )
+    micros = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="granted_left_not_negative", condition=Q(micros__gte=0)),
+        ]

@@ -1,0 +1,253 @@
+"""Seal a wallet's entries: chain them by hashes, in their order, once and for good.
+
+Every entry of a wallet is written by a statement that holds the lock on the wallet's row, and its
+id is drawn under that lock. So the ids of a wallet are in the order in which its entries became
+visible; and who has the lock, and sees the id 17 as the wallet's last, has all of its entries up
+to 17: none can come below it later. That moment is all that sealing needs the lock for (`horizon`).
+The work itself is done in batches, each a transaction of its own, under a lock that only another
+sealing of the same wallet waits for. Calls never do.
+
+An entry's time may be a moment earlier than that of the entry before it, if its statement waited
+for the lock. A line's time never is: it is the later of the two. So lines are in order of time,
+and a period is a range of positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from common.errors import NotFound
+from credits import chain
+from credits.models import LAST_HOUSE, Account
+from credits.statement_forms import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+BATCH: Final = 2000
+AGE: Final = timedelta(minutes=1)
+"""Younger entries are not sealed yet: until then a transaction may still run that wants in."""
+
+LAST_ENTRY = """
+    SELECT greatest(
+               (SELECT max(id) FROM credits_entry
+                 WHERE debit_id = %(wallet)s AND debit_id > %(house)s),
+               (SELECT max(id) FROM credits_entry
+                 WHERE credit_id = %(wallet)s AND credit_id > %(house)s),
+               0),
+           balance_micros, clock_timestamp()
+      FROM credits_account WHERE id = %(wallet)s
+"""
+ENTRIES = """
+    SELECT id, created_at, kind, key, coalesce(facts->>'purchase', facts->>'of', ''), amount
+      FROM ((SELECT id, created_at, kind, key, facts, -amount_micros AS amount
+               FROM credits_entry
+              WHERE debit_id = %(wallet)s AND debit_id > %(house)s AND id > %(after)s
+              ORDER BY id LIMIT %(limit)s)
+             UNION ALL
+            (SELECT id, created_at, kind, key, facts, amount_micros
+               FROM credits_entry
+              WHERE credit_id = %(wallet)s AND credit_id > %(house)s AND id > %(after)s
+              ORDER BY id LIMIT %(limit)s)
+           ) AS entry
+     ORDER BY id LIMIT %(limit)s
+"""
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('seal:' || %s, 0))"
+WRITE = "COPY credits_seal (wallet_id, position, entry_id, at, balance_micros, hash) FROM STDIN"
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """Where a chain stands after one of its lines."""
+
+    position: int
+    entry: int
+    at: datetime
+    balance: int
+    hash: str
+
+
+ROOT: Final = Tip(0, 0, datetime.min.replace(tzinfo=UTC), 0, chain.GENESIS)
+"""Before the first line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """A wallet at one moment: its last entry, which has all others before it, and its balance."""
+
+    entry: int
+    balance: int
+    at: datetime
+
+
+class Sealed(NamedTuple):
+    """A line as the books make it, and the chain's tip after it."""
+
+    line: Line
+    tip: Tip
+
+
+@transaction.atomic
+def horizon(wallet_id: UUID) -> Horizon:
+    """Return up to where a wallet's entries are complete. Calls wait for two index probes."""
+    rows = Account.objects.select_for_update(no_key=True)
+    if not rows.filter(pk=wallet_id, kind=Account.Kind.WALLET).exists():
+        raise NotFound("There is no such workspace.")
+    with connection.cursor() as cursor:  # A statement of its own: it sees what the lock waited for.
+        cursor.execute(LAST_ENTRY, {"wallet": wallet_id, "house": LAST_HOUSE})
+        return Horizon(*cursor.fetchone())
+
+
+def seal(wallet_id: UUID, *, until: datetime | None = None, now: datetime | None = None) -> int:
+    """Seal what is not sealed yet of the lines before `until`, but for the last minute.
+
+    Returns how many lines that were. Two at once share the work: each line is sealed once.
+    """
+    oldest = (now or timezone.now()) - AGE
+    last = horizon(wallet_id).entry
+    sealed = 0
+    while done := _seal_some(wallet_id, last=last, until=min(until or oldest, oldest)):
+        sealed += done
+    return sealed
+
+
+@transaction.atomic
+def _seal_some(wallet_id: UUID, *, last: int, until: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [wallet_id])
+        some = [
+            each
+            for each in unsealed(wallet_id, tip(wallet_id), last=last, limit=BATCH)
+            if each.tip.at < until  # They are in order of time, so none is left out.
+        ]
+        if some:
+            with cursor.copy(WRITE) as copy:
+                for _, end in some:
+                    copy.write_row(
+                        (wallet_id, end.position, end.entry, end.at, end.balance,
+                         bytes.fromhex(end.hash))
+                    )  # fmt: skip
+    return len(some)
+
+
+def seal_all(*, now: datetime | None = None) -> int:
+    """Seal every wallet that has something to seal."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id FROM credits_account wallet
+             WHERE kind = 'wallet' AND greatest(
+                   (SELECT max(entry.id) FROM credits_entry entry
+                     WHERE entry.debit_id = wallet.id AND entry.debit_id > %(house)s),
+                   (SELECT max(entry.id) FROM credits_entry entry
+                     WHERE entry.credit_id = wallet.id AND entry.credit_id > %(house)s))
+                 > coalesce((SELECT entry_id FROM credits_seal WHERE wallet_id = wallet.id
+                              ORDER BY position DESC LIMIT 1), 0)
+            """,
+            {"house": LAST_HOUSE},
+        )
+        wallets = [row[0] for row in cursor]
+    return sum(seal(wallet, now=now) for wallet in wallets)
+
+
+def tip(wallet_id: UUID, position: int | None = None) -> Tip:
+    """Return where the sealed chain stands: after `position`, or after its last line."""
+    if position == 0:
+        return ROOT
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT position, entry_id, at, balance_micros, encode(hash, 'hex') FROM credits_seal
+             WHERE wallet_id = %(wallet)s AND position <= coalesce(%(position)s, position)
+             ORDER BY position DESC LIMIT 1
+            """,
+            {"wallet": wallet_id, "position": position},
+        )
+        row = cursor.fetchone()
+    return Tip(*row) if row else ROOT
+
+
+def unsealed(wallet_id: UUID, after: Tip, *, last: int, limit: int) -> list[Sealed]:
+    """Return the lines of the entries that follow a tip, up to entry `last`: as they will be."""
+    found = []
+    workspace, end = str(wallet_id), after
+    with connection.cursor() as cursor:
+        cursor.execute(
+            ENTRIES,
+            {"wallet": wallet_id, "house": LAST_HOUSE, "after": after.entry, "limit": limit},
+        )
+        for entry, created_at, *content in cursor:
+            if entry > last:
+                break
+            line, end = _next(workspace, end, entry, created_at, *content)
+            found.append(Sealed(line, end))
+    return found
+
+
+def sealed(wallet_id: UUID, *, after: int, until: int, limit: int) -> list[Line]:
+    """Return some lines that are sealed, from behind position `after` up to `until`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT position, at, kind, key, coalesce(facts->>'purchase', facts->>'of', ''),
+                   CASE debit_id WHEN wallet_id THEN -amount_micros ELSE amount_micros END,
+                   balance_micros, encode(hash, 'hex')
+              FROM credits_seal JOIN credits_entry ON id = entry_id
+             WHERE wallet_id = %s AND position > %s AND position <= %s
+             ORDER BY position LIMIT %s
+            """,
+            [wallet_id, after, until, limit],
+        )
+        return [Line(row[0], written(row[1]), *row[2:]) for row in cursor]
+
+
+def first_at(wallet_id: UUID, instant: datetime) -> int:
+    """Return the first sealed position whose time is `instant` or later, or the one to come.
+
+    Positions follow time, so a search by halves finds it with some twenty index probes.
+    """
+    low, high = 1, tip(wallet_id).position + 1
+    while low < high:
+        middle = (low + high) // 2
+        if tip(wallet_id, middle).at < instant:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def broken(wallet_id: UUID, *, after: int = 0) -> Iterator[str]:
+    """Recompute the chain from the entries, behind position `after`; yield what differs."""
+    before = tip(wallet_id, after)
+    last = tip(wallet_id)
+    while before.position < last.position:
+        stored = sealed(wallet_id, after=before.position, until=last.position, limit=BATCH)
+        made = unsealed(wallet_id, before, last=last.entry, limit=len(stored) or 1)
+        for there, (line, _) in zip(stored, made, strict=False):
+            if there != line:
+                yield f"wallet {wallet_id}: position {line.position} is not as it was sealed"
+                return
+        if not stored or len(made) != len(stored):
+            yield f"wallet {wallet_id}: behind position {before.position} a line is missing"
+            return
+        before = made[-1].tip
+
+
+def written(at: datetime) -> str:
+    """Return an instant as statements write it: UTC, to the microsecond."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _next(workspace: str, before: Tip, entry: int, created_at: datetime, *content: Any) -> Sealed:
+    """Return the line of an entry that follows `before`."""
+    kind, key, about, amount = content
+    at, balance = max(created_at, before.at), before.balance + amount
+    plain = (before.position + 1, written(at), kind, key, about, amount, balance)
+    link = chain.link(before.hash, workspace, plain)
+    return Sealed(Line(*plain, link), Tip(plain[0], entry, at, balance, link))
