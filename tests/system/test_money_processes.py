@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -52,15 +53,11 @@ class Shop:
         words = ["-m", "celery", "-A", "config.celery", "worker", *beat, "-P", "threads", "-c", "4"]
         self.processes.append(self.stack._spawn("worker", [*words, *quiet]))
 
-    def stop(self) -> None:
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(20)
-            except Exception:
-                process.kill()
-                process.wait(10)
+    def close(self) -> None:
+        """End what a test started, and forget what happened; Stripe stays."""
+        started, self.processes = self.processes[1:], self.processes[:1]
+        end(started)
+        self.fake.post("reset")
 
     def buy(self, web: str, key: str) -> str:
         """Begin a purchase and pay for it; return its session."""
@@ -89,6 +86,17 @@ class Shop:
         return int(row["n"])
 
 
+def end(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
 def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})
     with urllib.request.urlopen(request, timeout=30) as answer:
@@ -103,12 +111,18 @@ def wait_until(true, seconds=30):
 
 
 @pytest.fixture(scope="module")
-def shop(stack):
+def _shop(stack):
     made = Shop(stack)
     try:
         yield made
     finally:
-        made.stop()
+        end(made.processes)
+
+
+@pytest.fixture
+def shop(_shop):
+    yield _shop
+    _shop.close()
 
 
 def test_a_web_process_whose_broker_is_away_answers_stripe_at_once(shop, stack):
@@ -132,6 +146,7 @@ def test_a_web_process_whose_broker_is_away_answers_stripe_at_once(shop, stack):
 
 def test_what_two_processes_and_a_worker_hear_many_times_is_credited_once(shop, stack):
     webs = [shop.start_web(), shop.start_web()]
+    shop.start_worker()
     hook = f"{webs[0]}/webhooks/stripe"
     shop.fake.post("webhook", url=hook, secrets=[SECRET], duplicate=2, reorder=True)
     member = stack.member("1.00")
