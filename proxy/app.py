@@ -110,9 +110,8 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     if placed.old_pepper:
         soon(platform.books.query(keys.REPEPPER, *keys.repeppered(digests)))
 
-    if route.operation.json_body:
+    if intention.whole and not intention.keyed:  # What has a key is kept, whoever leaves.
         request.watch()
-    if intention.joinable and not intention.keyed:
         request.on_gone = lambda: soon(platform.books.claim(made.id, intention.id, made.ttl))
         if request.gone:  # It waited for an earlier try before, and left since.
             request.on_gone()

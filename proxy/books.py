@@ -257,7 +257,8 @@ class Books:
         and has enough. `repeat` and `answered` set nothing aside. What is still owed of the intent
         is waited for.
         """
-        await self._late.none_of(ask.intent)
+        if self._late.owes:
+            await self._late.none_of(ask.intent)
         answer: Placed | PlatformError = Unauthorized("There is no pepper.")
         # The newest again at the end: the key may be getting its new digest at this moment.
         for digest in digests if len(digests) == 1 else [*digests, digests[0]]:
@@ -301,10 +302,12 @@ class Books:
         except Unavailable:
             return await self._late.insist(self._again(lane, ask, outgoing, before), outgoing)
 
-    async def _try(self, lane: Lane[Owed, Done], ask: Owed, outgoing: Outgoing | None) -> Done:
+    @staticmethod
+    async def _try(lane: Lane[Owed, Done], ask: Owed, outgoing: Outgoing | None) -> Done:
         if outgoing is None or not outgoing.wanted:
             return await lane.ask(ask)
-        done = await lane.ask(replace(ask, answer=outgoing.row()))
+        ask.answer = outgoing.row()
+        done = await lane.ask(ask)
         outgoing.kept = True
         return done
 

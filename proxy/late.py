@@ -37,6 +37,11 @@ class Late:
     def __init__(self) -> None:
         self._owed: dict[asyncio.Task[Any], str] = {}
 
+    @property
+    def owes(self) -> bool:
+        """Whether anything is owed now."""
+        return bool(self._owed)
+
     async def insist(self, work: Coroutine[Any, Any, Done], outgoing: Outgoing | None) -> Done:
         """Return what the work does. If that takes too long it goes on, and Unavailable is raised.
 
