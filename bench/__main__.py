@@ -28,7 +28,8 @@ from bench.report import Result, report
 from bench.world import DATABASE, ECHO, HERE, TPCB, BenchFailed, World
 
 ACCOUNTS = 20_000
-PGBENCH_CLIENTS = 16
+PGBENCH_CLIENTS = (16, 64)
+"""As the reference driver has them: in its headline, and in its matrix."""
 CALM_RATE = 100
 PINNED = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
 """As our own lanes (common/db.py): else PostgreSQL reads the almost empty holds as a whole."""
@@ -58,8 +59,9 @@ class Bench:
                 "postgres",
             )
             self.row("hot", self.load("web"), "web", "postgres")
-            self.row("hold+settle", self.pgbench(DATABASE), "postgres")
-            self.row("tpcb", self.pgbench(TPCB), "postgres")
+            for clients in PGBENCH_CLIENTS:
+                self.row(f"hold+settle {clients}", self.pgbench(DATABASE, clients), "postgres")
+                self.row(f"tpcb {clients}", self.pgbench(TPCB, clients), "postgres")
             self.row("calm", self.load("web", accounts=ACCOUNTS, rate=CALM_RATE), "web", "postgres")
             self.row("calm nginx", self.load("relay", rate=CALM_RATE), "relay")
         self.world.stop("web")
@@ -74,7 +76,7 @@ class Bench:
         """Run a load once; note what it did, and the CPU that the services took for it."""
         before = {each: cpu.seconds(self.world.pid(each)) for each in measured}
         machine, ours, began = cpu.machine_seconds(), cpu.seconds(os.getpid()), time.monotonic()
-        said = self.world.run(command, PGOPTIONS=PINNED if name == "hold+settle" else "")
+        said = self.world.run(command, PGOPTIONS=PINNED if name.startswith("hold") else "")
         wall = time.monotonic() - began
         ours = cpu.seconds(os.getpid()) - ours
         machine = cpu.machine_seconds() - machine
@@ -117,10 +119,10 @@ class Bench:
         command += ["--seconds", str(seconds or self.seconds), "--accounts", "1", str(accounts)]
         return [*command, "--idempotent"] if idempotent else command
 
-    def pgbench(self, database: str) -> list[str]:
+    def pgbench(self, database: str, clients: int) -> list[str]:
         """Return the command that works on a database, as TPC-B or by our own script."""
-        command = [self.world.pgbench, "-n", "-M", "prepared", "-j", "2"]
-        command += ["-c", str(PGBENCH_CLIENTS), "-T", str(max(1, round(self.seconds)))]
+        command = [self.world.pgbench, "-n", "-M", "prepared", "-j", "1"]
+        command += ["-c", str(clients), "-T", str(max(1, round(self.seconds)))]
         if database == DATABASE:
             command += ["-D", f"accounts={ACCOUNTS}"]
             command += ["-f", str(HERE / "pgbench" / "hold_settle.sql")]

@@ -36,6 +36,10 @@ def main() -> None:
             with cursor.copy(statement) as copy:
                 for row in rows:
                     copy.write_row(list(row.values()))
+        cursor.execute(
+            "INSERT INTO credits_lot (entry_id, wallet_id, kind, amount_micros, left_micros)"
+            " SELECT id, credit_id, 'granted', amount_micros, amount_micros FROM credits_entry"
+        )
         cursor.execute("CREATE TABLE bench_key (n int PRIMARY KEY, digest bytea NOT NULL)")
         cursor.execute(
             "INSERT INTO bench_key SELECT name::int, digest FROM apikeys_apikey",

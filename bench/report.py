@@ -10,8 +10,10 @@ ROWS = {
     "many": "metered call, many accounts",
     "unnamed": "the same without Idempotency-Key",
     "hot": "metered call, one hot account",
-    "hold+settle": "pgbench hold + settle, single statements",
-    "tpcb": "pgbench TPC-B",
+    "hold+settle 16": "pgbench hold + settle, single statements, 16 clients",
+    "hold+settle 64": "the same with 64 clients",
+    "tpcb 16": "pgbench TPC-B, 16 clients",
+    "tpcb 64": "pgbench TPC-B, 64 clients",
     "calm": "metered call, 100/s",
     "calm nginx": "nginx, 100/s",
 }
@@ -71,15 +73,19 @@ def _goals(rows: dict[str, Result], kib: dict[str, float]) -> Iterator[str]:
     ours, floor = rows["many"], rows["nginx"].micros["relay"]
     spent = sum(ours.micros.values())
     added = rows["calm"].p50_ms - rows["calm nginx"].p50_ms
-    ratios = {each: ours.per_second / rows[each].per_second for each in ("hold+settle", "tpcb")}
     hot = rows["hot"].per_second / ours.per_second
     yield "| goal | must | measured | |"
     yield "|---|--:|--:|---|"
     yield _goal("web + PostgreSQL CPU of a call", "<= 300 µs", f"{spent:,.0f} µs", spent <= 300)
     yield _goal("the same against nginx", "<= 25x", f"{spent / floor:.1f}x", spent <= 25 * floor)
-    for each, least in (("hold+settle", 0.8), ("tpcb", 1.0)):
-        got = ratios[each]
-        yield _goal(f"calls/s against {ROWS[each]}", f">= {least}x", f"{got:.2f}x", got >= least)
+    for each, what, least in (
+        ("hold+settle", "pgbench hold + settle", 0.8),
+        ("tpcb", "pgbench TPC-B", 1.0),
+    ):
+        # Against the better of its two counts of clients, which is the harder for us.
+        theirs = max(row.per_second for name, row in rows.items() if name.startswith(each))
+        got = ours.per_second / theirs
+        yield _goal(f"calls/s against {what}", f">= {least}x", f"{got:.2f}x", got >= least)
     yield _goal("one hot account against many", ">= 0.8x", f"{hot:.2f}x", hot >= 0.8)
     yield _goal("a waiting relay", "<= 32 KiB", f"{kib['waiting']:.1f} KiB", kib["waiting"] <= 32)
     yield _goal(

@@ -17,8 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bench.postgres import TcpCluster
 from local import processes
-from local.postgres import Cluster, programs
+from local.postgres import programs
 from local.supervisor import Child, answers, died
 
 HERE = Path(__file__).resolve().parent
@@ -48,7 +49,7 @@ class World:
         self.accounts = accounts
         self.folder = Path(tempfile.mkdtemp(prefix="comfy-bench-"))
         self.folder.chmod(0o755)  # nginx's workers are nobody.
-        self.cluster = Cluster(self.folder / "pg")
+        self.cluster = TcpCluster(self.folder / "pg")
         self.children: dict[str, Child] = {}
         self.ports: dict[str, int] = {}
 

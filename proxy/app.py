@@ -18,6 +18,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -30,6 +31,7 @@ from common.money import Micros, credits_text
 from proxy import dialect, jobs, replay
 from proxy.books import Accept, Place, Placed, Settle
 from proxy.catalogue import Kind
+from proxy.http import JSON_TYPE
 from proxy.process import soon
 from proxy.relay import Lost, Refused
 from proxy.vendors import catalogue
@@ -66,6 +68,13 @@ class Call:
         """For how many seconds the hold stands without an answer."""
         return self.route.operation.timeout_seconds + HOLD_MARGIN_SECONDS
 
+    def outgoing(
+        self, request: Request, status: int, headers: Headers, body: bytes
+    ) -> replay.Outgoing:
+        """Return a whole answer that is about to be given."""
+        row = partial(self.intention.kept, status, headers, body)
+        return replay.Outgoing(self.intention, request, row)
+
     @property
     def headers(self) -> Headers:
         """What every answer of this call carries."""
@@ -101,9 +110,8 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     if placed.old_pepper:
         soon(platform.books.query(keys.REPEPPER, *keys.repeppered(digests)))
 
-    if route.operation.json_body:
+    if intention.whole and not intention.keyed:  # What has a key is kept, whoever leaves.
         request.watch()
-    if intention.joinable and not intention.keyed:
         request.on_gone = lambda: soon(platform.books.claim(made.id, intention.id, made.ttl))
         if request.gone:  # It waited for an earlier try before, and left since.
             request.on_gone()
@@ -189,11 +197,11 @@ async def relay(platform: Platform, request: Request, made: Call) -> Reply:
     made.answered_at = time.perf_counter()
     if reply.status < 300:
         return reply
-    await refuse(platform, made, reply)
+    await refuse(platform, request, made, reply)
     raise AssertionError("a refusal was raised")
 
 
-async def refuse(platform: Platform, made: Call, reply: Reply) -> None:
+async def refuse(platform: Platform, request: Request, made: Call, reply: Reply) -> None:
     """End a call that the vendor did not take; raise what the member reads."""
     vendor = made.route.vendor
     try:
@@ -206,13 +214,12 @@ async def refuse(platform: Platform, made: Call, reply: Reply) -> None:
         metrics.outcome(vendor.name, "unknown")
         await unknown(platform, made)
         raise refusal
-    final = made.intention.keyed and isinstance(refusal, (dialect.ProviderRejected, ContentBlocked))
-    kept = None
-    if final:
+    outgoing = None
+    if made.intention.keyed and isinstance(refusal, (dialect.ProviderRejected, ContentBlocked)):
         told = orjson.dumps(refusal.proxy_body())
-        kept = made.intention.kept(refusal.status, [(b"content-type", b"application/json")], told)
+        outgoing = made.outgoing(request, refusal.status, [JSON_TYPE], told)
     outcome = "moderated" if isinstance(refusal, ContentBlocked) else "refused"
-    await settle(platform, made, reply, outcome, reason=str(refusal)[:300], kept=kept)
+    await settle(platform, made, reply, outcome, reason=str(refusal)[:300], outgoing=outgoing)
     raise refusal
 
 
@@ -234,7 +241,7 @@ async def settle(
     *,
     charged: Micros = Micros(0),  # noqa: B008 - an int
     reason: str = "",
-    kept: dict[str, Any] | None = None,
+    outgoing: replay.Outgoing | None = None,
     bytes_out: int = 0,
 ) -> None:
     """End the hold, write entry and call, durably, in one commit. A second end changes nothing."""
@@ -248,8 +255,8 @@ async def settle(
             status=reply.status if reply else 0,
             vendor_request_id=reply.request_id if reply else "",
             details={"bytes_out": bytes_out} if bytes_out else {},
-            answer=kept,
-        )
+        ),
+        outgoing=outgoing,
     )
     if made.answered_at:
         metrics.SETTLE_LAG.observe(time.perf_counter() - made.answered_at)
@@ -284,7 +291,7 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
         headers.append(
             (b"x-comfy-credits-used", credits_text(min(price, made.quote.most)).encode())
         )
-    keep = made.intention.keyed or (request.gone and made.intention.joinable)
+    outgoing = made.outgoing(request, reply.status, headers, body)
     accepted = await platform.books.accept(
         Accept(
             hold=made.id,
@@ -298,14 +305,15 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
             inputs=made.quote.inputs,
             deadline=operation.deadline_seconds,
             first_poll=FIRST_POLL_SECONDS,
-            answer=made.intention.kept(reply.status, headers, body) if keep else None,
-        )
+        ),
+        outgoing=outgoing,
     )
     if not accepted:  # The hold ended meanwhile: what nobody pays for is not handed out.
         raise dialect.lost(vendor)
     metrics.outcome(vendor.name, "accepted")
     logs.line(event="accepted", call=made.id, operation=made.route.name, held=made.quote.most)
-    await give(platform, request, made, reply.status, body, headers, kept=keep)
+    await request.answer(reply.status, body, headers)
+    await platform.books.keep(made.id, outgoing)
 
 
 async def free(platform: Platform, request: Request, route: Route) -> None:
@@ -343,10 +351,12 @@ async def deliver_whole(platform: Platform, request: Request, made: Call, reply:
     assert price is not None, "only a job is measured at its end"
     headers = [h for h in reply.headers if h[0] != b"content-length"] + made.headers
     headers.append((b"x-comfy-credits-used", credits_text(min(price, made.quote.most)).encode()))
-    keep = made.intention.keyed or (request.gone and made.intention.joinable)
-    kept = made.intention.kept(reply.status, headers, raw) if keep else None
-    await settle(platform, made, reply, "delivered", charged=price, kept=kept, bytes_out=len(raw))
-    await give(platform, request, made, reply.status, raw, headers, kept=keep)
+    outgoing, size = made.outgoing(request, reply.status, headers, raw), len(raw)
+    await settle(
+        platform, made, reply, "delivered", charged=price, outgoing=outgoing, bytes_out=size
+    )
+    await request.answer(reply.status, raw, headers)
+    await platform.books.keep(made.id, outgoing)
 
 
 async def deliver(platform: Platform, request: Request, made: Call, reply: Reply) -> None:
@@ -359,7 +369,9 @@ async def deliver(platform: Platform, request: Request, made: Call, reply: Reply
     assert price is not None, "a price that needs the answer is delivered whole"
     headers = [*reply.headers, *made.headers]
     headers.append((b"x-comfy-credits-used", credits_text(price).encode()))
-    spool, held_back, size, keep = replay.Spool(made.id), b"", 0, False
+    spool, held_back, size = replay.Spool(made.id), b"", 0
+    row = partial(spool.kept, made.intention, reply.status, headers)
+    outgoing = replay.Outgoing(made.intention, request, row)
     try:
         async for chunk in reply.chunks():
             spool.write(chunk)
@@ -369,35 +381,15 @@ async def deliver(platform: Platform, request: Request, made: Call, reply: Reply
             if held_back:
                 await request.chunk(held_back)
             held_back = chunk
-        keep = made.intention.keyed or (request.gone and made.intention.joinable)
-        kept = spool.kept(made.intention, reply.status, headers) if keep else None
-        await settle(platform, made, reply, "delivered", charged=price, kept=kept, bytes_out=size)
+        await settle(
+            platform, made, reply, "delivered", charged=price, outgoing=outgoing, bytes_out=size
+        )
         if not request.begun:
             await request.start(reply.status, headers)
         await request.last(held_back)
-        if request.gone and not keep and made.intention.joinable:
-            keep = True
-            row = spool.kept(made.intention, reply.status, headers)
-            await replay.keep(platform.books, made.id, row)
+        await platform.books.keep(made.id, outgoing)
     finally:
-        spool.close(keep=keep)
-
-
-async def give(
-    platform: Platform,
-    request: Request,
-    made: Call,
-    status: int,
-    body: bytes,
-    headers: Headers,
-    *,
-    kept: bool,
-) -> None:
-    """Send a whole answer; if the client left before it, keep the answer for its next try."""
-    await request.answer(status, body, headers)
-    if request.gone and not kept and made.intention.joinable:
-        row = made.intention.kept(status, headers, body)
-        await replay.keep(platform.books, made.id, row)
+        spool.close()
 
 
 def _parsed(body: bytes) -> dict[str, Any] | None:

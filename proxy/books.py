@@ -25,14 +25,17 @@ from common.errors import (
 from common.lanes import Lane
 from common.money import show
 from credits import holds
+from proxy.late import Late, pauses
 from usage import record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from common.db import Db
+    from proxy.replay import Outgoing
 
 Done = TypeVar("Done")
+Owed = TypeVar("Owed", "Settle", "Accept")
 
 KEEP = """
     INSERT INTO proxy_answer (intent, call_id, fingerprint, status, headers, body, spool, once,
@@ -49,6 +52,7 @@ KEEP = """
            spool = excluded.spool, once = excluded.once, kept_until = excluded.kept_until
 """
 KEPT = f", kept AS ({KEEP})"
+KEEP_LATER = KEEP.format(id="id", source="(SELECT %s::uuid AS id, %s::jsonb AS answer) AS given")
 
 JOB_ENDED = """
     , job AS (
@@ -67,6 +71,7 @@ JOB_ACCEPTED = """
                coalesce(inputs, '{}'), now() + deadline * interval '1 second',
                now() + first_poll * interval '1 second'
           FROM prolonged
+            ON CONFLICT (id) DO NOTHING
     )
 """
 
@@ -237,12 +242,11 @@ class Books:
         self._other: Lane[tuple[str, tuple[Any, ...]], list[tuple[Any, ...]]] = Lane(
             "other", _query
         )
-        self._late: set[asyncio.Task[Any]] = set()
+        self._late = Late()
 
     async def close(self) -> None:
         """Finish what waits, then close the connections."""
-        if self._late:
-            await asyncio.wait(self._late, timeout=10)
+        await self._late.close()
         lanes = (self._place, self._settle, self._accept, self._find, self._other)
         await asyncio.gather(*(lane.close() for lane in lanes))
 
@@ -250,8 +254,11 @@ class Books:
         """Set money aside under the first digest that is known, or raise why not.
 
         One statement decides: the key lives and may, the intent is new, the wallet is not frozen
-        and has enough. `repeat` and `answered` set nothing aside.
+        and has enough. `repeat` and `answered` set nothing aside. What is still owed of the intent
+        is waited for.
         """
+        if self._late.owes:
+            await self._late.none_of(ask.intent)
         answer: Placed | PlatformError = Unauthorized("There is no pepper.")
         # The newest again at the end: the key may be getting its new digest at this moment.
         for digest in digests if len(digests) == 1 else [*digests, digests[0]]:
@@ -264,57 +271,76 @@ class Books:
         assert isinstance(answer, PlatformError), "what is placed was returned"
         raise answer
 
-    async def settle(self, ask: Settle, *, patience_seconds: float = 20) -> Settled | None:
+    async def settle(self, ask: Settle, *, outgoing: Outgoing | None = None) -> Settled | None:
         """End the hold and write the call, durably; None if it had ended before.
 
-        While the database is away it goes on trying, beyond `patience_seconds` in the background
-        (then raises Unavailable): a result that was delivered by the vendor is not forgotten as
-        long as this process lives.
+        While the database is away it goes on trying, after LATE_SECONDS in the background (then
+        it raises Unavailable): a result that a vendor delivered is not forgotten as long as this
+        process lives. Its answer is kept in the same commit if `outgoing` says so by then.
         """
-        try:
-            return await self._settle.ask(ask)
-        except Unavailable:
-            return await self._insist(self._settle_again(ask), patience_seconds)
+        return await self._write(self._settle, ask, outgoing, self._settled)
 
-    async def accept(self, ask: Accept, *, patience_seconds: float = 20) -> bool:
+    async def accept(self, ask: Accept, *, outgoing: Outgoing | None = None) -> bool:
         """Remember the job; False if its hold is not open any more. Insists as `settle` does."""
+        return await self._write(self._accept, ask, outgoing, self._accepted)
+
+    async def keep(self, call_id: str, outgoing: Outgoing) -> None:
+        """Keep an answer that turned out to be undelivered after its call was written."""
+        if outgoing.wanted and not outgoing.kept:
+            await self.query(KEEP_LATER, call_id, orjson.dumps(outgoing.row()).decode())
+            outgoing.kept = True
+
+    async def _write(
+        self,
+        lane: Lane[Owed, Done],
+        ask: Owed,
+        outgoing: Outgoing | None,
+        before: Callable[[Owed], Awaitable[Done]],
+    ) -> Done:
         try:
-            return await self._accept.ask(ask)
+            return await self._try(lane, ask, outgoing)
         except Unavailable:
-            return await self._insist(self._accept_again(ask), patience_seconds)
+            return await self._late.insist(self._again(lane, ask, outgoing, before), outgoing)
 
-    async def _insist(self, work: Coroutine[Any, Any, Done], patience_seconds: float) -> Done:
-        task = asyncio.get_running_loop().create_task(work)
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
-        try:
-            return await asyncio.wait_for(asyncio.shield(task), patience_seconds)
-        except TimeoutError as exc:
-            raise Unavailable("The platform cannot reach its books right now.") from exc
+    @staticmethod
+    async def _try(lane: Lane[Owed, Done], ask: Owed, outgoing: Outgoing | None) -> Done:
+        if outgoing is None or not outgoing.wanted:
+            return await lane.ask(ask)
+        ask.answer = outgoing.row()
+        done = await lane.ask(ask)
+        outgoing.kept = True
+        return done
 
-    async def _settle_again(self, ask: Settle) -> Settled | None:
-        async for _ in _delays():
+    async def _again(
+        self,
+        lane: Lane[Owed, Done],
+        ask: Owed,
+        outgoing: Outgoing | None,
+        before: Callable[[Owed], Awaitable[Done]],
+    ) -> Done:
+        """Try until the database answers; return that, or what a try `before` came to.
+
+        That one did take effect, though its answer was lost.
+        """
+        async for _ in pauses():
             try:
-                done = await self._settle.ask(ask)
-                if done is not None:
-                    return done
-                # It may have been done by the try whose answer was lost.
-                sql = "SELECT charged_micros FROM usage_call WHERE id = %s"
-                rows = await self.query(sql, ask.hold)
+                done = await self._try(lane, ask, outgoing)
+                if not done and (done := await before(ask)) and outgoing is not None:
+                    outgoing.kept = False
+                if done and outgoing is not None:
+                    await self.keep(ask.hold, outgoing)
             except Unavailable:
                 continue
-            return Settled(rows[0][0], 0) if rows else None
-        raise AssertionError("delays do not end")
+            return done
+        raise AssertionError("pauses do not end")
 
-    async def _accept_again(self, ask: Accept) -> bool:
-        async for _ in _delays():
-            try:
-                if await self.query("SELECT 1 FROM proxy_job WHERE id = %s", ask.hold):
-                    return True  # By the try whose answer was lost.
-                return await self._accept.ask(ask)
-            except Unavailable:
-                continue
-        raise AssertionError("delays do not end")
+    async def _settled(self, ask: Settle) -> Settled | None:
+        sql = "SELECT charged_micros FROM usage_call WHERE id = %s AND outcome = %s"
+        rows = await self.query(sql, ask.hold, ask.outcome)
+        return Settled(rows[0][0], 0) if rows else None
+
+    async def _accepted(self, ask: Accept) -> bool:
+        return bool(await self.query("SELECT 1 FROM proxy_job WHERE id = %s", ask.hold))
 
     async def find_job(
         self, vendor: str, job: str, digests: list[bytes]
@@ -334,15 +360,6 @@ class Books:
     async def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement of the rare paths; return its rows (empty where it has none)."""
         return await self._other.ask((sql, parameters))
-
-
-async def _delays() -> AsyncIterator[None]:
-    """Yield after 0.1 s, then after longer and longer, up to 5 s; without end."""
-    delay = 0.1
-    while True:
-        await asyncio.sleep(delay)
-        delay = min(delay * 1.6, 5)
-        yield
 
 
 def _document(rows: Sequence[Any]) -> str:

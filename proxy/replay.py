@@ -17,9 +17,9 @@ import hashlib
 import re
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from django.conf import settings
 
 from common import metrics
@@ -30,10 +30,10 @@ from common.errors import (
     InvalidRequest,
     Unavailable,
 )
-from proxy.books import KEEP
 from proxy.http import Left
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from proxy.books import Books
@@ -92,6 +92,36 @@ class Intention:
         }
 
 
+class Outgoing:
+    """An answer on its way to its client, who may not get it, or ask for it again."""
+
+    __slots__ = ("_intention", "_late", "_request", "intent", "kept", "row")
+
+    def __init__(
+        self, intention: Intention, request: Request, row: Callable[[], dict[str, Any]]
+    ) -> None:
+        """`row` makes the row that keeps it."""
+        self.intent = intention.id
+        self.row = row
+        self.kept = False
+        self._late = False
+        self._intention = intention
+        self._request = request
+
+    @property
+    def wanted(self) -> bool:
+        """Whether another try is to find it, as far as is known now."""
+        undelivered = self._request.gone or self._late
+        return self._intention.keyed or (undelivered and self._intention.joinable)
+
+    def postpone(self) -> None:
+        """Its client is sent away before the books are written: from now on it outlives the try."""
+        self._late = True
+        if self.wanted:
+            row = self.row()
+            self.row = lambda: row
+
+
 def _as_json(body: bytes) -> dict[str, str]:
     """Return a body for a JSON document: as text if it is one, which is half as long as hex."""
     try:
@@ -147,15 +177,10 @@ async def _give(request: Request, intention: Intention, books: Books, row: tuple
     kept = [(k.encode(), v.encode()) for k, v in headers.items() if k not in OWN]
     kept += [(b"call-id", call_id.encode()), (b"idempotent-replayed", b"true")]
     await request.answer(status, bytes(body), kept)
-    if once and request.gone:
-        await keep(books, call_id, intention.kept(status, kept, bytes(body)))
+    if once:
+        again = partial(intention.kept, status, kept, bytes(body))
+        await books.keep(call_id, Outgoing(intention, request, again))
     return True
-
-
-async def keep(books: Books, call_id: str, row: dict[str, Any]) -> None:
-    """Keep an answer that turned out to be undelivered after its call was settled."""
-    source = "(SELECT %s::uuid AS id, %s::jsonb AS answer) AS given"
-    await books.query(KEEP.format(id="id", source=source), call_id, orjson.dumps(row).decode())
 
 
 def _mismatch() -> IdempotencyMismatch:
@@ -191,6 +216,7 @@ class Spool:
         self._parts: list[bytes] = []
         self._size = 0
         self._file: Any = None
+        self._kept = False
 
     def write(self, chunk: bytes) -> None:
         """Add a part."""
@@ -206,17 +232,18 @@ class Spool:
             self._file.write(chunk)
 
     def kept(self, intention: Intention, status: int, headers: Headers) -> dict[str, Any]:
-        """Return the row that keeps what was written."""
+        """Return the row that keeps what was written, and keep the file."""
+        self._kept = True
         if self._file is not None:
             self._file.flush()
         name = self._name if self._file is not None else ""
         return intention.kept(status, headers, b"".join(self._parts), spool=name)
 
-    def close(self, *, keep: bool) -> None:
-        """Close the file; delete it unless it is kept."""
+    def close(self) -> None:
+        """Close the file; delete it unless a row keeps it."""
         if self._file is not None:
             self._file.close()
-            if not keep:
+            if not self._kept:
                 (_spool_folder() / self._name).unlink(missing_ok=True)
 
 
