@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import F
+from django.db import transaction
+from django.db.models import F, Q
 
 from common.money import Micros, show
 from credits import ledger
@@ -71,6 +72,26 @@ def _pay(due: Receivable, wallet_id: UUID, lot: Lot) -> None:
     )
     due.paid_micros += amount
     due.save(update_fields=["paid_micros"])
+
+
+def collect_due(*, limit: int = 200) -> None:
+    """Collect from the wallets that have something again which may pay what they owe.
+
+    A call that was running when it came to be owed has ended since, and freed what it held.
+    """
+    own = Q(wallet__lots__entry=F("top_up__entry"))
+    later = Q(wallet__lots__entry__created_at__gte=F("created_at"))
+    able = Receivable.objects.filter(
+        own | later,
+        **DUE,
+        wallet__lots__kind=Lot.Kind.PAID,
+        wallet__lots__left_micros__gt=0,
+        wallet__balance_micros__gt=F("wallet__held_micros"),
+    )
+    wallets = able.order_by("wallet_id").values_list("wallet_id", flat=True).distinct()
+    for wallet_id in wallets[:limit]:
+        with transaction.atomic():
+            collect(ledger.lock(wallet_id))
 
 
 def undo(cause: str) -> None:

@@ -16,6 +16,7 @@ from credits import (
     expiry,
     mails,
     processor,
+    receivables,
     refunds,
     sealing,
     stripe_api,
@@ -96,6 +97,7 @@ def follow_money() -> None:
 def keep_lots() -> None:
     """End credits whose time is over, collect what is due, tell who is low."""
     expiry.expire_due()
+    receivables.collect_due()
     mails.tell_low_balances()
 
 
