@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from common import failpoints
 from common.errors import AccessDisabled, InvalidRequest
 from common.money import Micros, show
 from credits import ledger
@@ -95,3 +96,4 @@ def _post(made: Adjustment) -> None:
     )
     made.state = State.POSTED
     made.save()
+    failpoints.reached("adjustment.before_commit")

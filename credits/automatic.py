@@ -277,6 +277,7 @@ def fail(top_up: TopUp, why: str, *, payment_intent: str = "") -> None:
         TopUp.objects.filter(pk=top_up.pk, payment_intent_id=None).update(
             payment_intent_id=payment_intent
         )
+        failpoints.reached("automatic.declined")
         try:
             paid = _cancel(payment_intent)
         except stripe_api.PaymentsUnavailable:
@@ -298,6 +299,7 @@ def fail(top_up: TopUp, why: str, *, payment_intent: str = "") -> None:
             wish.next_try_at = timezone.now() + WAIT_AFTER_FAILURE[wish.failures - 1]
         wish.save()
         mails.automatic_failed(wish)
+        failpoints.reached("automatic.before_commit")
 
 
 def _cancel(payment_intent: str) -> Payment | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
+from common import failpoints
 from common.money import MICROS_PER_CENT, Micros
 from credits import findings, ledger, mails, receivables, topups
 from credits.models import Account, Dispute, Entry, Finding, TopUp
@@ -31,9 +32,11 @@ def learn(seen: DisputeSeen) -> None:
     top_up = topups.of_payment(seen.payment_intent)
     if top_up is None or top_up.entry_id is None:
         return  # A payment of something else that this Stripe account sells.
+    failpoints.reached("dispute.read")
     with transaction.atomic():
         wallet = ledger.lock(top_up.wallet_id)
         dispute = Dispute.objects.filter(pk=seen.id).first() or _open(top_up, wallet, seen)
+        failpoints.reached("dispute.opened")
         returned = seen.reinstated or seen.status in IN_OUR_FAVOUR
         withdrawn = seen.withdrawn or seen.status == "lost"
         if withdrawn and dispute.phase == Phase.OPEN:
@@ -46,6 +49,7 @@ def learn(seen: DisputeSeen) -> None:
         dispute.status = seen.status[:50]
         dispute.closed_at = dispute.closed_at or (timezone.now() if closed else None)
         dispute.save(update_fields=["status", "closed_at"])
+        failpoints.reached("dispute.before_commit")
 
 
 def _open(top_up: TopUp, wallet: Account, seen: DisputeSeen) -> Dispute:

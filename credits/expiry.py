@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
+from common import failpoints
 from common.money import Micros
 from credits import ledger
 from credits.models import Account, Entry, Lot
@@ -46,3 +47,4 @@ def _expire(entry_id: int, wallet_id: UUID) -> None:
         facts={"expired_at": lot.expires_at.astimezone(UTC).isoformat()} if lot.expires_at else {},
         lot=lot,
     )
+    failpoints.reached("expiry.before_commit")

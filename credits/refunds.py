@@ -89,6 +89,7 @@ def _take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: 
         next_try_at=timezone.now() + timedelta(seconds=RETRY_SECONDS),
     )
     _post(refund, wallet, lot)
+    failpoints.reached("refund.before_taken")
     return refund
 
 
@@ -194,6 +195,7 @@ def learn(seen: RefundSeen) -> None:
         moved = Refund.objects.filter(pk=refund.pk, state__in=BEFORE[state])
         if moved.update(state=state, **fields):
             mails.refunded(refund)
+        failpoints.reached("refund.before_moved")
 
 
 def _by_our_id(seen: RefundSeen) -> Refund | None:
@@ -224,6 +226,7 @@ def _adopt(top_up: TopUp, seen: RefundSeen) -> Refund:
         next_try_at=timezone.now() + timedelta(seconds=RETRY_SECONDS),
     )
     _post(refund, wallet, lot)
+    failpoints.reached("refund.before_adopted")
     return refund
 
 
@@ -258,7 +261,7 @@ def fail(refund_id: UUID, why: str) -> None:
     receivables.collect(ledger.lock(refund.top_up.wallet_id))
     if refund.state != State.REQUESTED:  # Its owner was told that it comes.
         mails.refund_failed(refund)
-    failpoints.reached("refund.before_commit")
+    failpoints.reached("refund.before_failed")
 
 
 def claim_due(*, limit: int = 50) -> list[UUID]:

@@ -146,6 +146,7 @@ def learn_payment(top_up: TopUp, payment: Payment) -> None:
     """Move a purchase as far as its payment, just read, has come; credit it if the money came."""
     known = TopUp.objects.filter(pk=top_up.pk)
     known.filter(payment_intent_id=None).update(payment_intent_id=payment.id)
+    failpoints.reached("topup.payment_known")
     if payment.status == "processing":
         advance(top_up, State.PROCESSING)
     elif payment.status in ("requires_payment_method", "canceled"):

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from common import failpoints
 from common.errors import InvalidRequest, RateLimited
 from common.money import Micros
 from credits import grants, ledger
@@ -92,6 +93,7 @@ def _use(wallet_id: UUID, voucher: Voucher) -> Entry | None:
     ).update(used=F("used") + 1)
     if not taken:
         return None
+    failpoints.reached("voucher.counted")
     days = voucher.credits_last_days
     entry = grants.grant(
         wallet=wallet,
@@ -101,6 +103,7 @@ def _use(wallet_id: UUID, voucher: Voucher) -> Entry | None:
         expires_at=now + timedelta(days=days) if days else None,
     )
     VoucherUse.objects.create(voucher=voucher, wallet=wallet, entry=entry)
+    failpoints.reached("voucher.before_commit")
     return entry
 
 

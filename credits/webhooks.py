@@ -75,6 +75,7 @@ def process(event_id: str) -> bool:
         next_try_at=now + timedelta(seconds=LEASE_SECONDS), attempts=F("attempts") + 1
     ):
         return False
+    failpoints.reached("event.claimed")
     event = StripeEvent.objects.get(pk=event_id)
     try:
         act(event.type, event.object_id, event.payload)
@@ -206,6 +207,7 @@ def catch_up() -> int:
             missed += store(heard, listed=True)
         except InvalidRequest:
             log.exception("an event that Stripe lists is passed over")
+    failpoints.reached("event.listed")
     Watermark.objects.update_or_create(name=WATERMARK, defaults={"at": began})
     if missed:
         log.warning("%s events of Stripe were never delivered", missed)
