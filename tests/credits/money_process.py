@@ -1,0 +1,103 @@
+"""One piece of money's work in a process of its own, which may be killed at a named place.
+
+    FAIL_POINT=refund.sent python money_process.py '{"work": "sweep", "database": "..."}'
+
+Without an argument it forks once for each line of JSON that it reads, so that Django is loaded
+once; each answer is the line of how that process ended: 0, or less the signal's number.
+"""
+
+import json
+import os
+import sys
+import traceback
+import uuid
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402 - Django first
+from django.db import connection  # noqa: E402
+
+from common import failpoints  # noqa: E402
+from common.money import usd  # noqa: E402
+from credits import (  # noqa: E402
+    adjustments,
+    automatic,
+    expiry,
+    refunds,
+    tasks,
+    topups,
+    vouchers,
+)
+
+STAFF = uuid.UUID(int=1)
+
+
+def begin(wallet: str) -> None:
+    """Wish to buy."""
+    topups.start(
+        uuid.UUID(wallet), amount=usd("25"), email="a@example.org", user_id=None, base_url=""
+    )
+
+
+def give_back(purchase: str) -> None:
+    """Give five dollars of a purchase back."""
+    refunds.request(uuid.UUID(purchase), amount=usd("5"), reason="x", requested_by=STAFF)
+
+
+def adjust(wallet: str) -> None:
+    """Give two dollars by hand."""
+    adjustments.request(uuid.UUID(wallet), amount=usd("2"), reason="x", requested_by=STAFF)
+
+
+def sweep() -> None:
+    """Do one round of all that the worker does."""
+    tasks.listen_again()
+    tasks.follow_money()
+    tasks.keep_lots()
+
+
+WORKS = {
+    "begin": begin,
+    "come_back": lambda purchase: topups.refresh(uuid.UUID(purchase)),
+    "give_back": give_back,
+    "buy_automatically": lambda wallet: automatic.buy(uuid.UUID(wallet)),
+    "redeem": lambda wallet, code: vouchers.redeem(uuid.UUID(wallet), code),
+    "adjust": adjust,
+    "expire": lambda: expiry.expire_due(),
+    "sweep": sweep,
+}
+
+
+def do(asked):
+    """Do it in this process."""
+    connection.settings_dict["NAME"] = asked["database"]
+    settings.STRIPE_API_BASE = asked["stripe"]
+    settings.STRIPE_AUTOMATIC_TAX = asked["tax"]
+    WORKS[asked["work"]](**asked.get("with", {}))
+
+
+def main():
+    """Do the one thing that was asked, or serve."""
+    if len(sys.argv) > 1:
+        do(json.loads(sys.argv[1]))
+        return
+    for line in sys.stdin:
+        asked = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            failpoints.armed = asked["place"]
+            status = 1
+            try:
+                do(asked)
+                status = 0
+            except Exception:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
