@@ -34,7 +34,7 @@ from money_world import (
 
 from common import failpoints
 from common.money import usd
-from credits import automatic, grants, holds, ledger, lots, topups, vouchers, webhooks
+from credits import automatic, grants, holds, ledger, lots, refunds, topups, vouchers, webhooks
 from credits.models import Adjustment, AutoTopUp, Dispute, Receivable, Refund, TopUp
 from outbox.models import Mail
 
@@ -413,6 +413,17 @@ def test_who_takes_it_up_may_die_there_too_and_elsewhere(world, scene, place, ot
         assert world.run("sweep", place=deadly) in (0, KILLED)
 
     end(world, story)
+
+
+def test_what_was_made_is_found_where_no_event_and_no_key_tells_of_it(world):
+    """The sweep is there before any event, and Stripe has forgotten the key: it looks first."""
+    asked = GivingBack().prepare(world)
+    assert world.run("give_back", place="refund.sent", **asked) == KILLED
+    world.fake.post("keys/forget")
+
+    refunds.send(Refund.objects.get().pk)
+
+    GivingBack().prove(world)
 
 
 def test_the_environment_names_the_place(world, server):
