@@ -426,6 +426,18 @@ def test_what_was_made_is_found_where_no_event_and_no_key_tells_of_it(world):
     GivingBack().prove(world)
 
 
+@pytest.mark.parametrize("later", [timedelta(minutes=3), timedelta(days=1)])
+def test_what_was_charged_is_not_charged_again_where_no_event_tells_of_it(world, later):
+    """By the same key while Stripe knows it, by looking for it afterwards."""
+    asked = BuyingAutomatically().prepare(world)
+    assert world.run("buy_automatically", place="automatic.charged", **asked) == KILLED
+    pass_time(world.fake, later)
+
+    topups.check(TopUp.objects.get())
+
+    BuyingAutomatically().prove(world)
+
+
 def test_the_environment_names_the_place(world, server):
     top_up = world.buy(learn=False)
     asked = json.dumps(world.asked("come_back", purchase=top_up.pk))
