@@ -129,13 +129,23 @@ class Entry(models.Model):
         EXPIRY = "expiry"
 
     kind = models.CharField(max_length=16, choices=Kind)
-    debit = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
-    credit = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
+    # That its accounts exist is checked once for each statement, not row by row (migration 0008).
+    debit = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    credit = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     amount_micros = models.BigIntegerField()
     key = models.CharField(max_length=200)
     """Why it exists, like `call:<id>` or `topup:<payment intent>`: the same reason moves once."""
     event_wallet = models.ForeignKey(
-        Account, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+        Account,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     event_number = models.BigIntegerField(null=True)
     """Its place in the history of `event_wallet`. A call's entry has none: its Call has."""
@@ -231,7 +241,11 @@ class Hold(models.Model):
 
     id = models.UUIDField(primary_key=True)
     account = models.ForeignKey(
-        Account, on_delete=models.PROTECT, related_name="holds", db_index=False
+        Account,
+        on_delete=models.PROTECT,
+        related_name="holds",
+        db_index=False,
+        db_constraint=False,  # As an entry's.
     )
     amount_micros = models.BigIntegerField()
     intent = models.UUIDField(null=True)

@@ -12,6 +12,8 @@ import sys
 
 import uvicorn
 
+from config.gathered import Gathered
+
 
 def main() -> None:
     """Serve until SIGINT or SIGTERM."""
@@ -34,7 +36,7 @@ def main() -> None:
         port=options.port,
         workers=options.workers,
         loop="uvloop",
-        http="httptools",
+        http=Gathered,
         lifespan="on",
         ws="none",
         access_log=False,

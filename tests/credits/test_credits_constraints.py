@@ -131,3 +131,67 @@ def test_an_entry_is_not_changed_where_triggers_are_off_for_replication(alice):
 
     with pytest.raises(IntegrityError, match="entry_insert_only"):
         try_by_hand("DELETE FROM credits_entry")
+
+
+NOBODY = "00000000-0000-0000-0000-00000000dead"
+
+
+@pytest.mark.parametrize("column", ["debit_id", "credit_id"])
+def test_an_entry_is_between_accounts_that_exist(alice, column):
+    with pytest.raises(IntegrityError, match="entry_accounts_known"):
+        try_by_hand(
+            "INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key)"
+            f" SELECT 'grant', {'%(nobody)s' if column == 'debit_id' else 'debit_id'}::uuid,"
+            f" {'%(nobody)s' if column == 'credit_id' else 'credit_id'}::uuid, 1, 'by hand'"
+            " FROM credits_entry WHERE event_wallet_id = %(wallet)s",
+            nobody=NOBODY,
+            wallet=alice.workspace_id,
+        )
+
+
+def test_an_entry_is_listed_only_by_a_wallet_it_touches(alice, bob):
+    with pytest.raises(IntegrityError, match="entry_accounts_known"):
+        try_by_hand(
+            "INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key,"
+            " event_wallet_id, event_number) SELECT 'grant', debit_id, credit_id, 1, 'by hand',"
+            " %(other)s, 7 FROM credits_entry WHERE event_wallet_id = %(wallet)s",
+            other=bob.workspace_id,
+            wallet=alice.workspace_id,
+        )
+
+
+@pytest.mark.parametrize("account", [NOBODY, str(SALES)])
+def test_only_a_wallet_that_exists_holds(alice, account):
+    with pytest.raises(IntegrityError, match="hold_on_a_wallet"):
+        try_by_hand(
+            "INSERT INTO credits_hold (id, account_id, amount_micros, expires_at)"
+            " VALUES (gen_random_uuid(), %(account)s, 1, now() + interval '1 minute')",
+            account=account,
+        )
+
+
+def test_a_hold_never_moves_to_another_wallet(alice, bob, place_hold):
+    place_hold(alice, "0.10")
+
+    with pytest.raises(IntegrityError, match="hold_stays_where_it_is"):
+        try_by_hand(
+            "UPDATE credits_hold SET account_id = %(other)s WHERE account_id = %(wallet)s",
+            other=bob.workspace_id,
+            wallet=alice.workspace_id,
+        )
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM credits_account WHERE id = %(wallet)s",
+        "UPDATE credits_account SET id = gen_random_uuid() WHERE id = %(wallet)s",
+        "TRUNCATE credits_account CASCADE",
+    ],
+)
+def test_an_account_is_never_deleted(alice, sql):
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    with pytest.raises(IntegrityError, match=r"account_never_deleted|entry_insert_only"):
+        try_by_hand(sql, wallet=alice.workspace_id)
