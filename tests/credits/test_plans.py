@@ -28,12 +28,13 @@ SELECT md5('k' || n)::uuid, md5('w' || n)::uuid, md5('u')::uuid, 'k', '', 'comfy
        sha256(n::text::bytea), 1, '{proxy}'
   FROM generate_series(1, 2000) n;
 """
-NOBODY = """
-ALTER TABLE credits_entry DISABLE TRIGGER USER;
-DELETE FROM proxy_answer; DELETE FROM proxy_job; DELETE FROM usage_call;
-DELETE FROM credits_hold; DELETE FROM credits_entry; DELETE FROM apikeys_apikey;
-DELETE FROM accounts_membership; DELETE FROM accounts_workspace;
-DELETE FROM credits_account WHERE kind = 'wallet';
+NOBODY = r"""
+DO $$ DECLARE found text; BEGIN
+    FOR found IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'credits\_%' LOOP
+        EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', found);
+    END LOOP;
+END $$;
+TRUNCATE credits_account, credits_hold, credits_entry, proxy_answer, proxy_job, usage_call CASCADE;
 """
 
 
