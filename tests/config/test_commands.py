@@ -9,6 +9,7 @@ from django.db import connection
 
 from accounts.models import User
 from apikeys import keys
+from apikeys.models import ApiKey
 from credits import holds
 from credits.models import Account
 from usage.models import Call
@@ -175,3 +176,27 @@ def test_outside_a_transaction_it_reads_one_snapshot(committed):
 
     assert status in (0, 1)
     assert "each wallet's balance is the sum of its entries" in text
+
+
+def test_a_key_is_made_for_what_was_asked(db):
+    out = io.StringIO()
+
+    call_command(
+        *("member", "add", "grace@example.org", "--key", "billing", "--json"),
+        *("--scope", "usage:read", "--scope", "keys:manage"),
+        stdout=out,
+    )
+
+    made = json.loads(out.getvalue())
+    assert ApiKey.objects.get(pk=made["key_id"]).scopes == ["usage:read", "keys:manage"]
+
+
+def test_a_member_of_staff_with_a_proven_address_gets_the_welcome(db, settings):
+    settings.WELCOME_GRANT_MICROS = 2_000_000
+
+    for _ in range(2):
+        call_command("member", "add", "hopper@example.org", "--staff", "--verified")
+
+    user = User.objects.get(email="hopper@example.org")
+    assert user.is_staff
+    assert user.personal_workspace.wallet.balance_micros == 2_000_000

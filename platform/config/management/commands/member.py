@@ -13,6 +13,7 @@ from django.db import transaction
 from accounts.models import User
 from accounts.signup import sign_up, verify_email
 from apikeys import keys
+from apikeys.models import SCOPES
 from common import money
 from common.errors import PlatformError
 from common.money import MICROS_PER_USD, Micros
@@ -22,7 +23,7 @@ from credits.models import Account
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-ASKED = ("email", "usd", "key", "password", "verified", "staff")
+ASKED = ("email", "usd", "key", "password", "verified", "staff", "scope")
 
 
 class Command(BaseCommand):
@@ -41,6 +42,12 @@ class Command(BaseCommand):
         add.add_argument("--password")
         add.add_argument("--verified", action="store_true", help="the address is theirs")
         add.add_argument("--staff", action="store_true", help="may act for the house")
+        add.add_argument(
+            "--scope",
+            action="append",
+            choices=SCOPES,
+            help="what the key may do; again for more (without: proxy, usage:read)",
+        )
         add.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -62,6 +69,7 @@ class Command(BaseCommand):
         password: str | None,
         verified: bool,
         staff: bool,
+        scope: list[str] | None,
     ) -> dict[str, Any]:
         amount = _dollars(usd)
         user = User.objects.filter(email=email.strip().lower()).first()
@@ -79,7 +87,7 @@ class Command(BaseCommand):
         made = {"user_id": str(user.pk), "email": user.email, "workspace_id": str(workspace.pk)}
         if key:
             made["api_key"], record = keys.issue(
-                workspace_id=workspace.pk, user_id=user.pk, name=key
+                workspace_id=workspace.pk, user_id=user.pk, name=key, scopes=scope
             )
             made["key_id"] = str(record.pk)
         return made
