@@ -9,11 +9,13 @@ from django.db.models import Sum
 
 from common.money import MICROS_PER_CENT
 from credits import lots
-from credits.models import Account, Receivable, Refund, TopUp
+from credits.models import Account, Billing, Receivable, Refund, TopUp
 from credits.receivables import DUE
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from common.money import Micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,25 @@ def balance(workspace_id: UUID) -> Balance:
 
 
 def dues(workspace_id: UUID) -> dict[str, Any]:
-    """Return what is due, in micros, and why calls are paused (empty if they are not)."""
+    """Return what is due, why calls are paused (if they are), and when a mail warns. Micros."""
+    least = Billing.objects.filter(pk=workspace_id).values_list("low_balance_micros", flat=True)
     open_ones = Receivable.objects.filter(wallet=workspace_id, **DUE)
     reason = Account.objects.values_list("frozen_reason", flat=True).get(pk=workspace_id)
     return {
         "due_micro_usd": sum(each.due_micros for each in open_ones),
         "paused_because": reason,
+        "low_balance_micro_usd": least.first() or 0,
     }
+
+
+def warn_below(workspace_id: UUID, least: Micros) -> None:
+    """Have a mail sent whenever the available balance falls below that; 0 is never.
+
+    Who is below already is not told again before it was above.
+    """
+    Billing.objects.update_or_create(
+        wallet_id=workspace_id, defaults={"low_balance_micros": least, "is_low": True}
+    )
 
 
 @dataclass(frozen=True, slots=True)

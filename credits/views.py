@@ -96,7 +96,25 @@ class WalletView(APIView):
         available_micro_usd = serializers.IntegerField()
         due_micro_usd = serializers.IntegerField(help_text="Owed; paid first by the next purchase")
         paused_because = serializers.CharField(help_text="Empty: calls are taken")
+        low_balance_micro_usd = serializers.IntegerField(
+            help_text="Below it a mail is sent; 0: never"
+        )
         lots = LotLeft(many=True)
+
+    class Input(serializers.Serializer[object]):
+        """What can be set."""
+
+        low_balance_micro_usd = serializers.IntegerField(min_value=0, max_value=MOST_MICROS)
+
+    @extend_schema(request=Input, responses=Output)
+    def patch(self, request: Request) -> Response:
+        """Set below which balance a mail is sent, once for each time that it falls below."""
+        require_scope(request, "keys:manage")
+        asked = self.Input(data=request.data)
+        asked.is_valid(raise_exception=True)
+        least = Micros(asked.validated_data["low_balance_micro_usd"])
+        statements.warn_below(workspace_id(request), least)
+        return self.get(request)
 
     @extend_schema(responses=Output)
     def get(self, request: Request) -> Response:
