@@ -4,7 +4,7 @@
                        --> relay (nginx) -> stub vendor             the floor
     pgbench ------------> the same PostgreSQL                        what the database can do
 
-pgbench runs as the reference driver runs it (one thread, prepared statements, TPC-B of scale 20, 16
-and 64 clients, of which the better counts), and all reach PostgreSQL by the same way, loopback TCP.
+pgbench runs as the reference driver runs it (one thread, prepared statements, TPC-B of scale 20),
+with 16 and with 64 clients: the goals hold against both. All reach PostgreSQL by loopback TCP.
 Read ratios of one run, and CPU per call: calls/s alone say more about the machine.
 """

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from common import failpoints
 from common.money import MICROS_PER_CENT, Micros
-from credits import findings, ledger, mails, receivables, topups
+from credits import findings, ledger, mails, receivables, taxes, topups
 from credits.models import Account, Dispute, Entry, Finding, TopUp
 
 if TYPE_CHECKING:
@@ -99,14 +99,7 @@ def _withdraw(dispute: Dispute) -> None:
             amount=Micros(dispute.taken_micros),
             key=f"{key}:withdrawn",
         )
-    if dispute.tax_cents:
-        ledger.post(
-            kind=Entry.Kind.TAX,
-            debit=ledger.house(Account.Kind.TAX),
-            credit=stripe,
-            amount=Micros(dispute.tax_cents * MICROS_PER_CENT),
-            key=f"{key}:tax",
-        )
+    taxes.pay_back(dispute.tax_cents, key=f"{key}:tax")
     dispute.owed_micros = _credits(dispute) - dispute.taken_micros
     dispute.phase = Phase.WITHDRAWN
     dispute.save(update_fields=["owed_micros", "phase"])
@@ -126,14 +119,8 @@ def _return(dispute: Dispute) -> None:
             amount=Micros(dispute.taken_micros),
             key=f"{key}:returned",
         )
-    if dispute.tax_cents and not never_left:
-        ledger.post(
-            kind=Entry.Kind.TAX,
-            debit=stripe,
-            credit=ledger.house(Account.Kind.TAX),
-            amount=Micros(dispute.tax_cents * MICROS_PER_CENT),
-            key=f"{key}:tax:returned",
-        )
+    if not never_left:
+        taxes.keep(dispute.tax_cents, key=f"{key}:tax:returned")
     receivables.undo(key)
     dispute.phase = Phase.RETURNED
     dispute.save(update_fields=["phase"])

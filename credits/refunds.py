@@ -23,7 +23,7 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest
 from common.money import MICROS_PER_CENT, Micros, show
-from credits import ledger, mails, receivables, stripe_api, topups
+from credits import ledger, mails, receivables, stripe_api, taxes, topups
 from credits.models import Account, Dispute, Entry, Lot, Refund, TopUp
 
 if TYPE_CHECKING:
@@ -131,14 +131,7 @@ def _post(refund: Refund, wallet: Account, lot: Lot) -> None:
             facts={"purchase": str(refund.top_up_id)},
             lot=lot,
         )
-    if refund.tax_cents:
-        ledger.post(
-            kind=Entry.Kind.TAX,
-            debit=ledger.house(Account.Kind.TAX),
-            credit=stripe,
-            amount=Micros(refund.tax_cents * MICROS_PER_CENT),
-            key=f"{key}:tax",
-        )
+    taxes.pay_back(refund.tax_cents, key=f"{key}:tax")
     if refund.owed_micros:
         receivables.owe(key, top_up=refund.top_up, amount=Micros(refund.owed_micros))
 
@@ -249,14 +242,7 @@ def fail(refund_id: UUID, why: str) -> None:
             amount=Micros(refund.taken_micros),
             key=f"{key}:failed",
         )
-    if refund.tax_cents:
-        ledger.post(
-            kind=Entry.Kind.TAX,
-            debit=stripe,
-            credit=ledger.house(Account.Kind.TAX),
-            amount=Micros(refund.tax_cents * MICROS_PER_CENT),
-            key=f"{key}:tax:failed",
-        )
+    taxes.keep(refund.tax_cents, key=f"{key}:tax:failed")
     receivables.undo(key)
     receivables.collect(ledger.lock(refund.top_up.wallet_id))
     if refund.state != State.REQUESTED:  # Its owner was told that it comes.

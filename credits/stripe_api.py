@@ -91,10 +91,7 @@ class Session:
     mode: str
     status: str
     """`open`, `complete` or `expired`."""
-    paid: bool
-    subtotal_cents: int
     tax_cents: int
-    currency: str
     payment_intent: str
     setup_intent: str
     customer: str
@@ -355,12 +352,6 @@ def method(payment_method: str) -> Method:
         return _method(_v1().payment_methods.retrieve(payment_method))
 
 
-def forget_method(payment_method: str) -> None:
-    """Detach a saved method: it can never be charged again."""
-    with _asking():
-        _v1().payment_methods.detach(payment_method)
-
-
 # --- Money back -----------------------------------------------------------------------------
 
 
@@ -528,10 +519,7 @@ def _session(found: Any) -> Session:
         url=found.url or "",
         mode=found.mode,
         status=found.status,
-        paid=found.payment_status == "paid",
-        subtotal_cents=found.amount_subtotal or 0,
         tax_cents=totals.amount_tax if totals else 0,
-        currency=found.currency or "",
         payment_intent=_id(found.payment_intent),
         setup_intent=_id(found.setup_intent),
         customer=_id(found.customer),

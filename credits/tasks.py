@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_MESSAGES = 1000
+TURNS = 2
+_turns = threading.BoundedSemaphore(TURNS)
 _messages: queue.SimpleQueue[tuple[Any, tuple[str, ...]]] = queue.SimpleQueue()
 
 
@@ -61,6 +63,23 @@ def _send_all() -> None:
             log.warning("broker away, %s waits for the sweep: %s", task.name, exc)
 
 
+def in_turn(task: Callable[..., None]) -> Callable[..., None]:
+    """Let only some of a worker's threads wait for Stripe: the others follow jobs and sweep holds.
+
+    Who gets no turn does nothing: the rows stay, and the sweep comes again in two seconds.
+    """
+
+    @wraps(task)
+    def run(*arguments: str) -> None:
+        if _turns.acquire(blocking=False):
+            try:
+                task(*arguments)
+            finally:
+                _turns.release()
+
+    return run
+
+
 def each(work: Callable[[Any], object], things: Iterable[Any]) -> None:
     """Do it for each; what fails for one is logged, is tried again, and stops no other."""
     for thing in things:
@@ -71,24 +90,27 @@ def each(work: Callable[[Any], object], things: Iterable[Any]) -> None:
 
 
 @shared_task
+@in_turn
 def process_event(event_id: str) -> None:
     """Act on an event that came just now."""
     webhooks.process(event_id)
 
 
 @shared_task
+@in_turn
 def check_purchases() -> None:
     """Ask about the purchases that are due for it."""
     each(topups.check, topups.claim_due())
 
 
 @shared_task
+@in_turn
 def follow_money() -> None:
     """Take up what waits: events, purchases nobody told us of, wallets that run low, refunds."""
     if not stripe_api.is_configured():
         return
     each(webhooks.process, webhooks.due())
-    check_purchases()
+    each(topups.check, topups.claim_due())
     each(automatic.buy, automatic.due_wallets())
     each(refunds.send, refunds.claim_due())
 
@@ -102,6 +124,7 @@ def keep_lots() -> None:
 
 
 @shared_task
+@in_turn
 def listen_again() -> None:
     """Find the events whose delivery was lost."""
     if stripe_api.is_configured():
@@ -109,6 +132,7 @@ def listen_again() -> None:
 
 
 @shared_task
+@in_turn
 def compare_with_processor() -> None:
     """Compare our purchases with what really moved at Stripe."""
     if stripe_api.is_configured():

@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -21,7 +22,7 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import InvalidRequest, RateLimited
 from common.money import MICROS_PER_CENT, Micros, show
-from credits import findings, ledger, mails, receivables, stripe_api
+from credits import findings, ledger, mails, receivables, stripe_api, taxes
 from credits.models import Account, AutoTopUp, Billing, Entry, Finding, TopUp
 from credits.models.purchases import LEAST_MICROS, MOST_MICROS
 
@@ -199,14 +200,7 @@ def credit(top_up: TopUp, payment: Payment) -> None:
         key=f"topup:{payment.id}",
         facts={"purchase": str(top_up.pk)},
     )
-    if top_up.tax_cents:
-        ledger.post(
-            kind=Entry.Kind.TAX,
-            debit=stripe,
-            credit=ledger.house(Account.Kind.TAX),
-            amount=Micros(top_up.tax_cents * MICROS_PER_CENT),
-            key=f"tax:{payment.id}",
-        )
+    taxes.keep(top_up.tax_cents, key=f"tax:{payment.id}")
     findings.resolve(f"payment:{payment.id}")
     TopUp.objects.filter(pk=top_up.pk).update(
         state=State.CREDITED, entry=entry, credited_at=timezone.now(), next_check_at=None
@@ -252,8 +246,6 @@ def _named_by(payment_intent: str) -> TopUp | None:
 
 def by_our_id(name: str) -> TopUp | None:
     """Return the purchase that a Stripe object names as ours; None if it names none."""
-    from django.core.exceptions import ValidationError
-
     try:
         return TopUp.objects.filter(pk=name).first() if name else None
     except (ValidationError, ValueError):

@@ -12,9 +12,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from common.money import MICROS_PER_CENT
 from credits.models.books import Account, Entry, Lot
 
-CENT = 10_000
 LEAST_MICROS, MOST_MICROS = 5_000_000, 10_000_000_000
 WAITING = ("open", "processing", "paid")
 
@@ -89,7 +89,7 @@ class TopUp(models.Model):
             ),
             models.CheckConstraint(
                 name="topup_whole_cents",
-                condition=Q(amount_micros=F("amount_micros") / CENT * CENT),
+                condition=Q(amount_micros=F("amount_micros") / MICROS_PER_CENT * MICROS_PER_CENT),
             ),
             models.CheckConstraint(name="topup_tax_not_negative", condition=Q(tax_cents__gte=0)),
             models.CheckConstraint(
@@ -133,7 +133,7 @@ class TopUp(models.Model):
     @property
     def amount_cents(self) -> int:
         """The credits in cents."""
-        return self.amount_micros // CENT
+        return self.amount_micros // MICROS_PER_CENT
 
     @property
     def total_cents(self) -> int:
@@ -181,7 +181,7 @@ class Refund(models.Model):
                     taken_micros__gte=0,
                     owed_micros__gte=0,
                     tax_cents__gte=0,
-                    taken_micros=(F("cents") - F("tax_cents")) * CENT - F("owed_micros"),
+                    taken_micros=(F("cents") - F("tax_cents")) * MICROS_PER_CENT - F("owed_micros"),
                 ),
             ),
             models.CheckConstraint(
@@ -245,7 +245,8 @@ class Dispute(models.Model):
                     taken_micros__gte=0,
                     owed_micros__gte=0,
                     tax_cents__gte=0,
-                    taken_micros__lte=(F("cents") - F("tax_cents")) * CENT - F("owed_micros"),
+                    taken_micros__lte=(F("cents") - F("tax_cents")) * MICROS_PER_CENT
+                    - F("owed_micros"),
                 ),
             ),
             models.CheckConstraint(
@@ -326,7 +327,7 @@ class AutoTopUp(models.Model):
                     threshold_micros__gt=0,
                     amount_micros__gte=LEAST_MICROS,
                     amount_micros__lte=MOST_MICROS,
-                    amount_micros=F("amount_micros") / CENT * CENT,
+                    amount_micros=F("amount_micros") / MICROS_PER_CENT * MICROS_PER_CENT,
                     monthly_cap_micros__gte=F("amount_micros"),
                 ),
             ),

@@ -154,7 +154,7 @@ def on(alice, shop):
 
 
 def test_a_detached_card_is_not_charged_again(alice, shop, on):
-    automatic.stripe_api.forget_method(on.payment_method_id)
+    automatic.stripe_api._v1().payment_methods.detach(on.payment_method_id)
 
     shop.hear_all()
 

@@ -27,7 +27,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from common.errors import PlatformError
-from common.money import MICROS_PER_USD, Micros, show
+from common.money import MICROS_PER_CENT, MICROS_PER_USD, Micros, show
 from credits import (
     adjustments,
     processor,
@@ -107,7 +107,9 @@ class Command(BaseCommand):
             reason=options["reason"],
             requested_by=_staff(options["by"]),
         )
-        return [f"refund {made.pk}: {show(made.cents * 10_000)}, {made.state} {made.failure}"]
+        return [
+            f"refund {made.pk}: {show(made.cents * MICROS_PER_CENT)}, {made.state} {made.failure}"
+        ]
 
     def _give(self, options: dict[str, Any], sign: int = 1) -> list[str]:
         days = options.get("days")
@@ -167,7 +169,9 @@ class Command(BaseCommand):
 
     def _compare(self, options: dict[str, Any]) -> list[str]:
         found = processor.compare(settling=datetime.timedelta(0))
-        lines = [f"{found.payments} payments, {show(found.cents * 10_000)} compared with Stripe"]
+        lines = [
+            f"{found.payments} payments, {show(found.cents * MICROS_PER_CENT)} compared with Stripe"
+        ]
         return [*lines, *(f"DIFFERS {each}" for each in found.differences.values())]
 
 

@@ -1,0 +1,35 @@
+"""A Stripe that does not answer keeps some of the worker's threads waiting, never all."""
+
+from common.money import usd
+from credits import tasks
+from credits.models import TopUp
+
+
+def test_who_gets_no_turn_leaves_everything_for_the_next_round(alice, shop):
+    top_up = shop.open(alice)
+    shop.fake.post(f"sessions/{top_up.session_id}/pay")
+    TopUp.objects.filter(pk=top_up.pk).update(next_check_at="2020-01-01T00:00Z")
+    waiting = [tasks._turns.acquire(blocking=False) for _ in range(tasks.TURNS)]
+    assert all(waiting)
+
+    tasks.follow_money()
+    untouched = alice.now().balance_micros
+    for _ in waiting:
+        tasks._turns.release()
+    tasks.follow_money()
+
+    assert untouched == usd("1.00")
+    assert alice.now().balance_micros == usd("26.00")
+
+
+def test_a_turn_is_given_back_when_the_work_fails():
+    @tasks.in_turn
+    def fails() -> None:
+        raise ValueError
+
+    for _ in range(tasks.TURNS + 1):
+        try:
+            fails()
+        except ValueError:
+            continue
+        raise AssertionError("it had no turn")
