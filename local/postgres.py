@@ -258,6 +258,9 @@ class Cluster:
         if setpriv is None:
             raise PostgresError("PostgreSQL cannot run as root here: run this as another user.")
         rights = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
+        # initdb looks for its programs by access(2), which leaves nobody without the right unless
+        # the kernel is told to keep it: else a clone in a folder of root's own has no postgres.
+        rights += ["--securebits", "+no_setuid_fixup"]
         nobody = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
         return [setpriv, *nobody, *rights, "--"]
 
