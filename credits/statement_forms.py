@@ -38,6 +38,7 @@ NUMBERS: Final = frozenset(
         "opening_balance_micros", "closing_position", "closing_balance_micros", "sealed_position",
     }
 )  # fmt: skip
+SPACES = " \t\r\n"  # RFC 8259, section 2
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -84,12 +85,12 @@ def read(source: TextIO) -> Iterator[tuple[str, Event]]:
 
     `source` is opened with `encoding="utf-8-sig", newline=""`. Raises Unreadable.
     """
-    begun = source.read(1)
-    while begun.isspace() and (more := source.read(1)):
-        begun = begun + more if more.isspace() else more
-    if begun == "{":
-        return _json_events(begun + source.read())
-    return _csv_events(begun, source)
+    blank = ""
+    while (mark := source.read(1)) and mark in SPACES:
+        blank += mark
+    if mark == "{":
+        return _json_events(blank + mark + source.read())
+    return _csv_events(blank[max(blank.rfind("\n"), blank.rfind("\r")) + 1 :] + mark, source)
 
 
 def is_time(text: str) -> bool:
@@ -243,7 +244,7 @@ class _Text:
 
     def peek(self) -> str:
         """Return the next character that is not a space."""
-        while (mark := self._text[self._at : self._at + 1]) and mark in " \t\r\n":
+        while (mark := self._text[self._at : self._at + 1]) and mark in SPACES:
             self._at += 1
         return mark
 

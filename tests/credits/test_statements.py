@@ -208,7 +208,10 @@ def meaning(text):
         if text.lstrip().startswith("{"):
             return repr(json.loads(text, object_pairs_hook=list))
         rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-        return repr([row for row in ("\t".join(row).rstrip("\t") for row in rows) if row])
+        filled = (
+            row[: max((n for n, cell in enumerate(row, 1) if cell), default=0)] for row in rows
+        )
+        return repr([row for row in filled if row])
     except (ValueError, csv.Error):
         return None
 
@@ -259,6 +262,13 @@ def test_every_single_character_counts(original):
         assert is_caught(original, changed), (n, original[max(0, n - 30) : n + 30])
         if mark in "0123456789":
             assert not verify(changed).is_good
+
+
+@every_file
+@pytest.mark.parametrize("put", [" ", "\t", "\r", "\n", "\r\n", "\n ", "\x0b", "\x85", "\u2028"])
+def test_what_stands_before_it_is_a_space_or_no_statement(original, put):
+    assert is_caught(original, put + original)
+    assert is_caught(original, original + put)
 
 
 @often
