@@ -7,7 +7,8 @@ A refund of ours takes the credits first, in the transaction that makes its row;
 asked, under the row's key, again and again until the answer is known. So it can be resumed
 wherever the process died, and never gives money for credits that are still there.
 
-A refund that was made at Stripe has happened: its unspent part is taken, the rest is owed.
+A refund that was made at Stripe has happened: its unspent part is taken (what an inquiry set aside
+of it, too), the rest is owed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest
 from common.money import MICROS_PER_CENT, Micros, show
-from credits import ledger, mails, receivables, stripe_api, taxes, topups
+from credits import disputes, ledger, mails, receivables, stripe_api, taxes, topups
 from credits.models import Account, Dispute, Entry, Lot, Refund, TopUp
 
 if TYPE_CHECKING:
@@ -206,7 +207,9 @@ def _adopt(top_up: TopUp, seen: RefundSeen) -> Refund:
         return known
     tax = tax_within(top_up, seen.cents)
     credits_micros = (seen.cents - tax) * MICROS_PER_CENT
-    lot = top_up.lot
+    missing = credits_micros - min(credits_micros, top_up.lot.left_micros, wallet.available_micros)
+    disputes.release(top_up, amount=Micros(missing), refund=seen.id)
+    wallet, lot = ledger.lock(top_up.wallet_id), top_up.lot
     taken = min(credits_micros, lot.left_micros, wallet.available_micros)
     refund = Refund.objects.create(
         top_up=top_up,
