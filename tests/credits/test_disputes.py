@@ -1,13 +1,15 @@
 """A payment that a bank contests: never below zero, and everything back if it is won."""
 
+import threading
 import uuid
 
 import pytest
+from django.db import transaction
 
 from common.errors import AccessDisabled
 from common.money import usd
 from credits import disputes, holds, ledger, receivables, refunds, stripe_api
-from credits.models import Dispute, Entry, Finding, Freeze, Receivable
+from credits.models import Account, Dispute, Entry, Finding, Freeze, Receivable
 
 
 def learn(made):
@@ -269,3 +271,39 @@ def test_a_dispute_that_was_blocked_gives_everything_back(alice, shop, books_bal
     assert learn(made).phase == "returned"
     assert alice.now().balance_micros == usd("26.00")
     books_balance()
+
+
+def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
+    committed, alice, shop, at_once, books_balance
+):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "26.00")
+    made = shop.dispute(bought)
+    receivables.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    owes, released = threading.Event(), threading.Event()
+
+    def act(who):
+        if who == "bank":
+            with transaction.atomic():
+                learn(made)
+                owes.set()
+                released.wait(0.5)  # Staff's statement waits for ours by then.
+        else:
+            owes.wait(10)
+            receivables.lift(alice.workspace_id, Freeze.Cause.STAFF)
+            released.set()
+
+    at_once(act, ["bank", "staff"])
+
+    assert "$25.00 are due" in alice.now().frozen_reason
+    books_balance()
+
+
+def test_a_wallet_that_takes_calls_though_it_owes_is_a_difference(alice, shop, books_balance):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "26.00")
+    learn(shop.dispute(bought))
+    Account.objects.filter(pk=alice.workspace_id).update(frozen_reason="")
+
+    with pytest.raises(AssertionError, match="no wallet with a reason to be paused takes calls"):
+        books_balance()
