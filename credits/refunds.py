@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from credits.stripe_api import RefundSeen
 
 State = Refund.State
-WORDS = {"pending": State.PENDING, "requires_action": State.PENDING, "succeeded": State.SUCCEEDED}
-"""Stripe's words; any other (failed, canceled) means that the money stays here."""
+WORDS = {"succeeded": State.SUCCEEDED, "failed": State.FAILED, "canceled": State.FAILED}
+"""Stripe's words; any other means that its end is not known yet: credits are not put back on it."""
 BEFORE = {
     State.PENDING: [State.REQUESTED],
     State.SUCCEEDED: [State.REQUESTED, State.PENDING],
@@ -180,7 +180,7 @@ def learn(seen: RefundSeen) -> None:
         refund = _adopt(top_up, seen)
     Refund.objects.filter(pk=refund.pk, stripe_id=None).update(stripe_id=seen.id)
     failpoints.reached("refund.known")
-    state = WORDS.get(seen.status, State.FAILED)
+    state = WORDS.get(seen.status, State.PENDING)
     if state == State.FAILED:
         fail(refund.pk, seen.failure or "The bank did not take it.")
         return
@@ -231,11 +231,12 @@ def fail(refund_id: UUID, why: str) -> None:
     """Put everything back as it was, once: the money stays here."""
     refund = Refund.objects.select_related("top_up__entry").get(pk=refund_id)
     ledger.lock(refund.top_up.wallet_id)
-    moved = Refund.objects.filter(pk=refund_id, state__in=BEFORE[State.FAILED]).update(
+    before = Refund.objects.select_for_update().values_list("state", flat=True).get(pk=refund_id)
+    if before not in BEFORE[State.FAILED]:
+        return
+    Refund.objects.filter(pk=refund_id).update(
         state=State.FAILED, failure=why[:300], next_try_at=None
     )
-    if not moved:
-        return
     stripe, key = ledger.house(Account.Kind.STRIPE), f"refund:{refund.pk}"
     if refund.taken_micros:
         receivables.give_back(
@@ -248,7 +249,7 @@ def fail(refund_id: UUID, why: str) -> None:
     taxes.keep(refund.tax_cents, key=f"{key}:tax:failed")
     receivables.undo(key)
     receivables.collect(ledger.lock(refund.top_up.wallet_id))
-    if refund.state != State.REQUESTED:  # Its owner was told that it comes.
+    if before != State.REQUESTED:  # Its owner was told that it comes.
         mails.refund_failed(refund)
     failpoints.reached("refund.before_failed")
 
