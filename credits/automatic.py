@@ -34,6 +34,7 @@ WAIT_AFTER_FAILURE = (timedelta(hours=1), timedelta(days=1))
 KEY_FORGOTTEN = timedelta(hours=20)
 """After that we look for what we made before we ask under the same key again (stack.md 4)."""
 NOT_PAID = ("requires_action", "requires_confirmation", "requires_payment_method", "canceled")
+UNSAVED = "Save a payment method first, then switch automatic top-up on."
 TAXED = "Automatic top-up cannot work out the tax that is switched on here. Buy credits by hand."
 
 
@@ -48,7 +49,7 @@ def configure(
         raise InvalidRequest("monthly_cap_micro_usd: must be at least one top-up.")
     wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
     if enabled and not wish.payment_method_id:
-        raise InvalidRequest("Save a payment method first, then switch automatic top-up on.")
+        raise InvalidRequest(UNSAVED)
     if enabled and settings.STRIPE_AUTOMATIC_TAX:
         raise InvalidRequest(TAXED)
     fresh: dict[str, Any] = {}
@@ -56,13 +57,17 @@ def configure(
         fresh = {"failures": 0, "next_try_at": None, "last_failure": ""}
     elif monthly_cap - amount > wish.monthly_cap_micros - wish.amount_micros:
         fresh = {"next_try_at": None}  # It may have been the month's cap that made it wait.
-    AutoTopUp.objects.filter(pk=wallet_id).update(
+    known = AutoTopUp.objects.filter(pk=wallet_id)
+    if enabled:  # The card may have been removed a moment ago.
+        known = known.exclude(payment_method_id="")
+    if not known.update(
         enabled=enabled,
         threshold_micros=threshold,
         amount_micros=amount,
         monthly_cap_micros=monthly_cap,
         **fresh,
-    )
+    ):
+        raise InvalidRequest(UNSAVED)
     wish.refresh_from_db()
     return wish
 
