@@ -224,8 +224,9 @@ def credit(top_up: TopUp, payment: Payment) -> None:
     taxes.keep(top_up.tax_cents, key=f"tax:{payment.id}")
     findings.resolve(f"payment:{payment.id}")
     TopUp.objects.filter(pk=top_up.pk).update(
-        state=State.CREDITED, entry=entry, credited_at=timezone.now(), next_check_at=None
-    )
+        state=State.CREDITED, entry=entry, credited_at=timezone.now(), next_check_at=None,
+        failure="",  # It may have been given up before.
+    )  # fmt: skip
     if top_up.source == TopUp.Source.AUTOMATIC:
         AutoTopUp.objects.filter(pk=wallet.pk).update(failures=0, next_try_at=None)
     receivables.collect(wallet)

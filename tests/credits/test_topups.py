@@ -257,6 +257,7 @@ def test_money_that_came_for_a_purchase_given_up_is_credited(alice, shop, books_
     shop.hear_all()
 
     assert alice.now().balance_micros == usd("26.00")
+    assert TopUp.objects.get(pk=top_up.pk).failure == "", "nobody is shown why it was given up"
     books_balance()
 
 
