@@ -38,9 +38,7 @@ def test_a_turn_is_given_back_when_the_work_fails():
 
 
 @pytest.mark.parametrize("name", ["listen_again", "compare_with_processor"])
-def test_what_comes_once_in_a_while_comes_again_when_it_got_no_turn(
-    db, fake, name, monkeypatch
-):
+def test_what_comes_once_in_a_while_comes_again_when_it_got_no_turn(db, fake, name, monkeypatch):
     """Else a night in which Stripe is slow is a night without a comparison."""
     task, sent = getattr(tasks, name), []
     monkeypatch.setattr(task, "apply_async", lambda **when: sent.append(when))
