@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     from credits.stripe_api import RefundSeen
 
 State = Refund.State
-WORDS = {"succeeded": State.SUCCEEDED, "failed": State.FAILED, "canceled": State.FAILED}
+WORDS = {
+    "pending": State.PENDING,
+    "requires_action": State.PENDING,
+    "succeeded": State.SUCCEEDED,
+    "failed": State.FAILED,
+    "canceled": State.FAILED,
+}
 """Stripe's words; any other means that its end is not known yet: credits are not put back on it."""
 BEFORE = {
     State.PENDING: [State.REQUESTED],
