@@ -20,7 +20,7 @@ from common import failpoints
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_CENT, Micros, show
 from credits import ledger, mails, stripe_api, topups
-from credits.models import Account, AutoTopUp, TopUp
+from credits.models import AutoTopUp, Billing, TopUp
 from credits.models.purchases import WAITING
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ WAIT_AFTER_FAILURE = (timedelta(hours=1), timedelta(days=1))
 KEY_FORGOTTEN = timedelta(hours=20)
 """After that we look for what we made before we ask under the same key again (stack.md 4)."""
 NOT_PAID = ("requires_action", "requires_confirmation", "requires_payment_method", "canceled")
+UNSAVED = "Save a payment method first, then switch automatic top-up on."
 TAXED = "Automatic top-up cannot work out the tax that is switched on here. Buy credits by hand."
 
 
@@ -48,7 +49,7 @@ def configure(
         raise InvalidRequest("monthly_cap_micro_usd: must be at least one top-up.")
     wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
     if enabled and not wish.payment_method_id:
-        raise InvalidRequest("Save a payment method first, then switch automatic top-up on.")
+        raise InvalidRequest(UNSAVED)
     if enabled and settings.STRIPE_AUTOMATIC_TAX:
         raise InvalidRequest(TAXED)
     fresh: dict[str, Any] = {}
@@ -56,28 +57,35 @@ def configure(
         fresh = {"failures": 0, "next_try_at": None, "last_failure": ""}
     elif monthly_cap - amount > wish.monthly_cap_micros - wish.amount_micros:
         fresh = {"next_try_at": None}  # It may have been the month's cap that made it wait.
-    AutoTopUp.objects.filter(pk=wallet_id).update(
+    known = AutoTopUp.objects.filter(pk=wallet_id)
+    if enabled:  # The card may have been removed a moment ago.
+        known = known.exclude(payment_method_id="")
+    if not known.update(
         enabled=enabled,
         threshold_micros=threshold,
         amount_micros=amount,
         monthly_cap_micros=monthly_cap,
         **fresh,
-    )
+    ):
+        raise InvalidRequest(UNSAVED)
     wish.refresh_from_db()
     return wish
 
 
 def start_setup(wallet_id: UUID, *, email: str, user_id: UUID | None, base_url: str) -> Session:
     """Open Stripe's page that saves a card; what it saved is learnt from the session."""
-    customer = topups.customer_of(wallet_id, email=email)
     wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
     page = f"{base_url}/purchases/method"
     now = timezone.now()
-    session = stripe_api.create_setup_page(
-        customer=customer,
-        return_url=f"{page}?session={{CHECKOUT_SESSION_ID}}",  # Stripe fills it in.
-        cancel_url=page,
-        key=f"setup:{wallet_id}:{now.timestamp():.6f}",
+    session = topups.for_customer(
+        wallet_id,
+        email=email,
+        ask=lambda customer: stripe_api.create_setup_page(
+            customer=customer,
+            return_url=f"{page}?session={{CHECKOUT_SESSION_ID}}",  # Stripe fills it in.
+            cancel_url=page,
+            key=f"setup:{customer}:{now.timestamp():.6f}",
+        ),
     )
     AutoTopUp.objects.filter(pk=wish.pk).update(setup_session_id=session.id, user_id=user_id)
     return session
@@ -314,14 +322,11 @@ def _cancel(payment_intent: str) -> Payment | None:
 
 def drop_customer(customer_id: str) -> None:
     """Forget a customer that was deleted at Stripe, and its card; a purchase makes a new one."""
+    gone = Billing.objects.filter(customer_id=customer_id)
     with transaction.atomic():
-        wallets = Account.objects.filter(billing__customer_id=customer_id)
-        for wallet in wallets:
-            AutoTopUp.objects.filter(pk=wallet.pk).exclude(payment_method_id="").update(
-                enabled=False, payment_method_id="", method_label="",
-                last_failure="The customer was deleted at the payment provider.",
-                last_failure_at=timezone.now(),
-            )  # fmt: skip
-            wallet.billing.customer_id = None
-            wallet.billing.customers_deleted += 1
-            wallet.billing.save(update_fields=["customer_id", "customers_deleted"])
+        AutoTopUp.objects.filter(wallet__billing__in=gone).exclude(payment_method_id="").update(
+            enabled=False, payment_method_id="", method_label="",
+            last_failure="The customer was deleted at the payment provider.",
+            last_failure_at=timezone.now(),
+        )  # fmt: skip
+        gone.update(customer_id=None, customers_deleted=F("customers_deleted") + 1)

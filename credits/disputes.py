@@ -5,6 +5,7 @@
 
 What is unspent is set aside at once, in the house's account `disputed`. When the funds are
 withdrawn it goes to Stripe, and the spent part is owed. When they come back everything is undone.
+A refund at Stripe while nothing is withdrawn yet (an inquiry) takes what it needs from there.
 A dispute is read whole from Stripe each time, so the order in which its events come is nothing.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Sum
 from django.utils import timezone
 
 from common import failpoints
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from credits.stripe_api import DisputeSeen
 
 Phase = Dispute.Phase
-IN_OUR_FAVOUR = ("won", "warning_closed", "prevented")
+IN_OUR_FAVOUR = ("won", "warning_closed")
 
 
 def learn(seen: DisputeSeen) -> None:
@@ -37,15 +39,17 @@ def learn(seen: DisputeSeen) -> None:
         wallet = ledger.lock(top_up.wallet_id)
         dispute = Dispute.objects.filter(pk=seen.id).first() or _open(top_up, wallet, seen)
         failpoints.reached("dispute.opened")
-        returned = seen.reinstated or seen.status in IN_OUR_FAVOUR
-        withdrawn = seen.withdrawn or seen.status == "lost"
-        if withdrawn and dispute.phase == Phase.OPEN:
+        # What was prevented was blocked (nothing moves), or resolved by giving the money back.
+        blocked = seen.status == "prevented" and not seen.withdrawn
+        returned = seen.reinstated or blocked or seen.status in IN_OUR_FAVOUR
+        lost = seen.status == "lost" or (seen.status == "prevented" and not returned)
+        if (seen.withdrawn or lost) and dispute.phase == Phase.OPEN:
             _withdraw(dispute)
         if returned and dispute.phase != Phase.RETURNED:
             _return(dispute)
-        if seen.status == "lost":
+        if lost:
             _lose(dispute)
-        closed = seen.status == "lost" or returned
+        closed = lost or returned
         dispute.status = seen.status[:50]
         dispute.closed_at = dispute.closed_at or (timezone.now() if closed else None)
         dispute.save(update_fields=["status", "closed_at"])
@@ -79,12 +83,46 @@ def _set_aside(dispute: Dispute, wallet: Account) -> None:
         debit=wallet,
         credit=ledger.house(Account.Kind.DISPUTED),
         amount=amount,
-        key=f"dispute:{dispute.pk}:taken:{dispute.taken_micros}",
+        key=f"dispute:{dispute.pk}:taken:{dispute.taken_micros + _released(dispute)}",
         facts={"purchase": str(dispute.top_up_id)},
         lot=lot,
     )
     dispute.taken_micros += amount
     dispute.save(update_fields=["taken_micros"])
+
+
+def release(top_up: TopUp, *, amount: Micros, refund: str) -> None:
+    """Put back what open disputes set aside of a purchase, as far as a refund of it needs that.
+
+    An inquiry is often ended by a refund: its credits pay for it, so that they are not owed.
+    In the caller's transaction, the wallet locked by `ledger.lock`.
+    """
+    for dispute in top_up.disputes.filter(phase=Phase.OPEN, taken_micros__gt=0).order_by("pk"):
+        back = Micros(min(amount, dispute.taken_micros))
+        if back <= 0:
+            return
+        receivables.give_back(
+            top_up,
+            kind=Entry.Kind.DISPUTE,
+            debit=ledger.house(Account.Kind.DISPUTED),
+            amount=back,
+            key=f"{_release_of(dispute)}{refund}",
+        )
+        amount = Micros(amount - back)
+        dispute.taken_micros -= back
+        dispute.save(update_fields=["taken_micros"])
+
+
+def _released(dispute: Dispute) -> int:
+    """Return what was set aside once and put back for a refund: a key names both ways."""
+    back = Entry.objects.filter(
+        credit_id=dispute.top_up.wallet_id, key__startswith=_release_of(dispute)
+    )
+    return int(back.aggregate(sum=Sum("amount_micros", default=0))["sum"])
+
+
+def _release_of(dispute: Dispute) -> str:
+    return f"dispute:{dispute.pk}:released:"
 
 
 def _withdraw(dispute: Dispute) -> None:

@@ -118,7 +118,7 @@ def tell_low_balances(*, limit: int = 200) -> int:
             left = show(billing.wallet.available_micros)
             lines = [f"{left} of your credits are left, below {show(billing.low_balance_micros)}."]
             lines.append("Calls that cost more than what is left are refused until you add some.")
-            key = f"low:{billing.pk}:{billing.wallet.events}"
+            key = f"low:{billing.pk}:{billing.wallet.events}:{billing.low_balance_micros}"
             _write(key, billing.pk, f"Low balance: {left} left", lines)
             told += 1
     return told

@@ -19,11 +19,12 @@ from credits import findings, stripe_api
 from credits.models import Dispute, Finding, Refund, TopUp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from credits.stripe_api import Movement
 
 DAYS = 8
+REFUNDS = ("refund", "payment_refund", "refund_failure", "payment_refund_failure")
 SETTLING = timedelta(minutes=5)
 """Younger rows are left out: news of them may still be on its way."""
 PREFIX = "processor:"
@@ -76,6 +77,7 @@ def _sums(moved: Iterable[Movement], *types: str, by_payment: bool) -> dict[str,
 
 def _payments(result: Comparison, moved: list[Movement], since: datetime, until: datetime) -> None:
     theirs = _sums(moved, "charge", "payment", by_payment=True)
+    given_back = _sums(moved, *REFUNDS, "adjustment", by_payment=True)
     ours = {each.payment_intent_id: each for each in TopUp.objects.filter(
         payment_intent_id__in=theirs)}  # fmt: skip
     recent = TopUp.objects.filter(credited_at__gte=since + timedelta(days=1), credited_at__lt=until)
@@ -84,13 +86,14 @@ def _payments(result: Comparison, moved: list[Movement], since: datetime, until:
     for intent, top_up in ours.items():
         credited = top_up.state == TopUp.State.CREDITED
         cents = top_up.total_cents if credited else 0
+        # What was never credited has no refunds and disputes here: it is mended once it is back.
+        back = 0 if credited else given_back.get(str(intent), 0)
         result.payments += 1
         result.cents += cents
         if intent not in young:
             what = f"Payment {intent} of purchase {top_up.pk}"
-            result.differs(
-                "payment", str(intent), ours=cents, theirs=theirs.get(str(intent), 0), what=what
-            )
+            paid = theirs.get(str(intent), 0) + back
+            result.differs("payment", str(intent), ours=cents, theirs=paid, what=what)
     for intent in theirs.keys() - ours.keys() - young - {""}:
         if stripe_api.payment(intent).top_up:
             result.differs(
@@ -100,8 +103,7 @@ def _payments(result: Comparison, moved: list[Movement], since: datetime, until:
 
 
 def _refunds(result: Comparison, moved: list[Movement], since: datetime, until: datetime) -> None:
-    types = ("refund", "payment_refund", "refund_failure", "payment_refund_failure")
-    theirs = _sums(moved, *types, by_payment=False)
+    theirs = _sums(moved, *REFUNDS, by_payment=False)
     in_sight = Refund.objects.filter(stripe_id__in=theirs) | Refund.objects.filter(
         created_at__gte=since + timedelta(days=1), stripe_id__isnull=False
     )
@@ -113,11 +115,12 @@ def _refunds(result: Comparison, moved: list[Movement], since: datetime, until: 
             continue
         ours = 0 if refund.state == Refund.State.FAILED else -refund.cents
         what = f"Refund {name} of purchase {refund.top_up_id}"
-        result.differs("refund", name, ours=ours, theirs=theirs.get(name, 0), what=what)
+        found = _whole(name, ours, theirs.get(name, 0), ask=stripe_api.moved_by_refund)
+        result.differs("refund", name, ours=ours, theirs=found, what=what)
     known = set(in_sight.values_list("stripe_id", flat=True))
     for each in moved:
-        unknown = each.type in types and each.source not in known and each.source not in young
-        if unknown and TopUp.objects.filter(payment_intent_id=each.payment_intent).exists():
+        unknown = each.type in REFUNDS and each.source not in known and each.source not in young
+        if unknown and _is_credited(each.payment_intent):
             what = f"Refund {each.source}, of a payment of ours"
             result.differs("refund", each.source, ours=0, theirs=theirs[each.source], what=what)
 
@@ -134,9 +137,28 @@ def _disputes(result: Comparison, moved: list[Movement], since: datetime, until:
         ours = -dispute.cents if taken else 0
         what = f"Dispute {name} of purchase {dispute.top_up_id}"
         if name not in young:
-            result.differs("dispute", name, ours=ours, theirs=theirs.get(name, 0), what=what)
+            found = _whole(name, ours, theirs.get(name, 0), ask=stripe_api.moved_by_dispute)
+            result.differs("dispute", name, ours=ours, theirs=found, what=what)
     for each in moved:
         unknown = each.type == "adjustment" and each.source not in known.keys() | young
-        if unknown and TopUp.objects.filter(payment_intent_id=each.payment_intent).exists():
+        if unknown and _is_credited(each.payment_intent):
             what = f"Dispute {each.source}, of a payment of ours"
             result.differs("dispute", each.source, ours=0, theirs=theirs[each.source], what=what)
+
+
+def _whole(name: str, ours: int, in_sight: int, *, ask: Callable[[str], int]) -> int:
+    """Return what a refund or a dispute moved at Stripe, of which the days in sight differ.
+
+    Its money may have gone months before it came back: then only the one half is in sight.
+    """
+    if ours == in_sight:
+        return in_sight
+    try:
+        return ask(name)
+    except stripe_api.Missing:
+        return in_sight
+
+
+def _is_credited(payment_intent: str) -> bool:
+    paid = TopUp.objects.filter(payment_intent_id=payment_intent)
+    return paid.filter(state=TopUp.State.CREDITED).exists()

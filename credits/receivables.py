@@ -137,16 +137,20 @@ def give_back(top_up: TopUp, *, kind: Entry.Kind, debit: Account, amount: Micros
     )
 
 
+@transaction.atomic
 def freeze(wallet_id: UUID, cause: Freeze.Cause, sentence: str) -> None:
     """Place no new holds on a wallet, for that cause, until it is lifted; the sentence says why."""
+    ledger.lock(wallet_id)  # Or another cause, not committed yet, is not seen and not shown.
     Freeze.objects.update_or_create(
         wallet_id=wallet_id, cause=cause, defaults={"sentence": sentence}
     )
     _show_freeze(wallet_id)
 
 
+@transaction.atomic
 def lift(wallet_id: UUID, cause: Freeze.Cause) -> None:
     """Take a cause away; holds are placed again when none is left."""
+    ledger.lock(wallet_id)
     Freeze.objects.filter(wallet_id=wallet_id, cause=cause).delete()
     _show_freeze(wallet_id)
 

@@ -198,6 +198,15 @@ MONEY = (
         """,
     ),
     Check(
+        "no wallet with a reason to be paused takes calls",
+        "SELECT count(DISTINCT wallet_id), 0 FROM credits_freeze",
+        """
+        SELECT 'wallet ' || wallet_id || ' takes calls, though: ' || sentence
+          FROM credits_freeze JOIN credits_account account ON account.id = wallet_id
+         WHERE frozen_reason = ''
+        """,
+    ),
+    Check(
         "nothing that the processor told waits for more than an hour",
         "SELECT count(*), 0 FROM credits_stripeevent",
         """

@@ -7,7 +7,8 @@ A refund of ours takes the credits first, in the transaction that makes its row;
 asked, under the row's key, again and again until the answer is known. So it can be resumed
 wherever the process died, and never gives money for credits that are still there.
 
-A refund that was made at Stripe has happened: its unspent part is taken, the rest is owed.
+A refund that was made at Stripe has happened: its unspent part is taken (what an inquiry set aside
+of it, too), the rest is owed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest
 from common.money import MICROS_PER_CENT, Micros, show
-from credits import ledger, mails, receivables, stripe_api, taxes, topups
+from credits import disputes, ledger, mails, receivables, stripe_api, taxes, topups
 from credits.models import Account, Dispute, Entry, Lot, Refund, TopUp
 
 if TYPE_CHECKING:
@@ -32,8 +33,14 @@ if TYPE_CHECKING:
     from credits.stripe_api import RefundSeen
 
 State = Refund.State
-WORDS = {"pending": State.PENDING, "requires_action": State.PENDING, "succeeded": State.SUCCEEDED}
-"""Stripe's words; any other (failed, canceled) means that the money stays here."""
+WORDS = {
+    "pending": State.PENDING,
+    "requires_action": State.PENDING,
+    "succeeded": State.SUCCEEDED,
+    "failed": State.FAILED,
+    "canceled": State.FAILED,
+}
+"""Stripe's words; any other means that its end is not known yet: credits are not put back on it."""
 BEFORE = {
     State.PENDING: [State.REQUESTED],
     State.SUCCEEDED: [State.REQUESTED, State.PENDING],
@@ -179,7 +186,7 @@ def learn(seen: RefundSeen) -> None:
         refund = _adopt(top_up, seen)
     Refund.objects.filter(pk=refund.pk, stripe_id=None).update(stripe_id=seen.id)
     failpoints.reached("refund.known")
-    state = WORDS.get(seen.status, State.FAILED)
+    state = WORDS.get(seen.status, State.PENDING)
     if state == State.FAILED:
         fail(refund.pk, seen.failure or "The bank did not take it.")
         return
@@ -206,7 +213,9 @@ def _adopt(top_up: TopUp, seen: RefundSeen) -> Refund:
         return known
     tax = tax_within(top_up, seen.cents)
     credits_micros = (seen.cents - tax) * MICROS_PER_CENT
-    lot = top_up.lot
+    missing = credits_micros - min(credits_micros, top_up.lot.left_micros, wallet.available_micros)
+    disputes.release(top_up, amount=Micros(missing), refund=seen.id)
+    wallet, lot = ledger.lock(top_up.wallet_id), top_up.lot
     taken = min(credits_micros, lot.left_micros, wallet.available_micros)
     refund = Refund.objects.create(
         top_up=top_up,
@@ -228,11 +237,12 @@ def fail(refund_id: UUID, why: str) -> None:
     """Put everything back as it was, once: the money stays here."""
     refund = Refund.objects.select_related("top_up__entry").get(pk=refund_id)
     ledger.lock(refund.top_up.wallet_id)
-    moved = Refund.objects.filter(pk=refund_id, state__in=BEFORE[State.FAILED]).update(
+    before = Refund.objects.select_for_update().values_list("state", flat=True).get(pk=refund_id)
+    if before not in BEFORE[State.FAILED]:
+        return
+    Refund.objects.filter(pk=refund_id).update(
         state=State.FAILED, failure=why[:300], next_try_at=None
     )
-    if not moved:
-        return
     stripe, key = ledger.house(Account.Kind.STRIPE), f"refund:{refund.pk}"
     if refund.taken_micros:
         receivables.give_back(
@@ -245,7 +255,7 @@ def fail(refund_id: UUID, why: str) -> None:
     taxes.keep(refund.tax_cents, key=f"{key}:tax:failed")
     receivables.undo(key)
     receivables.collect(ledger.lock(refund.top_up.wallet_id))
-    if refund.state != State.REQUESTED:  # Its owner was told that it comes.
+    if before != State.REQUESTED:  # Its owner was told that it comes.
         mails.refund_failed(refund)
     failpoints.reached("refund.before_failed")
 

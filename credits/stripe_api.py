@@ -140,7 +140,7 @@ class DisputeSeen:
     withdrawn: bool
     """Whether the money was taken from us at some time."""
     reinstated: bool
-    """Whether it came back since."""
+    """Whether all of it came back since, and was not taken again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +171,7 @@ class Movement:
     type: str
     """`charge`, `payment`, `refund`, `payment_refund`, `adjustment`, ..."""
     cents: int
+    """In the currency of the payment, whatever our balance is kept in."""
     source: str
     payment_intent: str
     happened_at: datetime
@@ -383,15 +384,15 @@ def dispute(dispute_id: str) -> DisputeSeen:
     """Read a dispute."""
     with _asking():
         found = _v1().disputes.retrieve(dispute_id)
-        moved = [moved.amount for moved in found.balance_transactions]
+        moved = [_moved(each, found) for each in found.balance_transactions]
         return DisputeSeen(
             id=found.id,
             status=found.status,
             reason=found.reason,
             cents=found.amount,
             payment_intent=_id(found.payment_intent),
-            withdrawn=any(amount < 0 for amount in moved),
-            reinstated=any(amount > 0 for amount in moved),
+            withdrawn=any(cents < 0 for cents in moved),
+            reinstated=any(cents > 0 for cents in moved) and sum(moved) >= 0,
         )
 
 
@@ -439,11 +440,27 @@ def movements_since(since: datetime) -> Iterator[Movement]:
             yield Movement(
                 id=found.id,
                 type=found.type,
-                cents=found.amount,
+                cents=_moved(found, found.source),
                 source=_id(found.source),
                 payment_intent=_id(getattr(found.source, "payment_intent", None)),
                 happened_at=_at(found.created),
             )
+
+
+def moved_by_refund(refund_id: str) -> int:
+    """Return the cents that a refund has moved on our balance since it was made."""
+    with _asking():
+        both = ["balance_transaction", "failure_balance_transaction"]
+        found = _v1().refunds.retrieve(refund_id, {"expand": both})
+        moved = [getattr(found, name, None) for name in both]
+        return sum(_moved(each, found) for each in moved if each is not None)
+
+
+def moved_by_dispute(dispute_id: str) -> int:
+    """Return the cents that a dispute has moved on our balance since it was opened."""
+    with _asking():
+        found = _v1().disputes.retrieve(dispute_id)
+        return sum(_moved(each, found) for each in found.balance_transactions)
 
 
 # --- The way to Stripe, and its objects in our words ----------------------------------------
@@ -505,6 +522,18 @@ def _id(thing: Any) -> str:
 
 def _at(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _moved(transaction: Any, source: Any) -> int:
+    """Return the cents of a balance transaction, in its source's currency.
+
+    An account that is paid out in euros keeps its balance in euros: what a payment in dollars
+    moved there is another figure, at the rate of that day.
+    """
+    amount: int = transaction.amount
+    if getattr(source, "currency", transaction.currency) == transaction.currency:
+        return amount
+    return int(source.amount) if amount > 0 else -int(source.amount)
 
 
 def _ours(thing: Any, name: str) -> str:

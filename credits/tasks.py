@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 MOST_MESSAGES = 1000
 TURNS = 2
+AGAIN_SECONDS = 60
 _turns = threading.BoundedSemaphore(TURNS)
 _messages: queue.SimpleQueue[tuple[Any, tuple[str, ...]]] = queue.SimpleQueue()
 
@@ -63,19 +64,22 @@ def _send_all() -> None:
             log.warning("broker away, %s waits for the sweep: %s", task.name, exc)
 
 
-def in_turn(task: Callable[..., None]) -> Callable[..., None]:
+def in_turn(task: Callable[..., object]) -> Callable[..., bool]:
     """Let only some of a worker's threads wait for Stripe: the others follow jobs and sweep holds.
 
-    Who gets no turn does nothing: the rows stay, and the sweep comes again in two seconds.
+    Who gets no turn does nothing, and says so: the rows stay, and the sweep comes again in two
+    seconds. What beat starts rarely must have itself called again.
     """
 
     @wraps(task)
-    def run(*arguments: str) -> None:
-        if _turns.acquire(blocking=False):
-            try:
-                task(*arguments)
-            finally:
-                _turns.release()
+    def run(*arguments: str) -> bool:
+        if not _turns.acquire(blocking=False):
+            return False
+        try:
+            task(*arguments)
+        finally:
+            _turns.release()
+        return True
 
     return run
 
@@ -124,19 +128,17 @@ def keep_lots() -> None:
 
 
 @shared_task
-@in_turn
 def listen_again() -> None:
-    """Find the events whose delivery was lost."""
-    if stripe_api.is_configured():
-        webhooks.catch_up()
+    """Find the events whose delivery was lost; without a turn, in a minute."""
+    if stripe_api.is_configured() and not in_turn(webhooks.catch_up)():
+        listen_again.apply_async(countdown=AGAIN_SECONDS)
 
 
 @shared_task
-@in_turn
 def compare_with_processor() -> None:
-    """Compare our purchases with what really moved at Stripe."""
-    if stripe_api.is_configured():
-        processor.compare()
+    """Compare our purchases with what really moved at Stripe; without a turn, in a minute."""
+    if stripe_api.is_configured() and not in_turn(processor.compare)():
+        compare_with_processor.apply_async(countdown=AGAIN_SECONDS)
 
 
 @shared_task

@@ -12,7 +12,7 @@ is always credited, even for a purchase that we had given up. The entry's key is
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -27,10 +27,12 @@ from credits.models import Account, AutoTopUp, Billing, Entry, Finding, TopUp
 from credits.models.purchases import LEAST_MICROS, MOST_MICROS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from credits.stripe_api import Payment, Session
 
+Answer = TypeVar("Answer")
 State = TopUp.State
 BEFORE = {
     State.PROCESSING: [State.OPEN],
@@ -73,7 +75,7 @@ def start(
             "Many purchases were begun and not finished. Finish one, or try again in an hour.",
             headers={"Retry-After": "3600"},
         )
-    customer = customer_of(wallet_id, email=email)
+    customer_of(wallet_id, email=email)  # Before there is a row: without it there is no page.
     top_up = TopUp.objects.create(
         wallet_id=wallet_id,
         user_id=user_id,
@@ -83,13 +85,17 @@ def start(
     )
     failpoints.reached("topup.begun")
     page = f"{base_url}/purchases/{top_up.pk}"
-    session = stripe_api.create_payment_page(
-        customer=customer,
-        cents=top_up.amount_cents,
-        top_up=str(top_up.pk),
-        return_url=page,
-        cancel_url=f"{page}?cancelled=1",
-        key=f"topup:{top_up.pk}",
+    session = for_customer(
+        wallet_id,
+        email=email,
+        ask=lambda customer: stripe_api.create_payment_page(
+            customer=customer,
+            cents=top_up.amount_cents,
+            top_up=str(top_up.pk),
+            return_url=page,
+            cancel_url=f"{page}?cancelled=1",
+            key=f"topup:{top_up.pk}:{customer}",
+        ),
     )
     failpoints.reached("topup.page_opened")
     TopUp.objects.filter(pk=top_up.pk).update(session_id=session.id, checkout_url=session.url)
@@ -114,6 +120,21 @@ def customer_of(wallet_id: UUID, *, email: str) -> str:
         billing.refresh_from_db()
     assert billing.customer_id is not None, "it was made"
     return billing.customer_id
+
+
+def for_customer(wallet_id: UUID, *, email: str, ask: Callable[[str], Answer]) -> Answer:
+    """Ask Stripe for something that is the workspace's customer's, once more if that is gone.
+
+    Who deletes a customer at Stripe sends us an event, and it may come later than the member.
+    """
+    from credits import automatic  # It buys by means of this module.
+
+    customer = customer_of(wallet_id, email=email)
+    try:
+        return ask(customer)
+    except stripe_api.Missing:
+        automatic.drop_customer(customer)
+        return ask(customer_of(wallet_id, email=email))
 
 
 def refresh(top_up_id: UUID) -> TopUp:
@@ -203,8 +224,9 @@ def credit(top_up: TopUp, payment: Payment) -> None:
     taxes.keep(top_up.tax_cents, key=f"tax:{payment.id}")
     findings.resolve(f"payment:{payment.id}")
     TopUp.objects.filter(pk=top_up.pk).update(
-        state=State.CREDITED, entry=entry, credited_at=timezone.now(), next_check_at=None
-    )
+        state=State.CREDITED, entry=entry, credited_at=timezone.now(), next_check_at=None,
+        failure="",  # It may have been given up before.
+    )  # fmt: skip
     if top_up.source == TopUp.Source.AUTOMATIC:
         AutoTopUp.objects.filter(pk=wallet.pk).update(failures=0, next_try_at=None)
     receivables.collect(wallet)

@@ -191,9 +191,12 @@ class BillingView(APIView):
         asked = self.Input(data=request.data)
         asked.is_valid(raise_exception=True)
         user: Any = request.user
-        customer = topups.customer_of(workspace_id(request), email=user.email)
         back = asked.validated_data.get("return_url") or base_url(request)
-        portal = stripe_api.create_portal(customer=customer, return_url=back)
+        portal = topups.for_customer(
+            workspace_id(request),
+            email=user.email,
+            ask=lambda customer: stripe_api.create_portal(customer=customer, return_url=back),
+        )
         return Response({"billing_portal_url": portal})
 
 

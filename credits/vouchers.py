@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # Without what people confuse: I, O, 0, 1.
 GROUPS, GROUP_LENGTH = 4, 5  # 100 bits: a plain hash is enough to keep them.
 TRIES_PER_HOUR = 10
+MOST_DAYS = 36_500
+"""A day that no calendar has would be found only by who redeems the code."""
 
 
 def make(
@@ -40,6 +42,8 @@ def make(
     """Make a voucher; the code is readable only here. Raises InvalidRequest for empty amounts."""
     if amount <= 0 or uses <= 0:
         raise InvalidRequest("A voucher gives something, at least once.")
+    if credits_last_days is not None and not 0 < credits_last_days <= MOST_DAYS:
+        raise InvalidRequest(f"Credits last 1 to {MOST_DAYS} days, or without end.")
     code = "-".join(
         "".join(secrets.choice(ALPHABET) for _ in range(GROUP_LENGTH)) for _ in range(GROUPS)
     )
@@ -62,20 +66,27 @@ def redeem(wallet_id: UUID, code: str) -> Entry:
     Raises InvalidRequest if there is nothing to redeem (without saying whether such a code ever
     was), RateLimited after too many codes that did not fit.
     """
+    tried = _try(wallet_id)
+    voucher = Voucher.objects.filter(digest=_digest(code)).first()
+    entry = _use(wallet_id, voucher) if voucher else None
+    if entry is None:
+        raise InvalidRequest("code: this code is not known, was used up, or is too old.")
+    tried.delete()
+    return entry
+
+
+def _try(wallet_id: UUID) -> VoucherTry:
+    """Note a try before it is made, so that many at once are not more than they may be."""
+    tried = VoucherTry.objects.create(wallet_id=wallet_id)
     hour = timezone.now() - timedelta(hours=1)
-    if VoucherTry.objects.filter(wallet_id=wallet_id, created_at__gt=hour).count() >= (
-        TRIES_PER_HOUR
-    ):
+    tries = VoucherTry.objects.filter(wallet_id=wallet_id, created_at__gt=hour).count()
+    if tries > TRIES_PER_HOUR:
+        tried.delete()  # It was not made.
         raise RateLimited(
             "Too many codes that did not fit. Try again in an hour.",
             headers={"Retry-After": "3600"},
         )
-    voucher = Voucher.objects.filter(digest=_digest(code)).first()
-    entry = _use(wallet_id, voucher) if voucher else None
-    if entry is None:
-        VoucherTry.objects.create(wallet_id=wallet_id)
-        raise InvalidRequest("code: this code is not known, was used up, or is too old.")
-    return entry
+    return tried
 
 
 @transaction.atomic

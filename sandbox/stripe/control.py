@@ -9,7 +9,8 @@ POST /control/webhook   {"url", "secrets", "duplicate", "reorder", "delay_second
                          "drop_all", "retry_seconds", "timeout_seconds", "signed_ahead_seconds"}
 POST /control/webhook/flush {"seconds": 5}   wait until all is delivered
 POST /control/webhook/resend {"events": ["evt_..."]}   none named: all that never arrived
-POST /control/switches  {"tax_percent": 10, "refunds": "succeeded" | "pending", "methods": [...]}
+POST /control/switches  {"tax_percent": 10, "refunds": "succeeded" | "pending", "methods": [...],
+                         "balance_currency": "usd" | "eur"}
 POST /control/clock     {"skew_seconds": 0}  of `created`; sessions expire by it
 POST /control/sessions/{cs_}/pay | later | decline | save | expire   {"email", "card"}
 POST /control/payments/{pi_ or cs_}/succeed | fail            end a pending payment

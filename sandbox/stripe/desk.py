@@ -72,9 +72,10 @@ class Planned:
 
 @dataclass(slots=True)
 class Switches:
-    """What the world is like: taxes, and how refunds of cards begin."""
+    """What the world is like: taxes, how refunds of cards begin, what our balance is kept in."""
 
     tax_percent: int = 10
+    balance_currency: str = "usd"
     refunds: str = "succeeded"
     methods: list[str] = field(default_factory=lambda: ["card", "link", "us_bank_account"])
 

@@ -6,6 +6,7 @@ from sandbox.stripe.desk import Desk, new_id
 from sandbox.stripe.wire import Json
 
 NO_ADDRESS: Json = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
+EXCHANGE_RATE = 0.92
 CARD_TYPES = ("card", "link")
 REFUNDED_CARD = {
     "reference_status": "pending",
@@ -152,11 +153,18 @@ def _charged(kind: str, details: Json) -> Json:
 def balance_transaction(
     desk: Desk, source: Json, *, amount: int, kind: str, category: str, fee: int = 0
 ) -> Json:
-    """Build a movement of our balance with Stripe; its net is what remains after the fee."""
+    """Build a movement of our balance with Stripe; its net is what remains after the fee.
+
+    A balance that is kept in another currency moves by another figure.
+    """
+    kept_in, rate = desk.switches.balance_currency, None
+    if kept_in != source["currency"]:
+        rate = EXCHANGE_RATE
+        amount, fee = int(amount * rate), int(fee * rate)
     what = "Dispute fee" if category.startswith("dispute") else "Stripe processing fees"
     fees = [
         {
-            "amount": fee, "application": None, "currency": source["currency"],
+            "amount": fee, "application": None, "currency": kept_in,
             "description": what, "type": "stripe_fee",
         }
     ]  # fmt: skip
@@ -164,8 +172,8 @@ def balance_transaction(
         {
             "id": new_id("txn"), "object": "balance_transaction", "amount": amount,
             "available_on": desk.now(), "balance_type": "payments", "created": desk.now(),
-            "currency": source["currency"], "description": source.get("description"),
-            "exchange_rate": None, "fee": fee, "fee_details": fees if fee else [],
+            "currency": kept_in, "description": source.get("description"),
+            "exchange_rate": rate, "fee": fee, "fee_details": fees if fee else [],
             "net": amount - fee, "reporting_category": category, "source": source["id"],
             "status": "available", "type": kind,
         }

@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def start(**environment):
+def start(code="import config.settings", **environment):
     given = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'platform'}", **environment}
     return subprocess.run(
-        [sys.executable, "-c", "import config.settings"],
+        [sys.executable, "-c", code],
         env={name: value for name, value in given.items() if value is not None},
         cwd=ROOT,
         capture_output=True,
@@ -50,3 +50,14 @@ def test_a_variable_that_is_missing_or_wrong_is_named_and_no_secret_is_told(name
     assert name in started.stderr.upper()
     assert os.environ["SECRET_KEY"][:20] not in started.stderr
     assert "5a5a" not in started.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("smtp://mail.example", "587"), ("smtps://mail.example", "465"), ("smtps://m:2465", "2465")],
+)
+def test_mail_goes_to_the_port_of_its_scheme(url, port):
+    """Speaking TLS at once to the port of STARTTLS, no mail would ever go out."""
+    started = start("import config.settings as s; print(s.EMAIL_PORT)", EMAIL_URL=url)
+
+    assert started.stdout.strip() == port

@@ -1,9 +1,11 @@
 """Saving a card for automatic top-up, losing it again, and the wish over the wire."""
 
 import json
+import threading
 
 import pytest
 import stripe
+from django.db import transaction
 
 from apikeys.models import ApiKey
 from common.errors import InvalidRequest
@@ -164,6 +166,34 @@ def test_a_detached_card_is_not_charged_again(alice, shop, on):
     assert wish.last_failure_at is not None
     automatic.refresh_setup(alice.workspace_id)
     assert wish_of(alice).payment_method_id == "", "the old page does not bring it back"
+
+
+def test_who_switches_it_on_as_the_card_is_removed_is_told_to_save_one(
+    committed, alice, shop, at_once
+):
+    """Looking for the card and switching on are two statements: between them it may go."""
+    save(shop, alice)
+    automatic.refresh_setup(alice.workspace_id)
+    card = wish_of(alice).payment_method_id
+    removed, asked = threading.Event(), threading.Event()
+
+    def act(who):
+        if who == "webhook":
+            with transaction.atomic():
+                automatic.forget(card, why="It was removed.")
+                removed.set()
+                asked.wait(0.5)  # The member's statement waits for ours by then.
+            return None
+        removed.wait(10)
+        try:
+            return switch_on(alice)
+        except InvalidRequest as refused:
+            return str(refused)
+        finally:
+            asked.set()
+
+    assert at_once(act, ["webhook", "member"])[1] == automatic.UNSAVED
+    assert not wish_of(alice).enabled
 
 
 def test_a_card_that_was_renewed_shows_its_name_and_stays(alice, shop, on):

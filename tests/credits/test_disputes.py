@@ -1,13 +1,15 @@
 """A payment that a bank contests: never below zero, and everything back if it is won."""
 
+import threading
 import uuid
 
 import pytest
+from django.db import transaction
 
 from common.errors import AccessDisabled
 from common.money import usd
 from credits import disputes, holds, ledger, receivables, refunds, stripe_api
-from credits.models import Dispute, Entry, Finding, Freeze, Receivable
+from credits.models import Account, Dispute, Entry, Finding, Freeze, Receivable
 
 
 def learn(made):
@@ -183,3 +185,125 @@ def test_staff_who_pause_a_wallet_keep_it_paused_when_its_debt_is_paid(alice, sh
     assert alice.now().frozen_reason == "Write to us."
     receivables.lift(alice.workspace_id, Freeze.Cause.STAFF)
     assert alice.now().frozen_reason == ""
+
+
+# --- Inquiries that a refund ends, and what Stripe prevents ---------------------------------
+
+
+def refund_at_stripe(bought, cents):
+    return stripe_api.create_refund(
+        payment_intent=bought.payment_intent_id, cents=cents, refund="", key=f"desk:{uuid.uuid4()}"
+    )
+
+
+@pytest.mark.parametrize(("spent", "owed"), [("0", "0"), ("11.00", "10.00")])
+def test_a_refund_that_ends_an_inquiry_is_paid_by_what_was_set_aside(
+    alice, shop, books_balance, spent, owed
+):
+    bought = shop.buy(alice, "25.00")
+    if spent != "0":
+        shop.spend(alice, spent)
+    made = shop.dispute(bought, status="warning_needs_response")
+    learn(made)
+    books_balance()
+
+    refund_at_stripe(bought, 2500)
+    shop.hear_all()
+
+    due = sum(each.due_micros for each in Receivable.objects.filter(wallet=alice.wallet))
+    assert due == usd(owed)
+    assert Dispute.objects.get(pk=made["id"]).taken_micros == 0
+    books_balance()
+
+    shop.fake.post(f"disputes/{made['id']}/warning_closed")
+    assert learn(made).phase == "returned"
+    assert alice.now().balance_micros == (usd("1.00") if owed == "0" else 0)
+    assert bool(alice.now().frozen_reason) == (owed != "0")
+    books_balance()
+
+
+def test_what_a_failed_refund_puts_back_is_taken_again_when_the_inquiry_becomes_a_dispute(
+    alice, shop, books_balance
+):
+    """The same sum is set aside twice, each time by an entry of its own."""
+    bought = shop.buy(alice, "25.00")
+    made = shop.dispute(bought, status="warning_needs_response")
+    learn(made)
+    refund = refund_at_stripe(bought, 2500)
+    shop.hear_all()
+    shop.fake.post(f"refunds/{refund.id}/fail")
+    shop.hear_all()
+    assert alice.now().balance_micros == usd("26.00")
+
+    shop.fake.post(f"disputes/{made['id']}/withdraw")
+    dispute = learn(made)
+
+    assert (dispute.phase, dispute.taken_micros, dispute.owed_micros) == ("withdrawn", usd("25"), 0)
+    assert alice.now().balance_micros == usd("1.00")
+    books_balance()
+
+
+@pytest.mark.parametrize("heard_before", [True, False])
+def test_a_dispute_that_was_prevented_by_giving_the_money_back_is_lost(
+    alice, shop, books_balance, heard_before
+):
+    """Visa's rapid resolution takes the money, as a refund would: nothing comes back."""
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "11.00")
+    made = shop.dispute(bought)
+    if heard_before:
+        learn(made)
+    shop.fake.post(f"disputes/{made['id']}/prevented", move_funds=False)
+
+    dispute = learn(made)
+
+    assert (dispute.phase, alice.now().balance_micros) == ("lost", 0)
+    assert dispute.owed_micros == usd("10.00")
+    books_balance()
+
+
+def test_a_dispute_that_was_blocked_gives_everything_back(alice, shop, books_balance):
+    bought = shop.buy(alice, "25.00")
+    made = shop.dispute(bought, withdraw=False)
+    assert learn(made).taken_micros == usd("25.00")
+    shop.fake.post(f"disputes/{made['id']}/prevented")
+
+    assert learn(made).phase == "returned"
+    assert alice.now().balance_micros == usd("26.00")
+    books_balance()
+
+
+def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
+    committed, alice, shop, at_once, books_balance
+):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "26.00")
+    made = shop.dispute(bought)
+    receivables.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    owes, released = threading.Event(), threading.Event()
+
+    def act(who):
+        if who == "bank":
+            with transaction.atomic():
+                learn(made)
+                owes.set()
+                released.wait(0.5)  # Staff's statement waits for ours by then.
+        else:
+            owes.wait(10)
+            receivables.lift(alice.workspace_id, Freeze.Cause.STAFF)
+            released.set()
+
+    at_once(act, ["bank", "staff"])
+
+    assert "$25.00 are due" in alice.now().frozen_reason
+    books_balance()
+
+
+def test_a_wallet_that_takes_calls_though_it_owes_is_a_difference(alice, shop, books_balance):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "26.00")
+    learn(shop.dispute(bought))
+    Account.objects.filter(pk=alice.workspace_id).update(frozen_reason="")
+
+    with pytest.raises(AssertionError, match="no wallet with a reason to be paused takes calls"):
+        books_balance()

@@ -313,3 +313,25 @@ def test_the_database_wants_a_second_person_too(alice, limit, by):
 
     with pytest.raises(IntegrityError, match="adjustment_second_person"), transaction.atomic():
         Adjustment.objects.filter(pk=asked.pk).update(state="posted", entry=entry, decided_by=by)
+
+
+def test_codes_guessed_by_many_hands_at_once_are_no_more_than_may_be_tried(
+    committed, alice, at_once
+):
+    def guess(number):
+        try:
+            vouchers.redeem(alice.workspace_id, f"GUESS-{number}")
+        except (InvalidRequest, RateLimited) as refused:
+            return type(refused)
+
+    refused = at_once(guess, range(24))
+
+    assert refused.count(InvalidRequest) <= vouchers.TRIES_PER_HOUR
+    tried = VoucherTry.objects.filter(wallet=alice.wallet).count()
+    assert tried == refused.count(InvalidRequest)
+
+
+@pytest.mark.parametrize("days", [0, -1, 10**7])
+def test_credits_of_a_voucher_last_for_days_that_there_are(db, days):
+    with pytest.raises(InvalidRequest, match="1 to 36500 days"):
+        vouchers.make(name="x", amount=usd("1"), credits_last_days=days)

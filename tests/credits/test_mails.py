@@ -227,6 +227,20 @@ def test_what_is_held_does_not_count_as_left(alice, low, place_hold):
     assert len(low()) == 2
 
 
+def test_who_falls_below_another_threshold_is_told_though_nothing_was_booked_between(
+    alice, low, place_hold
+):
+    """What a call holds is not in the history: the figure that named the last mail is the same."""
+    low()
+    Billing.objects.filter(pk=alice.workspace_id).update(low_balance_micros=usd("1.50"))
+    assert len(low()) == 1
+    Billing.objects.filter(pk=alice.workspace_id).update(low_balance_micros=usd("0.50"))
+    assert len(low()) == 1
+    place_hold(alice, "0.60")
+
+    assert low()[1:] == ["Low balance: $0.40 left"]
+
+
 def test_a_new_wallet_is_not_low_before_it_ever_was_above(make_member):
     member = make_member("0")
 

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from common.money import usd
-from credits import processor, refunds, stripe_api, topups
+from credits import disputes, processor, refunds, stripe_api, topups
 from credits.models import Dispute, Finding, Refund, TopUp
 
 STAFF = uuid.uuid4()
@@ -290,3 +290,78 @@ def test_when_stripe_is_away_nothing_is_opened_or_closed(alice, shop, impatient)
         compare()
 
     assert open_findings() == before
+
+
+# --- What is only partly in sight -----------------------------------------------------------
+
+MONTHS = -70 * 24 * 3600
+
+
+def months_ago(shop, what):
+    """Have it happen at a Stripe whose clock was then that far back."""
+    shop.fake.post("clock", skew_seconds=MONTHS)
+    done = what()
+    shop.fake.post("clock", skew_seconds=0)
+    return done
+
+
+@pytest.mark.parametrize("end", ["won", "reinstate"])
+def test_a_dispute_whose_money_comes_back_after_months_is_no_difference(alice, shop, end):
+    """Banks take months: what was withdrawn is out of sight when it is given back."""
+    bought = months_ago(shop, lambda: shop.buy(alice, "25.00"))
+    made = months_ago(shop, lambda: shop.dispute(bought))
+    shop.hear_all()
+    TopUp.objects.filter(pk=bought.pk).update(credited_at=timezone.now() - timedelta(days=70))
+    Dispute.objects.update(created_at=timezone.now() - timedelta(days=70))
+    shop.fake.post(f"disputes/{made['id']}/{end}")
+    disputes.learn(stripe_api.dispute(made["id"]))
+
+    assert compare().differences == {}
+
+
+def test_a_refund_that_the_bank_returns_after_months_is_no_difference(alice, shop):
+    bought = months_ago(shop, lambda: shop.buy(alice, "25.00"))
+    refund = months_ago(
+        shop,
+        lambda: refunds.request(bought.pk, amount=usd("5"), reason="x", requested_by=STAFF),
+    )
+    TopUp.objects.filter(pk=bought.pk).update(credited_at=timezone.now() - timedelta(days=70))
+    Refund.objects.update(created_at=timezone.now() - timedelta(days=70))
+    shop.fake.post(f"refunds/{refund.stripe_id}/fail")
+    refunds.learn(stripe_api.refund(refund.stripe_id))
+
+    assert compare().differences == {}
+
+
+def test_a_balance_that_is_kept_in_euros_is_compared_in_dollars(alice, bob, shop):
+    shop.fake.post("switches", balance_currency="eur")
+    bought = shop.buy(alice, "25.00")
+    back = refunds.request(bought.pk, amount=usd("5"), reason="x", requested_by=STAFF)
+    shop.fake.post(f"refunds/{back.stripe_id}/fail")
+    refunds.request(bought.pk, amount=usd("2"), reason="x", requested_by=STAFF)
+    for end in ("won", "lost"):
+        made = shop.dispute(shop.buy(bob, "6.00"))
+        shop.fake.post(f"disputes/{made['id']}/{end}")
+    shop.hear_all()
+
+    assert compare().differences == {}
+
+
+@pytest.mark.parametrize("way", ["refund", "dispute"])
+def test_a_payment_that_could_not_be_credited_is_mended_when_its_money_went_back(alice, shop, way):
+    """Nothing of it is in the books, neither its coming nor its going."""
+    top_up = shop.open(alice, "25.00")
+    TopUp.objects.filter(pk=top_up.pk).update(amount_micros=usd("26.00"))
+    shop.pay(top_up)
+    stuck = topups.refresh(top_up.pk)
+    found = the_only("payment", stuck.payment_intent_id, "0 cents in our books, 2500 cents")
+
+    if way == "refund":
+        stripe_api.create_refund(
+            payment_intent=stuck.payment_intent_id, cents=2500, refund="", key="dashboard"
+        )
+    else:
+        shop.dispute(stuck)
+    shop.hear_all()
+
+    assert resolved(found)

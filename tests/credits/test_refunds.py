@@ -1,13 +1,17 @@
 """Money back: what is unspent of a purchase, once, wherever it was asked."""
 
+import dataclasses
+import threading
 import uuid
 
 import pytest
+from django.db import transaction
 
 from common.errors import InsufficientCredits, InvalidRequest
 from common.money import usd
-from credits import refunds, stripe_api
+from credits import ledger, refunds, stripe_api
 from credits.models import Refund
+from outbox.models import Mail
 
 STAFF = uuid.uuid4()
 
@@ -216,3 +220,48 @@ def test_credits_that_were_put_back_are_again_those_of_their_purchase(alice, sho
     shop.hear_all()
 
     assert refunds.request(bought.pk, reason="again", requested_by=STAFF).cents == 2500
+
+
+@pytest.mark.parametrize("word", [None, "in_transit"])
+def test_a_word_of_stripe_that_we_do_not_know_puts_no_credits_back(
+    alice, shop, books_balance, word
+):
+    bought = shop.buy(alice, "25.00")
+    shop.fake.post("switches", refunds="pending")
+    refund = refunds.request(bought.pk, amount=usd("5"), reason="x", requested_by=STAFF)
+    seen = stripe_api.refund(refund.stripe_id)
+
+    refunds.learn(dataclasses.replace(seen, status=word))
+
+    refund.refresh_from_db()
+    assert (refund.state, alice.now().balance_micros) == (Refund.State.PENDING, usd("21.00"))
+    books_balance()
+
+
+def test_who_was_told_of_a_refund_a_moment_before_it_failed_is_told_that_too(
+    committed, alice, shop, at_once
+):
+    bought = shop.buy(alice, "25.00")
+    shop.fake.post("next", failure="status=503", times=3, path="/v1/refunds")
+    refund = refunds.request(bought.pk, reason="x", requested_by=STAFF)
+    made = stripe_api.create_refund(
+        payment_intent=bought.payment_intent_id, cents=2500, refund=str(refund.pk), key="again"
+    )
+    locked, failed = threading.Event(), threading.Event()
+
+    def act(who):
+        if who == "first":
+            with transaction.atomic():
+                ledger.lock(alice.workspace_id)
+                locked.set()
+                failed.wait(0.5)  # The second has read the row by then, and waits for the lock.
+                refunds.learn(stripe_api.refund(made.id))
+        else:
+            locked.wait(10)
+            refunds.fail(refund.pk, "The bank did not take it.")
+            failed.set()
+
+    at_once(act, ["first", "second"])
+
+    letters = Mail.objects.filter(to=alice.user.email, key__startswith=f"refund:{refund.pk}")
+    assert {each.key for each in letters} == {f"refund:{refund.pk}", f"refund:{refund.pk}:failed"}

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from apikeys.models import ApiKey
 from common.errors import InvalidRequest, RateLimited
 from common.money import usd
 from credits import stripe_api, topups, webhooks
-from credits.models import Entry, Finding, StripeEvent, TopUp
+from credits.models import Billing, Entry, Finding, StripeEvent, TopUp
 
 State = TopUp.State
 
@@ -256,6 +257,7 @@ def test_money_that_came_for_a_purchase_given_up_is_credited(alice, shop, books_
     shop.hear_all()
 
     assert alice.now().balance_micros == usd("26.00")
+    assert TopUp.objects.get(pk=top_up.pk).failure == "", "nobody is shown why it was given up"
     books_balance()
 
 
@@ -387,3 +389,51 @@ def test_what_is_over_is_not_asked_about_however_often_one_looks(alice, shop, st
     made_ago(top_up, minutes=61 if state == "old" else 1)
 
     assert not topups.watched(alice.workspace_id)
+
+
+# --- A customer who is gone before we hear of it --------------------------------------------
+
+
+@pytest.fixture
+def gone(shop, alice):
+    """Alice's customer was deleted at Stripe, and its event is not here yet."""
+    shop.buy(alice, "5.00")
+    customer = Billing.objects.get(pk=alice.workspace_id).customer_id
+    stripe_api._v1().customers.delete(customer)
+    return customer
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/customers/credit", {"amount_micros": 25_000_000, "currency": "usd"}, 201),
+        ("/customers/billing", {}, 200),
+        ("/v1/auto-top-up/setup", {}, 201),
+    ],
+)
+def test_a_member_whose_customer_was_deleted_gets_another_before_we_hear_of_it(
+    client, alice, shop, gone, path, body, status
+):
+    ApiKey.objects.filter(pk=alice.api_key_record.pk).update(
+        scopes=["proxy", "usage:read", "keys:manage"]
+    )
+
+    answer = client.post(
+        path, body, content_type="application/json", headers={"X-API-KEY": alice.key}
+    )
+    shop.hear_all()
+
+    assert answer.status_code == status, answer.content
+    billing = Billing.objects.get(pk=alice.workspace_id)
+    assert billing.customer_id not in (None, gone)
+    assert billing.customers_deleted == 1
+
+
+def test_of_many_who_find_their_customer_gone_at_once_one_makes_another(
+    committed, alice, shop, gone, at_once
+):
+    made = at_once(lambda _: shop.open(alice, "5.00"), range(5))
+    TopUp.objects.filter(wallet=alice.wallet).update(next_check_at=None)  # Nobody else's to ask.
+
+    customers = {stripe_api.session(each.session_id).customer for each in made}
+    assert customers == {Billing.objects.get(pk=alice.workspace_id).customer_id}

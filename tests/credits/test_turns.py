@@ -1,5 +1,7 @@
 """A Stripe that does not answer keeps some of the worker's threads waiting, never all."""
 
+import pytest
+
 from common.money import usd
 from credits import tasks
 from credits.models import TopUp
@@ -33,3 +35,20 @@ def test_a_turn_is_given_back_when_the_work_fails():
         except ValueError:
             continue
         raise AssertionError("it had no turn")
+
+
+@pytest.mark.parametrize("name", ["listen_again", "compare_with_processor"])
+def test_what_comes_once_in_a_while_comes_again_when_it_got_no_turn(db, fake, name, monkeypatch):
+    """Else a night in which Stripe is slow is a night without a comparison."""
+    task, sent = getattr(tasks, name), []
+    monkeypatch.setattr(task, "apply_async", lambda **when: sent.append(when))
+    waiting = [tasks._turns.acquire(blocking=False) for _ in range(tasks.TURNS)]
+    assert all(waiting)
+
+    task()
+    for _ in waiting:
+        tasks._turns.release()
+    assert sent == [{"countdown": tasks.AGAIN_SECONDS}]
+    task()
+
+    assert len(sent) == 1
