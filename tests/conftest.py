@@ -117,7 +117,8 @@ def _let_rest() -> None:
     never = datetime(9999, 1, 1, tzinfo=UTC)
     Hold.objects.update(expires_at=never)
     TopUp.objects.filter(next_check_at__isnull=False).update(next_check_at=never)
-    for rows in (Refund, StripeEvent, Mail):
+    StripeEvent.objects.filter(processed_at=None).delete()
+    for rows in (Refund, Mail):
         rows.objects.filter(next_try_at__isnull=False).update(next_try_at=never)
 
 
