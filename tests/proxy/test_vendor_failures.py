@@ -7,7 +7,18 @@ import dataclasses
 import time
 
 import pytest
-from proxy_stage import CENT, ECHO, IMAGE, STREAM, ULTRA, ULTRA_MICROS, check_refusal, in_thread
+from aiohttp import web
+from proxy_stage import (
+    CENT,
+    ECHO,
+    IMAGE,
+    STREAM,
+    ULTRA,
+    ULTRA_MICROS,
+    answering,
+    check_refusal,
+    in_thread,
+)
 
 from proxy import tasks
 from proxy.vendors import catalogue
@@ -75,6 +86,45 @@ async def test_a_lost_answer_keeps_its_hold_until_its_time_is_over(stage, path, 
     (call,) = stage.calls(member)
     assert (call["outcome"], call["charged_micros"]) == ("expired", 0)
     assert str(call["id"]) == str(hold["id"])
+
+
+def complaint(field: str, message: str) -> dict[str, object]:
+    return {"detail": [{"loc": ["body", field], "msg": message, "type": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "type_", "outcome", "sentence"),
+    [
+        (
+            complaint("safety_tolerance", "Input should be less than or equal to 2"),
+            *("provider_rejected", "refused", "safety_tolerance: Input should be less"),
+        ),
+        ({"detail": "no\0such\0thing"}, "provider_rejected", "refused", "no such thing"),
+        *(
+            (
+                {"detail": detail},
+                *("content_blocked", "moderated"),
+                f"failed the safety checks. Black Forest Labs says: {detail}",
+            )
+            for detail in ("Request Moderated", "Blocked by our Safety Filter")
+        ),
+    ],
+)
+async def test_what_is_moderated_is_told_from_what_is_wrong(
+    stage, settings, said, type_, outcome, sentence
+):
+    async def refusing(_: web.Request) -> web.Response:
+        return web.json_response(said, status=422)
+
+    member = await stage.member()
+    async with answering(refusing) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(ULTRA, member, json={"prompt": "x"})
+
+    assert (answer.status, answer.type) == (422, type_)
+    assert sentence in answer.json()["message"]
+    check_refusal(answer)
+    assert [call["outcome"] for call in stage.calls(member)] == [outcome]
+    assert stage.wallet(member) == (5_000_000, 0)
 
 
 @pytest.mark.parametrize(
