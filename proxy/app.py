@@ -325,7 +325,9 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
         ),
         outgoing=outgoing,
     )
-    if not accepted:  # The hold ended meanwhile: what nobody pays for is not handed out.
+    if not accepted:
+        # The hold ended meanwhile, or the job is another call's: not handed out, not paid for.
+        await settle(platform, made, reply, "refused", reason="The provider's job is not its own.")
         raise dialect.lost(vendor)
     metrics.outcome(vendor.name, "accepted")
     logs.line(event="accepted", call=made.id, operation=made.route.name, held=made.quote.most)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
+import psycopg
 
 from apikeys import keys
 from common import logs, metrics
@@ -57,7 +58,8 @@ KEEP_LATER = KEEP.format(id="id", source="(SELECT %s::uuid AS id, %s::jsonb AS a
 JOB_ENDED = """
     , job AS (
         UPDATE proxy_job SET ended_at = now(),
-               outcome = (SELECT outcome FROM ended WHERE ended.id = proxy_job.id)
+               (outcome, price_micros) = (
+                   SELECT outcome, charged FROM ended WHERE ended.id = proxy_job.id)
          WHERE id = ANY (ARRAY(SELECT id FROM ended WHERE is_job)) AND ended_at IS NULL
     )
 """
@@ -281,8 +283,14 @@ class Books:
         return await self._write(self._settle, ask, outgoing, self._settled)
 
     async def accept(self, ask: Accept, *, outgoing: Outgoing | None = None) -> bool:
-        """Remember the job; False if its hold is not open any more. Insists as `settle` does."""
-        return await self._write(self._accept, ask, outgoing, self._accepted)
+        """Remember the job; False if its hold is not open any more, or if another call has it.
+
+        Insists as `settle` does.
+        """
+        try:
+            return await self._write(self._accept, ask, outgoing, self._accepted)
+        except psycopg.errors.UniqueViolation:  # job_once_per_vendor_id: its end is paid for once.
+            return False
 
     async def keep(self, call_id: str, outgoing: Outgoing) -> None:
         """Keep an answer that turned out to be undelivered after its call was written."""
