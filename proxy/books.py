@@ -23,7 +23,7 @@ from common.errors import (
     Unauthorized,
     Unavailable,
 )
-from common.lanes import Lane
+from common.lanes import Lane, deserved
 from common.money import show
 from credits import holds
 from proxy.late import Late, pauses
@@ -241,7 +241,7 @@ class Books:
         self._settle: Lane[Settle, Settled | None] = Lane("settle", _settle)
         self._accept: Lane[Accept, bool] = Lane("accept", _accept)
         self._find: Lane[FindJob, tuple[FoundJob | None, bool, bool]] = Lane("find-job", _find)
-        self._other: Lane[tuple[str, tuple[Any, ...]], list[tuple[Any, ...]]] = Lane(
+        self._other: Lane[tuple[str, tuple[Any, ...]], list[tuple[Any, ...]] | Exception] = Lane(
             "other", _query
         )
         self._late = Late()
@@ -367,7 +367,10 @@ class Books:
 
     async def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement of the rare paths; return its rows (empty where it has none)."""
-        return await self._other.ask((sql, parameters))
+        answer = await self._other.ask((sql, parameters))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def _document(rows: Sequence[Any]) -> str:
@@ -439,9 +442,18 @@ async def _find(db: Db, asks: Sequence[FindJob]) -> list[tuple[FoundJob | None, 
 
 async def _query(
     db: Db, asks: Sequence[tuple[str, tuple[Any, ...]]]
-) -> list[list[tuple[Any, ...]]]:
-    answers: list[list[tuple[Any, ...]]] = []
+) -> list[list[tuple[Any, ...]] | Exception]:
+    """Run one after the other, each committed: an error is its own ask's alone.
+
+    They are not run again for a neighbour's sake: to take an answer is not the same twice.
+    """
+    answers: list[list[tuple[Any, ...]] | Exception] = []
     for sql, parameters in asks:
-        cursor = await db.execute(sql, parameters)
-        answers.append(await cursor.fetchall() if cursor.description else [])
+        try:
+            cursor = await db.execute(sql, parameters)
+            answers.append(await cursor.fetchall() if cursor.description else [])
+        except psycopg.Error as exc:
+            if db.closed or db.broken:
+                raise
+            answers.append(deserved(exc))
     return answers

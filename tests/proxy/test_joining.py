@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import psycopg
 import pytest
 from proxy_stage import CENT, ECHO, IMAGE, STREAM, ULTRA, ULTRA_MICROS, eventually, read_answer
 
+from common.ids import uuid7
 from proxy import replay
-from proxy.books import Books
+from proxy.books import KEEP_LATER, Books
 
 BODY = b'{"prompt": "a lighthouse", "seed": 5}'
 
@@ -279,3 +282,17 @@ async def test_two_requests_on_one_connection_are_answered_in_turn(stage):
     finally:
         writer.close()
     assert stage.spent(member) == 2 * CENT
+
+
+async def test_an_answer_is_taken_once_whoever_fails_beside_it(stage):
+    """Two that left at once claim one intention: the second claim fails, in the same batch."""
+    books, intent, call = stage.application._platform.books, uuid7(), uuid7()
+    kept = {"intent": intent, "fingerprint": "x", "status": 200, "text": "{}", "once": True}
+    await books.query(KEEP_LATER, call, json.dumps({**kept, "seconds": 60}))
+
+    taken, failed = await asyncio.gather(
+        books.query(replay.TAKE, intent), books.query("SELECT 1 / 0"), return_exceptions=True
+    )
+
+    assert [str(row[0]) for row in taken] == [intent]
+    assert isinstance(failed, psycopg.errors.DivisionByZero)
