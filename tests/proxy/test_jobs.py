@@ -13,7 +13,7 @@ from PIL import Image
 from proxy_stage import ULTRA, ULTRA_MICROS, answering, check_refusal, in_thread
 
 from common.money import credits_text
-from proxy import tasks
+from proxy import jobs, tasks
 
 FLUX2 = "/proxy/bfl/flux-2-pro/generate"
 FLUX3 = "/proxy/bfl/v1/flux-3-video"
@@ -279,6 +279,28 @@ async def test_flux_3_video(stage, who, body, held, charged):
         assert "x-comfy-credits-used" not in made.headers
     else:
         assert "x-comfy-credits-used" in made.headers
+
+
+async def test_a_job_that_cannot_be_settled_is_not_its_neighbours(stage, monkeypatch):
+    broken, member = await stage.member(10_000_000), await stage.member()
+    await stage.post(FLUX3, broken, json={"prompt": "x", "mode": "t2v"})
+    await stage.post(ULTRA, member, json={"prompt": "x"})
+    stage.do("UPDATE proxy_job SET inputs = '{}' WHERE workspace_id = %s", broken.workspace)
+    for each in (broken, member):
+        stage.due(each)
+    ask = jobs.ask
+
+    async def slow(platform, vendor, job):
+        if job.workspace == member.workspace:
+            await asyncio.sleep(0.5)
+        return await ask(platform, vendor, job)
+
+    monkeypatch.setattr(jobs, "ask", slow)
+    with pytest.raises(KeyError):
+        await in_thread(tasks.follow_jobs)
+
+    assert stage.wallet(member) == (5_000_000 - ULTRA_MICROS, 0)
+    stage.do("DELETE FROM proxy_job WHERE workspace_id = %s", broken.workspace)
 
 
 async def test_who_comes_after_the_follower_is_told_what_it_cost(stage):
