@@ -169,10 +169,7 @@ async def _give(request: Request, intention: Intention, books: Books, row: tuple
     if spool:
         body = await asyncio.to_thread(_read_spool, spool)
     if not status or body is None:
-        raise IdempotencyConsumed(
-            "The result of the first try can no longer be given, and nothing is charged again. "
-            "Run the node again."
-        )
+        raise _consumed(request, intention)
     metrics.JOINED.labels("key" if intention.keyed else "undelivered").inc()
     kept = [(k.encode(), v.encode()) for k, v in headers.items() if k not in OWN]
     kept += [(b"call-id", call_id.encode()), (b"idempotent-replayed", b"true")]
@@ -189,11 +186,26 @@ def _mismatch() -> IdempotencyMismatch:
 
 def _in_flight(request: Request, intention: Intention) -> IdempotencyInFlight | Unavailable:
     sentence = "The first try of this request is still running. Its result will be given here."
-    version = re.match(r"(\d+)\.(\d+)\.(\d+)", request.header(b"comfy-core-version"))
-    knows = version is None or tuple(int(part) for part in version.groups()) >= KNOWS_STATES
-    if intention.keyed and knows:
+    if _knows_states(request, intention):
         return IdempotencyInFlight(sentence, headers={"Retry-After": "2"})
     return Unavailable(sentence, headers={"Retry-After": "10"})
+
+
+def _consumed(request: Request, intention: Intention) -> IdempotencyConsumed:
+    refusal = IdempotencyConsumed(
+        "The result of the first try can no longer be given, and nothing is charged again. "
+        "Run the node again."
+    )
+    if not _knows_states(request, intention):
+        refusal.status = 422  # type: ignore[misc]  # A sentence that is read, and no next try.
+    return refusal
+
+
+def _knows_states(request: Request, intention: Intention) -> bool:
+    """Whether a 409 tells this client a state; any other reads that its account is broken."""
+    version = re.match(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", request.header(b"comfy-core-version"))
+    known = version is None or tuple(int(part) for part in version.groups()) >= KNOWS_STATES
+    return intention.keyed and known
 
 
 # --- Answers too large for a row ------------------------------------------------------------

@@ -116,6 +116,26 @@ async def test_who_left_in_the_middle_of_a_large_answer_gets_it_whole(stage):
     assert stage.spent(member) == CENT
 
 
+async def test_without_a_key_an_answer_whose_file_is_gone_is_no_409(stage, tmp_path):
+    """It would read as a broken account; and a status that is tried again would be paid twice."""
+    member = await stage.member()
+    sent = stage.request(STREAM + "?bytes=24000000&seconds=0.4", BODY, member)
+    reader, writer = await stage.open()
+    writer.write(sent)
+    await reader.readexactly(100_000)
+    writer.transport.abort()
+    await stage.settled(member)
+    await asyncio.sleep(0.2)
+    for file in (tmp_path / "spool").iterdir():
+        file.unlink()
+
+    status, _, body = await stage.raw(sent)
+
+    assert status == 422
+    assert json.loads(body)["error"]["type"] == "idempotency_consumed"
+    assert stage.spent(member) == CENT
+
+
 async def test_two_equal_calls_that_were_delivered_are_two(stage):
     member = await stage.member()
     sent = stage.request(IMAGE, BODY, member)
