@@ -114,7 +114,7 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
         if await replay.answer(request, intention, platform.books):
             return
         made.id = uuid7()  # The first try was released meanwhile: this one is new.
-    made.wallet = placed.wallet
+    made.wallet, request.call = placed.wallet, made.id
     made.placed_at = time.perf_counter()
     keys.used.note(placed.key)
     if placed.old_pepper:

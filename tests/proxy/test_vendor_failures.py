@@ -21,6 +21,7 @@ from proxy_stage import (
 )
 
 from proxy import tasks
+from proxy.books import Books
 from proxy.vendors import catalogue
 
 TOLD = {
@@ -49,6 +50,7 @@ async def test_a_refusing_vendor_costs_nothing(stage, path, status):
 
     assert (answer.status, answer.type) == TOLD[status]
     check_refusal(answer)
+    assert answer.headers["call-id"] == str(stage.calls(member)[0]["id"])
     assert answer.headers.get("retry-after") == ("2" if status == 429 else None)
     counts = stage.vendor.counts(vendor)
     assert (counts["submits"], counts["accepted"]) == (1, 0)
@@ -213,6 +215,19 @@ async def test_a_slow_vendor_is_waited_for(stage):
     assert answer.status == 200
     assert time.monotonic() - began >= 0.8
     assert stage.wallet(member) == (5_000_000 - CENT, 0)
+
+
+async def test_our_own_fault_is_found_by_the_id_that_was_told(stage, monkeypatch, caplog):
+    monkeypatch.setattr(Books, "settle", None)
+    member = await stage.member()
+
+    answer = await stage.post(IMAGE, member, json={})
+
+    assert (answer.status, answer.type) == (500, "internal")
+    check_refusal(answer)
+    (hold,) = stage.holds(member)
+    assert answer.headers["call-id"] == str(hold["id"])
+    assert answer.headers["x-request-id"] in caplog.text
 
 
 async def test_a_vendor_that_is_not_there_costs_nothing(stage, settings):
