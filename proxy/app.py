@@ -25,7 +25,7 @@ import orjson
 
 from apikeys import keys
 from common import logs, metrics
-from common.errors import ContentBlocked, Unauthorized
+from common.errors import ContentBlocked
 from common.ids import uuid7
 from common.money import Micros, credits_text
 from proxy import dialect, jobs, replay
@@ -336,11 +336,8 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
 
 
 async def free(platform: Platform, request: Request, route: Route) -> None:
-    """Pass through what costs nothing: a living key is all that it needs, and nothing is kept."""
-    digests = keys.digests(request.credential())
-    _, known, _ = await platform.books.find_job(route.vendor.name, "", digests)
-    if not known:
-        raise Unauthorized("This API key is unknown, expired or revoked.")
+    """Pass through what costs nothing: it needs a key that may, no credits, and nothing is kept."""
+    await platform.books.may_call(route.vendor.name, keys.digests(request.credential()))
     await read(request, route)
     body = request.body if route.operation.json_body else request.stream()
     try:

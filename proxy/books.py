@@ -93,6 +93,12 @@ PLACE = holds.place_many(
     )
 )
 
+MAY_CALL = f"""
+    SELECT {keys.PAYER.refusal}
+      FROM (SELECT %s::bytea AS digest, %s::text AS vendor, 0 AS amount) AS asked
+      {keys.PAYER.join}
+"""  # noqa: S608 - the parts are constants of our own modules
+
 SETTLE = holds.settle_many(
     columns=record.COLUMNS + ", is_job boolean, answer jsonb",
     record=record.RECORD + JOB_ENDED + KEPT.format(id="id", source="ended"),
@@ -361,6 +367,16 @@ class Books:
                 break
         return found
 
+    async def may_call(self, vendor: str, digests: list[bytes]) -> None:
+        """Raise unless the key lives and may call that vendor: what is free asks no more."""
+        verdict = None
+        for digest in digests:
+            ((verdict,),) = await self.query(MAY_CALL, digest, vendor)
+            if verdict != "unauthorized":
+                break
+        if verdict is not None:
+            raise _barred(verdict, vendor, 0)
+
     async def claim(self, hold: str, intent: str, ttl: int) -> None:
         """Let an equal request join this call from now on: its client has left."""
         await self.query(CLAIM, intent, hold, ttl)
@@ -395,13 +411,18 @@ def _verdict(ask: Place, row: tuple[Any, ...]) -> Placed | PlatformError:
         return Placed(verdict, wallet, key)
     if verdict in ("short", "frozen"):
         return holds.refusal(frozen or "", available=available or 0, amount=ask.amount)
+    return _barred(verdict, ask.vendor, ask.amount)
+
+
+def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:
+    """Return what the word means by which `keys.PAYER` refuses."""
     if verdict == "scope":
         return AccessDisabled("This key may not call nodes (scope proxy). Use another key.")
     if verdict == "vendor":
-        return AccessDisabled(f"This key may not call {ask.vendor}. Use another key.")
+        return AccessDisabled(f"This key may not call {vendor}. Use another key.")
     if verdict == "call_limit":
         return BudgetExceeded(
-            f"This call can cost {show(ask.amount)}, more than this key may spend on one call."
+            f"This call can cost {show(amount)}, more than this key may spend on one call."
         )
     return Unauthorized("This API key is unknown, expired or revoked.")
 
