@@ -403,6 +403,10 @@ async def deliver(platform: Platform, request: Request, made: Call, reply: Reply
             if held_back:
                 await request.chunk(held_back)
             held_back = chunk
+        if not size:
+            reason = "The provider's answer is empty."
+            await settle(platform, made, reply, "refused", reason=reason)
+            raise dialect.unreadable(made.route.vendor)
         if not await settle(
             platform, made, reply, "delivered", charged=price, outgoing=outgoing, bytes_out=size
         ):

@@ -205,6 +205,16 @@ async def test_a_stream_that_breaks_off_costs_nothing_and_breaks_off_here_too(st
     assert stage.wallet(member) == (5_000_000, 0)
 
 
+async def test_an_empty_success_is_no_result(stage):
+    member = await stage.member()
+
+    answer = await stage.post(STREAM + "?bytes=0", member, json={})
+
+    assert (answer.status, answer.type) == (502, "provider_error")
+    check_refusal(answer)
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
 async def test_a_slow_vendor_is_waited_for(stage):
     member = await stage.member()
     stage.vendor.fail_next("sandbox", "slow=0.8")
