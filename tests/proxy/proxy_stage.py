@@ -303,9 +303,11 @@ def _sign_up(micros: int, options: dict[str, Any]) -> Member:
 @asynccontextmanager
 async def serving(application: Any) -> AsyncIterator[tuple[str, int]]:
     """Serve an ASGI application as config.web does, in this loop, on a free port."""
+    from config.gathered import Gathered
+
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=Gathered,
         lifespan="on",
         ws="none",
         access_log=False,
