@@ -13,7 +13,9 @@ that client again, and takes the answer over. Two equal calls whose answers were
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import logging
 import re
 import time
 import uuid
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from proxy.books import Books
     from proxy.http import Headers, Request
 
+log = logging.getLogger("proxy")
 KEYED_SECONDS = 24 * 3600
 UNDELIVERED_SECONDS = 10 * 60
 SPOOLED_SECONDS = 3600
@@ -228,10 +231,24 @@ class Spool:
         self._parts: list[bytes] = []
         self._size = 0
         self._file: Any = None
+        self._failed = False
         self._kept = False
 
     def write(self, chunk: bytes) -> None:
-        """Add a part."""
+        """Add a part. A disk that takes none ends the keeping, never the passing."""
+        if self._failed:
+            return
+        try:
+            self._write(chunk)
+        except OSError as exc:
+            self._fail(exc)
+
+    def _fail(self, exc: OSError) -> None:
+        log.warning("an answer cannot be kept: %s", exc.strerror)
+        self._failed = True
+        self._parts.clear()
+
+    def _write(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._file is None and self._size > ROW_LIMIT_BYTES:
             _spool_folder().mkdir(parents=True, exist_ok=True)
@@ -245,16 +262,22 @@ class Spool:
 
     def kept(self, intention: Intention, status: int, headers: Headers) -> dict[str, Any]:
         """Return the row that keeps what was written, and keep the file."""
+        if self._file is not None and not self._failed:
+            try:
+                self._file.flush()
+            except OSError as exc:
+                self._fail(exc)
+        if self._failed:
+            return intention.kept(0, [], b"")  # It can no longer be given.
         self._kept = True
-        if self._file is not None:
-            self._file.flush()
         name = self._name if self._file is not None else ""
         return intention.kept(status, headers, b"".join(self._parts), spool=name)
 
     def close(self) -> None:
         """Close the file; delete it unless a row keeps it."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # It failed before, or nobody wants it.
+                self._file.close()
             if not self._kept:
                 (_spool_folder() / self._name).unlink(missing_ok=True)
 

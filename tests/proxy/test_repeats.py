@@ -158,6 +158,24 @@ async def test_an_answer_whose_file_is_gone_is_consumed(stage, tmp_path, version
     assert stage.spent(member) == CENT
 
 
+@pytest.mark.parametrize("full", [False, True], ids=["no-folder", "full"])
+async def test_a_disk_that_takes_nothing_keeps_no_answer_back(stage, tmp_path, monkeypatch, full):
+    if full:  # Every write goes through to the disk, and there is no room.
+        monkeypatch.setattr(type(tmp_path), "open", lambda *_: open("/dev/full", "wb"))  # noqa: SIM115
+    else:
+        (tmp_path / "spool").write_text("not a folder")
+    member = await stage.member()
+    headers = keyed()
+    path = STREAM + "?bytes=1100000"
+
+    first = await stage.post(path, member, json={}, headers=headers)
+    again = await stage.post(path, member, json={}, headers=headers)
+
+    assert (first.status, len(first.body)) == (200, 1_100_000)
+    assert (again.status, again.type) == (409, "idempotency_consumed")
+    assert stage.spent(member) == CENT
+
+
 @pytest.mark.parametrize(
     "failure",
     ["status=500", "status=503", "status=429", "status=401", "status=504", "drop_after", "nonjson"],
