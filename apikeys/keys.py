@@ -16,7 +16,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -158,10 +158,15 @@ class Used:
         return bool(self._seen) and time.monotonic() - self._written >= self.SECONDS
 
     def write(self) -> None:
-        """Write what was gathered, in one statement; never moves a time back."""
+        """Write what was gathered, in one statement; never moves a time back.
+
+        If that fails, it is gathered still.
+        """
         seen, self._seen = self._seen, {}
         self._written = time.monotonic()
-        if seen:
+        if not seen:
+            return
+        try:
             with connection.cursor() as cursor:
                 cursor.execute(
                     """
@@ -172,6 +177,9 @@ class Used:
                     """,
                     [list(seen), list(seen.values())],
                 )
+        except DatabaseError:
+            self._seen = {**seen, **self._seen}
+            raise
 
 
 used = Used()

@@ -90,19 +90,19 @@ class Lane(Generic[Ask, Answer]):
             if self._db is None:
                 self._db = await db.connect()
             answers = await self._work(self._db, [ask for ask, _ in batch])
-        except psycopg.Error as exc:
+        except Exception as exc:
+            # Not only the database's: an ask that cannot be sent at all is a bad row as well.
             await self._one_by_one(batch, exc)
-        except BaseException as exc:
-            self._fail(batch, exc if isinstance(exc, Exception) else _stopped())
-            if not isinstance(exc, Exception):
-                raise
+        except BaseException:
+            self._fail(batch, _stopped())
+            raise
         else:
             for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
 
     async def _one_by_one(
-        self, batch: list[tuple[Ask, asyncio.Future[Answer]]], error: psycopg.Error
+        self, batch: list[tuple[Ask, asyncio.Future[Answer]]], error: Exception
     ) -> None:
         if self._db is None or self._db.closed or self._db.broken:
             self._db = None
@@ -111,16 +111,20 @@ class Lane(Generic[Ask, Answer]):
         elif len(batch) > 1:
             for one in batch:
                 await self._answer([one])
-        elif isinstance(error, (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)):
-            self._fail(batch, _stopped())
         else:
-            self._fail(batch, error)
+            self._fail(batch, deserved(error))
 
     @staticmethod
     def _fail(batch: list[tuple[Ask, asyncio.Future[Answer]]], error: Exception) -> None:
         for _, future in batch:
             if not future.done():
                 future.set_exception(error)
+
+
+def deserved(error: Exception) -> Exception:
+    """Return what who asked reads: a statement that took too long is one to try again."""
+    slow = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
+    return _stopped() if isinstance(error, slow) else error
 
 
 def _is_stale(connection: db.Db) -> bool:

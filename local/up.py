@@ -41,9 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Supervisor(options.data, say=say) as supervisor:
             up(supervisor, options)
     except Stopped:
-        return 0
+        return 130 if options.once else 0  # It was to show the call, and did not.
     except (Failed, PostgresError, demo.DemoFailed) as why:
         print(f"up: {why}", file=sys.stderr)
+        return 1
+    except psycopg.OperationalError as error:  # Mostly DATABASE_URL's.
+        print(f"up: the database: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"up: {error.strerror}: {error.filename or options.data}", file=sys.stderr)
@@ -55,12 +58,26 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the flags."""
     parser = argparse.ArgumentParser(prog="dev.py up", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--once", action="store_true", help="stop after the metered call")
-    parser.add_argument("--port", type=int, default=8000, help="of the web process (8000)")
+    parser.add_argument("--port", type=port, default=8000, help="of the web process (8000)")
     parser.add_argument("--data", type=Path, default=ROOT / ".data", help="what is kept (.data)")
-    parser.add_argument("--workers", type=int, default=1, help="number of web processes (1)")
+    parser.add_argument("--workers", type=count, default=1, help="number of web processes (1)")
     options = parser.parse_args(arguments)
     options.data = options.data.resolve()
     return options
+
+
+def port(text: str) -> int:
+    """Read a port that can be listened at; argparse tells of any other."""
+    if not 0 < int(text) < 1 << 16:
+        raise ValueError(text)
+    return int(text)
+
+
+def count(text: str) -> int:
+    """Read a number of processes, at least one."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
 
 
 def up(supervisor: Supervisor, options: argparse.Namespace) -> None:

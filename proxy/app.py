@@ -25,7 +25,7 @@ import orjson
 
 from apikeys import keys
 from common import logs, metrics
-from common.errors import ContentBlocked, Unauthorized
+from common.errors import ContentBlocked
 from common.ids import uuid7
 from common.money import Micros, credits_text
 from proxy import dialect, jobs, replay
@@ -46,9 +46,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("proxy")
 HOLD_MARGIN_SECONDS = 60
 """A hold outlives its vendor's time limit by this; then the sweep frees it."""
+LONGEST_STREAM_SECONDS = 24 * 3600
 FIRST_POLL_SECONDS = 5
 """Our follower lets the member's own polls come first."""
 SUBMIT_ANSWER_LIMIT_BYTES = 1 << 20
+
+RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' WHERE id = %s"
 
 
 @dataclass(slots=True)
@@ -61,12 +64,18 @@ class Call:
     id: str = field(default_factory=uuid7)
     wallet: str = ""
     request_bytes: int = 0
+    placed_at: float = 0.0
     answered_at: float = 0.0
 
     @property
     def ttl(self) -> int:
         """For how many seconds the hold stands without an answer."""
         return self.route.operation.timeout_seconds + HOLD_MARGIN_SECONDS
+
+    @property
+    def unanswered(self) -> int:
+        """For how many seconds the hold may stand before its answer is known: see `deliver`."""
+        return self.ttl if self.route.operation.kind is Kind.SUBMIT else LONGEST_STREAM_SECONDS
 
     def outgoing(
         self, request: Request, status: int, headers: Headers, body: bytes
@@ -105,14 +114,15 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
         if await replay.answer(request, intention, platform.books):
             return
         made.id = uuid7()  # The first try was released meanwhile: this one is new.
-    made.wallet = placed.wallet
+    made.wallet, request.call = placed.wallet, made.id
+    made.placed_at = time.perf_counter()
     keys.used.note(placed.key)
     if placed.old_pepper:
         soon(platform.books.query(keys.REPEPPER, *keys.repeppered(digests)))
 
     if intention.whole and not intention.keyed:  # What has a key is kept, whoever leaves.
         request.watch()
-        request.on_gone = lambda: soon(platform.books.claim(made.id, intention.id, made.ttl))
+        request.on_gone = lambda: soon(platform.books.claim(made.id, intention.id, made.unanswered))
         if request.gone:  # It waited for an earlier try before, and left since.
             request.on_gone()
     reply = await relay(platform, request, made)
@@ -243,9 +253,13 @@ async def settle(
     reason: str = "",
     outgoing: replay.Outgoing | None = None,
     bytes_out: int = 0,
-) -> None:
-    """End the hold, write entry and call, durably, in one commit. A second end changes nothing."""
-    await platform.books.settle(
+) -> bool:
+    """End the hold, write entry and call, durably, in one commit.
+
+    False if the hold had ended before: that changes nothing, and what nobody pays for is not
+    handed out.
+    """
+    settled = await platform.books.settle(
         Settle(
             hold=made.id,
             wallet=made.wallet,
@@ -258,6 +272,8 @@ async def settle(
         ),
         outgoing=outgoing,
     )
+    if settled is None:
+        return False
     if made.answered_at:
         metrics.SETTLE_LAG.observe(time.perf_counter() - made.answered_at)
     metrics.outcome(made.route.vendor.name, outcome)
@@ -267,9 +283,10 @@ async def settle(
         operation=made.route.name,
         outcome=outcome,
         status=reply.status if reply else 0,
-        charged=charged,
+        charged=settled.charged,
         held=made.quote.most,
     )
+    return True
 
 
 async def accept(platform: Platform, request: Request, made: Call, reply: Reply) -> None:
@@ -308,7 +325,9 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
         ),
         outgoing=outgoing,
     )
-    if not accepted:  # The hold ended meanwhile: what nobody pays for is not handed out.
+    if not accepted:
+        # The hold ended meanwhile, or the job is another call's: not handed out, not paid for.
+        await settle(platform, made, reply, "refused", reason="The provider's job is not its own.")
         raise dialect.lost(vendor)
     metrics.outcome(vendor.name, "accepted")
     logs.line(event="accepted", call=made.id, operation=made.route.name, held=made.quote.most)
@@ -317,11 +336,8 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
 
 
 async def free(platform: Platform, request: Request, route: Route) -> None:
-    """Pass through what costs nothing: a living key is all that it needs, and nothing is kept."""
-    digests = keys.digests(request.credential())
-    _, known, _ = await platform.books.find_job(route.vendor.name, "", digests)
-    if not known:
-        raise Unauthorized("This API key is unknown, expired or revoked.")
+    """Pass through what costs nothing: it needs a key that may, no credits, and nothing is kept."""
+    await platform.books.may_call(route.vendor.name, keys.digests(request.credential()))
     await read(request, route)
     body = request.body if route.operation.json_body else request.stream()
     try:
@@ -352,9 +368,10 @@ async def deliver_whole(platform: Platform, request: Request, made: Call, reply:
     headers = [h for h in reply.headers if h[0] != b"content-length"] + made.headers
     headers.append((b"x-comfy-credits-used", credits_text(min(price, made.quote.most)).encode()))
     outgoing, size = made.outgoing(request, reply.status, headers, raw), len(raw)
-    await settle(
+    if not await settle(
         platform, made, reply, "delivered", charged=price, outgoing=outgoing, bytes_out=size
-    )
+    ):
+        raise dialect.lost(made.route.vendor)
     await request.answer(reply.status, raw, headers)
     await platform.books.keep(made.id, outgoing)
 
@@ -363,7 +380,8 @@ async def deliver(platform: Platform, request: Request, made: Call, reply: Reply
     """Pass a result through as it comes, and settle it before its last part.
 
     The price is known before; a result that breaks off is not charged. What passes is written
-    down meanwhile, for the case that the client leaves, or that it may ask again by its key.
+    down meanwhile, for the case that the client leaves, or that it may ask again by its key. A
+    result that takes long, or whose client reads slowly, keeps its hold for as long.
     """
     price = made.route.operation.price.settle(made.quote.inputs, {})
     assert price is not None, "a price that needs the answer is delivered whole"
@@ -372,8 +390,12 @@ async def deliver(platform: Platform, request: Request, made: Call, reply: Reply
     spool, held_back, size = replay.Spool(made.id), b"", 0
     row = partial(spool.kept, made.intention, reply.status, headers)
     outgoing = replay.Outgoing(made.intention, request, row)
+    renew_at = made.placed_at + HOLD_MARGIN_SECONDS
     try:
         async for chunk in reply.chunks():
+            if time.perf_counter() > renew_at:
+                soon(platform.books.query(RENEW, made.ttl, made.id))
+                renew_at = time.perf_counter() + HOLD_MARGIN_SECONDS
             spool.write(chunk)
             size += len(chunk)
             if held_back and not request.begun:
@@ -381,9 +403,14 @@ async def deliver(platform: Platform, request: Request, made: Call, reply: Reply
             if held_back:
                 await request.chunk(held_back)
             held_back = chunk
-        await settle(
+        if not size:
+            reason = "The provider's answer is empty."
+            await settle(platform, made, reply, "refused", reason=reason)
+            raise dialect.unreadable(made.route.vendor)
+        if not await settle(
             platform, made, reply, "delivered", charged=price, outgoing=outgoing, bytes_out=size
-        )
+        ):
+            raise dialect.lost(made.route.vendor)
         if not request.begun:
             await request.start(reply.status, headers)
         await request.last(held_back)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
+import psycopg
 
 from apikeys import keys
 from common import logs, metrics
@@ -22,7 +23,7 @@ from common.errors import (
     Unauthorized,
     Unavailable,
 )
-from common.lanes import Lane
+from common.lanes import Lane, deserved
 from common.money import show
 from credits import holds
 from proxy.late import Late, pauses
@@ -57,7 +58,8 @@ KEEP_LATER = KEEP.format(id="id", source="(SELECT %s::uuid AS id, %s::jsonb AS a
 JOB_ENDED = """
     , job AS (
         UPDATE proxy_job SET ended_at = now(),
-               outcome = (SELECT outcome FROM ended WHERE ended.id = proxy_job.id)
+               (outcome, price_micros) = (
+                   SELECT outcome, charged FROM ended WHERE ended.id = proxy_job.id)
          WHERE id = ANY (ARRAY(SELECT id FROM ended WHERE is_job)) AND ended_at IS NULL
     )
 """
@@ -90,6 +92,12 @@ PLACE = holds.place_many(
                     CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
     )
 )
+
+MAY_CALL = f"""
+    SELECT {keys.PAYER.refusal}
+      FROM (SELECT %s::bytea AS digest, %s::text AS vendor, 0 AS amount) AS asked
+      {keys.PAYER.join}
+"""  # noqa: S608 - the parts are constants of our own modules
 
 SETTLE = holds.settle_many(
     columns=record.COLUMNS + ", is_job boolean, answer jsonb",
@@ -239,7 +247,7 @@ class Books:
         self._settle: Lane[Settle, Settled | None] = Lane("settle", _settle)
         self._accept: Lane[Accept, bool] = Lane("accept", _accept)
         self._find: Lane[FindJob, tuple[FoundJob | None, bool, bool]] = Lane("find-job", _find)
-        self._other: Lane[tuple[str, tuple[Any, ...]], list[tuple[Any, ...]]] = Lane(
+        self._other: Lane[tuple[str, tuple[Any, ...]], list[tuple[Any, ...]] | Exception] = Lane(
             "other", _query
         )
         self._late = Late()
@@ -281,8 +289,14 @@ class Books:
         return await self._write(self._settle, ask, outgoing, self._settled)
 
     async def accept(self, ask: Accept, *, outgoing: Outgoing | None = None) -> bool:
-        """Remember the job; False if its hold is not open any more. Insists as `settle` does."""
-        return await self._write(self._accept, ask, outgoing, self._accepted)
+        """Remember the job; False if its hold is not open any more, or if another call has it.
+
+        Insists as `settle` does.
+        """
+        try:
+            return await self._write(self._accept, ask, outgoing, self._accepted)
+        except psycopg.errors.UniqueViolation:  # job_once_per_vendor_id: its end is paid for once.
+            return False
 
     async def keep(self, call_id: str, outgoing: Outgoing) -> None:
         """Keep an answer that turned out to be undelivered after its call was written."""
@@ -353,13 +367,26 @@ class Books:
                 break
         return found
 
+    async def may_call(self, vendor: str, digests: list[bytes]) -> None:
+        """Raise unless the key lives and may call that vendor: what is free asks no more."""
+        verdict = None
+        for digest in digests:
+            ((verdict,),) = await self.query(MAY_CALL, digest, vendor)
+            if verdict != "unauthorized":
+                break
+        if verdict is not None:
+            raise _barred(verdict, vendor, 0)
+
     async def claim(self, hold: str, intent: str, ttl: int) -> None:
         """Let an equal request join this call from now on: its client has left."""
         await self.query(CLAIM, intent, hold, ttl)
 
     async def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement of the rare paths; return its rows (empty where it has none)."""
-        return await self._other.ask((sql, parameters))
+        answer = await self._other.ask((sql, parameters))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def _document(rows: Sequence[Any]) -> str:
@@ -384,13 +411,18 @@ def _verdict(ask: Place, row: tuple[Any, ...]) -> Placed | PlatformError:
         return Placed(verdict, wallet, key)
     if verdict in ("short", "frozen"):
         return holds.refusal(frozen or "", available=available or 0, amount=ask.amount)
+    return _barred(verdict, ask.vendor, ask.amount)
+
+
+def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:
+    """Return what the word means by which `keys.PAYER` refuses."""
     if verdict == "scope":
         return AccessDisabled("This key may not call nodes (scope proxy). Use another key.")
     if verdict == "vendor":
-        return AccessDisabled(f"This key may not call {ask.vendor}. Use another key.")
+        return AccessDisabled(f"This key may not call {vendor}. Use another key.")
     if verdict == "call_limit":
         return BudgetExceeded(
-            f"This call can cost {show(ask.amount)}, more than this key may spend on one call."
+            f"This call can cost {show(amount)}, more than this key may spend on one call."
         )
     return Unauthorized("This API key is unknown, expired or revoked.")
 
@@ -431,9 +463,18 @@ async def _find(db: Db, asks: Sequence[FindJob]) -> list[tuple[FoundJob | None, 
 
 async def _query(
     db: Db, asks: Sequence[tuple[str, tuple[Any, ...]]]
-) -> list[list[tuple[Any, ...]]]:
-    answers: list[list[tuple[Any, ...]]] = []
+) -> list[list[tuple[Any, ...]] | Exception]:
+    """Run one after the other, each committed: an error is its own ask's alone.
+
+    They are not run again for a neighbour's sake: to take an answer is not the same twice.
+    """
+    answers: list[list[tuple[Any, ...]] | Exception] = []
     for sql, parameters in asks:
-        cursor = await db.execute(sql, parameters)
-        answers.append(await cursor.fetchall() if cursor.description else [])
+        try:
+            cursor = await db.execute(sql, parameters)
+            answers.append(await cursor.fetchall() if cursor.description else [])
+        except psycopg.Error as exc:
+            if db.closed or db.broken:
+                raise
+            answers.append(deserved(exc))
     return answers

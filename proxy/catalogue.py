@@ -37,7 +37,7 @@ class Kind(enum.Enum):
     SUBMIT = "submit"
     """The answer names a job; the hold stays open until the job ends."""
     FREE = "free"
-    """Passed through for any living key; nothing is held, charged or recorded."""
+    """Passed through for a key that may call the vendor; nothing is held, charged or recorded."""
     POLL = "poll"
     """Asks for a job; never costs anything, and is never refused for money."""
 

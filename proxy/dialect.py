@@ -6,6 +6,7 @@ client would show them as the member's own fault; its words about accounts never
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -26,6 +27,8 @@ NOTHING_CHARGED = "Nothing was charged."
 SENTENCE_LIMIT = 400
 UNKNOWN_STATUSES = frozenset((408, 504, 520, 522, 524))
 """A gateway gave up: the work behind it may go on."""
+MODERATED = re.compile(r"\b(moderated|moderation|safety)\b", re.I)
+"""As a word: a complaint about the field `safety_tolerance` is none about the content."""
 
 
 class ProviderRejected(PlatformError):
@@ -56,9 +59,10 @@ def refusal(vendor: Vendor, status: int, body: bytes, retry_after: str) -> Platf
         )
     if 400 <= status < 500:
         said = _said(vendor, body)
-        if "moderat" in said.lower() or "safety" in said.lower():
+        if MODERATED.search(said):
+            # The frontend looks for this sentence anywhere in what the node shows (contract 3.3).
             return ContentBlocked(
-                f"Your request was flagged by our content moderation system: {said}"
+                f"Prompt or Initial Image failed the safety checks. {name} says: {said}"
             )
         sentence = f"{name} did not accept the request" + (f": {said}" if said else ".")
         return ProviderRejected(sentence, 422 if status == 409 else status)
@@ -90,4 +94,5 @@ def _said(vendor: Vendor, body: bytes) -> str:
         return ""
     said = vendor.says(parsed) if isinstance(parsed, dict) else ""
     secret = vendor.key()
-    return " ".join(said.replace(secret, "").split())[:SENTENCE_LIMIT]
+    # It becomes a row's text, too, which cannot hold a NUL.
+    return " ".join(said.replace(secret, "").replace("\x00", " ").split())[:SENTENCE_LIMIT]

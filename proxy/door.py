@@ -34,20 +34,26 @@ async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) 
             raise  # The server closes the connection: the client must see that it broke.
         await refused(request, refusal)
     except Exception:
-        log.exception("a request to %s failed", request.path[:200])
+        request_id = uuid7()
+        log.exception("request %s to %s failed", request_id, request.path[:200])
         if request.begun:
             raise
-        await refused(request, _Internal("Something went wrong here. Nothing is charged for it."))
+        internal = _Internal("Something went wrong here. Nothing is charged for it.")
+        await refused(request, internal, request_id)
     finally:
         request.release()
 
 
-async def refused(request: Request, refusal: PlatformError) -> None:
-    """Answer with a refusal, under an id by which its log line is found."""
-    request_id = uuid7()
+async def refused(request: Request, refusal: PlatformError, request_id: str = "") -> None:
+    """Answer with a refusal, under an id by which its log line is found, and its call's."""
+    request_id = request_id or uuid7()
     facts = {"request": request_id, "code": refusal.code, "path": request.path[:200]}
+    headers = [(b"x-request-id", request_id.encode())]
+    if request.call:
+        facts["call"] = request.call
+        headers.append((b"call-id", request.call.encode()))
     logs.line(event="refused", **facts)
-    await request.refuse(refusal, [(b"x-request-id", request_id.encode())])
+    await request.refuse(refusal, headers)
 
 
 class _Internal(PlatformError):

@@ -63,6 +63,8 @@ class Request:
         self.broken: Left | BodyTooLarge | None = None
         """Why the body that was streamed through did not become whole."""
         self.begun = False
+        self.call = ""
+        """The id of the metered call that it became, for its refusal."""
         self._receive = receive
         self._send = send
         self._finished = False

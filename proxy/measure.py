@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MEGAPIXEL = 1024 * 1024
 HEADER_CHARACTERS = 256 << 10
+FORMATS = ("PNG", "JPEG", "WEBP")
+LONGEST_SECONDS = 24 * 3600
 
 
 def megapixels(name: str, value: object) -> Fraction:
@@ -27,14 +29,8 @@ def megapixels(name: str, value: object) -> Fraction:
     """
     if not isinstance(value, str) or not value:
         raise InvalidRequest(f"{name} must be an image in base64.")
-    head = value[:HEADER_CHARACTERS]
-    if head.startswith("data:"):
-        head = head.partition(",")[2]
-    head = "".join(head.split())
     try:
-        raw = base64.b64decode(head[: len(head) // 4 * 4], validate=True)
-        with Image.open(io.BytesIO(raw)) as image:  # Reads the header; decodes no pixel.
-            width, height = image.size
+        width, height = _size(value)
     except (binascii.Error, ValueError, UnidentifiedImageError, OSError, SyntaxError) as exc:
         raise InvalidRequest(f"{name} must be a PNG, JPEG or WebP image in base64.") from exc
     except Image.DecompressionBombError as exc:
@@ -42,11 +38,27 @@ def megapixels(name: str, value: object) -> Fraction:
     return Fraction(width * height, MEGAPIXEL)
 
 
+def _size(text: str, characters: int = HEADER_CHARACTERS) -> tuple[int, int]:
+    head = text[:characters]
+    if head.startswith("data:"):
+        head = head.partition(",")[2]
+    head = "".join(head.split())
+    raw = base64.b64decode(head[: len(head) // 4 * 4], validate=True)
+    try:
+        with Image.open(io.BytesIO(raw), formats=FORMATS) as image:  # Decodes no pixel.
+            return image.size
+    except OSError as exc:
+        # A workflow, a profile, or WebP, which is read to its end: its header is longer.
+        if isinstance(exc, UnidentifiedImageError) or characters >= len(text):
+            raise
+        return _size(text, len(text))
+
+
 async def mp4_seconds(chunks: AsyncIterator[bytes]) -> Fraction | None:
     """Return the length in seconds that an MP4's `mvhd` box states (ISO/IEC 14496-12, 8.2.2).
 
     Reads boxes as they come and holds at most the `moov` box (1 MiB) in memory; None where there
-    is no such box.
+    is no such box, or where it does not know the length or states one that no result has.
     """
     reader = _Reader(chunks)
     while (box := await reader.box()) is not None:
@@ -63,11 +75,13 @@ def _mvhd(moov: bytes) -> Fraction | None:
     body = moov[at + 4 :]
     if at < 0 or len(body) < 32:
         return None
-    if body[0] == 1:  # Version 1: 64-bit times.
-        scale, length = int.from_bytes(body[20:24], "big"), int.from_bytes(body[24:32], "big")
-    else:
-        scale, length = int.from_bytes(body[12:16], "big"), int.from_bytes(body[16:20], "big")
-    return Fraction(length, scale) if scale else None
+    wide = 8 if body[0] == 1 else 4  # Version 1: 64-bit times.
+    here = 4 + 2 * wide
+    scale = int.from_bytes(body[here : here + 4], "big")
+    length = int.from_bytes(body[here + 4 : here + 4 + wide], "big")
+    if not scale or length == (1 << 8 * wide) - 1:  # All ones: it cannot be determined.
+        return None
+    return seconds if (seconds := Fraction(length, scale)) <= LONGEST_SECONDS else None
 
 
 class _Reader:

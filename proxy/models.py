@@ -22,7 +22,8 @@ class Job(models.Model):
     vendor_request_id = models.CharField(max_length=200, default="", db_default="")
     poll_url = models.CharField(max_length=1000)
     price_micros = models.BigIntegerField(null=True)
-    """What it costs if it is delivered; null if only the delivered file tells."""
+    """What it costs if it is delivered, null if only the delivered file tells; once it has ended,
+    what it did cost."""
     inputs = models.JSONField(default=dict)
     """The inputs of the price, for the case that it is worked out at the end."""
     created_at = models.DateTimeField(db_default=Now())

@@ -13,7 +13,9 @@ that client again, and takes the answer over. Two equal calls whose answers were
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import logging
 import re
 import time
 import uuid
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from proxy.books import Books
     from proxy.http import Headers, Request
 
+log = logging.getLogger("proxy")
 KEYED_SECONDS = 24 * 3600
 UNDELIVERED_SECONDS = 10 * 60
 SPOOLED_SECONDS = 3600
@@ -169,10 +172,7 @@ async def _give(request: Request, intention: Intention, books: Books, row: tuple
     if spool:
         body = await asyncio.to_thread(_read_spool, spool)
     if not status or body is None:
-        raise IdempotencyConsumed(
-            "The result of the first try can no longer be given, and nothing is charged again. "
-            "Run the node again."
-        )
+        raise _consumed(request, intention)
     metrics.JOINED.labels("key" if intention.keyed else "undelivered").inc()
     kept = [(k.encode(), v.encode()) for k, v in headers.items() if k not in OWN]
     kept += [(b"call-id", call_id.encode()), (b"idempotent-replayed", b"true")]
@@ -189,11 +189,26 @@ def _mismatch() -> IdempotencyMismatch:
 
 def _in_flight(request: Request, intention: Intention) -> IdempotencyInFlight | Unavailable:
     sentence = "The first try of this request is still running. Its result will be given here."
-    version = re.match(r"(\d+)\.(\d+)\.(\d+)", request.header(b"comfy-core-version"))
-    knows = version is None or tuple(int(part) for part in version.groups()) >= KNOWS_STATES
-    if intention.keyed and knows:
+    if _knows_states(request, intention):
         return IdempotencyInFlight(sentence, headers={"Retry-After": "2"})
     return Unavailable(sentence, headers={"Retry-After": "10"})
+
+
+def _consumed(request: Request, intention: Intention) -> IdempotencyConsumed:
+    refusal = IdempotencyConsumed(
+        "The result of the first try can no longer be given, and nothing is charged again. "
+        "Run the node again."
+    )
+    if not _knows_states(request, intention):
+        refusal.status = 422  # type: ignore[misc]  # A sentence that is read, and no next try.
+    return refusal
+
+
+def _knows_states(request: Request, intention: Intention) -> bool:
+    """Whether a 409 tells this client a state; any other reads that its account is broken."""
+    version = re.match(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", request.header(b"comfy-core-version"))
+    known = version is None or tuple(int(part) for part in version.groups()) >= KNOWS_STATES
+    return intention.keyed and known
 
 
 # --- Answers too large for a row ------------------------------------------------------------
@@ -216,10 +231,24 @@ class Spool:
         self._parts: list[bytes] = []
         self._size = 0
         self._file: Any = None
+        self._failed = False
         self._kept = False
 
     def write(self, chunk: bytes) -> None:
-        """Add a part."""
+        """Add a part. A disk that takes none ends the keeping, never the passing."""
+        if self._failed:
+            return
+        try:
+            self._write(chunk)
+        except OSError as exc:
+            self._fail(exc)
+
+    def _fail(self, exc: OSError) -> None:
+        log.warning("an answer cannot be kept: %s", exc.strerror)
+        self._failed = True
+        self._parts.clear()
+
+    def _write(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._file is None and self._size > ROW_LIMIT_BYTES:
             _spool_folder().mkdir(parents=True, exist_ok=True)
@@ -233,16 +262,22 @@ class Spool:
 
     def kept(self, intention: Intention, status: int, headers: Headers) -> dict[str, Any]:
         """Return the row that keeps what was written, and keep the file."""
+        if self._file is not None and not self._failed:
+            try:
+                self._file.flush()
+            except OSError as exc:
+                self._fail(exc)
+        if self._failed:
+            return intention.kept(0, [], b"")  # It can no longer be given.
         self._kept = True
-        if self._file is not None:
-            self._file.flush()
         name = self._name if self._file is not None else ""
         return intention.kept(status, headers, b"".join(self._parts), spool=name)
 
     def close(self) -> None:
         """Close the file; delete it unless a row keeps it."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # It failed before, or nobody wants it.
+                self._file.close()
             if not self._kept:
                 (_spool_folder() / self._name).unlink(missing_ok=True)
 

@@ -18,7 +18,7 @@ from proxy.models import Heartbeat
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 BATCH = 100
 
@@ -62,7 +62,7 @@ def follow_jobs() -> int:
         cursor.execute(CLAIM_JOBS, [BATCH])
         rows = cursor.fetchall()
     if rows:
-        _with_platform(lambda platform: asyncio.gather(*(_follow(platform, r) for r in rows)))
+        _with_platform(lambda platform: _each(_follow(platform, row) for row in rows))
     return len(rows)
 
 
@@ -101,7 +101,7 @@ def sweep_holds() -> int:
         cursor.execute(EXPIRED, [BATCH])
         rows = cursor.fetchall()
     if rows:
-        _with_platform(lambda platform: asyncio.gather(*(_expire(platform, r) for r in rows)))
+        _with_platform(lambda platform: _each(_expire(platform, row) for row in rows))
     return len(rows)
 
 
@@ -139,6 +139,13 @@ def forget() -> None:
         cursor.execute("DELETE FROM proxy_answer WHERE kept_until < now()")
         cursor.execute("DELETE FROM proxy_job WHERE ended_at < now() - interval '3 days'")
     replay.sweep_spool()
+
+
+async def _each(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of them to their end; then raise what the first that failed did."""
+    for done in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(done, BaseException):
+            raise done
 
 
 def _with_platform(work: Callable[[process.Platform], Awaitable[Any]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_asgi_application()  # First: it loads the apps that the proxy imports.
 
 from asgiref.sync import sync_to_async  # noqa: E402
+from django.db import DatabaseError  # noqa: E402
 
 from apikeys import keys  # noqa: E402
 from proxy import door, process  # noqa: E402
 
 if TYPE_CHECKING:
     from proxy.http import Receive, Scope, Send
+
+log = logging.getLogger("config")
 
 
 class Application:
@@ -54,15 +58,14 @@ class Application:
             if message["type"] == "lifespan.startup":
                 self._platform = await process.start()
                 _calm_the_collector()
-                self._chores = asyncio.get_running_loop().create_task(_write_used_keys())
+                self._chores = asyncio.get_running_loop().create_task(_keep_writing_used_keys())
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 if self._chores is not None:
                     self._chores.cancel()
                 if self._platform is not None:
                     await process.stop(self._platform)
-                if keys.used.is_due():
-                    await sync_to_async(keys.used.write)()
+                await _write_used_keys()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -78,12 +81,20 @@ def _calm_the_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def _write_used_keys() -> None:
+async def _keep_writing_used_keys() -> None:
     """Once a minute, write when keys were used: never on the path of a call."""
     while True:
         await asyncio.sleep(keys.Used.SECONDS)
+        await _write_used_keys()
+
+
+async def _write_used_keys() -> None:
+    """Write it, if a minute is over; while the database is away it waits for the next time."""
+    try:
         if keys.used.is_due():
             await sync_to_async(keys.used.write)()
+    except DatabaseError as exc:
+        log.warning("when keys were used is written later: %s", type(exc).__name__)
 
 
 application = Application()

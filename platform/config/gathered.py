@@ -4,6 +4,8 @@ uvicorn writes the head at once, and uvloop sends each write at once: two system
 and two awakenings of the client for each call of a node. What is written in one turn of the loop
 is joined here. Flow control stays the transport's own: it is given the joined bytes in the same
 turn.
+
+And a head has an end: uvicorn gathers one of any length, in memory, from anybody.
 """
 
 from __future__ import annotations
@@ -13,13 +15,38 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+HEAD_LIMIT_BYTES = 64 << 10
+
 
 class Gathered(HttpToolsProtocol):
-    """One write for each turn of the loop."""
+    """One write for each turn of the loop; at most so many bytes of a head, or behind a body."""
+
+    _bare = 0
+    """Bytes that came since there was a part of a body, or a request was whole."""
 
     def connection_made(self, transport: Any) -> None:
         """Stand between uvicorn and its transport."""
         super().connection_made(Gathering(transport))  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; hang up on what is neither a body nor ever a whole head."""
+        self._bare += len(data)
+        super().data_received(data)
+        if self._bare > HEAD_LIMIT_BYTES and not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete:
+                self.send_400_response("The head of the request is too long.")
+            else:
+                self.transport.abort()
+
+    def on_body(self, body: bytes) -> None:
+        """See uvicorn's."""
+        self._bare = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """See uvicorn's."""
+        self._bare = 0
+        super().on_message_complete()
 
 
 class Gathering:

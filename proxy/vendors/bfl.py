@@ -9,6 +9,7 @@ vendor's price in cents.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -159,7 +160,7 @@ class VideoUpscale:
 
 def _job_id(answer: dict[str, Any]) -> str | None:
     found = answer.get("id")
-    return found if isinstance(found, str) and 0 < len(found) <= 200 else None
+    return found if isinstance(found, str) and re.fullmatch(r"[!-~]{1,200}", found) else None
 
 
 def _poll_url(route: Route, answer: dict[str, Any]) -> str:

@@ -2,9 +2,10 @@ import re
 import time
 import zlib
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from apikeys import keys
@@ -174,6 +175,19 @@ def test_a_last_use_never_moves_back(alice, used):
     used.write()
 
     assert ApiKey.objects.get(pk=alice.api_key_record.pk).last_used_at == later
+
+
+def test_what_could_not_be_written_is_written_later(alice, used, monkeypatch):
+    record = alice.api_key_record
+    used.note(str(record.pk))
+    with monkeypatch.context() as away:
+        away.setattr(keys.connection, "cursor", Mock(side_effect=OperationalError("away")))
+        with pytest.raises(OperationalError):
+            used.write()
+
+    used.write()
+
+    assert ApiKey.objects.get(pk=record.pk).last_used_at is not None
 
 
 def test_with_nothing_used_nothing_is_written(db, used, django_assert_num_queries):

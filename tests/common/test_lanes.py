@@ -220,3 +220,18 @@ async def test_lanes_that_race_for_one_wallet_never_overdraw(lanes, alice):
 
     assert sorted(set(verdicts)) == ["placed", "short"]
     assert verdicts.count("placed") == 3
+
+
+async def test_an_ask_that_cannot_be_sent_is_not_its_neighbours(lanes):
+    """More than the driver can write: no statement was run, and the rest of the batch is fine."""
+
+    async def work(db, asks):
+        cursor = await db.execute("SELECT unnest(%s::int[])", [[int(n) for n in asks]])
+        return [row[0] for row in await cursor.fetchall()]
+
+    lane = lanes(work)
+
+    answers = await asyncio.gather(*(lane.ask(n) for n in (1, "x", 3)), return_exceptions=True)
+
+    assert (answers[0], answers[2]) == (1, 3)
+    assert isinstance(answers[1], ValueError)

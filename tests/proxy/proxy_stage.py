@@ -19,6 +19,7 @@ import aiohttp
 import orjson
 import psycopg
 import uvicorn
+from aiohttp import web
 from django.db import connections, transaction
 from psycopg.rows import dict_row
 from yarl import URL
@@ -302,9 +303,11 @@ def _sign_up(micros: int, options: dict[str, Any]) -> Member:
 @asynccontextmanager
 async def serving(application: Any) -> AsyncIterator[tuple[str, int]]:
     """Serve an ASGI application as config.web does, in this loop, on a free port."""
+    from config.gathered import Gathered
+
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=Gathered,
         lifespan="on",
         ws="none",
         access_log=False,
@@ -330,6 +333,20 @@ async def serving(application: Any) -> AsyncIterator[tuple[str, int]]:
         for connection in list(server.server_state.connections):
             connection.transport.close()
         await server.lifespan.shutdown()
+
+
+@asynccontextmanager
+async def answering(handler: Callable[[web.Request], Any]) -> AsyncIterator[str]:
+    """Be a vendor that answers whatever `handler` says; yields its base URL."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 def connect() -> psycopg.Connection[dict[str, Any]]:

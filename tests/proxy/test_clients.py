@@ -10,7 +10,10 @@ import uuid
 
 import orjson
 import pytest
+from django.db import OperationalError
 from proxy_stage import ULTRA, ULTRA_MICROS, in_thread
+
+from apikeys import keys
 
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
@@ -325,13 +328,32 @@ async def test_what_comes_back(stage):
 
 
 async def test_keys_used_are_noted(stage):
-    from apikeys import keys
-
     member = await stage.member()
     await stage.post("/proxy/sandbox/v1/image", member, json={})
     await in_thread(keys.used.write)
     row = stage.row("SELECT last_used_at FROM apikeys_apikey WHERE id = %s", member.key_id)
     assert row["last_used_at"] is not None
+
+
+async def test_a_database_that_is_away_does_not_end_the_noting(stage, monkeypatch):
+    from config import asgi
+
+    tries = 0
+
+    def away() -> None:
+        nonlocal tries
+        tries += 1
+        raise OperationalError("away")
+
+    used = keys.Used()
+    monkeypatch.setattr(keys, "used", used)
+    monkeypatch.setattr(keys.Used, "SECONDS", 0)
+    monkeypatch.setattr(used, "write", away)
+    used.note(str(uuid.uuid4()))
+    chore = asyncio.ensure_future(asgi._keep_writing_used_keys())
+    await asyncio.wait({chore}, timeout=0.2)
+    assert tries > 1
+    chore.cancel()
 
 
 async def test_a_redirect_is_not_followed(stage, settings):

@@ -1,5 +1,7 @@
 """What costs nothing passes through for a living key, and leaves no trace in the books."""
 
+import pytest
+
 from apikeys import keys
 
 FREE = "/proxy/sandbox/v1/free"
@@ -24,6 +26,18 @@ async def test_a_free_operation_needs_a_living_key(stage):
         answer = await stage.post(FREE, None, json={}, headers=headers)
         assert (answer.status, answer.type) == (401, "unauthorized")
 
+    assert stage.vendor.counts("sandbox")["submits"] == 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"scopes": ["usage:read"]}, {"allowed_vendors": []}, {"allowed_vendors": ["bfl"]}]
+)
+async def test_a_free_operation_needs_a_key_that_may(stage, options):
+    member = await stage.member(**options)
+
+    answer = await stage.post(FREE, member, json={})
+
+    assert (answer.status, answer.type) == (403, "access_disabled")
     assert stage.vendor.counts("sandbox")["submits"] == 0
 
 

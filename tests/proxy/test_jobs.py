@@ -8,10 +8,12 @@ import io
 from urllib.parse import quote, urlsplit
 
 import pytest
+from aiohttp import web
 from PIL import Image
-from proxy_stage import ULTRA, ULTRA_MICROS, check_refusal, in_thread
+from proxy_stage import ULTRA, ULTRA_MICROS, answering, check_refusal, in_thread
 
-from proxy import tasks
+from common.money import credits_text
+from proxy import jobs, tasks
 
 FLUX2 = "/proxy/bfl/flux-2-pro/generate"
 FLUX3 = "/proxy/bfl/v1/flux-3-video"
@@ -173,6 +175,32 @@ async def test_the_result_is_fetched_without_credential(stage):
         assert (await response.read()).startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("named", "status", "type_"),
+    [
+        ("twice", 504, "provider_timeout"),
+        *((name, 502, "provider_error") for name in ("a\0b", "a b", "\u00e9", "a" * 201)),
+    ],
+)
+async def test_a_job_that_cannot_be_told_apart_costs_nothing(stage, settings, named, status, type_):
+    """Its end could not be asked for, or would be paid for by two calls."""
+
+    async def accepting(_: web.Request) -> web.Response:
+        return web.json_response({"id": named, "polling_url": "x"})
+
+    member = await stage.member()
+    async with answering(accepting) as settings.VENDOR_BASE_URL:
+        if named == "twice":
+            assert (await stage.post(ULTRA, member, json={"prompt": "x"})).status == 200
+        before = stage.wallet(member)
+        answer = await stage.post(ULTRA, member, json={"prompt": "x"})
+
+    assert (answer.status, answer.type) == (status, type_)
+    check_refusal(answer)
+    assert stage.wallet(member) == before
+    assert [call["outcome"] for call in stage.calls(member)] == ["refused"]
+
+
 # --- What a job costs --------------------------------------------------------------------------
 
 
@@ -251,6 +279,41 @@ async def test_flux_3_video(stage, who, body, held, charged):
         assert "x-comfy-credits-used" not in made.headers
     else:
         assert "x-comfy-credits-used" in made.headers
+
+
+async def test_a_job_that_cannot_be_settled_is_not_its_neighbours(stage, monkeypatch):
+    broken, member = await stage.member(10_000_000), await stage.member()
+    await stage.post(FLUX3, broken, json={"prompt": "x", "mode": "t2v"})
+    await stage.post(ULTRA, member, json={"prompt": "x"})
+    stage.do("UPDATE proxy_job SET inputs = '{}' WHERE workspace_id = %s", broken.workspace)
+    for each in (broken, member):
+        stage.due(each)
+    ask = jobs.ask
+
+    async def slow(platform, vendor, job):
+        if job.workspace == member.workspace:
+            await asyncio.sleep(0.5)
+        return await ask(platform, vendor, job)
+
+    monkeypatch.setattr(jobs, "ask", slow)
+    with pytest.raises(KeyError):
+        await in_thread(tasks.follow_jobs)
+
+    assert stage.wallet(member) == (5_000_000 - ULTRA_MICROS, 0)
+    stage.do("DELETE FROM proxy_job WHERE workspace_id = %s", broken.workspace)
+
+
+async def test_who_comes_after_the_follower_is_told_what_it_cost(stage):
+    member = await stage.member(micros=10_000_000)
+    made = await stage.post(FLUX3, member, json={"prompt": "x", "mode": "t2v"})
+    stage.due(member)
+    await in_thread(tasks.follow_jobs)
+    (call,) = stage.calls(member)
+
+    polled = await stage.get(made.json()["polling_url"])
+
+    assert call["charged_micros"] > 0
+    assert polled.headers["x-comfy-credits-used"] == credits_text(call["charged_micros"])
 
 
 async def test_a_video_that_cannot_be_measured_costs_the_shortest(stage, monkeypatch):

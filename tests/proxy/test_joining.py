@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import psycopg
 import pytest
 from proxy_stage import CENT, ECHO, IMAGE, STREAM, ULTRA, ULTRA_MICROS, eventually, read_answer
 
+from common.ids import uuid7
 from proxy import replay
-from proxy.books import Books
+from proxy.books import KEEP_LATER, Books
 
 BODY = b'{"prompt": "a lighthouse", "seed": 5}'
 
@@ -110,6 +113,26 @@ async def test_who_left_in_the_middle_of_a_large_answer_gets_it_whole(stage):
     assert body == (bytes(range(256)) * 256 * 367)[:24_000_000]
     assert headers["idempotent-replayed"] == "true"
     assert stage.vendor.counts("sandbox")["submits"] == 1
+    assert stage.spent(member) == CENT
+
+
+async def test_without_a_key_an_answer_whose_file_is_gone_is_no_409(stage, tmp_path):
+    """It would read as a broken account; and a status that is tried again would be paid twice."""
+    member = await stage.member()
+    sent = stage.request(STREAM + "?bytes=24000000&seconds=0.4", BODY, member)
+    reader, writer = await stage.open()
+    writer.write(sent)
+    await reader.readexactly(100_000)
+    writer.transport.abort()
+    await stage.settled(member)
+    await asyncio.sleep(0.2)
+    for file in (tmp_path / "spool").iterdir():
+        file.unlink()
+
+    status, _, body = await stage.raw(sent)
+
+    assert status == 422
+    assert json.loads(body)["error"]["type"] == "idempotency_consumed"
     assert stage.spent(member) == CENT
 
 
@@ -279,3 +302,17 @@ async def test_two_requests_on_one_connection_are_answered_in_turn(stage):
     finally:
         writer.close()
     assert stage.spent(member) == 2 * CENT
+
+
+async def test_an_answer_is_taken_once_whoever_fails_beside_it(stage):
+    """Two that left at once claim one intention: the second claim fails, in the same batch."""
+    books, intent, call = stage.application._platform.books, uuid7(), uuid7()
+    kept = {"intent": intent, "fingerprint": "x", "status": 200, "text": "{}", "once": True}
+    await books.query(KEEP_LATER, call, json.dumps({**kept, "seconds": 60}))
+
+    taken, failed = await asyncio.gather(
+        books.query(replay.TAKE, intent), books.query("SELECT 1 / 0"), return_exceptions=True
+    )
+
+    assert [str(row[0]) for row in taken] == [intent]
+    assert isinstance(failed, psycopg.errors.DivisionByZero)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 
@@ -290,6 +291,42 @@ async def test_free_operations_need_a_living_key_and_write_nothing(stage):
     answer = await stage.post(free, member, json={})
     assert (answer.status, answer.type) == (403, "provider_disabled")
     assert stage.calls(member) == stage.holds(member) == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET /proxy/nope HTTP/1.1\r\nHost: x\r\nX-Long: ",
+        "GET /proxy/nope?",
+        "POST /proxy/sandbox/v1/image HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "2\r\n{}\r\n0\r\nX-Behind: ",
+    ],
+)
+async def test_a_head_without_an_end_is_cut_off(stage, head):
+    reader, writer = await stage.open()
+    writer.write(head.encode())
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < 8 << 20 and not reader.at_eof():
+            writer.write(b"a" * (32 << 10))
+            await asyncio.wait_for(writer.drain(), 5)
+            await asyncio.sleep(0.001)
+            sent += 32 << 10
+    writer.close()
+
+    assert sent < 4 << 20
+
+
+async def test_a_long_head_that_ends_is_read_and_many_short_ones_are(stage):
+    member = await stage.member()
+    for _ in range(3):
+        sent = stage.request(IMAGE, b"{}", member, "Comfy-Env: " + "a" * 30_000)
+        assert (await stage.raw(sent))[0] == 200
+    reader, writer = await stage.open()
+    for _ in range(40):
+        writer.write(b"GET /proxy/nope HTTP/1.1\r\nHost: x\r\nX-Y: " + b"a" * 5000 + b"\r\n\r\n")
+        assert (await asyncio.wait_for(read_answer(reader), 5))[0] == 404
+    writer.close()
 
 
 # --- Whatever comes -----------------------------------------------------------------------------

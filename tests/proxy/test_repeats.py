@@ -63,7 +63,14 @@ async def test_a_repeat_waits_for_the_running_one(stage):
 
 @pytest.mark.parametrize(
     ("version", "status"),
-    [("0.33.0", 503), ("0.3.64", 503), ("0.33.1", 409), ("1.0.0", 409), ("", 409)],
+    [
+        ("0.33.0", 503),
+        ("0.3.64", 503),
+        ("0.33.1", 409),
+        ("1.0.0", 409),
+        ("", 409),
+        ("1" * 6000 + ".2.3", 409),
+    ],
 )
 async def test_a_repeat_of_a_lasting_one_is_told_so(stage, monkeypatch, version, status):
     monkeypatch.setattr(replay, "WAIT_SECONDS", 0.15)
@@ -132,9 +139,10 @@ async def test_an_expired_call_consumed_its_key(stage):
     assert stage.wallet(member) == (5_000_000, 0)
 
 
-async def test_an_answer_whose_file_is_gone_is_consumed(stage, tmp_path):
+@pytest.mark.parametrize(("version", "status"), [("", 409), ("0.33.1", 409), ("0.33.0", 422)])
+async def test_an_answer_whose_file_is_gone_is_consumed(stage, tmp_path, version, status):
     member = await stage.member()
-    headers = keyed()
+    headers = {**keyed(), "Comfy-Core-Version": version}
     path = STREAM + "?bytes=1100000"
     first = await stage.post(path, member, json={}, headers=headers)
     (spooled,) = (tmp_path / "spool").iterdir()
@@ -143,10 +151,28 @@ async def test_an_answer_whose_file_is_gone_is_consumed(stage, tmp_path):
 
     again = await stage.post(path, member, json={}, headers=headers)
 
-    assert again.status == 409
+    assert again.status == status
     check_refusal(again)
     assert again.json()["error_type"] == "idempotency_consumed"
     assert stage.vendor.counts("sandbox")["submits"] == 1
+    assert stage.spent(member) == CENT
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["no-folder", "full"])
+async def test_a_disk_that_takes_nothing_keeps_no_answer_back(stage, tmp_path, monkeypatch, full):
+    if full:  # Every write goes through to the disk, and there is no room.
+        monkeypatch.setattr(type(tmp_path), "open", lambda *_: open("/dev/full", "wb"))  # noqa: SIM115
+    else:
+        (tmp_path / "spool").write_text("not a folder")
+    member = await stage.member()
+    headers = keyed()
+    path = STREAM + "?bytes=1100000"
+
+    first = await stage.post(path, member, json={}, headers=headers)
+    again = await stage.post(path, member, json={}, headers=headers)
+
+    assert (first.status, len(first.body)) == (200, 1_100_000)
+    assert (again.status, again.type) == (409, "idempotency_consumed")
     assert stage.spent(member) == CENT
 
 

@@ -7,8 +7,12 @@ import hashlib
 import time
 from pathlib import Path
 
+import aiohttp
 import orjson
-from proxy_stage import CENT, STREAM
+import pytest
+from proxy_stage import CENT, ECHO, STREAM, check_refusal, eventually, in_thread
+
+from proxy import app, tasks
 
 MIB = 1 << 20
 
@@ -118,3 +122,69 @@ async def test_the_last_part_comes_after_the_books(stage, monkeypatch):
     assert done
     assert time.monotonic() >= done[0]
     assert len(stage.calls(member)) == 1, "durable before the last byte"
+
+
+async def test_what_nobody_pays_for_any_more_is_not_handed_out_whole(stage):
+    """The hold ended while the result passed: the sweep does not wait for a slow reader."""
+    member = await stage.member()
+    size = 300_000
+    asked = asyncio.ensure_future(
+        stage.post(f"{STREAM}?bytes={size}&seconds=1", member, json={"prompt": "x"})
+    )
+    await eventually(lambda: stage.holds(member) or None)
+    stage.over(member)
+    await in_thread(tasks.sweep_holds)
+
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await asked
+
+    (call,) = stage.calls(member)
+    assert (call["outcome"], call["charged_micros"]) == ("expired", 0)
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
+async def test_a_whole_answer_that_nobody_pays_for_any_more_is_lost(stage):
+    member = await stage.member()
+    asked = asyncio.ensure_future(stage.post(ECHO, member, json={"prompt": "sandbox:slow=1"}))
+    await eventually(lambda: stage.holds(member) or None)
+    stage.over(member)
+    await in_thread(tasks.sweep_holds)
+
+    answer = await asked
+
+    assert (answer.status, answer.type) == (504, "provider_timeout")
+    check_refusal(answer)
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
+async def test_a_long_result_keeps_its_hold(stage, monkeypatch):
+    monkeypatch.setattr(app, "HOLD_MARGIN_SECONDS", 0)
+    member = await stage.member()
+    asked = asyncio.ensure_future(
+        stage.post(f"{STREAM}?bytes=300000&seconds=1", member, json={"prompt": "x"})
+    )
+    (hold,) = await eventually(lambda: stage.holds(member) or None)
+    stage.do("UPDATE credits_hold SET expires_at = now() WHERE id = %s", hold["id"])
+    await eventually(lambda: stage.holds(member)[0]["expires_at"] > hold["placed_at"] or None)
+    await asyncio.sleep(0.3)
+    await in_thread(tasks.sweep_holds)
+
+    answer = await asked
+
+    assert (answer.status, len(answer.body)) == (200, 300_000)
+    assert stage.wallet(member) == (5_000_000 - CENT, 0)
+
+
+async def test_who_leaves_a_long_result_gets_it_whole(stage, monkeypatch):
+    monkeypatch.setattr(app, "HOLD_MARGIN_SECONDS", 0)
+    member = await stage.member()
+    path = f"{STREAM}?bytes=300000&seconds=1"
+    await stage.leave(stage.request(path, b"{}", member), after=0.5)
+    await eventually(lambda: stage.holds(member)[0]["intent"])
+
+    answer = await stage.post(path, member, data=b"{}")
+
+    assert (answer.status, len(answer.body)) == (200, 300_000)
+    assert answer.headers["idempotent-replayed"] == "true"
+    assert stage.vendor.counts("sandbox")["submits"] == 1
+    assert stage.wallet(member) == (5_000_000 - CENT, 0)

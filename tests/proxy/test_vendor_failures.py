@@ -7,9 +7,21 @@ import dataclasses
 import time
 
 import pytest
-from proxy_stage import CENT, ECHO, IMAGE, STREAM, ULTRA, ULTRA_MICROS, check_refusal, in_thread
+from aiohttp import web
+from proxy_stage import (
+    CENT,
+    ECHO,
+    IMAGE,
+    STREAM,
+    ULTRA,
+    ULTRA_MICROS,
+    answering,
+    check_refusal,
+    in_thread,
+)
 
 from proxy import tasks
+from proxy.books import Books
 from proxy.vendors import catalogue
 
 TOLD = {
@@ -38,6 +50,7 @@ async def test_a_refusing_vendor_costs_nothing(stage, path, status):
 
     assert (answer.status, answer.type) == TOLD[status]
     check_refusal(answer)
+    assert answer.headers["call-id"] == str(stage.calls(member)[0]["id"])
     assert answer.headers.get("retry-after") == ("2" if status == 429 else None)
     counts = stage.vendor.counts(vendor)
     assert (counts["submits"], counts["accepted"]) == (1, 0)
@@ -75,6 +88,45 @@ async def test_a_lost_answer_keeps_its_hold_until_its_time_is_over(stage, path, 
     (call,) = stage.calls(member)
     assert (call["outcome"], call["charged_micros"]) == ("expired", 0)
     assert str(call["id"]) == str(hold["id"])
+
+
+def complaint(field: str, message: str) -> dict[str, object]:
+    return {"detail": [{"loc": ["body", field], "msg": message, "type": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "type_", "outcome", "sentence"),
+    [
+        (
+            complaint("safety_tolerance", "Input should be less than or equal to 2"),
+            *("provider_rejected", "refused", "safety_tolerance: Input should be less"),
+        ),
+        ({"detail": "no\0such\0thing"}, "provider_rejected", "refused", "no such thing"),
+        *(
+            (
+                {"detail": detail},
+                *("content_blocked", "moderated"),
+                f"failed the safety checks. Black Forest Labs says: {detail}",
+            )
+            for detail in ("Request Moderated", "Blocked by our Safety Filter")
+        ),
+    ],
+)
+async def test_what_is_moderated_is_told_from_what_is_wrong(
+    stage, settings, said, type_, outcome, sentence
+):
+    async def refusing(_: web.Request) -> web.Response:
+        return web.json_response(said, status=422)
+
+    member = await stage.member()
+    async with answering(refusing) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(ULTRA, member, json={"prompt": "x"})
+
+    assert (answer.status, answer.type) == (422, type_)
+    assert sentence in answer.json()["message"]
+    check_refusal(answer)
+    assert [call["outcome"] for call in stage.calls(member)] == [outcome]
+    assert stage.wallet(member) == (5_000_000, 0)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +205,16 @@ async def test_a_stream_that_breaks_off_costs_nothing_and_breaks_off_here_too(st
     assert stage.wallet(member) == (5_000_000, 0)
 
 
+async def test_an_empty_success_is_no_result(stage):
+    member = await stage.member()
+
+    answer = await stage.post(STREAM + "?bytes=0", member, json={})
+
+    assert (answer.status, answer.type) == (502, "provider_error")
+    check_refusal(answer)
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
 async def test_a_slow_vendor_is_waited_for(stage):
     member = await stage.member()
     stage.vendor.fail_next("sandbox", "slow=0.8")
@@ -163,6 +225,19 @@ async def test_a_slow_vendor_is_waited_for(stage):
     assert answer.status == 200
     assert time.monotonic() - began >= 0.8
     assert stage.wallet(member) == (5_000_000 - CENT, 0)
+
+
+async def test_our_own_fault_is_found_by_the_id_that_was_told(stage, monkeypatch, caplog):
+    monkeypatch.setattr(Books, "settle", None)
+    member = await stage.member()
+
+    answer = await stage.post(IMAGE, member, json={})
+
+    assert (answer.status, answer.type) == (500, "internal")
+    check_refusal(answer)
+    (hold,) = stage.holds(member)
+    assert answer.headers["call-id"] == str(hold["id"])
+    assert answer.headers["x-request-id"] in caplog.text
 
 
 async def test_a_vendor_that_is_not_there_costs_nothing(stage, settings):
