@@ -51,8 +51,6 @@ FIRST_POLL_SECONDS = 5
 """Our follower lets the member's own polls come first."""
 SUBMIT_ANSWER_LIMIT_BYTES = 1 << 20
 
-RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' WHERE id = %s"
-
 
 @dataclass(slots=True)
 class Call:
@@ -394,7 +392,7 @@ async def deliver(platform: Platform, request: Request, made: Call, reply: Reply
     try:
         async for chunk in reply.chunks():
             if time.perf_counter() > renew_at:
-                soon(platform.books.query(RENEW, made.ttl, made.id))
+                soon(platform.books.renew(made.id, made.ttl))
                 renew_at = time.perf_counter() + HOLD_MARGIN_SECONDS
             spool.write(chunk)
             size += len(chunk)

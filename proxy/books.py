@@ -1,20 +1,17 @@
 """The proxy's lanes to the books: each phase of a call is one statement for all who wait.
 
-Here the parts meet that do not know each other: who pays (apikeys), how money is set aside and
-ends (credits), what is written of a call (usage), and what the proxy keeps (jobs, answers).
+The statements themselves are in `proxy/sql.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import psycopg
 
-from apikeys import keys
 from common import logs, metrics
 from common.errors import (
     AccessDisabled,
@@ -26,8 +23,8 @@ from common.errors import (
 from common.lanes import Lane, deserved
 from common.money import show
 from credits import holds
+from proxy import sql
 from proxy.late import Late, pauses
-from usage import record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -37,108 +34,6 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 Owed = TypeVar("Owed", "Settle", "Accept")
-
-KEEP = """
-    INSERT INTO proxy_answer (intent, call_id, fingerprint, status, headers, body, spool, once,
-                              kept_until)
-    SELECT (answer->>'intent')::uuid, {id}, answer->>'fingerprint', (answer->>'status')::smallint,
-           coalesce(answer->'headers', '{{}}'),
-           coalesce(convert_to(answer->>'text', 'UTF8'), (answer->>'body')::bytea),
-           coalesce(answer->>'spool', ''), (answer->>'once')::boolean,
-           now() + (answer->>'seconds')::int * interval '1 second'
-      FROM {source} WHERE answer IS NOT NULL
-        ON CONFLICT (intent) DO UPDATE
-       SET call_id = excluded.call_id, fingerprint = excluded.fingerprint,
-           status = excluded.status, headers = excluded.headers, body = excluded.body,
-           spool = excluded.spool, once = excluded.once, kept_until = excluded.kept_until
-"""
-KEPT = f", kept AS ({KEEP})"
-KEEP_LATER = KEEP.format(id="id", source="(SELECT %s::uuid AS id, %s::jsonb AS answer) AS given")
-
-JOB_ENDED = """
-    , job AS (
-        UPDATE proxy_job SET ended_at = now(),
-               (outcome, price_micros) = (
-                   SELECT outcome, charged FROM ended WHERE ended.id = proxy_job.id)
-         WHERE id = ANY (ARRAY(SELECT id FROM ended WHERE is_job)) AND ended_at IS NULL
-    )
-"""
-
-JOB_ACCEPTED = """
-    , job AS (
-        INSERT INTO proxy_job (id, workspace_id, vendor, operation, vendor_job_id,
-                               vendor_request_id, poll_url,
-                               price_micros, inputs, deadline_at, next_poll_at)
-        SELECT id, wallet, vendor, operation, vendor_job_id, vendor_request_id, poll_url, price,
-               coalesce(inputs, '{}'), now() + deadline * interval '1 second',
-               now() + first_poll * interval '1 second'
-          FROM prolonged
-            ON CONFLICT (id) DO NOTHING
-    )
-"""
-
-ANSWERED = """
-          LEFT JOIN LATERAL (
-              SELECT kept.intent FROM proxy_answer kept
-               WHERE kept.intent = asked.intent AND kept.kept_until > now() LIMIT 1
-          ) answer ON true
-"""
-
-PLACE = holds.place_many(
-    dataclasses.replace(
-        keys.PAYER,
-        join=keys.PAYER.join + ANSWERED,
-        refusal=f"""coalesce({keys.PAYER.refusal},
-                    CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
-    )
-)
-
-MAY_CALL = f"""
-    SELECT {keys.PAYER.refusal}
-      FROM (SELECT %s::bytea AS digest, %s::text AS vendor, 0 AS amount) AS asked
-      {keys.PAYER.join}
-"""  # noqa: S608 - the parts are constants of our own modules
-
-SETTLE = holds.settle_many(
-    columns=record.COLUMNS + ", is_job boolean, answer jsonb",
-    record=record.RECORD + JOB_ENDED + KEPT.format(id="id", source="ended"),
-)
-
-ACCEPT = holds.prolong_many(
-    columns=(
-        "vendor text, operation text, vendor_job_id text, vendor_request_id text, poll_url text,"
-        " price bigint,"
-        " inputs jsonb, deadline int, first_poll int, answer jsonb"
-    ),
-    record=JOB_ACCEPTED + KEPT.format(id="id", source="prolonged"),
-)
-
-FIND_JOBS = """
-    SELECT asked.n, job.id::text, job.workspace_id::text, job.vendor, job.operation,
-           job.vendor_job_id, job.vendor_request_id, job.poll_url, job.price_micros, job.inputs,
-           job.ended_at IS NOT NULL, job.outcome, key.id IS NOT NULL,
-           key.workspace_id = job.workspace_id
-      FROM json_to_recordset(%s::json) AS asked(n int, vendor text, job text, digest bytea)
-      LEFT JOIN LATERAL (
-          SELECT * FROM proxy_job
-           WHERE vendor = asked.vendor AND vendor_job_id = asked.job LIMIT 1
-      ) job ON true
-      LEFT JOIN LATERAL (
-          SELECT key.id, key.workspace_id
-            FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
-           WHERE key.digest = asked.digest AND key.revoked_at IS NULL AND key.disabled_at IS NULL
-             AND coalesce(key.expires_at > now(), true) AND person.is_active LIMIT 1
-      ) key ON true
-     ORDER BY asked.n
-"""
-
-# Only while the call has no answer yet: an accepted job's hold lasts longer than its first time,
-# and its answer is kept instead.
-CLAIM = """
-    UPDATE credits_hold SET intent = %s
-     WHERE id = %s AND intent IS NULL
-       AND expires_at <= placed_at + %s * interval '1 second'
-"""
 
 
 @dataclass(slots=True)
@@ -301,7 +196,7 @@ class Books:
     async def keep(self, call_id: str, outgoing: Outgoing) -> None:
         """Keep an answer that turned out to be undelivered after its call was written."""
         if outgoing.wanted and not outgoing.kept:
-            await self.query(KEEP_LATER, call_id, orjson.dumps(outgoing.row()).decode())
+            await self.query(sql.KEEP_LATER, call_id, orjson.dumps(outgoing.row()).decode())
             outgoing.kept = True
 
     async def _write(
@@ -349,8 +244,7 @@ class Books:
         raise AssertionError("pauses do not end")
 
     async def _settled(self, ask: Settle) -> Settled | None:
-        sql = "SELECT charged_micros FROM usage_call WHERE id = %s AND outcome = %s"
-        rows = await self.query(sql, ask.hold, ask.outcome)
+        rows = await self.query(sql.CHARGED, ask.hold, ask.outcome)
         return Settled(rows[0][0], 0) if rows else None
 
     async def _accepted(self, ask: Accept) -> bool:
@@ -371,7 +265,7 @@ class Books:
         """Raise unless the key lives and may call that vendor: what is free asks no more."""
         verdict = None
         for digest in digests:
-            ((verdict,),) = await self.query(MAY_CALL, digest, vendor)
+            ((verdict,),) = await self.query(sql.MAY_CALL, digest, vendor)
             if verdict != "unauthorized":
                 break
         if verdict is not None:
@@ -379,11 +273,15 @@ class Books:
 
     async def claim(self, hold: str, intent: str, ttl: int) -> None:
         """Let an equal request join this call from now on: its client has left."""
-        await self.query(CLAIM, intent, hold, ttl)
+        await self.query(sql.CLAIM, intent, hold, ttl)
 
-    async def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    async def renew(self, hold: str, ttl: int) -> None:
+        """Let a hold that is still open stand for so many seconds from now."""
+        await self.query(sql.RENEW, ttl, hold)
+
+    async def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement of the rare paths; return its rows (empty where it has none)."""
-        answer = await self._other.ask((sql, parameters))
+        answer = await self._other.ask((statement, parameters))
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -398,7 +296,7 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | PlatformError]:
     async def run(some: Sequence[Place]) -> list[tuple[Any, ...]]:
         for n, ask in enumerate(some):
             ask.n = n
-        cursor = await db.execute(PLACE, (_document(some),))
+        cursor = await db.execute(sql.PLACE, (_document(some),))
         return await cursor.fetchall()
 
     rows = await holds.in_turn(asks, run)
@@ -433,7 +331,7 @@ async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
     for ask in asks:
         if ask.hold not in first or first[ask.hold].only_expired:
             first[ask.hold] = ask
-    cursor = await db.execute(SETTLE, (_document(list(first.values())),))
+    cursor = await db.execute(sql.SETTLE, (_document(list(first.values())),))
     done = {row[0]: Settled(row[1], row[2]) for row in await cursor.fetchall()}
     for ask in asks:
         if (settled := done.get(ask.hold)) is not None and settled.shortfall:
@@ -444,7 +342,7 @@ async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
 
 
 async def _accept(db: Db, asks: Sequence[Accept]) -> list[bool]:
-    cursor = await db.execute(ACCEPT, (_document(asks),))
+    cursor = await db.execute(sql.ACCEPT, (_document(asks),))
     done = {row[0] for row in await cursor.fetchall()}
     return [ask.hold in done for ask in asks]
 
@@ -454,7 +352,7 @@ async def _find(db: Db, asks: Sequence[FindJob]) -> list[tuple[FoundJob | None, 
         {"n": n, "vendor": ask.vendor, "job": ask.job, "digest": ask.digest}
         for n, ask in enumerate(asks)
     ]
-    cursor = await db.execute(FIND_JOBS, (_document(rows),))
+    cursor = await db.execute(sql.FIND_JOBS, (_document(rows),))
     return [
         (FoundJob(*row[1:12]) if row[1] else None, bool(row[12]), bool(row[13]))
         for row in await cursor.fetchall()
@@ -469,9 +367,9 @@ async def _query(
     They are not run again for a neighbour's sake: to take an answer is not the same twice.
     """
     answers: list[list[tuple[Any, ...]] | Exception] = []
-    for sql, parameters in asks:
+    for statement, parameters in asks:
         try:
-            cursor = await db.execute(sql, parameters)
+            cursor = await db.execute(statement, parameters)
             answers.append(await cursor.fetchall() if cursor.description else [])
         except psycopg.Error as exc:
             if db.closed or db.broken:

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from common import db
-from proxy import books
+from proxy import sql
 
 TABLES = (
     "credits_account",
@@ -44,9 +44,11 @@ def nodes(plan):
         yield from nodes(part)
 
 
-async def plan_of(connection, sql):
+async def plan_of(connection, statement):
     name = "looked_at"
-    await connection.execute(f"PREPARE {name} (text) AS {sql.replace('%s', '$1')}", prepare=False)
+    await connection.execute(
+        f"PREPARE {name} (text) AS {statement.replace('%s', '$1')}", prepare=False
+    )
     cursor = await connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE {name} ('[]')", prepare=False)
     plan = (await cursor.fetchone())[0][0]["Plan"]
     await connection.execute(f"DEALLOCATE {name}", prepare=False)
@@ -62,7 +64,7 @@ async def test_no_call_reads_a_table_whole(people, statement):
         async with connection.transaction():
             await connection.execute(people, prepare=False)
             await connection.execute("ANALYZE " + ", ".join(TABLES), prepare=False)
-            found = await plan_of(connection, getattr(books, statement))
+            found = await plan_of(connection, getattr(sql, statement))
             raise psycopg.Rollback
     finally:
         await connection.close()

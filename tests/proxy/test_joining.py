@@ -10,8 +10,8 @@ import pytest
 from proxy_stage import CENT, ECHO, IMAGE, STREAM, ULTRA, ULTRA_MICROS, eventually, read_answer
 
 from common.ids import uuid7
-from proxy import replay
-from proxy.books import KEEP_LATER, Books
+from proxy import replay, sql
+from proxy.books import Books
 
 BODY = b'{"prompt": "a lighthouse", "seed": 5}'
 
@@ -308,7 +308,7 @@ async def test_an_answer_is_taken_once_whoever_fails_beside_it(stage):
     """Two that left at once claim one intention: the second claim fails, in the same batch."""
     books, intent, call = stage.application._platform.books, uuid7(), uuid7()
     kept = {"intent": intent, "fingerprint": "x", "status": 200, "text": "{}", "once": True}
-    await books.query(KEEP_LATER, call, json.dumps({**kept, "seconds": 60}))
+    await books.query(sql.KEEP_LATER, call, json.dumps({**kept, "seconds": 60}))
 
     taken, failed = await asyncio.gather(
         books.query(replay.TAKE, intent), books.query("SELECT 1 / 0"), return_exceptions=True
