@@ -158,6 +158,7 @@ def test_a_killed_supervisor_leaves_no_child(supervising, tmp_path):
     process, pids = supervising
 
     process.kill()
+    process.wait()  # Only then its lock is free for certain.
 
     assert all_gone(pids)
     Supervisor(tmp_path).stop()
