@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asgiref.sync import sync_to_async
-from django.core.validators import URLValidator
 from django.db import connection
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -15,7 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.drf import base_url, require_scope, workspace_id
+from common.drf import ReturnURLField, base_url, require_scope, workspace_id
 from common.errors import InvalidRequest, PlatformError
 from common.money import Micros, cents
 from credits import (
@@ -172,13 +171,7 @@ class BillingView(APIView):
     class Input(serializers.Serializer[object]):
         """Tiers are ignored: there are no plans."""
 
-        return_url = serializers.CharField(
-            required=False,
-            allow_blank=True,
-            allow_null=True,
-            max_length=2000,
-            validators=[URLValidator(["http", "https"])],
-        )
+        return_url = ReturnURLField(required=False, allow_blank=True, allow_null=True)
 
     class Output(serializers.Serializer[object]):
         """Where they are, for a few minutes."""
