@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from common.money import Micros, show
-from credits import ledger
+from credits import ledger, reasons
 from credits.models import Account, Entry, Freeze, Lot, Receivable, TopUp
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def give_back(top_up: TopUp, *, kind: Entry.Kind, debit: Account, amount: Micros
 @transaction.atomic
 def freeze(wallet_id: UUID, cause: Freeze.Cause, sentence: str) -> None:
     """Place no new holds on a wallet, for that cause, until it is lifted; the sentence says why."""
+    sentence = reasons.given(sentence, to="A pause")
     ledger.lock(wallet_id)  # Or another cause, not committed yet, is not seen and not shown.
     Freeze.objects.update_or_create(
         wallet_id=wallet_id, cause=cause, defaults={"sentence": sentence}

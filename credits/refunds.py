@@ -22,9 +22,9 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from common import failpoints
-from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest
+from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest, NotFound
 from common.money import MICROS_PER_CENT, Micros, show
-from credits import disputes, ledger, mails, receivables, stripe_api, taxes, topups
+from credits import disputes, ledger, mails, reasons, receivables, stripe_api, taxes, topups
 from credits.models import Account, Dispute, Entry, Lot, Refund, TopUp
 
 if TYPE_CHECKING:
@@ -55,11 +55,10 @@ def request(
     """Give back what is unspent of a purchase (all of it, or `amount`), and its share of the tax.
 
     Afterwards the credits are gone and Stripe was asked; if it could not be reached, the sweep
-    asks on. Raises InsufficientCredits if less is unspent or available, and InvalidRequest.
+    asks on. Raises InsufficientCredits if less is unspent or available, InvalidRequest, NotFound.
     """
-    if not reason.strip():
-        raise InvalidRequest("A refund needs a reason.")
-    refund = _take(top_up_id, amount=amount, reason=reason.strip(), requested_by=requested_by)
+    reason = reasons.given(reason, to="A refund")
+    refund = _take(top_up_id, amount=amount, reason=reason, requested_by=requested_by)
     failpoints.reached("refund.taken")
     send(refund.pk)
     refund.refresh_from_db()
@@ -68,7 +67,9 @@ def request(
 
 @transaction.atomic
 def _take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: UUID) -> Refund:
-    top_up = TopUp.objects.select_related("entry").get(pk=top_up_id)
+    top_up = TopUp.objects.select_related("entry").filter(pk=top_up_id).first()
+    if top_up is None:
+        raise NotFound("There is no such purchase.")
     if top_up.entry is None:
         raise InvalidRequest(f"This purchase is {top_up.state}: there is nothing to give back.")
     wallet = ledger.lock(top_up.wallet_id)
