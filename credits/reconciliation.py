@@ -216,6 +216,17 @@ MONEY = (
         """,
     ),
     Check(
+        "no refund waits for more than an hour to be taken by the processor",
+        "SELECT count(*), coalesce(sum(taken_micros), 0) FROM credits_refund"
+        " WHERE state = 'requested'",
+        """
+        SELECT 'refund ' || id || ' of purchase ' || top_up_id || ' (' || cents
+               || ' cents) waits since ' || created_at
+          FROM credits_refund
+         WHERE state = 'requested' AND created_at < now() - interval '1 hour'
+        """,
+    ),
+    Check(
         "every difference from the processor was resolved",
         "SELECT count(*), 0 FROM credits_finding",
         "SELECT key || ': ' || sentence FROM credits_finding"
