@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from common import failpoints
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_CENT, Micros, show
 from credits import ledger, mails, stripe_api, topups
-from credits.models import AutoTopUp, Billing, TopUp
+from credits.models import AutoTopUp, Billing, SetupPage, TopUp
 from credits.models.purchases import WAITING
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ def start_setup(wallet_id: UUID, *, email: str, user_id: UUID | None, base_url: 
             key=f"setup:{customer}:{now.timestamp():.6f}",
         ),
     )
-    AutoTopUp.objects.filter(pk=wish.pk).update(setup_session_id=session.id, user_id=user_id)
+    with transaction.atomic():
+        SetupPage.objects.get_or_create(session_id=session.id, defaults={"wish": wish})
+        AutoTopUp.objects.filter(pk=wish.pk).update(setup_session_id=session.id, user_id=user_id)
     return session
 
 
@@ -96,28 +98,31 @@ def learn_setup(session: Session) -> None:
     if session.status != "complete" or not session.setup_intent:
         return
     method = stripe_api.saved_method(session.setup_intent)
-    if method is None or not method.customer:
+    if method is None or not method.customer or method.customer != session.customer:
         return
-    # Only the newest page counts: an old one must not bring an old card back. And only once: what
-    # failed since is not forgotten because somebody looks at the page again.
-    newest = AutoTopUp.objects.filter(
-        setup_session_id=session.id, wallet__billing__customer_id=method.customer
-    ).exclude(payment_method_id=method.id)
-    newest.update(
+    # The card that was saved last counts, whichever page it came from; of two in one second, that
+    # of the newest page. News of an older one changes nothing, whenever it comes. And each counts
+    # only once: what failed since is not forgotten because somebody looks at the page again.
+    later = Q(method_saved_at=None) | Q(method_saved_at__lt=method.saved_at)
+    newest = Q(method_saved_at=method.saved_at, setup_session_id=session.id)
+    wishes = AutoTopUp.objects.filter(later | newest, wallet__billing__customer_id=method.customer)
+    wishes.exclude(payment_method_id=method.id).update(
         payment_method_id=method.id,
         method_label=method.label,
+        method_saved_at=method.saved_at,
         failures=0,
         next_try_at=None,
         last_failure="",
     )
 
 
-def refresh_setup(wallet_id: UUID) -> AutoTopUp | None:
-    """Ask Stripe what the last set-up page saved; return the wish."""
+def refresh_setup(wallet_id: UUID, *, session_id: str = "") -> AutoTopUp | None:
+    """Ask Stripe what a set-up page of that wallet saved (the newest, if none is named)."""
     wish = AutoTopUp.objects.filter(pk=wallet_id).first()
-    if wish is None or not wish.setup_session_id:
+    page = session_id or (wish.setup_session_id if wish else "")
+    if wish is None or not page:
         return wish
-    learn_setup(stripe_api.session(wish.setup_session_id))
+    learn_setup(stripe_api.session(page))
     wish.refresh_from_db()
     return wish
 

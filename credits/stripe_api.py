@@ -150,6 +150,7 @@ class Method:
     id: str
     customer: str
     label: str
+    saved_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -585,7 +586,9 @@ def _refund(found: Any) -> RefundSeen:
 def _method(found: Any) -> Method:
     card = getattr(found, "card", None)
     label = f"{card.brand} ending in {card.last4}" if card else str(found.type)
-    return Method(id=found.id, customer=_id(found.customer), label=label)
+    return Method(
+        id=found.id, customer=_id(found.customer), label=label, saved_at=_at(found.created)
+    )
 
 
 def _heard(found: Any) -> Heard:
