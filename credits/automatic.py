@@ -26,6 +26,8 @@ from credits.models.purchases import WAITING
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from django.db.models import QuerySet
+
     from credits.stripe_api import Payment, Session
 
 State = TopUp.State
@@ -144,13 +146,23 @@ def learn_method(payment_method: str) -> None:
 
 def forget(payment_method: str, *, why: str) -> None:
     """Stop charging a method that is gone."""
-    AutoTopUp.objects.filter(payment_method_id=payment_method).update(
-        enabled=False,
-        payment_method_id="",
-        method_label="",
-        last_failure=why,
-        last_failure_at=timezone.now(),
-    )
+    _lose_method(AutoTopUp.objects.filter(payment_method_id=payment_method), why=why)
+
+
+@transaction.atomic
+def _lose_method(wishes: QuerySet[AutoTopUp], *, why: str) -> None:
+    """Have no saved method any more; whose automatic top-up was on is told that it is off."""
+    for wish in wishes.exclude(payment_method_id="").select_for_update().order_by("pk"):
+        was_on, wish.enabled = wish.enabled, False
+        wish.payment_method_id = wish.method_label = ""
+        wish.last_failure, wish.last_failure_at = why, timezone.now()
+        wish.save(
+            update_fields=[
+                "enabled", "payment_method_id", "method_label", "last_failure", "last_failure_at"
+            ]
+        )  # fmt: skip
+        if was_on:
+            mails.automatic_off(wish)
 
 
 def due_wallets(*, limit: int = 100) -> list[UUID]:
@@ -329,9 +341,8 @@ def drop_customer(customer_id: str) -> None:
     """Forget a customer that was deleted at Stripe, and its card; a purchase makes a new one."""
     gone = Billing.objects.filter(customer_id=customer_id)
     with transaction.atomic():
-        AutoTopUp.objects.filter(wallet__billing__in=gone).exclude(payment_method_id="").update(
-            enabled=False, payment_method_id="", method_label="",
-            last_failure="The customer was deleted at the payment provider.",
-            last_failure_at=timezone.now(),
-        )  # fmt: skip
+        _lose_method(
+            AutoTopUp.objects.filter(wallet__billing__in=gone),
+            why="The customer was deleted at the payment provider.",
+        )
         gone.update(customer_id=None, customers_deleted=F("customers_deleted") + 1)

@@ -99,8 +99,20 @@ def automatic_failed(wish: AutoTopUp) -> None:
         lines.append("Automatic top-up is switched off now, until you switch it on again.")
     elif wish.next_try_at is not None:
         lines.append(f"It is tried again after {wish.next_try_at:%Y-%m-%d %H:%M} UTC.")
+    _write(_because(wish), wish.pk, "Automatic top-up failed", lines)
+
+
+def automatic_off(wish: AutoTopUp) -> None:
+    """Tell that nothing is bought automatically any more, though nothing was tried."""
+    lines = [f"Your automatic top-up of {show(wish.amount_micros)} is switched off:", ""]
+    lines += [f"    {wish.last_failure}", ""]
+    lines.append("Save a payment method and switch it on again, or buy credits by hand.")
+    _write(_because(wish), wish.pk, "Automatic top-up switched off", lines)
+
+
+def _because(wish: AutoTopUp) -> str:
     at = wish.last_failure_at.timestamp() if wish.last_failure_at else 0
-    _write(f"automatic:{wish.pk}:{at}", wish.pk, "Automatic top-up failed", lines)
+    return f"automatic:{wish.pk}:{at}"
 
 
 def tell_low_balances(*, limit: int = 200) -> int:

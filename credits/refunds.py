@@ -60,7 +60,7 @@ BEFORE = {
 RETRY_SECONDS = 30
 FINDING = "refund:"
 LONG = timedelta(hours=1)
-"""After which a refund that Stripe still did not take is for staff; reconciliation says the same."""
+"""After which a refund that Stripe did not take is for staff; reconciliation says the same."""
 
 
 def request(
