@@ -81,6 +81,13 @@ def dispute_closed(dispute: Dispute) -> None:
         lines = ["The dispute of your payment is over. Your credits are back in your balance."]
     else:
         lines = ["Your bank took the payment back. The credits that were bought with it are gone."]
+        if dispute.returned_cents:
+            kept = dispute.cents - dispute.returned_cents
+            lines = [
+                f"Your bank took {show(kept * MICROS_PER_CENT)} of the payment back; "
+                f"{show(dispute.returned_cents * MICROS_PER_CENT)} of it came to us again. The "
+                "credits that were bought with what came are yours, the others are gone."
+            ]
         if dispute.owed_micros:
             lines.append(
                 f"Of these, {show(dispute.owed_micros)} had been spent and are due: calls are "
@@ -88,6 +95,7 @@ def dispute_closed(dispute: Dispute) -> None:
             )
     subject = f"Dispute closed: {show(dispute.cents * MICROS_PER_CENT)}"
     key = f"dispute:{dispute.pk}:{dispute.phase}"
+    key += f":{dispute.returned_cents}" if dispute.returned_cents else ""
     _write(key, dispute.top_up.wallet_id, subject, [*lines, "", f"Purchase {dispute.top_up_id}"])
 
 

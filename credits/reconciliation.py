@@ -162,7 +162,8 @@ MONEY = (
                  WHERE state = 'credited')
              + (SELECT coalesce(sum(cents * 10000), 0) FROM credits_refund
                  WHERE state <> 'failed')
-             + (SELECT coalesce(sum(cents * 10000), 0) FROM credits_dispute
+             + (SELECT coalesce(sum((cents - returned_cents) * 10000), 0)
+                  FROM credits_dispute
                  WHERE phase IN ('withdrawn', 'lost')) AS micros
         """,
     ),
@@ -176,7 +177,8 @@ MONEY = (
                           WHERE state = 'credited')
                       - (SELECT coalesce(sum(tax_cents), 0) FROM credits_refund
                           WHERE state <> 'failed')
-                      - (SELECT coalesce(sum(tax_cents), 0) FROM credits_dispute
+                      - (SELECT coalesce(sum(tax_cents - returned_tax_cents), 0)
+                           FROM credits_dispute
                           WHERE phase IN ('withdrawn', 'lost'))) AS micros
         """,
     ),

@@ -139,8 +139,14 @@ class DisputeSeen:
     payment_intent: str
     withdrawn: bool
     """Whether the money was taken from us at some time."""
-    reinstated: bool
-    """Whether all of it came back since, and was not taken again."""
+    returned_cents: int
+    """How much came back since, and was not taken again. All, if the dispute is won; of one that
+    Stripe calls partly won a part, and its status is `lost`."""
+
+    @property
+    def reinstated(self) -> bool:
+        """Whether all of it came back."""
+        return self.returned_cents >= self.cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +392,7 @@ def dispute(dispute_id: str) -> DisputeSeen:
     with _asking():
         found = _v1().disputes.retrieve(dispute_id)
         moved = [_moved(each, found) for each in found.balance_transactions]
+        came_back = any(cents > 0 for cents in moved)
         return DisputeSeen(
             id=found.id,
             status=found.status,
@@ -393,7 +400,7 @@ def dispute(dispute_id: str) -> DisputeSeen:
             cents=found.amount,
             payment_intent=_id(found.payment_intent),
             withdrawn=any(cents < 0 for cents in moved),
-            reinstated=any(cents > 0 for cents in moved) and sum(moved) >= 0,
+            returned_cents=max(0, found.amount + min(0, sum(moved))) if came_back else 0,
         )
 
 
@@ -534,7 +541,14 @@ def _moved(transaction: Any, source: Any) -> int:
     amount: int = transaction.amount
     if getattr(source, "currency", transaction.currency) == transaction.currency:
         return amount
-    return int(source.amount) if amount > 0 else -int(source.amount)
+    whole, rate = int(source.amount), transaction.exchange_rate
+    if amount < 0:
+        return -whole
+    if source.object == "dispute" and rate:
+        # Of a dispute a part may come back. What differs from the whole by rounding is the whole.
+        part = round(amount / rate)
+        return part if whole - part > 2 + whole // 10_000 else whole
+    return whole
 
 
 def _ours(thing: Any, name: str) -> str:

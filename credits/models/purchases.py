@@ -233,6 +233,9 @@ class Dispute(models.Model):
     """Credits that were unspent: set aside in the house's account `disputed`, then gone."""
     owed_micros = models.BigIntegerField(default=0)
     """The spent part, once the funds were withdrawn: a receivable."""
+    returned_cents = models.BigIntegerField(default=0, db_default=0)
+    """What came back of one that was partly won: it is in neither of the two any more."""
+    returned_tax_cents = models.BigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(db_default=Now())
     closed_at = models.DateTimeField(null=True)
 
@@ -247,6 +250,15 @@ class Dispute(models.Model):
                     tax_cents__gte=0,
                     taken_micros__lte=(F("cents") - F("tax_cents")) * MICROS_PER_CENT
                     - F("owed_micros"),
+                ),
+            ),
+            models.CheckConstraint(
+                name="dispute_returns_at_most_what_it_took",
+                condition=Q(
+                    returned_cents__gte=F("returned_tax_cents"),
+                    returned_cents__lte=F("cents"),
+                    returned_tax_cents__gte=0,
+                    returned_tax_cents__lte=F("tax_cents"),
                 ),
             ),
             models.CheckConstraint(

@@ -231,6 +231,25 @@ def test_a_dispute_is_told_when_it_opens_and_when_it_ends(alice, shop, inbox, en
     assert ("$10.00 had been spent and are due" in closed.text) == (end == "lost")
 
 
+def test_what_came_back_of_a_dispute_is_told_once_for_each_sum(alice, shop, inbox):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "19.00")
+    made = shop.dispute(bought)
+    shop.fake.post(f"disputes/{made['id']}/lost")
+    shop.hear_all()
+    shop.fake.post(f"disputes/{made['id']}/reinstate", amount=1000)
+    for _ in range(2):
+        disputes.learn(stripe_api.dispute(made["id"]))
+
+    _, lost, partly = inbox("dispute:")
+
+    assert "Your bank took the payment back" in lost.text
+    assert (
+        "Your bank took $15.00 of the payment back; $10.00 of it came to us again." in partly.text
+    )
+    assert "Of these, $8.00 had been spent and are due" in partly.text
+
+
 # --- Low balance ----------------------------------------------------------------------------
 
 
