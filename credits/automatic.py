@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from credits.stripe_api import Payment, Session
+    from credits.stripe_objects import Payment, Session
 
 State = TopUp.State
 MOST_FAILURES = 3

@@ -24,7 +24,7 @@ from credits import findings, ledger, mails, receivables, taxes, topups
 from credits.models import Account, Dispute, Entry, Finding, TopUp
 
 if TYPE_CHECKING:
-    from credits.stripe_api import DisputeSeen
+    from credits.stripe_objects import DisputeSeen
 
 Phase = Dispute.Phase
 IN_OUR_FAVOUR = ("won", "warning_closed")

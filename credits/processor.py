@@ -21,7 +21,7 @@ from credits.models import Dispute, Finding, Refund, TopUp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from credits.stripe_api import Movement
+    from credits.stripe_objects import Movement
 
 DAYS = 8
 REFUNDS = ("refund", "payment_refund", "refund_failure", "payment_refund_failure")

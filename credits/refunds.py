@@ -41,7 +41,7 @@ from credits.models import Account, Dispute, Entry, Finding, Lot, Refund, TopUp
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from credits.stripe_api import RefundSeen
+    from credits.stripe_objects import RefundSeen
 
 State = Refund.State
 WORDS = {
