@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             "dispute",
             models.CheckConstraint(
-                name="dispute_returns_at_most_what_it_took",
+                name="dispute_within_what_it_took",
                 condition=Q(
                     returned_cents__gte=F("returned_tax_cents"),
                     returned_cents__lte=F("cents"),

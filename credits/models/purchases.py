@@ -253,7 +253,7 @@ class Dispute(models.Model):
                 ),
             ),
             models.CheckConstraint(
-                name="dispute_returns_at_most_what_it_took",
+                name="dispute_within_what_it_took",
                 condition=Q(
                     returned_cents__gte=F("returned_tax_cents"),
                     returned_cents__lte=F("cents"),
