@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.core.management import ManagementUtility, call_command
+from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
 from django.db import connections
 from django.utils import timezone
@@ -114,6 +114,10 @@ def cast(alice, settings, request):
     return made
 
 
+def from_a_shell(*words):
+    load_command_class("config", words[0]).run_from_argv(["manage.py", *words])
+
+
 def count():
     return [model.objects.count() for model in (User, Adjustment, Voucher)]
 
@@ -126,7 +130,7 @@ def test_a_mistake_is_one_line_and_status_1(cast, capsys, monkeypatch, name):
     before = count()
 
     with pytest.raises(SystemExit) as ended:
-        ManagementUtility(["manage.py", *said]).execute()
+        from_a_shell(*said)
 
     line = capsys.readouterr().err
     assert ended.value.code == 1
@@ -139,6 +143,13 @@ def test_a_mistake_is_one_line_and_status_1(cast, capsys, monkeypatch, name):
 def test_called_from_python_it_is_an_error_to_catch(db):
     with pytest.raises(CommandError, match="not a day"):
         call_command("trial_balance", "--from", "soon")
+
+
+def test_who_asks_for_the_trace_gets_it(db, monkeypatch):
+    monkeypatch.setattr(connections, "close_all", lambda: None)
+
+    with pytest.raises(CommandError, match="no open finding"):
+        from_a_shell("money", "--traceback", "findings", "--resolve", "x")
 
 
 def test_from_a_shell_it_is_the_same():

@@ -39,6 +39,8 @@ class PlainCommand(BaseCommand):
         try:
             super().run_from_argv(argv)
         except CommandError as exc:
+            if "--traceback" in argv:
+                raise
             self.stderr.write(f"CommandError: {str(exc).removeprefix('Error: ')}")
             sys.exit(exc.returncode)
 
