@@ -5,13 +5,16 @@ from __future__ import annotations
 import uuid
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import Membership, User, Workspace
 from common.errors import InvalidRequest
 from credits import grants, ledger
+
+LONGEST = MaxLengthValidator(254)
+"""As the field has it; `validate_email` takes a little more."""
 
 
 def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
@@ -23,6 +26,7 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
     email = email.strip().lower()
     try:
         validate_email(email)
+        LONGEST(email)
     except ValidationError as exc:
         raise InvalidRequest(f"{email!r} is not an e-mail address.") from exc
     user = User(email=email, name=name or email.partition("@")[0])

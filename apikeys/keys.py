@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+MOST_NAME = 100
 PREFIX = "comfyui-"
 LENGTH = 72
 _FORM = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
@@ -67,8 +68,10 @@ def issue(
     scopes: list[str] | None = None,
 ) -> tuple[str, ApiKey]:
     """Make a key; return it, for the only time, with its record."""
-    if not name.strip():
-        raise InvalidRequest("A key needs a name, like the machine it is for.")
+    if not 0 < len(name.strip()) <= MOST_NAME:
+        raise InvalidRequest(
+            f"A key needs a name of at most {MOST_NAME} characters, like the machine it is for."
+        )
     head = PREFIX + secrets.token_hex(28)
     key = head + checksum(head)
     version = max(settings.KEY_PEPPERS)

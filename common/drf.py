@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
-from rest_framework import exceptions
+from rest_framework import exceptions, serializers
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -45,6 +48,47 @@ class LenientJSONParser(JSONParser):
         if not isinstance(parsed, dict):
             raise exceptions.ParseError("The body must be a JSON object.")
         return parsed
+
+
+class ReturnURLField(serializers.CharField):
+    """Where a browser is sent back to: any web page that a person may have open.
+
+    A ComfyUI often runs on a machine of the house: its host may be one word, or an address. So a
+    host need not look like one of the internet, as the framework's own URLField wants it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=2000, **options)
+        self.validators.append(_check_web_page)
+
+
+HOST = re.compile(r"[\w.~-]+")
+READ_DIFFERENTLY = re.compile(r"[\s\x00-\x1f\x7f\\]")
+"""Browsers drop or turn these, and may end at another host than the one that we read."""
+
+
+def _check_web_page(url: str) -> None:
+    if not re.match("https?:", url, re.IGNORECASE):
+        raise serializers.ValidationError("It must begin with http:// or https://.")
+    try:
+        parts = urlsplit(url)
+        is_good = _is_host(parts) and not READ_DIFFERENTLY.search(url)
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise serializers.ValidationError("It names no host that a browser could go to.")
+    if "@" in parts.netloc:
+        raise serializers.ValidationError("It must hold no name or password.")
+
+
+def _is_host(parts: SplitResult) -> bool:
+    """Whether a host is named, and a port that is one; raises ValueError for a broken address."""
+    host, port = parts.hostname or "", parts.port
+    if "[" in parts.netloc:
+        ipaddress.IPv6Address(host)
+    elif not HOST.fullmatch(host):
+        return False
+    return port != 0
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:

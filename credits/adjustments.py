@@ -13,9 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from common import failpoints
-from common.errors import AccessDisabled, InvalidRequest
+from common.errors import AccessDisabled, InvalidRequest, NotFound
 from common.money import Micros, show
-from credits import ledger
+from credits import ledger, reasons
 from credits.models import Account, Adjustment, Entry
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ def request(
     Up to the limit (ADJUSTMENT_LIMIT_USD) it is posted at once; above, it waits for `decide` by
     somebody else. Raises InsufficientCredits if more would be taken than is available.
     """
-    if not amount or not reason.strip():
-        raise InvalidRequest("An adjustment needs an amount and a reason.")
+    reason = reasons.given(reason, to="An adjustment")
+    if not amount:
+        raise InvalidRequest("An adjustment needs an amount.")
     if is_gift and amount < 0:
         raise InvalidRequest("A gift is given, not taken.")
     made = Adjustment.objects.create(
@@ -49,7 +50,7 @@ def request(
         amount_micros=amount,
         is_gift=is_gift,
         expires_at=expires_at,
-        reason=reason.strip()[:300],
+        reason=reason,
         requested_by=requested_by,
         needs_second=abs(amount) > settings.ADJUSTMENT_LIMIT_MICROS,
     )
@@ -62,9 +63,11 @@ def request(
 def decide(adjustment_id: UUID, *, accept: bool, decided_by: UUID) -> Adjustment:
     """Post or refuse what waits, as a second person; deciding again changes nothing.
 
-    Raises AccessDisabled if that is the person who asked for it.
+    Raises AccessDisabled if that is the person who asked for it, and NotFound.
     """
-    made = Adjustment.objects.select_for_update().get(pk=adjustment_id)
+    made = Adjustment.objects.select_for_update().filter(pk=adjustment_id).first()
+    if made is None:
+        raise NotFound("There is no such adjustment.")
     if made.state != State.WAITING:
         return made
     if decided_by == made.requested_by:

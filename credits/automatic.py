@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from common import failpoints
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_CENT, Micros, show
 from credits import ledger, mails, stripe_api, topups
-from credits.models import AutoTopUp, Billing, TopUp
+from credits.models import AutoTopUp, Billing, SetupPage, TopUp
 from credits.models.purchases import WAITING
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from credits.stripe_api import Payment, Session
+    from django.db.models import QuerySet
+
+    from credits.stripe_objects import Payment, Session
 
 State = TopUp.State
 MOST_FAILURES = 3
@@ -87,7 +89,9 @@ def start_setup(wallet_id: UUID, *, email: str, user_id: UUID | None, base_url: 
             key=f"setup:{customer}:{now.timestamp():.6f}",
         ),
     )
-    AutoTopUp.objects.filter(pk=wish.pk).update(setup_session_id=session.id, user_id=user_id)
+    with transaction.atomic():
+        SetupPage.objects.get_or_create(session_id=session.id, defaults={"wish": wish})
+        AutoTopUp.objects.filter(pk=wish.pk).update(setup_session_id=session.id, user_id=user_id)
     return session
 
 
@@ -96,28 +100,31 @@ def learn_setup(session: Session) -> None:
     if session.status != "complete" or not session.setup_intent:
         return
     method = stripe_api.saved_method(session.setup_intent)
-    if method is None or not method.customer:
+    if method is None or not method.customer or method.customer != session.customer:
         return
-    # Only the newest page counts: an old one must not bring an old card back. And only once: what
-    # failed since is not forgotten because somebody looks at the page again.
-    newest = AutoTopUp.objects.filter(
-        setup_session_id=session.id, wallet__billing__customer_id=method.customer
-    ).exclude(payment_method_id=method.id)
-    newest.update(
+    # The card that was saved last counts, whichever page it came from; of two in one second, that
+    # of the newest page. News of an older one changes nothing, whenever it comes. And each counts
+    # only once: what failed since is not forgotten because somebody looks at the page again.
+    later = Q(method_saved_at=None) | Q(method_saved_at__lt=method.saved_at)
+    newest = Q(method_saved_at=method.saved_at, setup_session_id=session.id)
+    wishes = AutoTopUp.objects.filter(later | newest, wallet__billing__customer_id=method.customer)
+    wishes.exclude(payment_method_id=method.id).update(
         payment_method_id=method.id,
         method_label=method.label,
+        method_saved_at=method.saved_at,
         failures=0,
         next_try_at=None,
         last_failure="",
     )
 
 
-def refresh_setup(wallet_id: UUID) -> AutoTopUp | None:
-    """Ask Stripe what the last set-up page saved; return the wish."""
+def refresh_setup(wallet_id: UUID, *, session_id: str = "") -> AutoTopUp | None:
+    """Ask Stripe what a set-up page of that wallet saved (the newest, if none is named)."""
     wish = AutoTopUp.objects.filter(pk=wallet_id).first()
-    if wish is None or not wish.setup_session_id:
+    page = session_id or (wish.setup_session_id if wish else "")
+    if wish is None or not page:
         return wish
-    learn_setup(stripe_api.session(wish.setup_session_id))
+    learn_setup(stripe_api.session(page))
     wish.refresh_from_db()
     return wish
 
@@ -139,13 +146,23 @@ def learn_method(payment_method: str) -> None:
 
 def forget(payment_method: str, *, why: str) -> None:
     """Stop charging a method that is gone."""
-    AutoTopUp.objects.filter(payment_method_id=payment_method).update(
-        enabled=False,
-        payment_method_id="",
-        method_label="",
-        last_failure=why,
-        last_failure_at=timezone.now(),
-    )
+    _lose_method(AutoTopUp.objects.filter(payment_method_id=payment_method), why=why)
+
+
+@transaction.atomic
+def _lose_method(wishes: QuerySet[AutoTopUp], *, why: str) -> None:
+    """Have no saved method any more; whose automatic top-up was on is told that it is off."""
+    for wish in wishes.exclude(payment_method_id="").select_for_update().order_by("pk"):
+        was_on, wish.enabled = wish.enabled, False
+        wish.payment_method_id = wish.method_label = ""
+        wish.last_failure, wish.last_failure_at = why, timezone.now()
+        wish.save(
+            update_fields=[
+                "enabled", "payment_method_id", "method_label", "last_failure", "last_failure_at"
+            ]
+        )  # fmt: skip
+        if was_on:
+            mails.automatic_off(wish)
 
 
 def due_wallets(*, limit: int = 100) -> list[UUID]:
@@ -324,9 +341,8 @@ def drop_customer(customer_id: str) -> None:
     """Forget a customer that was deleted at Stripe, and its card; a purchase makes a new one."""
     gone = Billing.objects.filter(customer_id=customer_id)
     with transaction.atomic():
-        AutoTopUp.objects.filter(wallet__billing__in=gone).exclude(payment_method_id="").update(
-            enabled=False, payment_method_id="", method_label="",
-            last_failure="The customer was deleted at the payment provider.",
-            last_failure_at=timezone.now(),
-        )  # fmt: skip
+        _lose_method(
+            AutoTopUp.objects.filter(wallet__billing__in=gone),
+            why="The customer was deleted at the payment provider.",
+        )
         gone.update(customer_id=None, customers_deleted=F("customers_deleted") + 1)

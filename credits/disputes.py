@@ -4,7 +4,8 @@
       '----------'----------'--> returned (won, or closed without the money being taken)
 
 What is unspent is set aside at once, in the house's account `disputed`. When the funds are
-withdrawn it goes to Stripe, and the spent part is owed. When they come back everything is undone.
+withdrawn it goes to Stripe, and the spent part is owed. When they come back everything is undone;
+when a part of them does (Stripe calls that partly won, and the dispute lost), so much of it is.
 A refund at Stripe while nothing is withdrawn yet (an inquiry) takes what it needs from there.
 A dispute is read whole from Stripe each time, so the order in which its events come is nothing.
 """
@@ -23,7 +24,7 @@ from credits import findings, ledger, mails, receivables, taxes, topups
 from credits.models import Account, Dispute, Entry, Finding, TopUp
 
 if TYPE_CHECKING:
-    from credits.stripe_api import DisputeSeen
+    from credits.stripe_objects import DisputeSeen
 
 Phase = Dispute.Phase
 IN_OUR_FAVOUR = ("won", "warning_closed")
@@ -41,14 +42,19 @@ def learn(seen: DisputeSeen) -> None:
         failpoints.reached("dispute.opened")
         # What was prevented was blocked (nothing moves), or resolved by giving the money back.
         blocked = seen.status == "prevented" and not seen.withdrawn
-        returned = seen.reinstated or blocked or seen.status in IN_OUR_FAVOUR
-        lost = seen.status == "lost" or (seen.status == "prevented" and not returned)
+        # News that it is won may come before its money; money that came tells how much was won.
+        won = seen.status in IN_OUR_FAVOUR and not seen.returned_cents
+        returned = seen.reinstated or blocked or won
+        over = seen.status in ("prevented", *IN_OUR_FAVOUR)
+        lost = seen.status == "lost" or (over and not returned)
         if (seen.withdrawn or lost) and dispute.phase == Phase.OPEN:
             _withdraw(dispute)
         if returned and dispute.phase != Phase.RETURNED:
             _return(dispute)
+        elif seen.returned_cents > dispute.returned_cents and dispute.phase != Phase.RETURNED:
+            _return_part(dispute, seen.returned_cents)
         if lost:
-            _lose(dispute)
+            _lose(dispute, seen)
         closed = lost or returned
         dispute.status = seen.status[:50]
         dispute.closed_at = dispute.closed_at or (timezone.now() if closed else None)
@@ -158,7 +164,7 @@ def _return(dispute: Dispute) -> None:
             key=f"{key}:returned",
         )
     if not never_left:
-        taxes.keep(dispute.tax_cents, key=f"{key}:tax:returned")
+        taxes.keep(dispute.tax_cents - dispute.returned_tax_cents, key=f"{key}:tax:returned")
     receivables.undo(key)
     dispute.phase = Phase.RETURNED
     dispute.save(update_fields=["phase"])
@@ -166,13 +172,52 @@ def _return(dispute: Dispute) -> None:
     mails.dispute_closed(dispute)
 
 
-def _lose(dispute: Dispute) -> None:
+def _return_part(dispute: Dispute, cents: int) -> None:
+    """Of what was taken, so many cents are ours again by now: the member's, as far as not before.
+
+    What is owed is forgiven first: what the bank keeps is paid by what was unspent.
+    """
+    key, before = f"dispute:{dispute.pk}", dispute.returned_cents
+    tax = dispute.tax_cents * cents // dispute.cents - dispute.returned_tax_cents
+    amount = (cents - before - tax) * MICROS_PER_CENT
+    forgiven = min(amount, dispute.owed_micros)
+    back = amount - forgiven
+    if forgiven:
+        receivables.undo_part(key, amount=Micros(forgiven), part=str(before))
+    if back:
+        receivables.give_back(
+            dispute.top_up,
+            kind=Entry.Kind.DISPUTE,
+            debit=ledger.house(Account.Kind.STRIPE),
+            amount=Micros(back),
+            key=f"{key}:returned:{before}",
+        )
+    taxes.keep(tax, key=f"{key}:tax:returned:{before}")
+    dispute.owed_micros -= forgiven
+    dispute.taken_micros -= back
+    dispute.returned_cents = cents
+    dispute.returned_tax_cents += tax
+    dispute.save(
+        update_fields=["owed_micros", "taken_micros", "returned_cents", "returned_tax_cents"]
+    )
+    receivables.collect(ledger.lock(dispute.top_up.wallet_id))
+    if dispute.phase == Phase.LOST:  # Its owner was told that all of it is gone.
+        mails.dispute_closed(dispute)
+
+
+def _lose(dispute: Dispute, seen: DisputeSeen) -> None:
     if dispute.phase == Phase.RETURNED:
+        how = "was lost after its money had come back."
+        if seen.status != "lost":
+            how = (
+                f"gave all credits back, and only {seen.returned_cents} of its {seen.cents} cents "
+                "came back."
+            )
         findings.report(
             f"dispute:{dispute.pk}",
             kind=Finding.Kind.PAYMENT,
             wallet_id=dispute.top_up.wallet_id,
-            sentence=f"Dispute {dispute.pk} was lost after its money had come back.",
+            sentence=f"Dispute {dispute.pk} {how}",
         )
     elif dispute.phase == Phase.WITHDRAWN:
         dispute.phase = Phase.LOST

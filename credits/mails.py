@@ -81,6 +81,13 @@ def dispute_closed(dispute: Dispute) -> None:
         lines = ["The dispute of your payment is over. Your credits are back in your balance."]
     else:
         lines = ["Your bank took the payment back. The credits that were bought with it are gone."]
+        if dispute.returned_cents:
+            kept = dispute.cents - dispute.returned_cents
+            lines = [
+                f"Your bank took {show(kept * MICROS_PER_CENT)} of the payment back; "
+                f"{show(dispute.returned_cents * MICROS_PER_CENT)} of it came to us again. The "
+                "credits that were bought with what came are yours, the others are gone."
+            ]
         if dispute.owed_micros:
             lines.append(
                 f"Of these, {show(dispute.owed_micros)} had been spent and are due: calls are "
@@ -88,6 +95,7 @@ def dispute_closed(dispute: Dispute) -> None:
             )
     subject = f"Dispute closed: {show(dispute.cents * MICROS_PER_CENT)}"
     key = f"dispute:{dispute.pk}:{dispute.phase}"
+    key += f":{dispute.returned_cents}" if dispute.returned_cents else ""
     _write(key, dispute.top_up.wallet_id, subject, [*lines, "", f"Purchase {dispute.top_up_id}"])
 
 
@@ -99,8 +107,20 @@ def automatic_failed(wish: AutoTopUp) -> None:
         lines.append("Automatic top-up is switched off now, until you switch it on again.")
     elif wish.next_try_at is not None:
         lines.append(f"It is tried again after {wish.next_try_at:%Y-%m-%d %H:%M} UTC.")
+    _write(_because(wish), wish.pk, "Automatic top-up failed", lines)
+
+
+def automatic_off(wish: AutoTopUp) -> None:
+    """Tell that nothing is bought automatically any more, though nothing was tried."""
+    lines = [f"Your automatic top-up of {show(wish.amount_micros)} is switched off:", ""]
+    lines += [f"    {wish.last_failure}", ""]
+    lines.append("Save a payment method and switch it on again, or buy credits by hand.")
+    _write(_because(wish), wish.pk, "Automatic top-up switched off", lines)
+
+
+def _because(wish: AutoTopUp) -> str:
     at = wish.last_failure_at.timestamp() if wish.last_failure_at else 0
-    _write(f"automatic:{wish.pk}:{at}", wish.pk, "Automatic top-up failed", lines)
+    return f"automatic:{wish.pk}:{at}"
 
 
 def tell_low_balances(*, limit: int = 200) -> int:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from common.errors import PlatformError
 from common.money import MICROS_PER_CENT, show
 from credits import automatic, topups
-from credits.models import AutoTopUp, TopUp
+from credits.models import SetupPage, TopUp
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -65,10 +65,11 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
 def method(request: HttpRequest) -> HttpResponse:
     """Say whether a method was saved, having asked Stripe; the session's id is the secret."""
     session = request.GET.get("session", "").replace("\0", "")
-    wish = AutoTopUp.objects.filter(setup_session_id=session).first() if session else None
-    asked = True
+    # Of those that we opened: Stripe is not asked for what somebody made up.
+    page = SetupPage.objects.filter(session_id=session).first() if session else None
+    wish, asked = page.wish if page else None, True
     try:
-        wish = automatic.refresh_setup(wish.pk) if wish else None
+        wish = automatic.refresh_setup(wish.pk, session_id=session) if wish else None
     except PlatformError:
         asked = False
     if wish is not None and wish.payment_method_id:

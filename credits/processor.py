@@ -21,7 +21,7 @@ from credits.models import Dispute, Finding, Refund, TopUp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from credits.stripe_api import Movement
+    from credits.stripe_objects import Movement
 
 DAYS = 8
 REFUNDS = ("refund", "payment_refund", "refund_failure", "payment_refund_failure")
@@ -134,7 +134,7 @@ def _disputes(result: Comparison, moved: list[Movement], since: datetime, until:
     known = {each.pk: each for each in in_sight}
     for name, dispute in known.items():
         taken = dispute.phase in (Dispute.Phase.WITHDRAWN, Dispute.Phase.LOST)
-        ours = -dispute.cents if taken else 0
+        ours = dispute.returned_cents - dispute.cents if taken else 0
         what = f"Dispute {name} of purchase {dispute.top_up_id}"
         if name not in young:
             found = _whole(name, ours, theirs.get(name, 0), ask=stripe_api.moved_by_dispute)

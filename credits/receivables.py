@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Sum
 
 from common.money import Micros, show
-from credits import ledger
+from credits import ledger, reasons
 from credits.models import Account, Entry, Freeze, Lot, Receivable, TopUp
 
 if TYPE_CHECKING:
@@ -100,25 +100,34 @@ def undo(cause: str) -> None:
     In the caller's transaction, the wallet locked by `ledger.lock`.
     """
     owed = Receivable.objects.filter(cause=cause).select_related("top_up").first()
-    if owed is None:
-        return
+    if owed is not None:
+        repaid = Entry.objects.filter(key__startswith=f"{cause}:repaid")
+        before = repaid.aggregate(sum=Sum("amount_micros", default=0))["sum"]
+        _forgive(owed, Micros(owed.due_micros + owed.paid_micros - before))
+
+
+def undo_part(cause: str, *, amount: Micros, part: str) -> None:
+    """Do so for an amount, of what is due first; `part` tells the entries from other parts'."""
+    owed = Receivable.objects.select_related("top_up").get(cause=cause)
+    _forgive(owed, amount, part=f":{part}")
+
+
+def _forgive(owed: Receivable, amount: Micros, *, part: str = "") -> None:
     stripe = ledger.house(Account.Kind.STRIPE)
-    if due := Micros(owed.due_micros):
+    if due := Micros(min(amount, owed.due_micros)):
         ledger.post(
             kind=Entry.Kind.RECEIVABLE,
             debit=stripe,
             credit=ledger.house(Account.Kind.RECEIVABLE),
             amount=due,
-            key=f"{cause}:waived",
+            key=f"{owed.cause}:waived{part}",
         )
-    if owed.paid_micros:
+    if paid := Micros(amount - due):
         give_back(
             owed.top_up, kind=Entry.Kind.RECEIVABLE, debit=stripe,
-            amount=Micros(owed.paid_micros), key=f"{cause}:repaid",
+            amount=paid, key=f"{owed.cause}:repaid{part}",
         )  # fmt: skip
-    Receivable.objects.filter(pk=owed.pk).update(
-        waived_micros=F("waived_micros") + due,
-    )
+    Receivable.objects.filter(pk=owed.pk).update(waived_micros=F("waived_micros") + due)
     collect(ledger.lock(owed.wallet_id))
 
 
@@ -140,6 +149,7 @@ def give_back(top_up: TopUp, *, kind: Entry.Kind, debit: Account, amount: Micros
 @transaction.atomic
 def freeze(wallet_id: UUID, cause: Freeze.Cause, sentence: str) -> None:
     """Place no new holds on a wallet, for that cause, until it is lifted; the sentence says why."""
+    sentence = reasons.given(sentence, to="A pause")
     ledger.lock(wallet_id)  # Or another cause, not committed yet, is not seen and not shown.
     Freeze.objects.update_or_create(
         wallet_id=wallet_id, cause=cause, defaults={"sentence": sentence}

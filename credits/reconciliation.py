@@ -162,7 +162,8 @@ MONEY = (
                  WHERE state = 'credited')
              + (SELECT coalesce(sum(cents * 10000), 0) FROM credits_refund
                  WHERE state <> 'failed')
-             + (SELECT coalesce(sum(cents * 10000), 0) FROM credits_dispute
+             + (SELECT coalesce(sum((cents - returned_cents) * 10000), 0)
+                  FROM credits_dispute
                  WHERE phase IN ('withdrawn', 'lost')) AS micros
         """,
     ),
@@ -176,7 +177,8 @@ MONEY = (
                           WHERE state = 'credited')
                       - (SELECT coalesce(sum(tax_cents), 0) FROM credits_refund
                           WHERE state <> 'failed')
-                      - (SELECT coalesce(sum(tax_cents), 0) FROM credits_dispute
+                      - (SELECT coalesce(sum(tax_cents - returned_tax_cents), 0)
+                           FROM credits_dispute
                           WHERE phase IN ('withdrawn', 'lost'))) AS micros
         """,
     ),
@@ -213,6 +215,17 @@ MONEY = (
         SELECT 'event ' || id || ' (' || type || ') waits since ' || received_at || ': ' || error
           FROM credits_stripeevent
          WHERE processed_at IS NULL AND received_at < now() - interval '1 hour'
+        """,
+    ),
+    Check(
+        "no refund waits for more than an hour to be taken by the processor",
+        "SELECT count(*), coalesce(sum(taken_micros), 0) FROM credits_refund"
+        " WHERE state = 'requested'",
+        """
+        SELECT 'refund ' || id || ' of purchase ' || top_up_id || ' (' || cents
+               || ' cents) waits since ' || created_at
+          FROM credits_refund
+         WHERE state = 'requested' AND created_at < now() - interval '1 hour'
         """,
     ),
     Check(

@@ -5,7 +5,8 @@
 
 A refund of ours takes the credits first, in the transaction that makes its row; then Stripe is
 asked, under the row's key, again and again until the answer is known. So it can be resumed
-wherever the process died, and never gives money for credits that are still there.
+wherever the process died, and never gives money for credits that are still there. What waits for
+more than an hour is a finding.
 
 A refund that was made at Stripe has happened: its unspent part is taken (what an inquiry set aside
 of it, too), the rest is owed.
@@ -22,15 +23,25 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from common import failpoints
-from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest
+from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest, NotFound
 from common.money import MICROS_PER_CENT, Micros, show
-from credits import disputes, ledger, mails, receivables, stripe_api, taxes, topups
-from credits.models import Account, Dispute, Entry, Lot, Refund, TopUp
+from credits import (
+    disputes,
+    findings,
+    ledger,
+    mails,
+    reasons,
+    receivables,
+    stripe_api,
+    taxes,
+    topups,
+)
+from credits.models import Account, Dispute, Entry, Finding, Lot, Refund, TopUp
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from credits.stripe_api import RefundSeen
+    from credits.stripe_objects import RefundSeen
 
 State = Refund.State
 WORDS = {
@@ -47,6 +58,9 @@ BEFORE = {
     State.FAILED: [State.REQUESTED, State.PENDING, State.SUCCEEDED],
 }
 RETRY_SECONDS = 30
+FINDING = "refund:"
+LONG = timedelta(hours=1)
+"""After which a refund that Stripe did not take is for staff; reconciliation says the same."""
 
 
 def request(
@@ -55,11 +69,10 @@ def request(
     """Give back what is unspent of a purchase (all of it, or `amount`), and its share of the tax.
 
     Afterwards the credits are gone and Stripe was asked; if it could not be reached, the sweep
-    asks on. Raises InsufficientCredits if less is unspent or available, and InvalidRequest.
+    asks on. Raises InsufficientCredits if less is unspent or available, InvalidRequest, NotFound.
     """
-    if not reason.strip():
-        raise InvalidRequest("A refund needs a reason.")
-    refund = _take(top_up_id, amount=amount, reason=reason.strip(), requested_by=requested_by)
+    reason = reasons.given(reason, to="A refund")
+    refund = _take(top_up_id, amount=amount, reason=reason, requested_by=requested_by)
     failpoints.reached("refund.taken")
     send(refund.pk)
     refund.refresh_from_db()
@@ -68,7 +81,9 @@ def request(
 
 @transaction.atomic
 def _take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: UUID) -> Refund:
-    top_up = TopUp.objects.select_related("entry").get(pk=top_up_id)
+    top_up = TopUp.objects.select_related("entry").filter(pk=top_up_id).first()
+    if top_up is None:
+        raise NotFound("There is no such purchase.")
     if top_up.entry is None:
         raise InvalidRequest(f"This purchase is {top_up.state}: there is nothing to give back.")
     wallet = ledger.lock(top_up.wallet_id)
@@ -195,6 +210,7 @@ def learn(seen: RefundSeen) -> None:
         moved = Refund.objects.filter(pk=refund.pk, state__in=BEFORE[state])
         if moved.update(state=state, **fields):
             mails.refunded(refund)
+            findings.resolve(f"{FINDING}{refund.pk}")
         failpoints.reached("refund.before_moved")
 
 
@@ -243,6 +259,7 @@ def fail(refund_id: UUID, why: str) -> None:
     Refund.objects.filter(pk=refund_id).update(
         state=State.FAILED, failure=why[:300], next_try_at=None
     )
+    findings.resolve(f"{FINDING}{refund.pk}")
     stripe, key = ledger.house(Account.Kind.STRIPE), f"refund:{refund.pk}"
     if refund.taken_micros:
         receivables.give_back(
@@ -269,3 +286,28 @@ def claim_due(*, limit: int = 50) -> list[UUID]:
         if mine.update(next_try_at=now + timedelta(seconds=wait)):
             claimed.append(refund.pk)
     return claimed
+
+
+def report_waiting(*, limit: int = 100) -> None:
+    """Have staff see the refunds that Stripe still did not take, as long as it does not.
+
+    Their credits are gone, and the money is not there: a key that may make no refunds is nothing
+    that ends by itself.
+    """
+    long_ago = timezone.now() - LONG
+    waiting = Refund.objects.filter(state=State.REQUESTED, created_at__lte=long_ago)
+    found = []
+    for refund in waiting.select_related("top_up").order_by("created_at")[:limit]:
+        found.append(f"{FINDING}{refund.pk}")
+        findings.report(
+            found[-1],
+            kind=Finding.Kind.PAYMENT,
+            wallet_id=refund.top_up.wallet_id,
+            sentence=(
+                f"Refund {refund.pk} of purchase {refund.top_up_id}, "
+                f"{show(refund.cents * MICROS_PER_CENT)}, waits since "
+                f"{refund.created_at:%Y-%m-%d %H:%M} UTC: the processor did not take it. See that "
+                "it can be reached, and that our key may make refunds."
+            ),
+        )
+    findings.resolve_others(FINDING, found)

@@ -12,8 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +20,18 @@ import stripe
 from django.conf import settings
 
 from common.errors import AccessDisabled, InvalidRequest, PlatformError, Unavailable
+from credits.stripe_objects import (
+    DisputeSeen,
+    Heard,
+    Method,
+    Movement,
+    Payment,
+    RefundSeen,
+    Session,
+    cents_moved,
+    id_of,
+    our_id,
+)
 
 TIMEOUT_SECONDS = 20
 FUTURE_SECONDS = 60
@@ -82,101 +93,6 @@ class Declined(Refused):
         self.payment_intent = payment_intent
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A Checkout session: the hosted page where somebody pays, or saves a method."""
-
-    id: str
-    url: str
-    mode: str
-    status: str
-    """`open`, `complete` or `expired`."""
-    tax_cents: int
-    payment_intent: str
-    setup_intent: str
-    customer: str
-    invoice_url: str
-    top_up: str
-    """Our id of the purchase."""
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """A PaymentIntent."""
-
-    id: str
-    status: str
-    cents: int
-    received_cents: int
-    currency: str
-    receipt_url: str
-    failure: str
-    top_up: str
-
-
-@dataclass(frozen=True, slots=True)
-class RefundSeen:
-    """A refund as Stripe has it."""
-
-    id: str
-    status: str
-    """`pending`, `requires_action`, `succeeded`, `failed` or `canceled`."""
-    cents: int
-    payment_intent: str
-    refund: str
-    """Our id, if we made it."""
-    failure: str
-
-
-@dataclass(frozen=True, slots=True)
-class DisputeSeen:
-    """A dispute as Stripe has it."""
-
-    id: str
-    status: str
-    reason: str
-    cents: int
-    payment_intent: str
-    withdrawn: bool
-    """Whether the money was taken from us at some time."""
-    reinstated: bool
-    """Whether all of it came back since, and was not taken again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A saved payment method, and whose it is (nobody's once it is detached)."""
-
-    id: str
-    customer: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """An event: that something happened to an object."""
-
-    id: str
-    type: str
-    object_id: str
-    happened_at: datetime
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """A balance transaction: what really moved between us and Stripe."""
-
-    id: str
-    type: str
-    """`charge`, `payment`, `refund`, `payment_refund`, `adjustment`, ..."""
-    cents: int
-    """In the currency of the payment, whatever our balance is kept in."""
-    source: str
-    payment_intent: str
-    happened_at: datetime
-
-
 def is_configured() -> bool:
     """Whether credits can be bought here at all."""
     return bool(settings.STRIPE_API_KEY)
@@ -232,7 +148,7 @@ def create_payment_page(
         asked["automatic_tax"] = {"enabled": True}
         asked["customer_update"] = {"address": "auto"}
     with _asking():
-        return _session(_v1().checkout.sessions.create(asked, {"idempotency_key": key}))
+        return Session.of(_v1().checkout.sessions.create(asked, {"idempotency_key": key}))
 
 
 def create_setup_page(*, customer: str, return_url: str, cancel_url: str, key: str) -> Session:
@@ -245,7 +161,7 @@ def create_setup_page(*, customer: str, return_url: str, cancel_url: str, key: s
         "cancel_url": cancel_url,
     }
     with _asking():
-        return _session(_v1().checkout.sessions.create(asked, {"idempotency_key": key}))
+        return Session.of(_v1().checkout.sessions.create(asked, {"idempotency_key": key}))
 
 
 def create_portal(*, customer: str, return_url: str) -> str:
@@ -258,7 +174,7 @@ def create_portal(*, customer: str, return_url: str) -> str:
 def session(session_id: str) -> Session:
     """Read a Checkout session."""
     with _asking():
-        return _session(_v1().checkout.sessions.retrieve(session_id, {"expand": ["invoice"]}))
+        return Session.of(_v1().checkout.sessions.retrieve(session_id, {"expand": ["invoice"]}))
 
 
 def session_of(payment_intent: str) -> str | None:
@@ -287,14 +203,14 @@ def charge_saved_method(
         "expand": ["latest_charge"],
     }
     with _asking():
-        return _payment(_v1().payment_intents.create(asked, {"idempotency_key": key}))
+        return Payment.of(_v1().payment_intents.create(asked, {"idempotency_key": key}))
 
 
 def payment(payment_intent: str) -> Payment:
     """Read a payment."""
     with _asking():
         found = _v1().payment_intents.retrieve(payment_intent, {"expand": ["latest_charge"]})
-        return _payment(found)
+        return Payment.of(found)
 
 
 def payment_for(*, customer: str, top_up: str, since: datetime) -> Payment | None:
@@ -307,8 +223,8 @@ def payment_for(*, customer: str, top_up: str, since: datetime) -> Payment | Non
             "expand": ["data.latest_charge"],
         }
         for found in _v1().payment_intents.list(asked).auto_paging_iter():
-            if _ours(found, "top_up") == top_up:
-                return _payment(found)
+            if our_id(found, "top_up") == top_up:
+                return Payment.of(found)
     return None
 
 
@@ -321,7 +237,7 @@ def cancel_payment(payment_intent: str) -> None:
 def payment_of_charge(charge: str) -> str:
     """Return the id of the payment that a charge belongs to; empty if it has none."""
     with _asking():
-        return _id(_v1().charges.retrieve(charge).payment_intent)
+        return id_of(_v1().charges.retrieve(charge).payment_intent)
 
 
 def payment_of_warning(payload: dict[str, Any]) -> str:
@@ -335,7 +251,7 @@ def payment_of_warning(payload: dict[str, Any]) -> str:
 def customer_of_setup(setup_intent: str) -> str:
     """Return the customer for whom a set-up is."""
     with _asking():
-        return _id(_v1().setup_intents.retrieve(setup_intent).customer)
+        return id_of(_v1().setup_intents.retrieve(setup_intent).customer)
 
 
 def saved_method(setup_intent: str) -> Method | None:
@@ -344,13 +260,13 @@ def saved_method(setup_intent: str) -> Method | None:
         found = _v1().setup_intents.retrieve(setup_intent, {"expand": ["payment_method"]})
         if found.status != "succeeded" or found.payment_method is None:
             return None
-        return _method(found.payment_method)
+        return Method.of(found.payment_method)
 
 
 def method(payment_method: str) -> Method:
     """Read a payment method."""
     with _asking():
-        return _method(_v1().payment_methods.retrieve(payment_method))
+        return Method.of(_v1().payment_methods.retrieve(payment_method))
 
 
 # --- Money back -----------------------------------------------------------------------------
@@ -364,36 +280,26 @@ def create_refund(*, payment_intent: str, cents: int, refund: str, key: str) -> 
         "metadata": {"refund": refund},
     }
     with _asking():
-        return _refund(_v1().refunds.create(asked, {"idempotency_key": key}))
+        return RefundSeen.of(_v1().refunds.create(asked, {"idempotency_key": key}))
 
 
 def refund(refund_id: str) -> RefundSeen:
     """Read a refund."""
     with _asking():
-        return _refund(_v1().refunds.retrieve(refund_id))
+        return RefundSeen.of(_v1().refunds.retrieve(refund_id))
 
 
 def refunds_of(payment_intent: str) -> list[RefundSeen]:
     """Read all refunds of a payment."""
     with _asking():
         found = _v1().refunds.list({"payment_intent": payment_intent, "limit": 100})
-        return [_refund(each) for each in found.auto_paging_iter()]
+        return [RefundSeen.of(each) for each in found.auto_paging_iter()]
 
 
 def dispute(dispute_id: str) -> DisputeSeen:
     """Read a dispute."""
     with _asking():
-        found = _v1().disputes.retrieve(dispute_id)
-        moved = [_moved(each, found) for each in found.balance_transactions]
-        return DisputeSeen(
-            id=found.id,
-            status=found.status,
-            reason=found.reason,
-            cents=found.amount,
-            payment_intent=_id(found.payment_intent),
-            withdrawn=any(cents < 0 for cents in moved),
-            reinstated=any(cents > 0 for cents in moved) and sum(moved) >= 0,
-        )
+        return DisputeSeen.of(_v1().disputes.retrieve(dispute_id))
 
 
 # --- What happened --------------------------------------------------------------------------
@@ -409,7 +315,7 @@ def verify(body: bytes, signature: str) -> Heard:
         try:
             found = stripe.Webhook.construct_event(body, signature, secret)
             _check_time(signature)
-            return _heard(found)
+            return Heard.of(found)
         except Exception:  # noqa: S112 - whatever it was, it was not signed so.
             continue
     raise InvalidRequest("This is not an event that the payment provider signed for us.")
@@ -425,7 +331,7 @@ def events_since(since: datetime) -> Iterator[Heard]:
                 "limit": 100,
             }
             for found in _v1().events.list(asked).auto_paging_iter():
-                yield _heard(found)
+                yield Heard.of(found)
 
 
 def movements_since(since: datetime) -> Iterator[Movement]:
@@ -437,14 +343,7 @@ def movements_since(since: datetime) -> Iterator[Movement]:
             "expand": ["data.source"],
         }
         for found in _v1().balance_transactions.list(asked).auto_paging_iter():
-            yield Movement(
-                id=found.id,
-                type=found.type,
-                cents=_moved(found, found.source),
-                source=_id(found.source),
-                payment_intent=_id(getattr(found.source, "payment_intent", None)),
-                happened_at=_at(found.created),
-            )
+            yield Movement.of(found)
 
 
 def moved_by_refund(refund_id: str) -> int:
@@ -453,17 +352,17 @@ def moved_by_refund(refund_id: str) -> int:
         both = ["balance_transaction", "failure_balance_transaction"]
         found = _v1().refunds.retrieve(refund_id, {"expand": both})
         moved = [getattr(found, name, None) for name in both]
-        return sum(_moved(each, found) for each in moved if each is not None)
+        return sum(cents_moved(each, found) for each in moved if each is not None)
 
 
 def moved_by_dispute(dispute_id: str) -> int:
     """Return the cents that a dispute has moved on our balance since it was opened."""
     with _asking():
         found = _v1().disputes.retrieve(dispute_id)
-        return sum(_moved(each, found) for each in found.balance_transactions)
+        return sum(cents_moved(each, found) for each in found.balance_transactions)
 
 
-# --- The way to Stripe, and its objects in our words ----------------------------------------
+# --- The way to Stripe ----------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4)
@@ -489,7 +388,7 @@ def _asking() -> Iterator[None]:
     except stripe.CardError as exc:
         intent = getattr(exc.error, "payment_intent", None) if exc.error else None
         said = exc.user_message or "The card was declined."
-        raise Declined(said, payment_intent=_id(intent)) from exc
+        raise Declined(said, payment_intent=id_of(intent)) from exc
     except stripe.IdempotencyError as exc:
         # The same key with other parameters is our mistake; the first try stands.
         raise Refused("This was asked before with other figures.") from exc
@@ -511,88 +410,3 @@ def _check_time(signature: str) -> None:
     said = [part.partition("=")[2] for part in signature.split(",") if part.startswith("t=")]
     if not said or int(said[0]) > time.time() + FUTURE_SECONDS:
         raise InvalidRequest("The event is from the future.")
-
-
-def _id(thing: Any) -> str:
-    """Return an id, whether the object was expanded or not; empty for nothing."""
-    if thing is None:
-        return ""
-    return thing if isinstance(thing, str) else str(thing.id)
-
-
-def _at(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _moved(transaction: Any, source: Any) -> int:
-    """Return the cents of a balance transaction, in its source's currency.
-
-    An account that is paid out in euros keeps its balance in euros: what a payment in dollars
-    moved there is another figure, at the rate of that day.
-    """
-    amount: int = transaction.amount
-    if getattr(source, "currency", transaction.currency) == transaction.currency:
-        return amount
-    return int(source.amount) if amount > 0 else -int(source.amount)
-
-
-def _ours(thing: Any, name: str) -> str:
-    return str(thing.metadata[name]) if thing.metadata and name in thing.metadata else ""
-
-
-def _session(found: Any) -> Session:
-    invoice = found.invoice
-    totals = found.total_details
-    return Session(
-        id=found.id,
-        url=found.url or "",
-        mode=found.mode,
-        status=found.status,
-        tax_cents=totals.amount_tax if totals else 0,
-        payment_intent=_id(found.payment_intent),
-        setup_intent=_id(found.setup_intent),
-        customer=_id(found.customer),
-        invoice_url=(getattr(invoice, "hosted_invoice_url", "") or "") if invoice else "",
-        top_up=_ours(found, "top_up"),
-    )
-
-
-def _payment(found: Any) -> Payment:
-    error, charge = found.last_payment_error, found.latest_charge
-    return Payment(
-        id=found.id,
-        status=found.status,
-        cents=found.amount,
-        received_cents=found.amount_received,
-        currency=found.currency,
-        receipt_url=(getattr(charge, "receipt_url", "") or "") if charge else "",
-        failure=((getattr(error, "message", "") or "") if error else "")[:300],
-        top_up=_ours(found, "top_up"),
-    )
-
-
-def _refund(found: Any) -> RefundSeen:
-    return RefundSeen(
-        id=found.id,
-        status=found.status,
-        cents=found.amount,
-        payment_intent=_id(found.payment_intent),
-        refund=_ours(found, "refund"),
-        failure=getattr(found, "failure_reason", "") or "",
-    )
-
-
-def _method(found: Any) -> Method:
-    card = getattr(found, "card", None)
-    label = f"{card.brand} ending in {card.last4}" if card else str(found.type)
-    return Method(id=found.id, customer=_id(found.customer), label=label)
-
-
-def _heard(found: Any) -> Heard:
-    return Heard(
-        id=found.id,
-        type=found.type,
-        object_id=str(found.data.object["id"]) if "id" in found.data.object else "",
-        happened_at=_at(found.created),
-        payload=found.to_dict(),
-    )

@@ -121,10 +121,11 @@ def follow_money() -> None:
 
 @shared_task
 def keep_lots() -> None:
-    """End credits whose time is over, collect what is due, tell who is low."""
+    """End credits whose time is over, collect what is due, tell who is low, and what waits."""
     expiry.expire_due()
     receivables.collect_due()
     mails.tell_low_balances()
+    refunds.report_waiting()
 
 
 @shared_task

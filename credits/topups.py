@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from credits.stripe_api import Payment, Session
+    from credits.stripe_objects import Payment, Session
 
 Answer = TypeVar("Answer")
 State = TopUp.State

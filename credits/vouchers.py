@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # Without what people confuse: I, O, 0, 1.
 GROUPS, GROUP_LENGTH = 4, 5  # 100 bits: a plain hash is enough to keep them.
 TRIES_PER_HOUR = 10
+MOST_USES, MOST_NAME = 1_000_000, 100
 MOST_DAYS = 36_500
 """A day that no calendar has would be found only by who redeems the code."""
 
@@ -39,9 +40,16 @@ def make(
     credits_last_days: int | None = None,
     made_by: UUID | None = None,
 ) -> tuple[str, Voucher]:
-    """Make a voucher; the code is readable only here. Raises InvalidRequest for empty amounts."""
-    if amount <= 0 or uses <= 0:
-        raise InvalidRequest("A voucher gives something, at least once.")
+    """Make a voucher; the code is readable only here.
+
+    Raises InvalidRequest for what could never be redeemed, or not be told from others.
+    """
+    if amount <= 0 or not 0 < uses <= MOST_USES:
+        raise InvalidRequest(f"A voucher gives something, and has 1 to {MOST_USES:,} uses.")
+    if redeem_until is not None and redeem_until <= timezone.now():
+        raise InvalidRequest("The last day to redeem it is over.")
+    if not 0 < len(name.strip()) <= MOST_NAME:
+        raise InvalidRequest(f"A voucher needs a name of at most {MOST_NAME} characters.")
     if credits_last_days is not None and not 0 < credits_last_days <= MOST_DAYS:
         raise InvalidRequest(f"Credits last 1 to {MOST_DAYS} days, or without end.")
     code = "-".join(
@@ -50,7 +58,7 @@ def make(
     voucher = Voucher.objects.create(
         digest=_digest(code),
         hint=code[-GROUP_LENGTH:],
-        name=name,
+        name=name.strip(),
         amount_micros=amount,
         uses=uses,
         redeem_until=redeem_until,

@@ -23,7 +23,7 @@ from credits.models import AutoTopUp, Finding, StripeEvent, TopUp, Watermark
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from credits.stripe_api import Heard
+    from credits.stripe_objects import Heard
 
 log = logging.getLogger(__name__)
 

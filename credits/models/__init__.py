@@ -8,6 +8,7 @@ from credits.models.purchases import (
     Dispute,
     Receivable,
     Refund,
+    SetupPage,
     TopUp,
 )
 from credits.models.stripe import Finding, StripeEvent, Watermark
@@ -31,6 +32,7 @@ __all__ = [
     "Receivable",
     "Refund",
     "Seal",
+    "SetupPage",
     "StripeEvent",
     "Tally",
     "TopUp",

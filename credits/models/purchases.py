@@ -233,6 +233,9 @@ class Dispute(models.Model):
     """Credits that were unspent: set aside in the house's account `disputed`, then gone."""
     owed_micros = models.BigIntegerField(default=0)
     """The spent part, once the funds were withdrawn: a receivable."""
+    returned_cents = models.BigIntegerField(default=0, db_default=0)
+    """What came back of one that was partly won: it is in neither of the two any more."""
+    returned_tax_cents = models.BigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(db_default=Now())
     closed_at = models.DateTimeField(null=True)
 
@@ -247,6 +250,15 @@ class Dispute(models.Model):
                     tax_cents__gte=0,
                     taken_micros__lte=(F("cents") - F("tax_cents")) * MICROS_PER_CENT
                     - F("owed_micros"),
+                ),
+            ),
+            models.CheckConstraint(
+                name="dispute_within_what_it_took",
+                condition=Q(
+                    returned_cents__gte=F("returned_tax_cents"),
+                    returned_cents__lte=F("cents"),
+                    returned_tax_cents__gte=0,
+                    returned_tax_cents__lte=F("tax_cents"),
                 ),
             ),
             models.CheckConstraint(
@@ -309,9 +321,12 @@ class AutoTopUp(models.Model):
     amount_micros = models.BigIntegerField(default=20_000_000)
     monthly_cap_micros = models.BigIntegerField(default=100_000_000)
     setup_session_id = models.CharField(max_length=200, default="", blank=True, db_index=True)
+    """The newest page that was opened to save a card; `pages` are all of them."""
     payment_method_id = models.CharField(max_length=100, default="", blank=True)
     method_label = models.CharField(max_length=100, default="", blank=True)
     """What the member knows it by: "visa ending in 4242"."""
+    method_saved_at = models.DateTimeField(null=True)
+    """The processor's time. Kept when the card goes: none that was saved before comes back."""
     failures = models.SmallIntegerField(default=0, db_default=0)
     """In a row."""
     next_try_at = models.DateTimeField(null=True)
@@ -339,3 +354,11 @@ class AutoTopUp(models.Model):
         indexes = [
             models.Index(name="auto_topup_enabled", fields=["wallet"], condition=Q(enabled=True)),
         ]
+
+
+class SetupPage(models.Model):
+    """A hosted page that was opened to save a card: its address is known only to who opened it."""
+
+    session_id = models.CharField(primary_key=True, max_length=200)
+    wish = models.ForeignKey(AutoTopUp, on_delete=models.PROTECT, related_name="pages")
+    created_at = models.DateTimeField(db_default=Now())

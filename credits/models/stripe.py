@@ -58,7 +58,7 @@ class Finding(models.Model):
     class Kind(models.TextChoices):
         PROCESSOR = "processor"  # Our purchases differ from the processor's payments.
         FRAUD = "fraud"  # An early warning, or a review of the processor's.
-        PAYMENT = "payment"  # A payment that cannot be credited as it stands.
+        PAYMENT = "payment"  # A payment or a refund that cannot go on as it stands.
 
     key = models.CharField(primary_key=True, max_length=200)
     kind = models.CharField(max_length=16, choices=Kind)

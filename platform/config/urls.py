@@ -13,6 +13,7 @@ from accounts.frontend import (
 from accounts.views import CustomersView, MeView
 from config.health import health, metrics, ready
 from credits import pages
+from credits.statement_views import StatementView
 from credits.views import (
     AutoTopUpSetupView,
     AutoTopUpView,
@@ -21,7 +22,6 @@ from credits.views import (
     CreditView,
     PurchasesView,
     RedeemView,
-    StatementView,
     WalletView,
     stripe_webhook,
 )

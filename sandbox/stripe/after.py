@@ -111,13 +111,14 @@ def withdraw_funds(desk: Desk, dispute: Json) -> None:
     _move(desk, dispute, moved, "charge.dispute.funds_withdrawn")
 
 
-def reinstate_funds(desk: Desk, dispute: Json) -> None:
-    """Give the disputed amount back to our balance; the fee is kept."""
+def reinstate_funds(desk: Desk, dispute: Json, *, amount: int | None = None) -> None:
+    """Give the disputed amount, or a part of it, back to our balance; the fee is kept."""
     if not len(dispute["balance_transactions"]) % 2:
         raise Refusal.state("dispute_unexpected_state", "No funds are withdrawn.")
     moved = objects.balance_transaction(
-        desk, dispute, amount=dispute["amount"], kind="adjustment", category="dispute_reversal"
-    )
+        desk, dispute, amount=dispute["amount"] if amount is None else amount, kind="adjustment",
+        category="dispute_reversal",
+    )  # fmt: skip
     _move(desk, dispute, moved, "charge.dispute.funds_reinstated")
 
 
@@ -130,14 +131,21 @@ def update_dispute(desk: Desk, dispute: Json, **fields: object) -> None:
         desk.emit("charge.dispute.updated", dispute, before)
 
 
-def end_dispute(desk: Desk, dispute: Json, outcome: str, *, move_funds: bool = True) -> None:
-    """End a dispute; winning it gives back what was withdrawn."""
+def end_dispute(
+    desk: Desk, dispute: Json, outcome: str, *, move_funds: bool = True, returned: int = 0
+) -> None:
+    """End a dispute; winning it gives back what was withdrawn.
+
+    One that was partly won is `lost`, and a part comes back.
+    """
     if dispute["status"] in ENDED:
         raise Refusal.state("dispute_unexpected_state", f"The dispute is {dispute['status']}.")
     before = desk.change(dispute, status=outcome)
     withdrawn = len(dispute["balance_transactions"]) % 2 == 1
     if outcome == "lost" and not withdrawn and move_funds:
         withdraw_funds(desk, dispute)
+    if outcome == "lost" and returned:
+        reinstate_funds(desk, dispute, amount=returned)
     if outcome in ("won", "prevented") and withdrawn and move_funds:
         reinstate_funds(desk, dispute)
     desk.emit("charge.dispute.closed", dispute, before)

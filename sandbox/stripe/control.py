@@ -17,6 +17,7 @@ POST /control/payments/{pi_ or cs_}/succeed | fail            end a pending paym
 POST /control/refunds/{re_}/succeed | fail                    {"reason"}
 POST /control/disputes  {"charge" or "payment_intent", "amount", "reason", "status", "withdraw"}
 POST /control/disputes/{du_}/withdraw | reinstate | under_review | won | lost | prevented
+     reinstate {"amount"};  lost {"returned"}: of that, the part comes back
 POST /control/early_fraud_warnings | reviews                  {"charge" or "payment_intent"}
 POST /control/payment_methods/{pm_} {"behaviour": "declined_later", "automatically_update": true}
 """
@@ -195,13 +196,15 @@ def _dispute(desk: Desk, asked: Json, name: str, act: str) -> Json:
     if act == "withdraw":
         after.withdraw_funds(desk, dispute)
     elif act == "reinstate":
-        after.reinstate_funds(desk, dispute)
+        after.reinstate_funds(desk, dispute, amount=asked.get("amount"))
     elif act == "under_review":
         after.update_dispute(desk, dispute, status=act)
     else:
         outcome = _one_of(act, "won", "lost", "prevented", "warning_closed")
         move_funds = asked.get("move_funds", True) in (True, "true")
-        after.end_dispute(desk, dispute, outcome, move_funds=move_funds)
+        after.end_dispute(
+            desk, dispute, outcome, move_funds=move_funds, returned=int(asked.get("returned", 0))
+        )
     return dispute
 
 

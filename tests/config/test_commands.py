@@ -113,8 +113,8 @@ def reconcile():
 def test_books_that_agree_are_proved(carol):
     status, text = reconcile()
 
-    assert status == 0
     assert "DIFFERS" not in text
+    assert status == 0
     assert "$1.90" in text
     assert "$0.30" in text
 

@@ -178,7 +178,7 @@ def test_a_true_copy_of_other_books_is_status_1_against_ours(alice, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("make", "carol", "--from", YESTERDAY), "not the id of a workspace"),
+        (("make", "carol", "--from", YESTERDAY), "not an id"),
         (("make", "01234567-89ab-cdef-0123-456789abcdef", "--from", "soon"), "not a day"),
         (("make", "01234567-89ab-cdef-0123-456789abcdef", "--from", YESTERDAY), "no such work"),
         (("verify", "/nowhere/at/all"), "No such file"),

@@ -446,10 +446,10 @@ def came_in(wallet_id: Any, state: dict[str, Any]) -> int:
             tax = Refund.objects.get(stripe_id=refund["id"]).tax_cents
             micros -= (refund["amount"] - tax) * CENT
     for dispute in state.get("dispute", []):
-        gone = sum(each["amount"] for each in dispute["balance_transactions"]) < 0
-        if dispute["payment_intent"] in of_payment and gone:
-            tax = Dispute.objects.get(pk=dispute["id"]).tax_cents
-            micros -= (dispute["amount"] - tax) * CENT
+        gone = -sum(each["amount"] for each in dispute["balance_transactions"])
+        if dispute["payment_intent"] in of_payment and gone > 0:
+            ours = Dispute.objects.get(pk=dispute["id"])
+            micros -= (gone - ours.tax_cents + ours.returned_tax_cents) * CENT
     return micros
 
 

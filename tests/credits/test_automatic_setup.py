@@ -99,6 +99,70 @@ def test_the_newest_page_counts_whenever_news_of_an_older_one_comes(alice, shop)
     assert wish_of(alice).method_label == "mastercard ending in 4444"
 
 
+def test_a_card_that_is_saved_on_an_older_page_counts_too(alice, shop, client):
+    """She has two tabs open, and saves in the one that she opened first."""
+    old = start(alice)
+    start(alice)
+    shop.fake.post(f"sessions/{old.id}/save")
+
+    page = client.get("/purchases/method", {"session": old.id})
+
+    assert "Your payment method is saved" in page.content.decode()
+    assert wish_of(alice).method_label == "visa ending in 4242"
+
+
+@pytest.mark.parametrize("told", ["the page", "events", "the newest page first"])
+def test_of_two_cards_the_one_that_was_saved_last_counts(alice, shop, client, told):
+    old, new = start(alice), start(alice)
+    shop.fake.post(f"sessions/{new.id}/save", card="mastercard")
+    if told == "the newest page first":
+        automatic.refresh_setup(alice.workspace_id)
+    shop.fake.post("clock", skew_seconds=5)
+    shop.fake.post(f"sessions/{old.id}/save")
+
+    for _ in range(2):
+        if told == "events":
+            shop.hear_all()
+        else:
+            client.get("/purchases/method", {"session": old.id})
+        assert wish_of(alice).method_label == "visa ending in 4242"
+        client.get("/purchases/method", {"session": new.id})
+        automatic.learn_setup(automatic.stripe_api.session(new.id))
+
+    shop.hear_all()
+    assert wish_of(alice).method_label == "visa ending in 4242"
+
+
+def test_a_card_that_was_removed_does_not_come_back_from_any_page(alice, shop, client):
+    old, new = start(alice), start(alice)
+    for session in (old, new):
+        shop.fake.post(f"sessions/{session.id}/save")
+    automatic.refresh_setup(alice.workspace_id)
+    automatic.stripe_api._v1().payment_methods.detach(wish_of(alice).payment_method_id)
+    shop.hear_all()
+
+    for session in (old, new):
+        page = client.get("/purchases/method", {"session": session.id})
+        assert "No payment method was saved" in page.content.decode()
+
+    assert wish_of(alice).payment_method_id == ""
+
+
+def test_a_page_of_another_workspaces_customer_is_not_ours(alice, bob, shop, client):
+    """Even one that we opened for Alice, if it were Bob's customer's by then."""
+    page = start(alice)
+    start(bob)
+    shop.fake.post(f"sessions/{page.id}/save")
+    for member in (alice, bob):
+        Billing.objects.filter(pk=member.workspace_id).update(customer_id=f"cus_{member.user.pk}")
+
+    answer = client.get("/purchases/method", {"session": page.id})
+    shop.hear_all()
+
+    assert "No payment method was saved" in answer.content.decode()
+    assert {wish_of(each).payment_method_id for each in (alice, bob)} == {""}
+
+
 def test_another_members_page_saves_nothing_here(alice, bob, shop):
     start(bob)
     session = save(shop, alice)

@@ -1,5 +1,7 @@
 """POST /customers/credit and /customers/billing (contract 4.4, 4.5): over the wire."""
 
+import json
+
 import pytest
 
 from apikeys.models import ApiKey
@@ -123,12 +125,67 @@ def test_the_portal_is_that_of_the_workspaces_customer(post, alice, fake, body):
     assert portal["return_url"] == wanted
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "ftp://a.example/", "here", "http://", "5"])
-def test_the_portal_leads_back_to_a_web_page_only(post, fake, url):
-    answer = post("/customers/billing", f'{{"return_url": "{url}"}}')
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://render01:8188/",
+        "http://[::1]:8188",
+        "http://192.168.0.5:8188",
+        "http://localhost:8188/?workflow=a%20b#graph",
+        "https://gpu_7.farm.lan/comfy/",
+        "HTTPS://Comfy.Example.org",
+        "http://b\u00fccher.example/",
+        "http://a.example/" + "x" * 1983,
+    ],
+)
+def test_the_portal_leads_back_to_wherever_a_comfyui_runs(post, fake, url):
+    answer = post("/customers/billing", json.dumps({"return_url": url}))
+
+    assert answer.status_code == 200
+    (portal,) = fake.get("state")["billing_portal.session"]
+    assert portal["return_url"] == url
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("javascript:alert(1)", "must begin with http:// or https://"),
+        ("javascript://a.example/%0aalert(1)", "must begin with http:// or https://"),
+        ("data:text/html,x", "must begin with http:// or https://"),
+        ("ftp://a.example/", "must begin with http:// or https://"),
+        ("file:///etc/passwd", "must begin with http:// or https://"),
+        ("here", "must begin with http:// or https://"),
+        ("/back", "must begin with http:// or https://"),
+        ("//a.example/", "must begin with http:// or https://"),
+        ("5", "must begin with http:// or https://"),
+        ("http:a.example", "names no host"),
+        ("http://", "names no host"),
+        ("http:///x", "names no host"),
+        ("http://:8188/", "names no host"),
+        ("http://?x", "names no host"),
+        ("http://[::1", "names no host"),
+        ("http://[render01]:8188/", "names no host"),
+        ("http://[]/", "names no host"),
+        ("http://a b/", "names no host"),
+        ("http://a.example:port/", "names no host"),
+        ("http://a.example:99999/", "names no host"),
+        ("http://[::1]:99999/", "names no host"),
+        ("http://a.example\\@b.example/", "names no host"),
+        ("http://a<b>/", "names no host"),
+        ("http://a.example/\n/x", "names no host"),
+        ("http://user@a.example/", "must hold no name or password"),
+        ("http://user:pass@a.example/", "must hold no name or password"),
+        ("http://a.example/" + "x" * 1984, "no more than 2000 characters"),
+        (5, "must begin with http:// or https://"),
+        ({"a": 1}, "Not a valid string"),
+    ],
+)
+def test_the_portal_leads_back_to_a_web_page_only(post, fake, url, sentence):
+    answer = post("/customers/billing", json.dumps({"return_url": url}))
 
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
-    assert "return_url" in answer.json()["message"]
+    assert answer.json()["message"].startswith("return_url: ")
+    assert sentence in answer.json()["message"]
     assert not fake.get("requests")
 
 

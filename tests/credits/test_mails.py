@@ -93,6 +93,58 @@ def test_a_failed_automatic_top_up_says_why_and_when_it_is_tried_again(alice, sh
     assert "switched off" not in mail.text
 
 
+@pytest.mark.parametrize(
+    ("lost", "why"),
+    [
+        ("card", "The saved payment method was removed."),
+        ("customer", "The customer was deleted at the payment provider."),
+    ],
+)
+def test_who_loses_the_saved_card_is_told_once_that_it_is_switched_off(
+    alice, shop, inbox, lost, why
+):
+    wish_for_credits(alice, shop, card="visa")
+
+    for _ in range(2):
+        lose(alice, lost)
+        shop.hear_all()
+
+    (mail,) = inbox("automatic:")
+    assert mail.subject == "Automatic top-up switched off"
+    assert f"is switched off:\n\n    {why}\n\n" in mail.text
+    assert "Save a payment method and switch it on again" in mail.text
+
+
+@pytest.mark.parametrize("lost", ["card", "customer"])
+def test_who_had_not_switched_it_on_is_told_nothing(alice, shop, inbox, lost):
+    wish_for_credits(alice, shop, card="visa")
+    automatic.AutoTopUp.objects.update(enabled=False)
+
+    lose(alice, lost)
+
+    assert not inbox("automatic:")
+    assert not automatic.AutoTopUp.objects.get(pk=alice.workspace_id).payment_method_id
+
+
+def test_of_many_who_hear_of_it_at_once_one_tells(committed, alice, shop, inbox, at_once):
+    wish_for_credits(alice, shop, card="visa")
+    card = automatic.AutoTopUp.objects.get(pk=alice.workspace_id).payment_method_id
+
+    at_once(lambda _: automatic.forget(card, why="It was removed."), range(6))
+
+    assert len(inbox("automatic:")) == 1
+
+
+def lose(member, what):
+    wish = automatic.AutoTopUp.objects.get(pk=member.workspace_id)
+    customer = Billing.objects.get(pk=member.workspace_id).customer_id
+    if what == "customer" and customer:
+        automatic.drop_customer(customer)
+    elif what == "card" and wish.payment_method_id:
+        stripe_api._v1().payment_methods.detach(wish.payment_method_id)
+        automatic.learn_method(wish.payment_method_id)
+
+
 # --- Money back -----------------------------------------------------------------------------
 
 
@@ -177,6 +229,25 @@ def test_a_dispute_is_told_when_it_opens_and_when_it_ends(alice, shop, inbox, en
     assert "$15.00 of unspent credits are set aside" in opened.text
     assert sentence in closed.text
     assert ("$10.00 had been spent and are due" in closed.text) == (end == "lost")
+
+
+def test_what_came_back_of_a_dispute_is_told_once_for_each_sum(alice, shop, inbox):
+    bought = shop.buy(alice, "25.00")
+    shop.spend(alice, "19.00")
+    made = shop.dispute(bought)
+    shop.fake.post(f"disputes/{made['id']}/lost")
+    shop.hear_all()
+    shop.fake.post(f"disputes/{made['id']}/reinstate", amount=1000)
+    for _ in range(2):
+        disputes.learn(stripe_api.dispute(made["id"]))
+
+    _, lost, partly = inbox("dispute:")
+
+    assert "Your bank took the payment back" in lost.text
+    assert (
+        "Your bank took $15.00 of the payment back; $10.00 of it came to us again." in partly.text
+    )
+    assert "Of these, $8.00 had been spent and are due" in partly.text
 
 
 # --- Low balance ----------------------------------------------------------------------------

@@ -315,7 +315,9 @@ class Money(RuleBasedStateMachine):
                 withdraw=withdraw, status=status)  # fmt: skip
 
     @action(
-        often=2, pick=PICK, act=st.sampled_from(["withdraw", "won", "lost", "prevented", "close"])
+        often=2,
+        pick=PICK,
+        act=st.sampled_from(["withdraw", "won", "lost", "partly", "prevented", "close"]),
     )
     def bank_decides(self, pick, act):
         dispute = chosen(self._state("dispute"), pick)
@@ -323,6 +325,10 @@ class Money(RuleBasedStateMachine):
             return
         inquiry = dispute["status"].startswith("warning")
         if inquiry != (act == "close") or (act == "withdraw" and dispute["balance_transactions"]):
+            return
+        if act == "partly":
+            part = dispute["amount"] // 3 + 1
+            self._far(f"disputes/{dispute['id']}/lost", returned=part)
             return
         self._far(f"disputes/{dispute['id']}/{'warning_closed' if act == 'close' else act}")
 

@@ -8,7 +8,7 @@ import pytest
 
 from common.money import usd
 from credits import automatic
-from credits.models import AutoTopUp, TopUp
+from credits.models import AutoTopUp, SetupPage, TopUp
 
 METHOD = "/purchases/method"
 
@@ -204,9 +204,10 @@ def test_what_others_wrote_is_text(alice, shop, look):
 
 
 def test_the_name_of_a_method_is_text_too(alice, shop, look):
-    AutoTopUp.objects.create(
-        wallet=alice.wallet, setup_session_id="cs_1", payment_method_id="pm_1", method_label=EVIL
+    wish = AutoTopUp.objects.create(
+        wallet=alice.wallet, payment_method_id="pm_1", method_label=EVIL
     )
+    SetupPage.objects.create(session_id="cs_1", wish=wish)
 
     page = look(METHOD, session="cs_1")
 

@@ -3,14 +3,16 @@
 import dataclasses
 import threading
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from common.errors import InsufficientCredits, InvalidRequest
 from common.money import usd
-from credits import ledger, refunds, stripe_api
-from credits.models import Refund
+from credits import ledger, reconciliation, refunds, stripe_api, tasks
+from credits.models import Finding, Refund
 from outbox.models import Mail
 
 STAFF = uuid.uuid4()
@@ -179,6 +181,77 @@ def test_what_is_not_known_is_asked_again_and_given_once(
     assert (refund.state, refund.next_try_at) == (Refund.State.SUCCEEDED, None)
     assert [each.cents for each in stripe_api.refunds_of(bought.payment_intent_id)] == [2500]
     books_balance()
+
+
+# --- One that waits -------------------------------------------------------------------------
+
+STUCK = "no refund waits for more than an hour"
+
+
+@pytest.fixture
+def stuck(alice, shop, impatient):
+    """A refund that our key may not make: its credits are taken, and nothing goes back."""
+    bought = shop.buy(alice, "25.00")
+    shop.fake.post("next", failure="status=403", path="/v1/refunds")
+    refund = refunds.request(bought.pk, amount=usd("5"), reason="x", requested_by=STAFF)
+    assert refund.state == Refund.State.REQUESTED
+    return refund
+
+
+def wait(refund, **span):
+    Refund.objects.filter(pk=refund.pk).update(
+        created_at=timezone.now() - timedelta(**span), next_try_at=timezone.now()
+    )
+    tasks.keep_lots()
+
+
+def findings_of(refund):
+    return Finding.objects.filter(key=f"refund:{refund.pk}")
+
+
+def test_a_refund_that_does_not_go_through_is_shown_to_staff_after_an_hour(
+    stuck, alice, books_balance
+):
+    wait(stuck, minutes=59)
+    assert not findings_of(stuck)
+    books_balance()
+
+    for hours in (1, 30):
+        wait(stuck, hours=hours, minutes=1)
+
+    (found,) = findings_of(stuck)
+    assert (found.kind, found.wallet_id, found.resolved_at) == ("payment", alice.wallet.pk, None)
+    for fact in (str(stuck.pk), str(stuck.top_up_id), "$5.00", "may make refunds"):
+        assert fact in found.sentence
+    (proof,) = [each for each in reconciliation.prove(reconciliation.MONEY) if STUCK in each.name]
+    assert [str(stuck.pk) in line for line in proof.differences] == [True]
+
+
+@pytest.mark.parametrize("end", ["it goes through", "it is refused", "it was found by others"])
+def test_what_staff_were_shown_is_resolved_by_itself(stuck, books_balance, end):
+    wait(stuck, hours=2)
+    assert findings_of(stuck).get().resolved_at is None
+    if end == "it is refused":
+        refunds.fail(stuck.pk, "No.")
+    elif end == "it was found by others":  # Of which the row was told in a way of its own.
+        Refund.objects.filter(pk=stuck.pk).update(state="failed", next_try_at=None)
+        tasks.keep_lots()
+    else:
+        refunds.send(stuck.pk)
+        stuck.refresh_from_db()
+        assert stuck.state == Refund.State.SUCCEEDED
+
+    assert findings_of(stuck).get().resolved_at is not None
+    if end != "it was found by others":
+        books_balance()
+
+
+def test_what_waits_is_shown_where_payments_were_switched_off_since(stuck, settings):
+    settings.STRIPE_API_KEY = ""
+
+    wait(stuck, hours=2)
+
+    assert findings_of(stuck).get().resolved_at is None
 
 
 def test_what_stripe_refuses_is_put_back_at_once(alice, shop, books_balance):

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import json
 import uuid
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts.models import User
 from accounts.signup import sign_up, verify_email
 from apikeys import keys
 from apikeys.models import SCOPES
-from common import money
-from common.errors import PlatformError
-from common.money import MICROS_PER_USD, Micros
+from config.management.arguments import PlainCommand, dollars_or_none
 from credits import grants
 from credits.models import Account
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-ASKED = ("email", "usd", "key", "password", "verified", "staff", "scope")
+    from common.money import Micros
+
+ASKED = ("email", "amount", "key", "password", "verified", "staff", "scope")
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """Make a member, or find the one with that e-mail; grant credits; issue a key."""
 
     help = "member add EMAIL [--credits USD] [--key NAME] [--password PASSWORD] [--json]"
@@ -36,8 +34,9 @@ class Command(BaseCommand):
         add = parser.add_subparsers(dest="action", required=True).add_parser("add")
         add.add_argument("email")
         add.add_argument(
-            "--credits", dest="usd", default="0", help="dollars to grant, like 5 or 0.06"
-        )
+            "--credits", dest="amount", type=dollars_or_none, default="0",
+            help="dollars to grant, like 5 or 0.06",
+        )  # fmt: skip
         add.add_argument("--key", help="name of a key to issue")
         add.add_argument("--password")
         add.add_argument("--verified", action="store_true", help="the address is theirs")
@@ -52,10 +51,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do all of it in one transaction, and print what can be printed only once."""
-        try:
-            made = self._add(**{name: options[name] for name in ASKED})
-        except PlatformError as exc:
-            raise CommandError(str(exc)) from exc
+        made = self._add(**{name: options[name] for name in ASKED})
         text = json.dumps(made) if options["json"] else "\n".join(f"{k}: {made[k]}" for k in made)
         self.stdout.write(text)
 
@@ -64,14 +60,13 @@ class Command(BaseCommand):
         self,
         *,
         email: str,
-        usd: str,
+        amount: Micros,
         key: str | None,
         password: str | None,
         verified: bool,
         staff: bool,
         scope: list[str] | None,
     ) -> dict[str, Any]:
-        amount = _dollars(usd)
         user = User.objects.filter(email=email.strip().lower()).first()
         user = user or sign_up(email=email, password=password)
         if staff and not user.is_staff:
@@ -91,14 +86,3 @@ class Command(BaseCommand):
             )
             made["key_id"] = str(record.pk)
         return made
-
-
-def _dollars(text: str) -> Micros:
-    try:
-        amount = Decimal(text)
-        whole = amount >= 0 and amount * MICROS_PER_USD == int(amount * MICROS_PER_USD)
-    except (ArithmeticError, ValueError) as exc:
-        raise CommandError(f"{text!r} is not an amount of dollars, like 5 or 0.06.") from exc
-    if not whole or amount > 1_000_000:
-        raise CommandError(f"{text} is not between 0 and 1,000,000 dollars in whole micros.")
-    return money.usd(text)

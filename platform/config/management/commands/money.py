@@ -18,16 +18,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
-from accounts.models import User
-from common.errors import PlatformError
-from common.money import MICROS_PER_CENT, MICROS_PER_USD, Micros, show
+from accounts.models import User, Workspace
+from common.money import MICROS_PER_CENT, show
+from config.management.arguments import PlainCommand, an_id, day, days, dollars
 from credits import (
     adjustments,
     processor,
@@ -41,10 +39,12 @@ from credits import (
 from credits.models import Finding, Freeze
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from django.core.management.base import CommandParser
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """One action of staff."""
 
     help = __doc__
@@ -55,24 +55,24 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         actions.add_parser("purchases").add_argument("email")
         refund = _by(actions.add_parser("refund"), reason=True)
-        refund.add_argument("purchase")
-        refund.add_argument("--amount", type=_dollars, help="dollars; without it, all unspent")
+        refund.add_argument("purchase", type=an_id)
+        refund.add_argument("--amount", type=dollars, help="dollars; without it, all unspent")
         for name in ("give", "take"):
             adjust = _by(actions.add_parser(name), reason=True)
             adjust.add_argument("email")
-            adjust.add_argument("amount", type=_dollars)
+            adjust.add_argument("amount", type=dollars)
             if name == "give":
                 adjust.add_argument("--gift", action="store_true", help="from promotion")
-                adjust.add_argument("--days", type=int, help="until the credits expire")
+                adjust.add_argument("--days", type=days, help="until the credits expire")
         decide = _by(actions.add_parser("decide"))
-        decide.add_argument("adjustment")
+        decide.add_argument("adjustment", type=an_id)
         decide.add_argument("verdict", choices=["accept", "refuse"])
         voucher = _by(actions.add_parser("voucher"))
         voucher.add_argument("name")
-        voucher.add_argument("amount", type=_dollars)
+        voucher.add_argument("amount", type=dollars)
         voucher.add_argument("--uses", type=int, default=1)
-        voucher.add_argument("--until", type=_date, help="last day to redeem it (UTC)")
-        voucher.add_argument("--days", type=int, help="until the redeemed credits expire")
+        voucher.add_argument("--until", type=_end_of, help="last day to redeem it (UTC)")
+        voucher.add_argument("--days", type=days, help="until the redeemed credits expire")
         freeze = actions.add_parser("freeze")
         freeze.add_argument("email")
         freeze.add_argument("--reason", required=True)
@@ -84,11 +84,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it, and print what came of it."""
         act = getattr(self, "_" + options["action"].replace("-", "_"))
-        try:
-            said = act(options)
-        except PlatformError as exc:
-            raise CommandError(str(exc)) from exc
-        for line in said:
+        for line in act(options):
             self.stdout.write(line)
 
     def _purchases(self, options: dict[str, Any]) -> list[str]:
@@ -102,7 +98,7 @@ class Command(BaseCommand):
 
     def _refund(self, options: dict[str, Any]) -> list[str]:
         made = refunds.request(
-            _uuid(options["purchase"]),
+            options["purchase"],
             amount=options["amount"],
             reason=options["reason"],
             requested_by=_staff(options["by"]),
@@ -112,14 +108,14 @@ class Command(BaseCommand):
         ]
 
     def _give(self, options: dict[str, Any], sign: int = 1) -> list[str]:
-        days = options.get("days")
+        lasting = options.get("days")
         made = adjustments.request(
             _workspace(options["email"]),
             amount=sign * options["amount"],
             reason=options["reason"],
             requested_by=_staff(options["by"]),
             is_gift=options.get("gift", False),
-            expires_at=timezone.now() + datetime.timedelta(days=days) if days else None,
+            expires_at=timezone.now() + datetime.timedelta(days=lasting) if lasting else None,
         )
         waits = ": a second person must decide" if made.state == made.State.WAITING else ""
         return [f"adjustment {made.pk}: {made.state}{waits}"]
@@ -129,7 +125,7 @@ class Command(BaseCommand):
 
     def _decide(self, options: dict[str, Any]) -> list[str]:
         made = adjustments.decide(
-            _uuid(options["adjustment"]),
+            options["adjustment"],
             accept=options["verdict"] == "accept",
             decided_by=_staff(options["by"]),
         )
@@ -190,7 +186,11 @@ def _user(email: str) -> User:
 
 
 def _workspace(email: str) -> UUID:
-    workspace: UUID = _user(email).personal_workspace.pk
+    user = _user(email)
+    try:
+        workspace: UUID = user.personal_workspace.pk
+    except Workspace.DoesNotExist as exc:
+        raise CommandError(f"{email} has no workspace.") from exc
     return workspace
 
 
@@ -201,26 +201,6 @@ def _staff(email: str) -> UUID:
     return found.pk
 
 
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as exc:
-        raise CommandError(f"{text!r} is not an id.") from exc
-
-
-def _dollars(text: str) -> Micros:
-    try:
-        micros = Decimal(text) * MICROS_PER_USD
-        if micros == int(micros) and 0 < micros <= 10**13:
-            return Micros(int(micros))
-    except (InvalidOperation, OverflowError, ValueError):
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not an amount of dollars above 0, like 5.25")
-
-
-def _date(text: str) -> datetime.datetime:
-    try:
-        day = datetime.date.fromisoformat(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a day, like 2026-12-31") from exc
-    return datetime.datetime.combine(day, datetime.time.max, tzinfo=datetime.UTC)
+def _end_of(text: str) -> datetime.datetime:
+    """Read a day, and return its last moment."""
+    return datetime.datetime.combine(day(text), datetime.time.max, tzinfo=datetime.UTC)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand
 from django.db import connection, transaction
 
 from common.money import show
+from config.management.arguments import PlainCommand
 from credits import reconciliation
 from usage import reconciliation as usage_reconciliation
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """Print each equality with what was counted; a difference is named."""
 
     help = "Prove that wallets, holds, entries and calls agree; exit 1 and say where they do not."

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import date
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from common.errors import PlatformError
+from config.management.arguments import PlainCommand, an_id, day
 from credits import chain, statement_files
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """Make a workspace's statement, or prove one."""
 
     help = "Make the statement of a workspace for a period, or verify one that was downloaded."
@@ -24,10 +22,10 @@ class Command(BaseCommand):
         """Declare the arguments."""
         actions = parser.add_subparsers(dest="action", required=True)
         make = actions.add_parser("make")
-        make.add_argument("workspace", type=_workspace)
-        make.add_argument("--from", dest="first", type=_day, required=True, metavar="YYYY-MM-DD")
+        make.add_argument("workspace", type=an_id)
+        make.add_argument("--from", dest="first", type=day, required=True, metavar="YYYY-MM-DD")
         make.add_argument(
-            "--to", dest="until", type=_day, metavar="YYYY-MM-DD",
+            "--to", dest="until", type=day, metavar="YYYY-MM-DD",
             help="the first day that is not in it any more; until now without it",
         )  # fmt: skip
         make.add_argument("--format", choices=list(statement_files.FORMS), default="csv")
@@ -48,20 +46,20 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _make(self, options: dict[str, Any]) -> None:
-        try:
-            statement = statement_files.cut(
-                options["workspace"], first=options["first"], until=options["until"]
-            )
-        except PlatformError as exc:
-            raise CommandError(str(exc)) from exc
+        statement = statement_files.cut(
+            options["workspace"], first=options["first"], until=options["until"]
+        )
         form, _ = statement_files.FORMS[options["format"]]
         pages = statement_files.pages(statement, form())
         if options["out"] == "-":
             for page in pages:
                 self.stdout.write(page, ending="")
             return
-        with Path(options["out"]).open("w", encoding="utf-8", newline="") as out:
-            out.writelines(pages)
+        try:
+            with Path(options["out"]).open("w", encoding="utf-8", newline="") as out:
+                out.writelines(pages)
+        except OSError as exc:
+            raise CommandError(f"{options['out']}: {exc.strerror}") from exc
         self.stdout.write(f"{options['out']}: written")
 
     def _verify(self, file: Path, *, against_books: bool) -> bool:
@@ -75,17 +73,3 @@ class Command(BaseCommand):
         if verdict.is_good and against_books:
             self.stdout.write("The books of this installation say the same.")
         return verdict.is_good
-
-
-def _workspace(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as exc:
-        raise ArgumentTypeError(f"{text!r} is not the id of a workspace") from exc
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as exc:
-        raise ArgumentTypeError(f"{text!r} is not a day like 2026-03-01") from exc

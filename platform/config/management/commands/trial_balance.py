@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-
-from common.errors import PlatformError
+from config.management.arguments import PlainCommand, day
 from credits import accounting
 from credits.accounting import MEANING, Day
 
 WIDTH = 20
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """Print a trial balance for each day, revenue beside the credits outstanding."""
 
     help = (
@@ -26,28 +23,25 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("--from", dest="first", type=_day, required=True, metavar="YYYY-MM-DD")
+        parser.add_argument("--from", dest="first", type=day, required=True, metavar="YYYY-MM-DD")
         parser.add_argument(
-            "--to", dest="until", type=_day, metavar="YYYY-MM-DD",
+            "--to", dest="until", type=day, metavar="YYYY-MM-DD",
             help="the first day that is not in it any more; until now without it",
         )  # fmt: skip
         parser.add_argument("--json", action="store_true", help="for programs, in micro-USD")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read all days at one moment, and print them."""
-        try:
-            days = accounting.days(options["first"], options["until"])
-        except PlatformError as exc:
-            raise CommandError(str(exc)) from exc
+        days = accounting.days(options["first"], options["until"])
         if options["json"]:
-            self.stdout.write(json.dumps([_plain(day) for day in days], indent=1))
+            self.stdout.write(json.dumps([_plain(each) for each in days], indent=1))
             return
         self.stdout.write(
             "UTC days; USD. Balances are credits less debits: assets and expenses are negative.\n"
         )
-        for day in days:
-            self.stdout.write("\n".join(_table(day)))
-        used = {movement.kind for day in days for movement in day.accounts}
+        for each in days:
+            self.stdout.write("\n".join(_table(each)))
+        used = {movement.kind for each in days for movement in each.accounts}
         for kind, (name, meaning) in MEANING.items():
             if kind in used:
                 self.stdout.write(f"{name}: {meaning}")
@@ -99,10 +93,3 @@ def _plain(day: Day) -> dict[str, Any]:
         "outstanding_paid_micros": day.paid,
         "outstanding_granted_micros": day.granted,
     }
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as exc:
-        raise ArgumentTypeError(f"{text!r} is not a day like 2026-03-01") from exc
