@@ -75,10 +75,13 @@ def clean_books(db):
             if table.startswith("credits_"):
                 cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         cursor.execute(
-            "TRUNCATE usage_call, credits_hold, credits_entry, credits_tally, credits_grantedleft"
-            " CASCADE"
+            "TRUNCATE usage_call, credits_hold, credits_entry, credits_tally, credits_grantedleft,"
+            " credits_freeze, credits_finding, credits_stripeevent CASCADE"
         )
-        cursor.execute("UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0")
+        cursor.execute(
+            "UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0,"
+            " frozen_reason = ''"
+        )
 
 
 @pytest.fixture
