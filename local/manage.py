@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import psycopg
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -21,13 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = json.loads((options.data / "environment.json").read_text())
-    except (OSError, ValueError):
+        environment = {**settings, **os.environ}
+        # The file outlives the `up` that wrote it.
+        psycopg.connect(environment["DATABASE_URL"], connect_timeout=5).close()
+    except (OSError, ValueError, TypeError, KeyError, psycopg.OperationalError):
         print(f"manage: nothing runs on {options.data}: start `dev.py up` first.", file=sys.stderr)
         return 1
     # The metrics are the web processes' own; a command that counted there would stay for ever.
-    settings.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
     command = [sys.executable, str(ROOT / "manage.py"), *options.words]
-    return subprocess.run(command, env={**settings, **os.environ}, check=False).returncode
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

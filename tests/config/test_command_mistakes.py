@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from accounts.models import User
@@ -161,3 +161,18 @@ def test_from_a_shell_it_is_the_same():
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == ("CommandError: argument --from: 'soon' is not a day, like 2026-03-01\n")
+
+
+@pytest.mark.parametrize("words", [["reconcile"], ["trial_balance", "--from", "2026-03-01"]])
+def test_a_database_that_is_away_is_a_line(monkeypatch, capsys, words):
+    def away(*_):
+        raise OperationalError("no server there\nIs it running?")
+
+    monkeypatch.setattr(connections["default"], "cursor", away)
+    monkeypatch.setattr(connections["default"], "ensure_connection", away)
+
+    with pytest.raises(SystemExit) as ended:
+        from_a_shell(*words)
+
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.endswith("CommandError: the database: no server there\n")

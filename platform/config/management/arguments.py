@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from common.errors import PlatformError
 from common.money import MICROS_PER_USD, Micros
@@ -50,6 +51,8 @@ class PlainCommand(BaseCommand):
             return super().execute(*args, **options)
         except PlatformError as exc:
             raise CommandError(str(exc)) from exc
+        except OperationalError as exc:
+            raise CommandError(f"the database: {str(exc).splitlines()[0]}") from exc
 
 
 def an_id(text: str) -> UUID:
