@@ -224,6 +224,12 @@ class Stage:
 
     def prove(self, member: Member) -> None:
         """The wallet is the sum of its entries and of its holds; calls say the same."""
+        with self.db.transaction():
+            # One moment: what failed may still be written meanwhile.
+            self.db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            self._prove(member)
+
+    def _prove(self, member: Member) -> None:
         balance, held = self.wallet(member)
         moved = self.row(
             "SELECT coalesce(sum(CASE WHEN credit_id = %s THEN amount_micros"
