@@ -72,6 +72,14 @@ class Shop:
         """Have the bank contest a payment."""
         return self.fake.post("disputes", payment_intent=top_up.payment_intent_id, **more)
 
+    def learn(self, made: Any) -> Any:
+        """Read a dispute as it is now, and return ours."""
+        from credits import disputes, stripe_api
+        from credits.models import Dispute
+
+        disputes.learn(stripe_api.dispute(made["id"]))
+        return Dispute.objects.get(pk=made["id"])
+
     def hear_all(self) -> None:
         """Learn of everything that happened, by listing."""
         from credits import webhooks

@@ -1,29 +1,22 @@
 """A payment that a bank contests: never below zero, and everything back if it is won."""
 
-import dataclasses
 import threading
 import uuid
-from datetime import timedelta
 
 import pytest
 from django.db import transaction
 
 from common.errors import AccessDisabled
 from common.money import usd
-from credits import disputes, holds, ledger, processor, receivables, refunds, stripe_api
+from credits import holds, ledger, receivables, refunds, stripe_api
 from credits.models import Account, Dispute, Entry, Finding, Freeze, Receivable
-
-
-def learn(made):
-    disputes.learn(stripe_api.dispute(made["id"]))
-    return Dispute.objects.get(pk=made["id"])
 
 
 def test_a_lost_dispute_takes_the_unspent_part_and_the_rest_is_owed(alice, shop, books_balance):
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "11.00")  # A dollar of it was granted.
 
-    dispute = learn(shop.dispute(bought))
+    dispute = shop.learn(shop.dispute(bought))
 
     assert (dispute.phase, dispute.taken_micros) == ("withdrawn", usd("15.00"))
     assert dispute.owed_micros == usd("10.00")
@@ -44,10 +37,10 @@ def test_a_won_dispute_gives_everything_back(alice, shop, books_balance):
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "11.00")
     made = shop.dispute(bought)
-    learn(made)
+    shop.learn(made)
 
     shop.fake.post(f"disputes/{made['id']}/won")
-    dispute = learn(made)
+    dispute = shop.learn(made)
 
     assert dispute.phase == "returned"
     assert alice.now().balance_micros == usd("15.00")
@@ -63,14 +56,14 @@ def test_an_inquiry_sets_aside_what_is_unspent_and_takes_nothing_yet(alice, shop
     shop.spend(alice, "11.00")
     made = shop.dispute(bought, status="warning_needs_response")
 
-    dispute = learn(made)
+    dispute = shop.learn(made)
 
     assert (dispute.phase, dispute.taken_micros, dispute.owed_micros) == ("open", usd("15"), 0)
     assert (alice.now().balance_micros, alice.now().frozen_reason) == (0, "")
     books_balance()
 
     shop.fake.post(f"disputes/{made['id']}/warning_closed")
-    assert learn(made).phase == "returned"
+    assert shop.learn(made).phase == "returned"
     assert alice.now().balance_micros == usd("15.00")
     books_balance()
 
@@ -78,10 +71,10 @@ def test_an_inquiry_sets_aside_what_is_unspent_and_takes_nothing_yet(alice, shop
 def test_an_inquiry_that_becomes_a_dispute_takes_what_was_set_aside(alice, shop, books_balance):
     bought = shop.buy(alice, "25.00")
     made = shop.dispute(bought, status="warning_needs_response")
-    learn(made)
+    shop.learn(made)
     shop.fake.post(f"disputes/{made['id']}/withdraw")
 
-    dispute = learn(made)
+    dispute = shop.learn(made)
 
     assert (dispute.phase, dispute.taken_micros, dispute.owed_micros) == ("withdrawn", usd("25"), 0)
     assert alice.now().balance_micros == usd("1.00")
@@ -95,7 +88,7 @@ def test_only_the_contested_part_is_taken_and_its_share_of_the_tax(
     shop.fake.post("switches", tax_percent=20)
     bought = shop.buy(alice, "25.00")
 
-    dispute = learn(shop.dispute(bought, amount=600))
+    dispute = shop.learn(shop.dispute(bought, amount=600))
 
     assert (dispute.cents, dispute.tax_cents, dispute.taken_micros) == (600, 100, usd("5"))
     assert alice.now().balance_micros == usd("21.00")
@@ -106,7 +99,7 @@ def test_what_a_running_call_holds_is_owed_instead_of_taken(alice, shop, place_h
     bought = shop.buy(alice, "25.00")
     hold = place_hold(alice, "20.00")
 
-    dispute = learn(shop.dispute(bought))
+    dispute = shop.learn(shop.dispute(bought))
 
     assert (dispute.taken_micros, dispute.owed_micros) == (usd("6.00"), usd("19.00"))
     assert alice.now().balance_micros == alice.now().held_micros == usd("20.00")
@@ -126,7 +119,7 @@ def test_a_dispute_is_learnt_once_however_often_and_by_however_many(
     bought = shop.buy(alice, "25.00")
     made = shop.dispute(bought)
 
-    at_once(lambda _: learn(made), range(6))
+    at_once(lambda _: shop.learn(made), range(6))
 
     assert alice.now().balance_micros == usd("1.00")
     assert Entry.objects.filter(key__startswith=f"dispute:{made['id']}:").count() == 2
@@ -137,12 +130,12 @@ def test_what_was_paid_of_the_debt_comes_back_too(alice, shop, books_balance, en
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "26.00")
     made = shop.dispute(bought)
-    learn(made)
+    shop.learn(made)
     shop.buy(alice, "30.00")
     assert alice.now().balance_micros == usd("5.00")
 
     shop.fake.post(f"disputes/{made['id']}/{end}")
-    learn(made)
+    shop.learn(made)
 
     assert alice.now().balance_micros == usd("30.00")
     assert Receivable.objects.get(wallet=alice.wallet).due_micros == 0
@@ -153,11 +146,11 @@ def test_a_dispute_lost_after_its_money_came_back_is_for_staff(alice, shop):
     bought = shop.buy(alice, "25.00")
     made = shop.dispute(bought)
     shop.fake.post(f"disputes/{made['id']}/reinstate")
-    learn(made)
+    shop.learn(made)
     assert alice.now().balance_micros == usd("26.00")
     shop.fake.post(f"disputes/{made['id']}/lost")
 
-    assert learn(made).phase == "returned"
+    assert shop.learn(made).phase == "returned"
 
     found = Finding.objects.get(key=f"dispute:{made['id']}")
     assert "lost after its money had come back" in found.sentence
@@ -166,20 +159,20 @@ def test_a_dispute_lost_after_its_money_came_back_is_for_staff(alice, shop):
 def test_a_disputed_payment_is_not_refunded_by_staff(alice, shop):
     bought = shop.buy(alice, "25.00")
     made = shop.dispute(bought, amount=100)
-    learn(made)
+    shop.learn(made)
 
     with pytest.raises(AccessDisabled, match="the bank decides"):
         refunds.request(bought.pk, reason="x", requested_by=uuid.uuid4())
 
     shop.fake.post(f"disputes/{made['id']}/won")
-    learn(made)
+    shop.learn(made)
     assert refunds.request(bought.pk, reason="x", requested_by=uuid.uuid4()).cents == 2500
 
 
 def test_staff_who_pause_a_wallet_keep_it_paused_when_its_debt_is_paid(alice, shop):
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "26.00")
-    learn(shop.dispute(bought))
+    shop.learn(shop.dispute(bought))
     receivables.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
 
     shop.buy(alice, "30.00")
@@ -187,160 +180,6 @@ def test_staff_who_pause_a_wallet_keep_it_paused_when_its_debt_is_paid(alice, sh
     assert alice.now().frozen_reason == "Write to us."
     receivables.lift(alice.workspace_id, Freeze.Cause.STAFF)
     assert alice.now().frozen_reason == ""
-
-
-# --- One that is partly won ------------------------------------------------------------------
-
-
-def differences_of(made, bought):
-    found = processor.compare(settling=timedelta(0)).differences
-    ours = (made["id"], bought.payment_intent_id)
-    return {key: said for key, said in found.items() if key.endswith(ours)}
-
-
-def partly(shop, made, cents, *, event="with it"):
-    """Stripe calls it lost, and gives a part back; maybe a moment later."""
-    if event == "with it":
-        shop.fake.post(f"disputes/{made['id']}/lost", returned=cents)
-    else:
-        shop.fake.post(f"disputes/{made['id']}/lost")
-        learn(made)
-        shop.fake.post(f"disputes/{made['id']}/reinstate", amount=cents)
-    learn(made)
-    return learn(made)
-
-
-@pytest.mark.parametrize("event", ["with it", "after it"])
-def test_what_came_back_of_a_partly_won_dispute_is_given_back_and_the_rest_is_lost(
-    alice, shop, books_balance, event
-):
-    bought = shop.buy(alice, "25.00")
-    made = shop.dispute(bought)
-    learn(made)
-
-    dispute = partly(shop, made, 1000, event=event)
-
-    assert (dispute.phase, dispute.returned_cents) == ("lost", 1000)
-    assert (dispute.taken_micros, dispute.owed_micros) == (usd("15.00"), 0)
-    assert alice.now().balance_micros == usd("11.00")
-    books_balance()
-    assert differences_of(made, bought) == {}
-
-
-def test_what_came_back_settles_first_what_is_owed(alice, shop, books_balance):
-    """Of 25 dollars ten were spent; the bank keeps 8, and 15 unspent ones pay for these."""
-    bought = shop.buy(alice, "25.00")
-    shop.spend(alice, "11.00")
-    made = shop.dispute(bought)
-    learn(made)
-    assert "$10.00 are due" in alice.now().frozen_reason
-
-    dispute = partly(shop, made, 1700)
-
-    assert (dispute.taken_micros, dispute.owed_micros) == (usd("8.00"), 0)
-    assert (alice.now().balance_micros, alice.now().frozen_reason) == (usd("7.00"), "")
-    books_balance()
-
-
-@pytest.mark.parametrize(
-    ("paid", "due", "left"), [("0", "6", "0"), ("7", "0", "1"), ("20", "0", "14")]
-)
-def test_of_what_is_owed_so_much_is_waived_and_what_was_paid_is_repaid(
-    alice, shop, books_balance, paid, due, left
-):
-    bought = shop.buy(alice, "10.00")
-    shop.spend(alice, "11.00")
-    made = shop.dispute(bought)
-    learn(made)
-    if paid != "0":
-        shop.buy(alice, f"{paid}.00")
-
-    partly(shop, made, 400)
-
-    assert Receivable.objects.get(wallet=alice.wallet).due_micros == usd(due)
-    assert alice.now().balance_micros == usd(left)
-    books_balance()
-
-
-def test_a_payment_that_was_given_back_in_part_before_it_was_contested_whole(
-    alice, shop, books_balance
-):
-    """Stripe's own case: the bank contests all of it, and then keeps only the rest."""
-    bought = shop.buy(alice, "25.00")
-    refunds.request(bought.pk, amount=usd("10"), reason="x", requested_by=uuid.uuid4())
-    made = shop.dispute(bought)
-    assert learn(made).owed_micros == usd("10.00")
-
-    dispute = partly(shop, made, 1000)
-
-    assert (dispute.phase, dispute.owed_micros) == ("lost", 0)
-    assert (alice.now().balance_micros, alice.now().frozen_reason) == (usd("1.00"), "")
-    books_balance()
-
-
-@pytest.mark.parametrize(
-    ("balance", "cents"),
-    [("usd", 1), ("usd", 7), ("usd", 2974), ("eur", 7), ("eur", 333), ("eur", 2900)],
-)
-def test_its_share_of_the_tax_comes_back_with_it(
-    alice, shop, settings, books_balance, cents, balance
-):
-    settings.STRIPE_AUTOMATIC_TAX = True
-    shop.fake.post("switches", tax_percent=19, balance_currency=balance)
-    bought = shop.buy(alice, "25.00")
-    made = shop.dispute(bought)
-    learn(made)
-
-    dispute = partly(shop, made, cents)
-
-    assert (dispute.returned_cents, dispute.returned_tax_cents) == (cents, 475 * cents // 2975)
-    back = (cents - dispute.returned_tax_cents) * 10_000
-    assert alice.now().balance_micros == usd("1.00") + back
-    books_balance()
-    assert differences_of(made, bought) == {}
-
-
-@pytest.mark.parametrize("spent", ["0.01", "9.00", "26.00"])
-def test_parts_that_end_as_the_whole_leave_nothing_owed(alice, shop, books_balance, spent):
-    bought = shop.buy(alice, "25.00")
-    shop.spend(alice, spent)
-    before = alice.now().balance_micros
-    made = shop.dispute(bought)
-    learn(made)
-    if spent == "26.00":
-        shop.buy(alice, "10.00")
-
-    for returned in (1000, 1700, 2500):
-        seen = stripe_api.dispute(made["id"])
-        disputes.learn(dataclasses.replace(seen, returned_cents=returned))
-        disputes.learn(dataclasses.replace(seen, returned_cents=returned))
-        books_balance()
-
-    assert Dispute.objects.get(pk=made["id"]).phase == "returned"
-    assert alice.now().balance_micros == before + usd("10.00") * (spent == "26.00")
-    assert alice.now().frozen_reason == ""
-
-
-def test_one_that_is_won_and_brings_only_a_part_is_lost_for_the_rest(alice, shop, books_balance):
-    made = shop.dispute(shop.buy(alice, "25.00"))
-    shop.fake.post(f"disputes/{made['id']}/reinstate", amount=2000)
-    shop.fake.post(f"disputes/{made['id']}/won")
-
-    assert learn(made).phase == "lost"
-    assert alice.now().balance_micros == usd("21.00")
-    books_balance()
-
-
-def test_one_that_was_won_before_only_a_part_came_is_for_staff(alice, shop):
-    made = shop.dispute(shop.buy(alice, "25.00"))
-    shop.fake.post(f"disputes/{made['id']}/won", move_funds=False)
-    assert learn(made).phase == "returned"
-    shop.fake.post(f"disputes/{made['id']}/reinstate", amount=2000)
-
-    assert learn(made).phase == "returned"
-
-    found = Finding.objects.get(key=f"dispute:{made['id']}")
-    assert "only 2000 of its 2500 cents came back" in found.sentence
 
 
 # --- Inquiries that a refund ends, and what Stripe prevents ---------------------------------
@@ -360,7 +199,7 @@ def test_a_refund_that_ends_an_inquiry_is_paid_by_what_was_set_aside(
     if spent != "0":
         shop.spend(alice, spent)
     made = shop.dispute(bought, status="warning_needs_response")
-    learn(made)
+    shop.learn(made)
     books_balance()
 
     refund_at_stripe(bought, 2500)
@@ -372,7 +211,7 @@ def test_a_refund_that_ends_an_inquiry_is_paid_by_what_was_set_aside(
     books_balance()
 
     shop.fake.post(f"disputes/{made['id']}/warning_closed")
-    assert learn(made).phase == "returned"
+    assert shop.learn(made).phase == "returned"
     assert alice.now().balance_micros == (usd("1.00") if owed == "0" else 0)
     assert bool(alice.now().frozen_reason) == (owed != "0")
     books_balance()
@@ -384,7 +223,7 @@ def test_what_a_failed_refund_puts_back_is_taken_again_when_the_inquiry_becomes_
     """The same sum is set aside twice, each time by an entry of its own."""
     bought = shop.buy(alice, "25.00")
     made = shop.dispute(bought, status="warning_needs_response")
-    learn(made)
+    shop.learn(made)
     refund = refund_at_stripe(bought, 2500)
     shop.hear_all()
     shop.fake.post(f"refunds/{refund.id}/fail")
@@ -392,7 +231,7 @@ def test_what_a_failed_refund_puts_back_is_taken_again_when_the_inquiry_becomes_
     assert alice.now().balance_micros == usd("26.00")
 
     shop.fake.post(f"disputes/{made['id']}/withdraw")
-    dispute = learn(made)
+    dispute = shop.learn(made)
 
     assert (dispute.phase, dispute.taken_micros, dispute.owed_micros) == ("withdrawn", usd("25"), 0)
     assert alice.now().balance_micros == usd("1.00")
@@ -408,10 +247,10 @@ def test_a_dispute_that_was_prevented_by_giving_the_money_back_is_lost(
     shop.spend(alice, "11.00")
     made = shop.dispute(bought)
     if heard_before:
-        learn(made)
+        shop.learn(made)
     shop.fake.post(f"disputes/{made['id']}/prevented", move_funds=False)
 
-    dispute = learn(made)
+    dispute = shop.learn(made)
 
     assert (dispute.phase, alice.now().balance_micros) == ("lost", 0)
     assert dispute.owed_micros == usd("10.00")
@@ -421,10 +260,10 @@ def test_a_dispute_that_was_prevented_by_giving_the_money_back_is_lost(
 def test_a_dispute_that_was_blocked_gives_everything_back(alice, shop, books_balance):
     bought = shop.buy(alice, "25.00")
     made = shop.dispute(bought, withdraw=False)
-    assert learn(made).taken_micros == usd("25.00")
+    assert shop.learn(made).taken_micros == usd("25.00")
     shop.fake.post(f"disputes/{made['id']}/prevented")
 
-    assert learn(made).phase == "returned"
+    assert shop.learn(made).phase == "returned"
     assert alice.now().balance_micros == usd("26.00")
     books_balance()
 
@@ -441,7 +280,7 @@ def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
     def act(who):
         if who == "bank":
             with transaction.atomic():
-                learn(made)
+                shop.learn(made)
                 owes.set()
                 released.wait(0.5)  # Staff's statement waits for ours by then.
         else:
@@ -458,7 +297,7 @@ def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
 def test_a_wallet_that_takes_calls_though_it_owes_is_a_difference(alice, shop, books_balance):
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "26.00")
-    learn(shop.dispute(bought))
+    shop.learn(shop.dispute(bought))
     Account.objects.filter(pk=alice.workspace_id).update(frozen_reason="")
 
     with pytest.raises(AssertionError, match="no wallet with a reason to be paused takes calls"):

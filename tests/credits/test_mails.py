@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from common.money import usd
-from credits import automatic, disputes, holds, mails, refunds, stripe_api, topups
+from credits import automatic, holds, mails, refunds, stripe_api, topups
 from credits.models import Billing
 from outbox.models import Mail
 
@@ -217,7 +217,7 @@ def test_a_dispute_is_told_when_it_opens_and_when_it_ends(alice, shop, inbox, en
     shop.hear_all()
     shop.fake.post(f"disputes/{made['id']}/{end}")
     shop.hear_all()
-    disputes.learn(stripe_api.dispute(made["id"]))
+    shop.learn(made)
 
     opened, closed = inbox("dispute:")
 
@@ -239,7 +239,7 @@ def test_what_came_back_of_a_dispute_is_told_once_for_each_sum(alice, shop, inbo
     shop.hear_all()
     shop.fake.post(f"disputes/{made['id']}/reinstate", amount=1000)
     for _ in range(2):
-        disputes.learn(stripe_api.dispute(made["id"]))
+        shop.learn(made)
 
     _, lost, partly = inbox("dispute:")
 
