@@ -17,8 +17,9 @@ from rest_framework.views import APIView
 
 from accounts.models import Membership, Workspace
 from common.drf import workspace_id
-from credits import statements, stripe_api
-from credits.views import balance_in_cents
+from credits.books import wallets as statements
+from credits.payments import stripe_api
+from credits.payments.views import balance_in_cents
 
 if TYPE_CHECKING:
     from rest_framework.request import Request

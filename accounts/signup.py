@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from accounts.models import Membership, User, Workspace
 from common.errors import InvalidRequest
-from credits import grants, ledger
+from credits.books import ledger
+from credits.gifts import grants
 
 LONGEST = MaxLengthValidator(254)
 """As the field has it; `validate_email` takes a little more."""

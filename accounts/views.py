@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.drf import workspace_id
-from credits import statements
+from credits.books import wallets as statements
 
 if TYPE_CHECKING:
     from rest_framework.request import Request

@@ -22,7 +22,7 @@ from common.errors import (
 )
 from common.lanes import Lane, deserved
 from common.money import show
-from credits import holds
+from credits.books import holds
 from proxy import sql
 from proxy.late import Late, pauses
 

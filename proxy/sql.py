@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from apikeys import keys
-from credits import holds
+from credits.books import holds
 from usage import record
 
 KEEP = """

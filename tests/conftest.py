@@ -61,7 +61,7 @@ def _make_member(dollars: str) -> Member:
     from accounts.signup import sign_up
     from apikeys import keys
     from common.money import usd
-    from credits import grants
+    from credits.gifts import grants
 
     user = sign_up(email=f"{uuid.uuid4().hex}@example.org")
     workspace = user.personal_workspace
@@ -150,7 +150,7 @@ def _database(request: pytest.FixtureRequest) -> None:
 def place_hold() -> Callable[..., Any]:
     """Set dollars aside on a member's wallet."""
     from common.money import usd
-    from credits import holds
+    from credits.books import holds
 
     def place(member: Member, dollars: str, *, ttl: int = 60, intent: uuid.UUID | None = None):
         return holds.place(member.workspace_id, amount=usd(dollars), ttl_seconds=ttl, intent=intent)

@@ -1,6 +1,6 @@
 """What the history must have in common with the books (run with credits.reconciliation)."""
 
-from credits.reconciliation import Check
+from credits.proofs.reconciliation import Check
 
 CHECKS = (
     Check(

@@ -181,19 +181,26 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-holds": {"task": "proxy.tasks.sweep_holds", "schedule": 10, "options": {"expires": 20}},
     "forget-answers": {"task": "proxy.tasks.forget", "schedule": 300, "options": {"expires": 300}},
     "follow-money": {
-        "task": "credits.tasks.follow_money",
+        "task": "credits.payments.tasks.follow_money",
         "schedule": 2,
         "options": {"expires": 4},
     },
-    "keep-lots": {"task": "credits.tasks.keep_lots", "schedule": 30, "options": {"expires": 60}},
+    "keep-lots": {
+        "task": "credits.payments.tasks.keep_lots",
+        "schedule": 30,
+        "options": {"expires": 60},
+    },
     "send-mails": {"task": "outbox.tasks.send_mails", "schedule": 5, "options": {"expires": 10}},
-    "listen-again": {"task": "credits.tasks.listen_again", "schedule": 900},
+    "listen-again": {"task": "credits.payments.tasks.listen_again", "schedule": 900},
     "compare-with-processor": {
-        "task": "credits.tasks.compare_with_processor",
+        "task": "credits.payments.tasks.compare_with_processor",
         "schedule": crontab(hour="3", minute="17"),
     },
-    "sum-days": {"task": "credits.tasks.sum_days", "schedule": crontab(minute="11")},
-    "seal-books": {"task": "credits.tasks.seal_books", "schedule": crontab(hour="2", minute="41")},
+    "sum-days": {"task": "credits.payments.tasks.sum_days", "schedule": crontab(minute="11")},
+    "seal-books": {
+        "task": "credits.payments.tasks.seal_books",
+        "schedule": crontab(hour="2", minute="41"),
+    },
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
 }
 

@@ -12,9 +12,8 @@ from accounts.frontend import (
 )
 from accounts.views import CustomersView, MeView
 from config.health import health, metrics, ready
-from credits import pages
-from credits.statement_views import StatementView
-from credits.views import (
+from credits.payments import pages
+from credits.payments.views import (
     AutoTopUpSetupView,
     AutoTopUpView,
     BalanceView,
@@ -25,6 +24,7 @@ from credits.views import (
     WalletView,
     stripe_webhook,
 )
+from credits.statements.views import StatementView
 from usage.views import EventsView
 
 urlpatterns = [

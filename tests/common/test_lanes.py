@@ -8,7 +8,7 @@ import pytest
 from common.errors import Unavailable
 from common.ids import uuid7
 from common.lanes import BATCH, CROWD, Lane
-from credits import holds
+from credits.books import holds
 
 pytestmark = pytest.mark.usefixtures("committed")
 PLACE = holds.place_many(holds.Payer())

@@ -10,7 +10,7 @@ from django.db import connection
 from accounts.models import User
 from apikeys import keys
 from apikeys.models import ApiKey
-from credits import holds
+from credits.books import holds
 from credits.models import Account
 from usage.models import Call
 

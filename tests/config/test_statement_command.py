@@ -15,8 +15,9 @@ from django.db import connection
 from django.utils import timezone
 
 from apikeys import keys
-from credits import chain, grants, sealing
+from credits.gifts import grants
 from credits.models import HOUSE
+from credits.statements import chain, sealing
 
 YESTERDAY = f"{timezone.now() - timedelta(days=1):%Y-%m-%d}"
 TODAY = f"{timezone.now():%Y-%m-%d}"
@@ -191,7 +192,7 @@ def test_a_mistake_is_a_sentence(arguments, words):
 
 
 def test_the_nightly_task_seals(alice, monkeypatch):
-    from credits import tasks
+    from credits.payments import tasks
 
     monkeypatch.setattr(sealing, "AGE", timedelta())
     tasks.seal_books()

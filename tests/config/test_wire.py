@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from apikeys.models import ApiKey
 from common import metrics  # noqa: F401 - as the web process has loaded it
 from common.money import Micros
-from credits import grants, holds
+from credits.books import holds
+from credits.gifts import grants
 
 READS = ["/customers/me", "/customers/balance", "/customers/events"]
 

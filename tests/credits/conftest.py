@@ -38,7 +38,7 @@ class Shop:
     def open(self, member: Any, dollars: str = "25.00") -> Any:
         """Begin a purchase."""
         from common.money import usd
-        from credits import topups
+        from credits.payments import topups
 
         return topups.start(
             member.workspace_id,
@@ -50,7 +50,7 @@ class Shop:
 
     def buy(self, member: Any, dollars: str = "25.00", *, card: str = "visa") -> Any:
         """Buy credits, and come back from the page."""
-        from credits import topups
+        from credits.payments import topups
 
         top_up = self.open(member, dollars)
         self.pay(top_up, card=card)
@@ -63,7 +63,7 @@ class Shop:
     def spend(self, member: Any, dollars: str) -> None:
         """Make a call of that price."""
         from common.money import usd
-        from credits import holds
+        from credits.books import holds
 
         hold = holds.place(member.workspace_id, amount=usd(dollars), ttl_seconds=60)
         assert holds.capture(hold, usd(dollars))
@@ -74,15 +74,15 @@ class Shop:
 
     def learn(self, made: Any) -> Any:
         """Read a dispute as it is now, and return ours."""
-        from credits import disputes, stripe_api
         from credits.models import Dispute
+        from credits.payments import disputes, stripe_api
 
         disputes.learn(stripe_api.dispute(made["id"]))
         return Dispute.objects.get(pk=made["id"])
 
     def hear_all(self) -> None:
         """Learn of everything that happened, by listing."""
-        from credits import webhooks
+        from credits.payments import webhooks
 
         webhooks.catch_up()
         for event_id in webhooks.due():
@@ -109,7 +109,7 @@ def books_balance(request: pytest.FixtureRequest) -> Any:
     """Prove the books, as `manage.py reconcile` does."""
 
     def prove() -> None:
-        from credits import reconciliation
+        from credits.proofs import reconciliation
 
         checks = reconciliation.CHECKS + reconciliation.MONEY
         wrong = [p for p in reconciliation.prove(checks) if p.differences]

@@ -21,15 +21,9 @@ from django.db import connection  # noqa: E402
 
 from common import failpoints  # noqa: E402
 from common.money import usd  # noqa: E402
-from credits import (  # noqa: E402
-    adjustments,
-    automatic,
-    expiry,
-    refunds,
-    tasks,
-    topups,
-    vouchers,
-)
+from credits.books import expiry  # noqa: E402
+from credits.gifts import adjustments, vouchers  # noqa: E402
+from credits.payments import automatic, refunds, tasks, topups  # noqa: E402
 
 STAFF = uuid.UUID(int=1)
 

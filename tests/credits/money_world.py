@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from common import failpoints
 from common.errors import PlatformError
-from credits import holds, lots, processor, reconciliation, refunds, tasks, views
+from credits.books import holds, lots
 from credits.models import (
     Account,
     AutoTopUp,
@@ -40,7 +40,9 @@ from credits.models import (
     StripeEvent,
     TopUp,
 )
-from credits.stripe_api import HANDLED
+from credits.payments import processor, refunds, tasks, views
+from credits.payments.stripe_api import HANDLED
+from credits.proofs import reconciliation
 
 ROOT = Path(__file__).resolve().parents[2]
 CENT = 10_000

@@ -18,8 +18,10 @@ from written_history import day
 
 from common.errors import InsufficientCredits, InvalidRequest
 from common.money import Micros
-from credits import accounting, expiry, grants, holds, ledger, reconciliation
+from credits.books import expiry, holds, ledger
+from credits.gifts import grants
 from credits.models import HOUSE, Account, DaySum, Entry, Lot, Tally
+from credits.proofs import accounting, reconciliation
 
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 5)
 USD = 1_000_000

@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from common.money import usd
-from credits import automatic, receivables, stripe_api, topups
 from credits.models import AutoTopUp, Billing, Entry, Freeze, TopUp
+from credits.payments import automatic, receivables, stripe_api, topups
 from outbox.models import Mail
 
 State = TopUp.State

@@ -10,8 +10,8 @@ from django.db import transaction
 from apikeys.models import ApiKey
 from common.errors import InvalidRequest
 from common.money import usd
-from credits import automatic
 from credits.models import AutoTopUp, Billing
+from credits.payments import automatic
 
 PATH = "/v1/auto-top-up"
 WISH = {

@@ -8,8 +8,9 @@ from django.db import transaction
 
 from common.errors import AccessDisabled
 from common.money import usd
-from credits import holds, ledger, receivables, refunds, stripe_api
+from credits.books import holds, ledger
 from credits.models import Account, Dispute, Entry, Finding, Freeze, Receivable
+from credits.payments import receivables, refunds, stripe_api
 
 
 def test_a_lost_dispute_takes_the_unspent_part_and_the_rest_is_owed(alice, shop, books_balance):

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from common.money import usd
-from credits import disputes, processor, refunds, stripe_api
 from credits.models import Dispute, Finding, Receivable
+from credits.payments import disputes, processor, refunds, stripe_api
 
 
 def differences_of(made, bought):

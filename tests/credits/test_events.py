@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 
 from common.money import usd
-from credits import stripe_api, topups, webhooks
 from credits.models import Dispute, Entry, Finding, Refund, StripeEvent, TopUp, Watermark
+from credits.payments import stripe_api, topups, webhooks
 
 
 @pytest.fixture

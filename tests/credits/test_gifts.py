@@ -10,7 +10,8 @@ from django.utils import timezone
 from accounts.signup import verify_email
 from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest, RateLimited
 from common.money import usd
-from credits import adjustments, grants, lots, vouchers
+from credits.books import lots
+from credits.gifts import adjustments, grants, vouchers
 from credits.models import Adjustment, Entry, Lot, Voucher, VoucherTry, VoucherUse
 
 ANNA, BEN = uuid.uuid4(), uuid.uuid4()

@@ -5,7 +5,7 @@ from django.db import IntegrityError, connection, transaction
 
 from common.errors import AccessDisabled, InsufficientCredits
 from common.money import usd
-from credits import holds
+from credits.books import holds
 from credits.models import HOUSE, Account, Entry, Hold
 
 

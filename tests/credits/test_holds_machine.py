@@ -19,8 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from common.errors import AccessDisabled, InsufficientCredits
 from common.ids import uuid7
 from common.money import Micros
-from credits import grants, holds, ledger, reconciliation
+from credits.books import holds, ledger
+from credits.gifts import grants
 from credits.models import Account, Entry, Hold
+from credits.proofs import reconciliation
 
 PLACE = holds.place_many(holds.Payer())
 SETTLE = holds.settle_many()

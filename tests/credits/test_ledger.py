@@ -4,7 +4,8 @@ import pytest
 
 from common.errors import ConflictingPosting, InsufficientCredits
 from common.money import usd
-from credits import grants, ledger
+from credits.books import ledger
+from credits.gifts import grants
 from credits.models import HOUSE, Account, Entry
 
 KIND = Account.Kind

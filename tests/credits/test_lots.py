@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from common.errors import InsufficientCredits
 from common.money import Micros, usd
-from credits import expiry, grants, holds, ledger, lots
+from credits.books import expiry, holds, ledger, lots
+from credits.gifts import grants
 from credits.models import Account, Entry, Lot
 
 STRIPE = Account.Kind.STRIPE

@@ -5,8 +5,9 @@ import uuid
 import pytest
 
 from common.money import usd
-from credits import automatic, holds, mails, refunds, stripe_api, topups
+from credits.books import holds
 from credits.models import Billing
+from credits.payments import automatic, mails, refunds, stripe_api, topups
 from outbox.models import Mail
 
 STAFF = uuid.uuid4()
@@ -265,7 +266,7 @@ def low(alice, inbox):
 
 
 def give(member, dollars):
-    from credits import grants
+    from credits.gifts import grants
 
     grants.grant(wallet=member.now(), amount=usd(dollars), key=f"{uuid.uuid4()}", reason="x")
 

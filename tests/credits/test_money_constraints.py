@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
 from common.money import usd
-from credits import grants
+from credits.gifts import grants
 from credits.models import (
     Adjustment,
     AutoTopUp,

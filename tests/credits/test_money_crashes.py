@@ -34,8 +34,10 @@ from money_world import (
 
 from common import failpoints
 from common.money import usd
-from credits import automatic, grants, holds, ledger, lots, refunds, topups, vouchers, webhooks
+from credits.books import holds, ledger, lots
+from credits.gifts import grants, vouchers
 from credits.models import Adjustment, AutoTopUp, Dispute, Receivable, Refund, TopUp
+from credits.payments import automatic, refunds, topups, webhooks
 from outbox.models import Mail
 
 KILLED = -signal.SIGKILL

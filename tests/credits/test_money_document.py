@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from credits import stripe_api
 from credits.models import Account, Entry
+from credits.payments import stripe_api
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "money.md").read_text()
 

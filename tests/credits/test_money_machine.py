@@ -55,20 +55,10 @@ from money_world import (
 
 from common.errors import PlatformError
 from common.money import usd
-from credits import (
-    adjustments,
-    automatic,
-    expiry,
-    grants,
-    holds,
-    ledger,
-    refunds,
-    tasks,
-    topups,
-    vouchers,
-    webhooks,
-)
+from credits.books import expiry, holds, ledger
+from credits.gifts import adjustments, grants, vouchers
 from credits.models import AutoTopUp, Refund, TopUp, Voucher
+from credits.payments import automatic, refunds, tasks, topups, webhooks
 from sandbox.stripe.remote import ControlRefusedError
 
 STAFF, OTHERS = uuid.UUID(int=1), uuid.UUID(int=2)

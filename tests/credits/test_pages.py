@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from common.money import usd
-from credits import automatic
 from credits.models import AutoTopUp, SetupPage, TopUp
+from credits.payments import automatic
 
 METHOD = "/purchases/method"
 
@@ -143,7 +143,7 @@ def test_a_payment_that_staff_must_look_at_is_not_lost(alice, shop, look):
 
 
 def test_every_state_has_its_words():
-    from credits.pages import WORDS
+    from credits.payments.pages import WORDS
 
     assert set(WORDS) == set(TopUp.State)
 

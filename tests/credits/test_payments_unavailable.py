@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from common.money import usd
-from credits import stripe_api, topups
 from credits.models import Billing, Entry, TopUp
+from credits.payments import stripe_api, topups
 
 ATTEMPTS = 3  # The library's: the first, and two repeats.
 NOT_DONE = ["status=500", "status=503", "drop_before"]

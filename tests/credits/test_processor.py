@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from common.money import usd
-from credits import processor, refunds, stripe_api, topups
 from credits.models import Dispute, Finding, Refund, TopUp
+from credits.payments import processor, refunds, stripe_api, topups
 
 STAFF = uuid.uuid4()
 NOW = timedelta(0)

@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from common.errors import InsufficientCredits, InvalidRequest
 from common.money import usd
-from credits import ledger, reconciliation, refunds, stripe_api, tasks
+from credits.books import ledger
 from credits.models import Finding, Refund
+from credits.payments import refunds, stripe_api, tasks
+from credits.proofs import reconciliation
 from outbox.models import Mail
 
 STAFF = uuid.uuid4()

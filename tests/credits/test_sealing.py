@@ -11,8 +11,10 @@ from django.utils import timezone
 from written_history import START, day
 
 from common.errors import NotFound
-from credits import holds, ledger, reconciliation, sealing
+from credits.books import holds, ledger
 from credits.models import LAST_HOUSE, Account, Entry, Seal
+from credits.proofs import reconciliation
+from credits.statements import sealing
 
 HOUR = timedelta(hours=1)
 

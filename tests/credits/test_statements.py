@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 from written_history import day
 
 from common.errors import InvalidRequest, NotFound
-from credits import chain, grants, holds, sealing, statement_files
-from credits.statement_forms import Csv, Json, read
+from credits.books import holds
+from credits.gifts import grants
+from credits.statements import chain, sealing
+from credits.statements import files as statement_files
+from credits.statements.forms import Csv, Json, read
 
 ROOT = Path(__file__).parents[2]
 FORMS = {"csv": Csv, "json": Json}
@@ -387,7 +390,7 @@ def run_alone(tmp_path):
         (tmp_path / "credits" / name).write_bytes((ROOT / "credits" / name).read_bytes())
 
     def run(file):
-        command = [sys.executable, "-S", "-B", "-m", "credits.chain", file]
+        command = [sys.executable, "-S", "-B", "-m", "credits.statements.chain", file]
         return subprocess.run(
             command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False
         )

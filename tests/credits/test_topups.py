@@ -8,8 +8,8 @@ from django.utils import timezone
 from apikeys.models import ApiKey
 from common.errors import InvalidRequest, RateLimited
 from common.money import usd
-from credits import stripe_api, topups, webhooks
 from credits.models import Billing, Entry, Finding, TopUp
+from credits.payments import stripe_api, topups, webhooks
 
 State = TopUp.State
 

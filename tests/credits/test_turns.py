@@ -3,8 +3,8 @@
 import pytest
 
 from common.money import usd
-from credits import tasks
 from credits.models import TopUp
+from credits.payments import tasks
 
 
 def test_who_gets_no_turn_leaves_everything_for_the_next_round(alice, shop):

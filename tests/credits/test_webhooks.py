@@ -237,7 +237,7 @@ def test_events_are_posted(client, db, fake, method):
 
 
 def test_the_address_that_operators_register_stays_as_it_is():
-    from credits.views import stripe_webhook
+    from credits.payments.views import stripe_webhook
 
     assert reverse(stripe_webhook) == PATH
 

@@ -289,7 +289,7 @@ async def in_thread(work: Callable[[], T]) -> T:
 def _sign_up(micros: int, options: dict[str, Any]) -> Member:
     from accounts.signup import sign_up
     from apikeys import keys
-    from credits import grants
+    from credits.gifts import grants
     from credits.models import Account
 
     with transaction.atomic():

@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from common.money import Micros
-from credits import grants
+from credits.gifts import grants
 from usage.models import Call
 
 

@@ -13,7 +13,7 @@ from accounts.signup import sign_up, verify_email
 from apikeys import keys
 from apikeys.models import SCOPES
 from config.management.arguments import PlainCommand, dollars_or_none
-from credits import grants
+from credits.gifts import grants
 from credits.models import Account
 
 if TYPE_CHECKING:

@@ -26,17 +26,10 @@ from django.utils import timezone
 from accounts.models import User, Workspace
 from common.money import MICROS_PER_CENT, show
 from config.management.arguments import PlainCommand, an_id, day, days, dollars
-from credits import (
-    adjustments,
-    processor,
-    receivables,
-    refunds,
-    statements,
-    tasks,
-    vouchers,
-    webhooks,
-)
+from credits.books import wallets as statements
+from credits.gifts import adjustments, vouchers
 from credits.models import Finding, Freeze
+from credits.payments import processor, receivables, refunds, tasks, webhooks
 
 if TYPE_CHECKING:
     from uuid import UUID

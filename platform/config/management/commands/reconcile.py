@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from common.money import show
 from config.management.arguments import PlainCommand
-from credits import reconciliation
+from credits.proofs import reconciliation
 from usage import reconciliation as usage_reconciliation
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from config.management.arguments import PlainCommand, an_id, day
-from credits import chain, statement_files
+from credits.statements import chain
+from credits.statements import files as statement_files
 
 
 class Command(PlainCommand):

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.management.arguments import PlainCommand, day
-from credits import accounting
-from credits.accounting import MEANING, Day
+from credits.proofs import accounting
+from credits.proofs.accounting import MEANING, Day
 
 WIDTH = 20
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from common import failpoints
 from common.money import Micros
-from credits import ledger
+from credits.books import ledger
 from credits.models import Account, Entry, Lot
 
 if TYPE_CHECKING:

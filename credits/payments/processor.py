@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from django.db.models import Min
 from django.utils import timezone
 
-from credits import findings, stripe_api
+from credits.books import findings
 from credits.models import Dispute, Finding, Refund, TopUp
+from credits.payments import stripe_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from credits.stripe_objects import Movement
+    from credits.payments.stripe_objects import Movement
 
 DAYS = 8
 REFUNDS = ("refund", "payment_refund", "refund_failure", "payment_refund_failure")

@@ -22,15 +22,16 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import InvalidRequest, RateLimited
 from common.money import MICROS_PER_CENT, Micros, show
-from credits import findings, ledger, mails, receivables, stripe_api, taxes
+from credits.books import findings, ledger
 from credits.models import Account, AutoTopUp, Billing, Entry, Finding, TopUp
 from credits.models.purchases import LEAST_MICROS, MOST_MICROS
+from credits.payments import mails, receivables, stripe_api, taxes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from credits.stripe_objects import Payment, Session
+    from credits.payments.stripe_objects import Payment, Session
 
 Answer = TypeVar("Answer")
 State = TopUp.State
@@ -127,7 +128,7 @@ def for_customer(wallet_id: UUID, *, email: str, ask: Callable[[str], Answer]) -
 
     Who deletes a customer at Stripe sends us an event, and it may come later than the member.
     """
-    from credits import automatic  # It buys by means of this module.
+    from credits.payments import automatic  # It buys by means of this module.
 
     customer = customer_of(wallet_id, email=email)
     try:
@@ -276,7 +277,7 @@ def by_our_id(name: str) -> TopUp | None:
 
 def check(top_up: TopUp) -> None:
     """Ask what became of a purchase that is due for it."""
-    from credits import automatic  # It buys by means of this module.
+    from credits.payments import automatic  # It buys by means of this module.
 
     if top_up.state == State.CREDITED:
         return

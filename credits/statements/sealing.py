@@ -22,9 +22,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common.errors import NotFound
-from credits import chain
 from credits.models import LAST_HOUSE, Account
-from credits.statement_forms import Line
+from credits.statements import chain
+from credits.statements.forms import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

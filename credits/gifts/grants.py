@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from common.errors import ConflictingPosting
-from credits import ledger
+from credits.books import ledger
 from credits.models import Account, Entry
 
 if TYPE_CHECKING:

@@ -13,17 +13,11 @@ from rest_framework.views import APIView
 from common.drf import ReturnURLField, base_url, require_scope, workspace_id
 from common.errors import InvalidRequest, PlatformError
 from common.money import Micros, cents
-from credits import (
-    automatic,
-    lots,
-    statements,
-    stripe_api,
-    tasks,
-    topups,
-    vouchers,
-    webhooks,
-)
+from credits.books import lots
+from credits.books import wallets as statements
+from credits.gifts import vouchers
 from credits.models import AutoTopUp, Lot
+from credits.payments import automatic, stripe_api, tasks, topups, webhooks
 
 if TYPE_CHECKING:
     from uuid import UUID

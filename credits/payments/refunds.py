@@ -25,23 +25,14 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest, NotFound
 from common.money import MICROS_PER_CENT, Micros, show
-from credits import (
-    disputes,
-    findings,
-    ledger,
-    mails,
-    reasons,
-    receivables,
-    stripe_api,
-    taxes,
-    topups,
-)
+from credits.books import findings, ledger, reasons
 from credits.models import Account, Dispute, Entry, Finding, Lot, Refund, TopUp
+from credits.payments import disputes, mails, receivables, stripe_api, taxes, topups
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from credits.stripe_objects import RefundSeen
+    from credits.payments.stripe_objects import RefundSeen
 
 State = Refund.State
 WORDS = {

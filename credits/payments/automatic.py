@@ -19,16 +19,17 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_CENT, Micros, show
-from credits import ledger, mails, stripe_api, topups
+from credits.books import ledger
 from credits.models import AutoTopUp, Billing, SetupPage, TopUp
 from credits.models.purchases import WAITING
+from credits.payments import mails, stripe_api, topups
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from django.db.models import QuerySet
 
-    from credits.stripe_objects import Payment, Session
+    from credits.payments.stripe_objects import Payment, Session
 
 State = TopUp.State
 MOST_FAILURES = 3

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from credits import accounting, sealing
+from credits.proofs import accounting
+from credits.statements import sealing
 
 
 @dataclass(frozen=True, slots=True)

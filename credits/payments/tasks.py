@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
-from credits import (
-    accounting,
+from credits.books import expiry
+from credits.payments import (
     automatic,
-    expiry,
     mails,
     processor,
     receivables,
     refunds,
-    sealing,
     stripe_api,
     topups,
     webhooks,
 )
+from credits.proofs import accounting
+from credits.statements import sealing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -14,7 +14,8 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import InvalidRequest, RateLimited
 from common.money import Micros
-from credits import grants, ledger
+from credits.books import ledger
+from credits.gifts import grants
 from credits.models import Voucher, VoucherTry, VoucherUse
 
 if TYPE_CHECKING:

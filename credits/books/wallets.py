@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Sum
 
 from common.money import MICROS_PER_CENT
-from credits import lots
+from credits.books import lots
 from credits.models import Account, Billing, Receivable, Refund, TopUp
-from credits.receivables import DUE
+from credits.payments.receivables import DUE
 
 if TYPE_CHECKING:
     from uuid import UUID

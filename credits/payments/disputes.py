@@ -20,11 +20,12 @@ from django.utils import timezone
 
 from common import failpoints
 from common.money import MICROS_PER_CENT, Micros
-from credits import findings, ledger, mails, receivables, taxes, topups
+from credits.books import findings, ledger
 from credits.models import Account, Dispute, Entry, Finding, TopUp
+from credits.payments import mails, receivables, taxes, topups
 
 if TYPE_CHECKING:
-    from credits.stripe_objects import DisputeSeen
+    from credits.payments.stripe_objects import DisputeSeen
 
 Phase = Dispute.Phase
 IN_OUR_FAVOUR = ("won", "warning_closed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.money import MICROS_PER_CENT, Micros
-from credits import ledger
+from credits.books import ledger
 from credits.models import Account, Entry
 
 

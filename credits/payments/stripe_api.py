@@ -20,7 +20,7 @@ import stripe
 from django.conf import settings
 
 from common.errors import AccessDisabled, InvalidRequest, PlatformError, Unavailable
-from credits.stripe_objects import (
+from credits.payments.stripe_objects import (
     DisputeSeen,
     Heard,
     Method,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import AccessDisabled, InvalidRequest, NotFound
 from common.money import Micros, show
-from credits import ledger, reasons
+from credits.books import ledger, reasons
 from credits.models import Account, Adjustment, Entry
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.views import APIView
 
 from common.drf import workspace_id
-from credits import statement_files
+from credits.statements import files as statement_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

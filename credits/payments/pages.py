@@ -14,8 +14,8 @@ from django.views.decorators.http import require_safe
 
 from common.errors import PlatformError
 from common.money import MICROS_PER_CENT, show
-from credits import automatic, topups
 from credits.models import SetupPage, TopUp
+from credits.payments import automatic, topups
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -17,13 +17,13 @@ from uuid import UUID
 from django.utils import timezone
 
 from common.errors import InvalidRequest, NotFound
-from credits import chain, sealing
-from credits.statement_forms import Csv, Json, Line, Total
+from credits.statements import chain, sealing
+from credits.statements.forms import Csv, Json, Line, Total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from credits.statement_forms import Form
+    from credits.statements.forms import Form
 
 PAGE: Final = 2000
 FORMS: Final[dict[str, tuple[type[Csv | Json], str]]] = {

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
-from credits.statement_forms import CLOSING, HEAD, Event, Line, Total, Unreadable, is_time, read
+from credits.statements.forms import CLOSING, HEAD, Event, Line, Total, Unreadable, is_time, read
 
 FORMAT: Final = "statement/1"
 GENESIS: Final = "0" * 64

@@ -9,7 +9,7 @@ from django.db.models import F
 
 from common.errors import ConflictingPosting, InsufficientCredits
 from common.money import Micros, show
-from credits import lots
+from credits.books import lots
 from credits.models import HOUSE, Account, Billing, Entry, Lot
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q, Sum
 
 from common.money import Micros, show
-from credits import ledger, reasons
+from credits.books import ledger, reasons
 from credits.models import Account, Entry, Freeze, Lot, Receivable, TopUp
 
 if TYPE_CHECKING:

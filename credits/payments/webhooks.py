@@ -17,13 +17,14 @@ from django.utils import timezone
 
 from common import failpoints
 from common.errors import InvalidRequest, PlatformError
-from credits import automatic, disputes, findings, refunds, stripe_api, topups
+from credits.books import findings
 from credits.models import AutoTopUp, Finding, StripeEvent, TopUp, Watermark
+from credits.payments import automatic, disputes, refunds, stripe_api, topups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from credits.stripe_objects import Heard
+    from credits.payments.stripe_objects import Heard
 
 log = logging.getLogger(__name__)
 
@@ -215,6 +216,6 @@ def catch_up() -> int:
 
 
 def _hurry(event_id: str) -> None:
-    from credits import tasks  # It imports this module.
+    from credits.payments import tasks  # It imports this module.
 
     tasks.hurry(tasks.process_event, event_id)
