@@ -45,12 +45,13 @@ EXPIRED = """
 
 
 @shared_task
-def heartbeat() -> None:
-    """Say that worker and beat live; `/ready` looks at it. Also writes when keys were used."""
+def heartbeat(name: str = "worker") -> None:
+    """Say that beat and a worker live; `/ready` tells. Also writes when keys were used."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {Heartbeat._meta.db_table} (name, seen_at) VALUES ('worker', now())"  # noqa: S608, SLF001
-            " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at"
+            f"INSERT INTO {Heartbeat._meta.db_table} (name, seen_at) VALUES (%s, now())"  # noqa: S608, SLF001
+            " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at",
+            [name],
         )
     keys.used.write()
 

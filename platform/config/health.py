@@ -5,15 +5,17 @@ from __future__ import annotations
 import hmac
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess, registry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from config import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 WORKER_SILENT_SECONDS = 30
+WORKERS = ("worker", "jobs")
+"""Names of heartbeats: of the worker that does the most, and of the one that asks vendors."""
 
 
 @require_safe
@@ -31,13 +35,44 @@ def health(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if calls can be served and settled: database, migrations, worker; else 503."""
+    """Answer 200 if this process can serve, which needs a database that fits its code; else 503.
+
+    The other fields tell of what lives elsewhere. Were they decisive, every web process would
+    leave its balancer because of one worker.
+    """
     try:
-        parts = {"database": _database(), "migrations": _migrated(), "worker": _worker()}
+        needed = {"database": _database(), "migrations": _migrated(), "encoding": _encoded()}
+        told = {**_workers(), "public_url": fits_public_url(request)}
     except DatabaseError:
-        parts = {"database": False}
-    fine = all(parts.values())
-    return JsonResponse({"ready": fine, **parts}, status=200 if fine else 503)
+        needed, told = {"database": False}, {}
+    fine = all(needed.values())
+    return JsonResponse({"ready": fine, **needed, **told}, status=200 if fine else 503)
+
+
+def fits_public_url(request: HttpRequest) -> bool:
+    """Whether the address that we hand out is the one at which this asker reached us.
+
+    A proxy says what it was asked (`X-Forwarded-Proto`, `X-Forwarded-Host`). That is compared here
+    also where it is not believed: then the addresses that we hand out lead nowhere.
+    """
+    from common.drf import base_url  # It loads the framework, which loads it in turn.
+
+    handed = urlsplit(base_url(request))
+    scheme = _first(request, "X-Forwarded-Proto") or handed.scheme
+    host = _first(request, "X-Forwarded-Host") or handed.netloc
+    if (handed.scheme, handed.netloc.rpartition(":")[2]) in (("http", "443"), ("https", "80")):
+        return False  # A proxy passed its own port on, and not its scheme.
+    return _without_port(handed.scheme, handed.netloc) == _without_port(scheme, host)
+
+
+def _without_port(scheme: str, host: str) -> tuple[str, str]:
+    usual = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return scheme, host.lower().removesuffix(usual)
+
+
+def _first(request: HttpRequest, header: str) -> str:
+    """Return what the outermost proxy said; empty if no proxy did."""
+    return request.headers.get(header, "").split(",")[0].strip().lower()
 
 
 def _database() -> bool:
@@ -51,19 +86,26 @@ _done: dict[str, bool] = {}
 
 def _migrated() -> bool:
     if not _done.get("migrated"):
-        executor = MigrationExecutor(connection)
-        _done["migrated"] = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        _done["migrated"] = not preflight.unmigrated()
     return _done["migrated"]
 
 
-def _worker() -> bool:
+def _encoded() -> bool:
+    if not _done.get("encoded"):
+        connection.ensure_connection()
+        _done["encoded"] = preflight.encoding_of(connection.connection) == preflight.ENCODING
+    return _done["encoded"]
+
+
+def _workers() -> dict[str, bool]:
+    """Return for each worker whether it lives."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(max(seen_at) > now() - %s * interval '1 second', false)"
-            " FROM proxy_heartbeat WHERE name = 'worker'",
+            "SELECT name FROM proxy_heartbeat WHERE seen_at > now() - %s * interval '1 second'",
             [WORKER_SILENT_SECONDS],
         )
-        return bool(cursor.fetchone()[0])
+        alive = {name for (name,) in cursor.fetchall()}
+    return {name: name in alive for name in WORKERS}
 
 
 class _Known(Collector):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 from celery.schedules import crontab
+from kombu import Exchange, Queue
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -175,8 +176,26 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
+# What asks vendors may hang; it has a queue, and a worker process, of its own (docs/running.md).
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name)
+    for name in ("default", "beat", "calls", "money", "jobs")
+]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    "proxy.tasks.follow_jobs": {"queue": "jobs"},
+    "proxy.tasks.sweep_holds": {"queue": "calls"},
+    "credits.payments.tasks.*": {"queue": "money"},
+    "proxy.tasks.heartbeat": {"queue": "beat"},
+}
 CELERY_BEAT_SCHEDULE = {
     "heartbeat": {"task": "proxy.tasks.heartbeat", "schedule": 5, "options": {"expires": 10}},
+    "heartbeat-of-jobs": {
+        "task": "proxy.tasks.heartbeat",
+        "args": ["jobs"],
+        "schedule": 5,
+        "options": {"expires": 10, "queue": "jobs"},
+    },
     "follow-jobs": {"task": "proxy.tasks.follow_jobs", "schedule": 2, "options": {"expires": 4}},
     "sweep-holds": {"task": "proxy.tasks.sweep_holds", "schedule": 10, "options": {"expires": 20}},
     "forget-answers": {"task": "proxy.tasks.forget", "schedule": 300, "options": {"expires": 300}},
