@@ -7,7 +7,7 @@ of `/customers/*`.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Membership, Workspace
-from common.drf import workspace_id
+from common.drf import may, workspace_id
 from credits.books import wallets as statements
 from credits.payments import stripe_api
 from credits.payments.views import balance_in_cents
@@ -55,6 +55,8 @@ ROLLOUT = ("can_downgrade_to_personal", "can_subscribe_self_serve", "can_top_up"
 class CurrentWorkspaceView(APIView):
     """The workspace that the credential speaks for."""
 
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
     class Output(serializers.Serializer[object]):
         """Without `role` the frontend hides what is about money."""
 
@@ -85,6 +87,8 @@ class CurrentWorkspaceView(APIView):
 
 class BillingStatusView(APIView):
     """Whether the workspace may use what costs."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
     class Output(serializers.Serializer[object]):
         """As the contract has it; there are no plans and no seats."""
@@ -118,6 +122,8 @@ class BillingStatusView(APIView):
 class BillingBalanceView(APIView):
     """The balance once more, under the older names and under honest ones. All are cents."""
 
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
     @extend_schema(responses={200: serializers.DictField})
     def get(self, request: Request) -> Response:
         """Return it."""
@@ -133,6 +139,8 @@ class BillingBalanceView(APIView):
 class CapabilitiesView(APIView):
     """Which buttons the frontend shows."""
 
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
     @extend_schema(responses={200: serializers.DictField})
     def get(self, request: Request) -> Response:
         """Return what can be done here; good for an hour."""
@@ -140,7 +148,7 @@ class CapabilitiesView(APIView):
         sells = stripe_api.is_configured()
         can = {
             "can_top_up": sells,
-            "can_manage_billing": sells,
+            "can_manage_billing": sells and may(request, "billing:manage"),
             "can_run_workflows": True,
             "can_view_own_usage": True,
         }
@@ -161,6 +169,8 @@ class CapabilitiesView(APIView):
 
 class PlansView(APIView):
     """There are no plans."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
     @extend_schema(responses={200: serializers.DictField})
     def get(self, request: Request) -> Response:

@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 from django.conf import settings
 from rest_framework import exceptions, serializers
 from rest_framework.parsers import JSONParser
+from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
 
 from common.errors import AccessDisabled, PlatformError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from rest_framework.request import Request
+    from rest_framework.views import APIView
 
 CODES = {400: "invalid_request", 401: "unauthorized", 403: "access_disabled", 404: "not_found"}
 
@@ -95,6 +96,8 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Answer a refusal in the contract's shape; leave the rest to the framework (a 500)."""
     if isinstance(exc, PlatformError):
         return Response(exc.body(), exc.status, headers=exc.headers)
+    from rest_framework.views import exception_handler  # Its views load this module.
+
     answer = exception_handler(exc, context)
     if answer is not None:
         code = CODES.get(answer.status_code, "invalid_request")
@@ -108,10 +111,28 @@ def workspace_id(request: Request) -> UUID:
     return found
 
 
-def require_scope(request: Request, scope: str) -> None:
-    """Raise AccessDisabled unless the request's key was made for that, too."""
-    if scope not in request.auth.scopes:  # type: ignore[union-attr]
-        raise AccessDisabled(f"This key may not do that (scope {scope}). Use another key.")
+def may(request: Request, scope: str) -> bool:
+    """Whether the request's credential was made for that, too."""
+    return scope in request.auth.scopes  # type: ignore[union-attr]
+
+
+class HasScope(BasePermission):
+    """A credential does what it was made for: a view says in `scopes` what each method needs.
+
+    What a view does not say is refused, whatever the credential.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Return False without a credential (a 401); raise AccessDisabled without the scope."""
+        if request.auth is None:
+            return False
+        method = {"HEAD": "GET"}.get(request.method or "", request.method or "")
+        if method == "OPTIONS" or not hasattr(view, method.lower()):
+            return True  # The framework describes the view, or says that it has no such method.
+        needed = getattr(view, "scopes", {}).get(method)
+        if needed is None or not may(request, needed):
+            raise AccessDisabled(f"This key may not do that (scope {needed}). Use another key.")
+        return True
 
 
 def base_url(request: Request) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.drf import ReturnURLField, base_url, require_scope, workspace_id
+from common.drf import ReturnURLField, base_url, workspace_id
 from common.errors import InvalidRequest, PlatformError
 from common.money import Micros, cents
 from credits.books import lots
@@ -29,6 +30,8 @@ MOST_MICROS = 2**53  # What JSON numbers hold exactly.
 
 class BalanceView(APIView):
     """The balance of the credential's workspace."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
     class Output(serializers.Serializer[object]):
         """The `*_micros` names are the contract's; the values are cents (contract 8.1)."""
@@ -66,6 +69,8 @@ def balance_in_cents(workspace: UUID) -> dict[str, Any]:
 class WalletView(APIView):
     """The wallet with its parts, in real micro-USD."""
 
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read", "PATCH": "billing:manage"}
+
     class Output(serializers.Serializer[object]):
         """All amounts are micro-USD."""
 
@@ -96,7 +101,6 @@ class WalletView(APIView):
     @extend_schema(request=Input, responses=Output)
     def patch(self, request: Request) -> Response:
         """Set below which balance a mail is sent, once for each time that it falls below."""
-        require_scope(request, "keys:manage")
         asked = self.Input(data=request.data)
         asked.is_valid(raise_exception=True)
         least = Micros(asked.validated_data["low_balance_micro_usd"])
@@ -125,6 +129,8 @@ class WalletView(APIView):
 
 class CreditView(APIView):
     """Buying credits (contract 4.4)."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "usage:read"}
 
     class Input(serializers.Serializer[object]):
         """The one place of the contract where `_micros` are micro-USD."""
@@ -156,6 +162,8 @@ class CreditView(APIView):
 class BillingView(APIView):
     """Stripe's own pages for methods and invoices (contract 4.5)."""
 
+    scopes: ClassVar[dict[str, str]] = {"POST": "billing:manage"}
+
     class Input(serializers.Serializer[object]):
         """Tiers are ignored: there are no plans."""
 
@@ -183,6 +191,8 @@ class BillingView(APIView):
 
 class PurchasesView(APIView):
     """What was bought, newest first."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
     class Input(serializers.Serializer[object]):
         """Query parameters."""
@@ -225,6 +235,8 @@ class PurchasesView(APIView):
 class AutoTopUpView(APIView):
     """The standing wish to buy when the wallet runs low."""
 
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read", "PUT": "billing:manage"}
+
     class Input(serializers.Serializer[object]):
         """Amounts are micro-USD."""
 
@@ -253,7 +265,6 @@ class AutoTopUpView(APIView):
     @extend_schema(request=Input, responses=Output)
     def put(self, request: Request) -> Response:
         """Set it; switching it on needs a saved method."""
-        require_scope(request, "keys:manage")
         asked = self.Input(data=request.data)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
@@ -284,6 +295,8 @@ class AutoTopUpView(APIView):
 class AutoTopUpSetupView(APIView):
     """Saving a payment method."""
 
+    scopes: ClassVar[dict[str, str]] = {"POST": "billing:manage"}
+
     class Output(serializers.Serializer[object]):
         """Where to save it."""
 
@@ -292,7 +305,6 @@ class AutoTopUpSetupView(APIView):
     @extend_schema(request=None, responses={201: Output})
     def post(self, request: Request) -> Response:
         """Open the hosted page that saves a card for later charges."""
-        require_scope(request, "keys:manage")
         user: Any = request.user
         session = automatic.start_setup(
             workspace_id(request), email=user.email, user_id=user.pk, base_url=base_url(request)
@@ -302,6 +314,8 @@ class AutoTopUpSetupView(APIView):
 
 class RedeemView(APIView):
     """Voucher codes."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "usage:read"}
 
     class Input(serializers.Serializer[object]):
         """The code as it was given; case, spaces and dashes do not matter."""
@@ -322,6 +336,7 @@ class RedeemView(APIView):
         return Response({"amount_micro_usd": entry.amount_micros})
 
 
+@csrf_exempt  # A signature says who speaks; no browser is asked.
 def stripe_webhook(request: HttpRequest) -> JsonResponse:
     """Take what Stripe signed: 200 once it is stored; anything else is a 400, never a 500."""
     try:

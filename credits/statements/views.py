@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asgiref.sync import sync_to_async
 from django.db import connection
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 class StatementView(APIView):
     """What moved in a period, to be kept and verified (docs/statements.md)."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
     class Input(serializers.Serializer[object]):
         """Query parameters. Days are UTC's; `to` is not in the period; without it, until now."""

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest, multiprocess, 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from common.drf import base_url
 from config import preflight
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ def fits_public_url(request: HttpRequest) -> bool:
     A proxy says what it was asked (`X-Forwarded-Proto`, `X-Forwarded-Host`). That is compared here
     also where it is not believed: then the addresses that we hand out lead nowhere.
     """
-    from common.drf import base_url  # It loads the framework, which loads it in turn.
-
     handed = urlsplit(base_url(request))
     scheme = _first(request, "X-Forwarded-Proto") or handed.scheme
     host = _first(request, "X-Forwarded-Host") or handed.netloc

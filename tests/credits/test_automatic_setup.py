@@ -297,7 +297,7 @@ def test_a_deleted_customer_is_forgotten_and_the_next_purchase_makes_another(
 def ask(client, alice):
     """Alice asks with a key that may manage."""
     key = ApiKey.objects.filter(pk=alice.api_key_record.pk)
-    key.update(scopes=["proxy", "usage:read", "keys:manage"])
+    key.update(scopes=["proxy", "usage:read", "billing:manage"])
 
     def send(method, path=PATH, body=None, *, key=alice.key):
         return client.generic(
@@ -396,7 +396,7 @@ def test_a_key_that_only_reads_may_see_the_wish_and_not_change_it(ask, alice, fa
     answer = ask(method, path, WISH)
 
     assert (answer.status_code, answer.json()["error"]) == (403, "access_disabled")
-    assert "keys:manage" in answer.json()["message"]
+    assert "billing:manage" in answer.json()["message"]
     assert ask("get").status_code == 200
     assert not fake.get("requests")
 

@@ -14,6 +14,10 @@ GOOD = '{"amount_micros": 25000000, "currency": "usd"}'
 
 @pytest.fixture
 def post(client, alice, fake):
+    """Alice asks with a key that may change how she pays."""
+    key = ApiKey.objects.filter(pk=alice.api_key_record.pk)
+    key.update(scopes=["proxy", "usage:read", "billing:manage"])
+
     def ask(path, body=GOOD):
         raw = body if isinstance(body, bytes) else body.encode()
         headers = {"X-API-KEY": alice.key}
@@ -204,6 +208,17 @@ def test_a_key_that_may_only_call_buys_nothing(post, alice, path):
     ApiKey.objects.filter(pk=alice.api_key_record.pk).update(scopes=["proxy"])
 
     assert post(path).status_code == 403
+
+
+def test_a_key_that_only_buys_does_not_see_the_saved_cards(post, alice, fake):
+    ApiKey.objects.filter(pk=alice.api_key_record.pk).update(scopes=["proxy", "usage:read"])
+
+    answer = post("/customers/billing")
+
+    assert (answer.status_code, answer.json()["error"]) == (403, "access_disabled")
+    assert "billing:manage" in answer.json()["message"]
+    assert not fake.get("requests")
+    assert post("/customers/credit").status_code == 201
 
 
 @pytest.mark.parametrize("path", PATHS)

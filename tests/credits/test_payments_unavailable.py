@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from apikeys.models import ApiKey
 from common.money import usd
 from credits.models import Billing, Entry, TopUp
 from credits.payments import stripe_api, topups
@@ -93,6 +94,13 @@ def test_a_page_whose_answer_was_lost_is_given_up_and_credited_if_somebody_pays_
     books_balance()
 
 
+@pytest.fixture
+def manager(alice):
+    """Alice's key may change how she pays."""
+    key = ApiKey.objects.filter(pk=alice.api_key_record.pk)
+    key.update(scopes=["proxy", "usage:read", "billing:manage"])
+
+
 def test_when_stripe_asks_us_to_slow_down_the_member_is_asked_to_try_again(fake, buy):
     fake.post("next", failure="status=429", path=SESSIONS)
 
@@ -100,6 +108,7 @@ def test_when_stripe_asks_us_to_slow_down_the_member_is_asked_to_try_again(fake,
     assert buy().status_code == 201
 
 
+@pytest.mark.usefixtures("manager")
 def test_the_portal_is_a_503_too(client, alice, fake, impatient):
     fake.post("next", failure="status=503", times=ATTEMPTS, path="/v1/billing_portal")
 
@@ -110,6 +119,7 @@ def test_the_portal_is_a_503_too(client, alice, fake, impatient):
     assert (answer.status_code, answer.json()["error"]) == (503, "payments_unavailable")
 
 
+@pytest.mark.usefixtures("manager")
 def test_a_wrong_credential_of_ours_is_no_fault_of_the_member(client, alice, fake, settings):
     settings.STRIPE_API_KEY = "pk_nonsense"
 

@@ -415,7 +415,7 @@ def test_a_member_whose_customer_was_deleted_gets_another_before_we_hear_of_it(
     client, alice, shop, gone, path, body, status
 ):
     ApiKey.objects.filter(pk=alice.api_key_record.pk).update(
-        scopes=["proxy", "usage:read", "keys:manage"]
+        scopes=["proxy", "usage:read", "billing:manage"]
     )
 
     answer = client.post(

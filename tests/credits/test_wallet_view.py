@@ -22,7 +22,9 @@ def ask(client, alice):
 
 @pytest.fixture
 def owner(alice):
-    ApiKey.objects.filter(pk=alice.api_key_record.pk).update(scopes=["usage:read", "keys:manage"])
+    ApiKey.objects.filter(pk=alice.api_key_record.pk).update(
+        scopes=["usage:read", "billing:manage"]
+    )
 
 
 def test_the_parts_add_up_to_the_balance(client, alice, shop, place_hold):
