@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -124,7 +125,7 @@ class BillingBalanceView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
-    @extend_schema(responses={200: serializers.DictField})
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """Return it."""
         now = balance_in_cents(workspace_id(request))
@@ -141,7 +142,7 @@ class CapabilitiesView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
-    @extend_schema(responses={200: serializers.DictField})
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """Return what can be done here; good for an hour."""
         user: Any = request.user
@@ -172,7 +173,7 @@ class PlansView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
-    @extend_schema(responses={200: serializers.DictField})
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """Return none."""
         return Response({"plans": []})

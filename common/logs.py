@@ -82,6 +82,16 @@ def _json(facts: dict[str, Any]) -> bytes:
         return json.dumps(facts, default=str).encode()
 
 
+class NoTraceOfStrangers(logging.Filter):
+    """What anybody may send wrongly (a foreign Host, too large a body) is one line, no trace."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take the trace away from what Django calls suspicious."""
+        if record.name.startswith("django.security"):
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class JsonFormatter(logging.Formatter):
     """The same form for `logging`."""
 

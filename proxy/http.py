@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 @from_settings
@@ -208,6 +209,7 @@ class Request:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of the answer."""
         self.begun = True
+        headers = [*headers, NOSNIFF]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def chunk(self, body: bytes) -> None:

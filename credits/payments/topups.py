@@ -69,21 +69,8 @@ def start(
     """
     check_amount(amount)
     stripe_api.require_configured()
-    hour = timezone.now() - timedelta(hours=1)
-    begun = TopUp.objects.filter(wallet_id=wallet_id, state=State.OPEN, created_at__gt=hour)
-    if begun.count() >= OPEN_AT_ONCE:
-        raise RateLimited(
-            "Many purchases were begun and not finished. Finish one, or try again in an hour.",
-            headers={"Retry-After": "3600"},
-        )
     customer_of(wallet_id, email=email)  # Before there is a row: without it there is no page.
-    top_up = TopUp.objects.create(
-        wallet_id=wallet_id,
-        user_id=user_id,
-        source=TopUp.Source.CHECKOUT,
-        amount_micros=amount,
-        next_check_at=timezone.now() + timedelta(seconds=FIRST_CHECK_SECONDS),
-    )
+    top_up = _begin(wallet_id, amount=amount, user_id=user_id)
     failpoints.reached("topup.begun")
     page = f"{base_url}/purchases/{top_up.pk}"
     session = for_customer(
@@ -102,6 +89,30 @@ def start(
     TopUp.objects.filter(pk=top_up.pk).update(session_id=session.id, checkout_url=session.url)
     top_up.refresh_from_db()
     return top_up
+
+
+@transaction.atomic
+def _begin(wallet_id: UUID, *, amount: Micros, user_id: UUID | None) -> TopUp:
+    """Have the purchase's row; raise RateLimited if too many were begun and not finished.
+
+    The workspace's row of billing is locked first: however many begin at once, each counts those
+    before it.
+    """
+    Billing.objects.select_for_update(no_key=True).get(pk=wallet_id)
+    hour = timezone.now() - timedelta(hours=1)
+    begun = TopUp.objects.filter(wallet_id=wallet_id, state=State.OPEN, created_at__gt=hour)
+    if begun.count() >= OPEN_AT_ONCE:
+        raise RateLimited(
+            "Many purchases were begun and not finished. Finish one, or try again in an hour.",
+            headers={"Retry-After": "3600"},
+        )
+    return TopUp.objects.create(
+        wallet_id=wallet_id,
+        user_id=user_id,
+        source=TopUp.Source.CHECKOUT,
+        amount_micros=amount,
+        next_check_at=timezone.now() + timedelta(seconds=FIRST_CHECK_SECONDS),
+    )
 
 
 def customer_of(wallet_id: UUID, *, email: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.http import HttpRequest, JsonResponse
@@ -12,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.drf import ReturnURLField, base_url, workspace_id
-from common.errors import InvalidRequest, PlatformError
+from common.errors import BodyTooLarge, InvalidRequest, PlatformError
 from common.money import Micros, cents
 from credits.books import lots
 from credits.books import wallets as statements
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from rest_framework.request import Request
 
+log = logging.getLogger(__name__)
+
+MOST_EVENT_BYTES = 2 << 20
 MOST_MICROS = 2**53  # What JSON numbers hold exactly.
 
 
@@ -342,7 +346,11 @@ def stripe_webhook(request: HttpRequest) -> JsonResponse:
     try:
         if request.method != "POST":
             raise InvalidRequest("Events are posted.")
-        new = webhooks.receive(request.body, request.headers.get("Stripe-Signature", ""))
+        body = request.read(MOST_EVENT_BYTES + 1)
+        if len(body) > MOST_EVENT_BYTES:
+            raise BodyTooLarge(f"No event is larger than {MOST_EVENT_BYTES >> 20} MiB.")
+        new = webhooks.receive(body, request.headers.get("Stripe-Signature", ""))
     except PlatformError as exc:
+        log.warning("an event was refused: %s", exc)
         return JsonResponse(exc.body(), status=exc.status)
     return JsonResponse({"received": True, "new": new})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse, JsonResponse
+from django.http.request import split_domain_port
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess, registry
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 WORKER_SILENT_SECONDS = 30
+OF_A_PROXY = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via")
+BOUND_TO = "WEB_BOUND_TO"
+"""The environment variable in which `config.web` leaves the address that it listens at."""
 WORKERS = ("worker", "jobs")
 """Names of heartbeats: of the worker that does the most, and of the one that asks vendors."""
 
@@ -121,13 +126,18 @@ class _Known(Collector):
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer what Prometheus asks; holds are counted in the database, so once for all processes."""
-    wanted = f"Bearer {settings.METRICS_TOKEN}"
-    given = request.headers.get("Authorization", "")
-    if settings.METRICS_TOKEN and not hmac.compare_digest(given.encode(), wanted.encode()):
-        return JsonResponse(
-            {"error": "unauthorized", "message": "Metrics need a token."}, status=401
-        )
+    """Answer what Prometheus asks; holds are counted in the database, so once for all processes.
+
+    With METRICS_TOKEN it needs that; without one only this machine itself is answered.
+    """
+    if settings.METRICS_TOKEN:
+        wanted = f"Bearer {settings.METRICS_TOKEN}"
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), wanted.encode()):
+            return _refused(401, "unauthorized", "Metrics need a token (METRICS_TOKEN).")
+    elif not metrics_are_private(request):
+        sentence = "Metrics are for this machine alone where no METRICS_TOKEN is set."
+        return _refused(403, "access_disabled", sentence)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), coalesce(sum(amount_micros), 0),"
@@ -153,17 +163,48 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(body, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def metrics_are_private(request: HttpRequest) -> bool:
+    """Whether whoever asks is a process of this machine, and no proxy that may speak for others.
+
+    That needs a web process bound to loopback, and a request that came there as such a one comes.
+    A public address says that there is a proxy, even if that hides in its requests.
+    """
+    bound = os.environ.get(BOUND_TO, "")
+    asker = request.META.get("REMOTE_ADDR", "")
+    asked, _ = split_domain_port(request.headers.get("Host", ""))
+    public = urlsplit(settings.PUBLIC_URL).hostname or bound
+    return not any(name in request.headers for name in OF_A_PROXY) and all(
+        map(_is_loopback, (bound, asker, asked, public))
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _refused(status: int, code: str, sentence: str) -> JsonResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return JsonResponse({"error": code, "message": sentence}, status=status, headers=headers)
+
+
+def forbidden(request: HttpRequest, reason: str = "") -> JsonResponse:
+    """Say that a browser's request lacks what proves that it is no other site's, as JSON."""
+    return _refused(403, "access_disabled", "This must be sent from a page of ours. Reload it.")
+
+
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Say that there is no such path, as JSON."""
-    return JsonResponse({"error": "not_found", "message": "There is no such path."}, status=404)
+    return _refused(404, "not_found", "There is no such path.")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Say that the request cannot be read, as JSON."""
-    sentence = "The request cannot be read."
-    return JsonResponse({"error": "invalid_request", "message": sentence}, status=400)
+    return _refused(400, "invalid_request", "The request cannot be read.")
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Say that something went wrong here, as JSON."""
-    return JsonResponse({"error": "internal", "message": "Something went wrong here."}, status=500)
+    return _refused(500, "internal", "Something went wrong here.")

@@ -25,13 +25,15 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
 
     database_url: str
-    secret_key: str = Field(min_length=32)
+    secret_key: str = Field(min_length=50)
     key_peppers: dict[int, str]
     """Version -> hex of at least 32 bytes. The highest version makes new digests."""
     debug: bool = False
     allowed_hosts: Annotated[list[str], NoDecode] = ["localhost", "127.0.0.1", "[::1]"]
     public_url: str = ""
     """Where clients reach us, like https://credits.example.org; empty: the request's own Host."""
+    hsts_seconds: int = Field(default=31_536_000, ge=0)
+    """For how long browsers ask for https alone, once PUBLIC_URL begins so."""
     data_dir: Path = BASE_DIR / ".data"
     celery_broker_url: str = "memory://"
     celery_broker_options: dict[str, Any] = {}
@@ -75,6 +77,14 @@ class Environment(BaseSettings):
             raise ValueError("is an amount of dollars, like 5 or 0.50")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme in ("http", "https") and parts.hostname and parts.port != 0):
+            raise ValueError("is like https://credits.example.org")
+        return value
+
     @field_validator("email_url")
     @classmethod
     def _known_scheme(cls, value: str) -> str:
@@ -114,13 +124,26 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "config.headers.NoStore",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+CSRF_FAILURE_VIEW = "config.health.forbidden"
 ROOT_URLCONF = "config.urls"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 APPEND_SLASH = False
 SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+IS_HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SECURE_HSTS_SECONDS = env.hsts_seconds if IS_HTTPS else 0
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # Whether its other subdomains are https is for the operator's proxy to say,
+    "security.W021",  # and so it is whether browsers preload that.
+    "security.W008",  # The proxy that ends TLS redirects; a health check here asks without it.
+]
 
 _database = conninfo_to_dict(env.database_url)
 DATABASES = {
@@ -145,7 +168,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["common.drf.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["common.drf.LenientJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "common.openapi.Schema",
     "EXCEPTION_HANDLER": "common.drf.handle",
     "UNAUTHENTICATED_USER": None,
 }
@@ -256,7 +279,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "common.logs.JsonFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "filters": {"strangers": {"()": "common.logs.NoTraceOfStrangers"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json",
+            "filters": ["strangers"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # A refused key or a 404 is an answer, not a line of its own; 500s are logged as errors.
     "loggers": {

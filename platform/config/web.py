@@ -7,6 +7,7 @@ that is cut off keeps its hold until the sweep frees it, and nothing is charged 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 
@@ -28,6 +29,7 @@ def main() -> None:
         help="proxies whose X-Forwarded-* is believed; not needed where PUBLIC_URL is set",
     )
     options = parser.parse_args()
+    os.environ["WEB_BOUND_TO"] = options.host  # Its children read it, too (health.py).
     # uvicorn raises the signal again when all is finished: then that is a good end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(

@@ -242,13 +242,14 @@ def test_ready_tells_whether_the_address_we_hand_out_leads_back(
     assert answer.json()["public_url"] is fits
 
 
-def test_metrics_count_open_holds(client, alice):
+def test_metrics_count_open_holds(client, alice, settings):
+    settings.METRICS_TOKEN = "t"
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM credits_hold")
         (before,) = cursor.fetchone()
     holds.place(alice.workspace_id, amount=Micros(60_000), ttl_seconds=60)
 
-    answer = client.get("/metrics")
+    answer = client.get("/metrics", headers={"Authorization": "Bearer t"})
 
     assert answer.status_code == 200
     assert f"platform_open_holds {before + 1}.0" in answer.content.decode()
@@ -258,7 +259,7 @@ def test_metrics_count_open_holds(client, alice):
 @pytest.mark.parametrize(
     ("header", "status"), [("", 401), ("Bearer wrong", 401), ("Bearer só", 401), ("Bearer t", 200)]
 )
-def test_metrics_can_need_a_token(client, db, settings, header, status):
+def test_with_a_token_metrics_need_it(client, db, settings, header, status):
     settings.METRICS_TOKEN = "t"
 
     answer = client.get("/metrics", headers={"Authorization": header} if header else {})
@@ -273,6 +274,11 @@ def test_the_openapi_document_is_json_and_valid(client, db):
     assert "json" in answer["Content-Type"]
     document = json.loads(answer.content)
     validate_schema(document)
+    asked = document["paths"]["/customers/credit"]["post"]["requestBody"]["content"]
+    shape = asked["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert set(document["components"]["schemas"][shape]["properties"]) == {
+        "amount_micros", "currency",
+    }  # fmt: skip
     assert {"/customers", *READS} <= set(document["paths"])
 
 

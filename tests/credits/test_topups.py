@@ -361,6 +361,24 @@ def test_who_begins_thirty_purchases_and_pays_none_waits_for_an_hour(alice, bob,
     shop.open(alice)
 
 
+def test_however_many_begin_at_once_thirty_pass(committed, alice, shop, at_once):
+    for _ in range(27):
+        TopUp.objects.create(wallet=alice.wallet, source="checkout", amount_micros=usd("5"))
+    topups.customer_of(alice.workspace_id, email=alice.user.email)
+
+    def begin(_):
+        try:
+            shop.open(alice)
+        except RateLimited:
+            return "refused"
+        return "begun"
+
+    came = at_once(begin, range(12))
+
+    assert came.count("begun") == 3
+    assert TopUp.objects.filter(wallet=alice.wallet).count() == 30
+
+
 def test_while_its_buyer_looks_at_the_balance_a_purchase_is_asked_about_at_once(
     alice, bob, shop, client
 ):

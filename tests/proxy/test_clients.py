@@ -84,7 +84,8 @@ async def test_the_flux_ultra_exchange(stage, generation):
     assert headers["content-type"] == "application/json"
     assert headers["content-length"] == str(len(raw))
     assert headers["x-comfy-credits-used"] == "12.66"
-    assert set(headers) == {"content-type", "content-length", "x-comfy-credits-used", "call-id"}
+    own = {"x-comfy-credits-used", "call-id", "x-content-type-options"}
+    assert set(headers) == {"content-type", "content-length", *own}
     answer = orjson.loads(raw)
     assert set(answer) == {"id", "polling_url", "cost"}
     match = re.fullmatch(rf"http://{host}(/proxy/bfl/v1/get_result\?\S+)", answer["polling_url"])
@@ -321,6 +322,7 @@ async def test_what_comes_back(stage):
         "x-comfy-credits-used": "2.11",
         "call-id": got.headers["call-id"],
         "content-length": "6",
+        "x-content-type-options": "nosniff",
     }
     (call,) = stage.calls(member)
     assert str(call["id"]) == got.headers["call-id"]
