@@ -45,6 +45,8 @@ def store(heard: Heard, *, listed: bool) -> bool:
 
     Raises InvalidRequest for what no row can hold (an id without end, a NUL).
     """
+    if not heard.id:
+        raise InvalidRequest("An event without an id cannot be stored.")
     try:
         with transaction.atomic():
             event, is_new = StripeEvent.objects.get_or_create(
@@ -157,7 +159,7 @@ def _dispute(object_id: str, _: object) -> None:
 
 
 def _suspicion(object_id: str, payload: dict[str, Any]) -> None:
-    top_up = topups.of_payment(stripe_api.payment_of_warning(payload))
+    top_up = topups.of_payment(stripe_api.payment_of_warning(object_id, payload))
     if top_up is not None:
         findings.report(
             f"fraud:{object_id}",

@@ -1,7 +1,9 @@
 """Acting on stored events: doubled, late, lost or out of order, the same end."""
 
 import itertools
+import json
 import random
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from django.utils import timezone
 from common.money import usd
 from credits.models import Dispute, Entry, Finding, Refund, StripeEvent, TopUp, Watermark
 from credits.payments import stripe_api, topups, webhooks
+from sandbox.stripe.webhooks import signature
 
 
 @pytest.fixture
@@ -175,6 +178,51 @@ def test_a_suspicion_of_the_processors_is_shown_to_staff_once(alice, shop, how):
     assert str(bought.pk) in found.sentence
 
 
+def thin(event):
+    """The same news as an event that only names its object."""
+    about = event["data"]["object"]
+    return {
+        "id": f"{event['id']}_thin",
+        "object": "v2.core.event",
+        "type": f"v1.{event['type']}",
+        "created": "2026-11-01T00:00:00.000Z",
+        "livemode": False,
+        "related_object": {"id": about["id"], "type": about["object"], "url": "/v1/x"},
+    }
+
+
+def told_thinly(client, fake):
+    """Post everything that happened, as thin events; return the statuses."""
+    statuses = []
+    for event in fake.get("state")["event"]:
+        body = json.dumps(thin(event)).encode()
+        mark = signature(body, ["whsec_for_tests"], int(time.time()))
+        answer = client.post(
+            "/webhooks/stripe", body, content_type="application/json",
+            headers={"Stripe-Signature": mark},
+        )  # fmt: skip
+        statuses.append(answer.status_code)
+    return statuses
+
+
+@pytest.mark.parametrize("how", ["early_fraud_warnings", "reviews"])
+def test_thin_events_are_taken_and_acted_upon_as_the_others(alice, shop, client, how):
+    top_up = shop.open(alice)
+    shop.pay(top_up)
+    top_up.refresh_from_db()
+    payment = shop.fake.get("state")["payment_intent"][0]["id"]
+    shop.fake.post(how, payment_intent=payment)
+
+    statuses = told_thinly(client, shop.fake)
+    for event_id in webhooks.due():
+        webhooks.process(event_id)
+
+    assert set(statuses) == {200}
+    assert alice.now().balance_micros == usd("26.00")
+    assert Finding.objects.get(wallet=alice.wallet).kind == "fraud"
+    assert not StripeEvent.objects.filter(processed_at=None, id__endswith="_thin").exists()
+
+
 def test_what_was_deleted_since_has_nothing_to_tell(alice, shop, stored):
     top_up = shop.open(alice)
     shop.pay(top_up)
@@ -216,7 +264,7 @@ def test_a_mistake_of_ours_is_raised_and_the_event_is_kept(db, fake):
         id="evt_odd",
         type="review.opened",
         object_id="prv_1",
-        payload={},
+        payload={"data": {}},
         happened_at=timezone.now(),
     )
 
@@ -224,7 +272,7 @@ def test_a_mistake_of_ours_is_raised_and_the_event_is_kept(db, fake):
         webhooks.process("evt_odd")
 
     kept = StripeEvent.objects.get(pk="evt_odd")
-    assert (kept.error, kept.attempts, kept.processed_at) == ("KeyError: 'data'", 1, None)
+    assert (kept.error, kept.attempts, kept.processed_at) == ("KeyError: 'object'", 1, None)
     assert kept.next_try_at > timezone.now()
 
 

@@ -32,6 +32,18 @@ def an_event(**more):
     }
 
 
+def a_thin_event(**more):
+    return {
+        "id": f"evt_{uuid.uuid4().hex}",
+        "object": "v2.core.event",
+        "type": "v1.billing.meter.no_meter_found",
+        "created": "2026-11-01T00:00:00.000Z",
+        "livemode": False,
+        "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/x"},
+        **more,
+    }
+
+
 def packed(event):
     return json.dumps(event).encode()
 
@@ -158,6 +170,13 @@ def test_a_header_that_is_not_a_signature_is_refused(post, how):
     assert not is_stored(event)
 
 
+def is_text(body):
+    try:
+        return bool(body.decode())
+    except UnicodeDecodeError:
+        return False
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -173,6 +192,7 @@ def test_a_header_that_is_not_a_signature_is_refused(post, how):
         b'{"object": "event"}',
         packed(an_event(type=None)),
         packed(an_event(data=None)),
+        packed(an_event(id=None)),
         packed(an_event(created="yesterday")),
         packed(an_event(created=10**18)),
         packed(an_event(id="e" * 101)),
@@ -182,15 +202,13 @@ def test_a_header_that_is_not_a_signature_is_refused(post, how):
         b"[" * 100_000,
         "ü".join(["", ""]).encode("utf-16"),
         packed(an_event()).decode().encode("utf-16"),
-        packed(
-            {
-                "id": "evt_thin",
-                "object": "v2.core.event",
-                "type": "v1.billing.meter.no_meter_found",
-                "created": "2026-11-01T00:00:00.000Z",
-                "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/x"},
-            }
-        ),
+        packed(a_thin_event(id=None)),
+        packed(a_thin_event(created="yesterday")),
+        packed(a_thin_event(created=7)),
+        packed(a_thin_event(related_object="mtr_1")),
+        packed({"object": "v2.core.event"}),
+        packed({"object": "v2.core.surprise", "id": "x"}),
+        packed({"detail": an_event()}),
     ],
 )
 def test_what_is_signed_but_no_event_is_refused(post, body):
@@ -199,7 +217,26 @@ def test_what_is_signed_but_no_event_is_refused(post, body):
     answer = post(body, signed(body))
 
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    if is_text(body):  # Nothing else is ever signed.
+        assert "signed for us" not in answer.json()["message"]
     assert StripeEvent.objects.count() == before
+
+
+@pytest.mark.parametrize("related", [{"id": "mtr_1", "type": "billing.meter", "url": "/x"}, None])
+def test_a_thin_event_is_stored(post, related):
+    event = a_thin_event(related_object=related)
+    body = packed(event)
+
+    answers = [post(body, signed(body)) for _ in range(2)]
+
+    assert [answer.json() for answer in answers] == [
+        {"received": True, "new": True},
+        {"received": True, "new": False},
+    ]
+    row = StripeEvent.objects.get(pk=event["id"])
+    assert (row.type, row.payload) == ("billing.meter.no_meter_found", event)
+    assert row.object_id == (related or {"id": ""})["id"]
+    assert row.happened_at.isoformat() == "2026-11-01T00:00:00+00:00"
 
 
 def test_an_event_about_something_without_an_id_is_stored(post):
@@ -223,7 +260,7 @@ def test_a_body_of_many_megabytes_is_refused(post):
     event = an_event(note="x" * 3_000_000)
     body = packed(event)
 
-    assert post(body, signed(body)).status_code == 400
+    assert post(body, signed(body)).status_code == 413
     assert not is_stored(event)
 
 
