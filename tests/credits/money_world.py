@@ -49,7 +49,7 @@ CENT = 10_000
 PLACES = sorted(
     {
         place
-        for file in (ROOT / "credits").glob("*.py")
+        for file in (ROOT / "credits").rglob("*.py")
         for place in re.findall(r'failpoints\.reached\("([^"]+)"\)', file.read_text())
     }
 )

@@ -385,9 +385,10 @@ def test_what_was_changed_is_named_by_its_line(make_member, what):
 @pytest.fixture
 def run_alone(tmp_path):
     """Run the verifier as an accountant does: two files, and nothing but Python."""
-    (tmp_path / "credits").mkdir()
-    for name in ("chain.py", "statement_forms.py"):
-        (tmp_path / "credits" / name).write_bytes((ROOT / "credits" / name).read_bytes())
+    (tmp_path / "credits" / "statements").mkdir(parents=True)
+    for name in ("chain.py", "forms.py"):
+        file = Path("credits", "statements", name)
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
 
     def run(file):
         command = [sys.executable, "-S", "-B", "-m", "credits.statements.chain", file]
