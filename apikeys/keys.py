@@ -23,7 +23,7 @@ from django.utils import timezone
 from apikeys.models import ApiKey
 from common.cached import from_settings
 from common.errors import InvalidRequest, Unauthorized
-from credits.books.holds import Payer
+from credits.books.batches import Payer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,7 +55,7 @@ PAYER = Payer(
     memo="asked.memo || jsonb_build_object('key', key.id, 'user', key.user_id)",
     facts="key.id::text",
 )
-"""Who pays for a call: the workspace of its key, if the key may. See credits/books/holds.py."""
+"""Who pays for a call: the workspace of its key, if the key may. See credits/books/batches.py."""
 
 
 def issue(

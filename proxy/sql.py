@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from apikeys import keys
-from credits.books import holds
+from credits.books import batches, holds
 from usage import record
 
 KEEP = """
@@ -58,7 +58,7 @@ ANSWERED = """
           ) answer ON true
 """
 
-PLACE = holds.place_many(
+PLACE = batches.place_many(
     dataclasses.replace(
         keys.PAYER,
         join=keys.PAYER.join + ANSWERED,
@@ -73,12 +73,12 @@ MAY_CALL = f"""
       {keys.PAYER.join}
 """  # noqa: S608 - the parts are constants of our own modules
 
-SETTLE = holds.settle_many(
+SETTLE = batches.settle_many(
     columns=record.COLUMNS + ", is_job boolean, answer jsonb",
     record=record.RECORD + JOB_ENDED + KEPT.format(id="id", source="ended"),
 )
 
-ACCEPT = holds.prolong_many(
+ACCEPT = batches.prolong_many(
     columns=(
         "vendor text, operation text, vendor_job_id text, vendor_request_id text, poll_url text,"
         " price bigint,"
@@ -106,15 +106,9 @@ FIND_JOBS = """
      ORDER BY asked.n
 """
 
-# Only while the call has no answer yet: an accepted job's hold lasts longer than its first time,
-# and its answer is kept instead.
-CLAIM = """
-    UPDATE credits_hold SET intent = %s
-     WHERE id = %s AND intent IS NULL
-       AND expires_at <= placed_at + %s * interval '1 second'
-"""
-
-# What takes long keeps its hold for as long.
-RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' WHERE id = %s"
+EXPIRED = holds.due(
+    columns="job.id IS NOT NULL",
+    join="LEFT JOIN proxy_job job ON job.id = hold.id AND job.ended_at IS NULL",
+)
 
 CHARGED = "SELECT charged_micros FROM usage_call WHERE id = %s AND outcome = %s"

@@ -12,7 +12,7 @@ from django.db import connection
 from apikeys import keys
 from common import logs
 from common.errors import PlatformError
-from proxy import jobs, process, replay
+from proxy import jobs, process, replay, sql
 from proxy.books import FoundJob, Settle
 from proxy.models import Heartbeat
 from proxy.vendors import catalogue
@@ -33,14 +33,6 @@ CLAIM_JOBS = """
                      FOR UPDATE SKIP LOCKED)
  RETURNING id::text, workspace_id::text, vendor, operation, vendor_job_id, vendor_request_id,
            poll_url, price_micros, inputs, deadline_at <= now()
-"""
-
-EXPIRED = """
-    SELECT hold.id::text, hold.account_id::text, hold.intent::text, hold.memo,
-           job.id IS NOT NULL
-      FROM credits_hold hold LEFT JOIN proxy_job job ON job.id = hold.id AND job.ended_at IS NULL
-     WHERE hold.expires_at <= now()
-     ORDER BY hold.expires_at LIMIT %s
 """
 
 
@@ -99,7 +91,7 @@ async def _follow(platform: process.Platform, row: tuple[Any, ...]) -> None:
 def sweep_holds() -> int:
     """End the holds whose time is over; nothing is charged. Returns how many were found."""
     with connection.cursor() as cursor:
-        cursor.execute(EXPIRED, [BATCH])
+        cursor.execute(sql.EXPIRED, [BATCH])
         rows = cursor.fetchall()
     if rows:
         _with_platform(lambda platform: _each(_expire(platform, row) for row in rows))

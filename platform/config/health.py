@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from common.drf import base_url
 from config import preflight
+from credits.books import holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,10 +140,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         sentence = "Metrics are for this machine alone where no METRICS_TOKEN is set."
         return _refused(403, "access_disabled", sentence)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), coalesce(sum(amount_micros), 0),"
-            " coalesce(extract(epoch FROM now() - min(placed_at)), 0) FROM credits_hold"
-        )
+        cursor.execute(holds.OPEN)
         count, micros, age = cursor.fetchone()
         cursor.execute("SELECT count(*) FROM proxy_job WHERE ended_at IS NULL")
         running = cursor.fetchone()[0]

@@ -19,13 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from common.errors import AccessDisabled, InsufficientCredits
 from common.ids import uuid7
 from common.money import Micros
-from credits.books import holds, ledger
+from credits.books import batches, holds, ledger
 from credits.gifts import grants
 from credits.models import Account, Entry, Hold
 from credits.proofs import reconciliation
 
-PLACE = holds.place_many(holds.Payer())
-SETTLE = holds.settle_many()
+PLACE = batches.place_many(batches.Payer())
+SETTLE = batches.settle_many()
 AMOUNTS = st.integers(1, 60)
 INTENTS = {number: 3 + 9 * number for number in range(4)}
 """An intention, and what it asks for: the same request has the same price."""
@@ -201,7 +201,7 @@ class Machine(RuleBasedStateMachine):
             assert [answer[0] for answer in answers] == list(range(len(some)))
             return answers
 
-        return [row[2] for row in asyncio.run(holds.in_turn(together, run))]
+        return [row[2] for row in asyncio.run(batches.in_turn(together, run))]
 
     @staticmethod
     def _end_plain(hold, how, micros):
