@@ -22,7 +22,7 @@ from common import failpoints
 from common.money import MICROS_PER_CENT, Micros
 from credits.books import findings, ledger
 from credits.models import Account, Dispute, Entry, Finding, TopUp
-from credits.payments import mails, receivables, taxes, topups
+from credits.payments import following, mails, receivables, taxes
 
 if TYPE_CHECKING:
     from credits.payments.stripe_objects import DisputeSeen
@@ -33,7 +33,7 @@ IN_OUR_FAVOUR = ("won", "warning_closed")
 
 def learn(seen: DisputeSeen) -> None:
     """Move the books to where a dispute, just read, has come. Safe to repeat, in any order."""
-    top_up = topups.of_payment(seen.payment_intent)
+    top_up = following.of_payment(seen.payment_intent)
     if top_up is None or top_up.entry_id is None:
         return  # A payment of something else that this Stripe account sells.
     failpoints.reached("dispute.read")

@@ -12,6 +12,7 @@ from accounts.frontend import (
 )
 from accounts.views import CustomersView, MeView
 from config.health import health, metrics, ready
+from credits.gifts.views import RedeemView
 from credits.payments import pages
 from credits.payments.views import (
     AutoTopUpSetupView,
@@ -20,7 +21,6 @@ from credits.payments.views import (
     BillingView,
     CreditView,
     PurchasesView,
-    RedeemView,
     WalletView,
     stripe_webhook,
 )

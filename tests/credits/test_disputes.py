@@ -8,7 +8,7 @@ from django.db import transaction
 
 from common.errors import AccessDisabled
 from common.money import usd
-from credits.books import holds, ledger
+from credits.books import freezes, holds, ledger
 from credits.models import Account, Dispute, Entry, Finding, Freeze, Receivable
 from credits.payments import receivables, refunds, stripe_api
 
@@ -174,12 +174,12 @@ def test_staff_who_pause_a_wallet_keep_it_paused_when_its_debt_is_paid(alice, sh
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "26.00")
     shop.learn(shop.dispute(bought))
-    receivables.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
 
     shop.buy(alice, "30.00")
 
     assert alice.now().frozen_reason == "Write to us."
-    receivables.lift(alice.workspace_id, Freeze.Cause.STAFF)
+    freezes.lift(alice.workspace_id, Freeze.Cause.STAFF)
     assert alice.now().frozen_reason == ""
 
 
@@ -275,7 +275,7 @@ def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "26.00")
     made = shop.dispute(bought)
-    receivables.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
     owes, released = threading.Event(), threading.Event()
 
     def act(who):
@@ -286,7 +286,7 @@ def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
                 released.wait(0.5)  # Staff's statement waits for ours by then.
         else:
             owes.wait(10)
-            receivables.lift(alice.workspace_id, Freeze.Cause.STAFF)
+            freezes.lift(alice.workspace_id, Freeze.Cause.STAFF)
             released.set()
 
     at_once(act, ["bank", "staff"])
