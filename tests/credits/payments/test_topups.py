@@ -364,7 +364,7 @@ def test_who_begins_thirty_purchases_and_pays_none_waits_for_an_hour(alice, bob,
 def test_however_many_begin_at_once_thirty_pass(committed, alice, shop, at_once):
     for _ in range(27):
         TopUp.objects.create(wallet=alice.wallet, source="checkout", amount_micros=usd("5"))
-    topups.customer_of(alice.workspace_id, email=alice.user.email)
+    customers.customer_of(alice.workspace_id, email=alice.user.email)
 
     def begin(_):
         try:

@@ -22,7 +22,7 @@ from credits.gifts import grants
 from credits.statements import chain, files, sealing
 from credits.statements.forms import Csv, Json, read
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FORMS = {"csv": Csv, "json": Json}
 NOTE = 'a, "quoted"\nnote ü'
 DAYS = [
