@@ -208,7 +208,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "proxy.tasks.follow_jobs": {"queue": "jobs"},
     "proxy.tasks.sweep_holds": {"queue": "calls"},
-    "credits.payments.tasks.*": {"queue": "money"},
+    "credits.*": {"queue": "money"},
     "proxy.tasks.heartbeat": {"queue": "beat"},
 }
 CELERY_BEAT_SCHEDULE = {
@@ -227,8 +227,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2,
         "options": {"expires": 4},
     },
-    "keep-lots": {
-        "task": "credits.payments.tasks.keep_lots",
+    "tend-wallets": {
+        "task": "credits.payments.tasks.tend_wallets",
+        "schedule": 30,
+        "options": {"expires": 60},
+    },
+    "expire-lots": {
+        "task": "credits.books.tasks.expire_lots",
         "schedule": 30,
         "options": {"expires": 60},
     },
@@ -238,9 +243,9 @@ CELERY_BEAT_SCHEDULE = {
         "task": "credits.payments.tasks.compare_with_processor",
         "schedule": crontab(hour="3", minute="17"),
     },
-    "sum-days": {"task": "credits.payments.tasks.sum_days", "schedule": crontab(minute="11")},
+    "sum-days": {"task": "credits.proofs.tasks.sum_days", "schedule": crontab(minute="11")},
     "seal-books": {
-        "task": "credits.payments.tasks.seal_books",
+        "task": "credits.statements.tasks.seal_books",
         "schedule": crontab(hour="2", minute="41"),
     },
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},

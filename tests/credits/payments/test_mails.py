@@ -7,7 +7,7 @@ import pytest
 from common.money import usd
 from credits.books import holds
 from credits.models import Billing
-from credits.payments import automatic, mails, refunds, stripe_api, topups
+from credits.payments import automatic, customers, mails, methods, refunds, stripe_api, topups
 from outbox.models import Mail
 
 STAFF = uuid.uuid4()
@@ -67,11 +67,11 @@ def test_an_automatic_purchase_says_that_it_was_one(alice, shop, inbox):
 
 
 def wish_for_credits(member, shop, *, card):
-    session = automatic.start_setup(
+    session = methods.start_setup(
         member.workspace_id, email=member.user.email, user_id=member.user.pk, base_url="http://us"
     )
     shop.fake.post(f"sessions/{session.id}/save", card=card)
-    automatic.refresh_setup(member.workspace_id)
+    methods.refresh_setup(member.workspace_id)
     automatic.configure(
         member.workspace_id,
         enabled=True,
@@ -131,7 +131,7 @@ def test_of_many_who_hear_of_it_at_once_one_tells(committed, alice, shop, inbox,
     wish_for_credits(alice, shop, card="visa")
     card = automatic.AutoTopUp.objects.get(pk=alice.workspace_id).payment_method_id
 
-    at_once(lambda _: automatic.forget(card, why="It was removed."), range(6))
+    at_once(lambda _: methods.forget(card, why="It was removed."), range(6))
 
     assert len(inbox("automatic:")) == 1
 
@@ -140,10 +140,10 @@ def lose(member, what):
     wish = automatic.AutoTopUp.objects.get(pk=member.workspace_id)
     customer = Billing.objects.get(pk=member.workspace_id).customer_id
     if what == "customer" and customer:
-        automatic.drop_customer(customer)
+        customers.drop(customer)
     elif what == "card" and wish.payment_method_id:
         stripe_api._v1().payment_methods.detach(wish.payment_method_id)
-        automatic.learn_method(wish.payment_method_id)
+        methods.learn_method(wish.payment_method_id)
 
 
 # --- Money back -----------------------------------------------------------------------------

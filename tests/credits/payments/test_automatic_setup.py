@@ -11,7 +11,7 @@ from apikeys.models import ApiKey
 from common.errors import InvalidRequest
 from common.money import usd
 from credits.models import AutoTopUp, Billing
-from credits.payments import automatic
+from credits.payments import automatic, methods, stripe_api
 
 PATH = "/v1/auto-top-up"
 WISH = {
@@ -23,7 +23,7 @@ WISH = {
 
 
 def start(member):
-    return automatic.start_setup(
+    return methods.start_setup(
         member.workspace_id, email=member.user.email, user_id=member.user.pk, base_url="http://us"
     )
 
@@ -64,7 +64,7 @@ def account(fake):
 def test_a_card_is_saved_on_stripes_page_and_charged_only_if_wished(alice, shop):
     save(shop, alice)
 
-    wish = automatic.refresh_setup(alice.workspace_id)
+    wish = methods.refresh_setup(alice.workspace_id)
 
     assert wish.method_label == "visa ending in 4242"
     assert wish.payment_method_id.startswith("pm_")
@@ -85,16 +85,16 @@ def test_a_card_that_was_not_saved_is_not_there(alice, shop, act):
     shop.fake.post(f"sessions/{session.id}/{act}")
     shop.hear_all()
 
-    assert automatic.refresh_setup(alice.workspace_id).payment_method_id == ""
+    assert methods.refresh_setup(alice.workspace_id).payment_method_id == ""
 
 
 def test_the_newest_page_counts_whenever_news_of_an_older_one_comes(alice, shop):
     old = save(shop, alice)
     save(shop, alice, card="mastercard")
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
 
     shop.hear_all()
-    automatic.learn_setup(automatic.stripe_api.session(old.id))
+    methods.learn_setup(stripe_api.session(old.id))
 
     assert wish_of(alice).method_label == "mastercard ending in 4444"
 
@@ -116,7 +116,7 @@ def test_of_two_cards_the_one_that_was_saved_last_counts(alice, shop, client, to
     old, new = start(alice), start(alice)
     shop.fake.post(f"sessions/{new.id}/save", card="mastercard")
     if told == "the newest page first":
-        automatic.refresh_setup(alice.workspace_id)
+        methods.refresh_setup(alice.workspace_id)
     shop.fake.post("clock", skew_seconds=5)
     shop.fake.post(f"sessions/{old.id}/save")
 
@@ -127,7 +127,7 @@ def test_of_two_cards_the_one_that_was_saved_last_counts(alice, shop, client, to
             client.get("/purchases/method", {"session": old.id})
         assert wish_of(alice).method_label == "visa ending in 4242"
         client.get("/purchases/method", {"session": new.id})
-        automatic.learn_setup(automatic.stripe_api.session(new.id))
+        methods.learn_setup(stripe_api.session(new.id))
 
     shop.hear_all()
     assert wish_of(alice).method_label == "visa ending in 4242"
@@ -137,8 +137,8 @@ def test_a_card_that_was_removed_does_not_come_back_from_any_page(alice, shop, c
     old, new = start(alice), start(alice)
     for session in (old, new):
         shop.fake.post(f"sessions/{session.id}/save")
-    automatic.refresh_setup(alice.workspace_id)
-    automatic.stripe_api._v1().payment_methods.detach(wish_of(alice).payment_method_id)
+    methods.refresh_setup(alice.workspace_id)
+    stripe_api._v1().payment_methods.detach(wish_of(alice).payment_method_id)
     shop.hear_all()
 
     for session in (old, new):
@@ -168,12 +168,12 @@ def test_another_members_page_saves_nothing_here(alice, bob, shop):
     session = save(shop, alice)
     AutoTopUp.objects.filter(pk=bob.workspace_id).update(setup_session_id=session.id)
 
-    assert automatic.refresh_setup(bob.workspace_id).payment_method_id == ""
+    assert methods.refresh_setup(bob.workspace_id).payment_method_id == ""
 
 
 def test_looking_at_the_page_again_forgets_no_failure(alice, shop, client):
     session = save(shop, alice, card="chargeCustomerFail")
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     switch_on(alice)
     automatic.buy(alice.workspace_id)
 
@@ -186,12 +186,12 @@ def test_looking_at_the_page_again_forgets_no_failure(alice, shop, client):
 
 def test_another_card_is_tried_at_once(alice, shop):
     save(shop, alice, card="chargeCustomerFail")
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     switch_on(alice)
     automatic.buy(alice.workspace_id)
 
     save(shop, alice, card="mastercard")
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
 
     assert automatic.due_wallets() == [alice.workspace_id]
     assert automatic.buy(alice.workspace_id).state == "credited"
@@ -199,7 +199,7 @@ def test_another_card_is_tried_at_once(alice, shop):
 
 def test_switching_on_again_begins_afresh(alice, shop):
     save(shop, alice)
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     AutoTopUp.objects.filter(pk=alice.workspace_id).update(
         failures=3, last_failure="x", next_try_at="2999-01-01T00:00Z"
     )
@@ -215,12 +215,12 @@ def test_switching_on_again_begins_afresh(alice, shop):
 @pytest.fixture
 def on(alice, shop):
     save(shop, alice)
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     return switch_on(alice)
 
 
 def test_a_detached_card_is_not_charged_again(alice, shop, on):
-    automatic.stripe_api._v1().payment_methods.detach(on.payment_method_id)
+    stripe_api._v1().payment_methods.detach(on.payment_method_id)
 
     shop.hear_all()
 
@@ -228,7 +228,7 @@ def test_a_detached_card_is_not_charged_again(alice, shop, on):
     assert (wish.enabled, wish.payment_method_id, wish.method_label) == (False, "", "")
     assert wish.last_failure == "The saved payment method was removed."
     assert wish.last_failure_at is not None
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     assert wish_of(alice).payment_method_id == "", "the old page does not bring it back"
 
 
@@ -237,14 +237,14 @@ def test_who_switches_it_on_as_the_card_is_removed_is_told_to_save_one(
 ):
     """Looking for the card and switching on are two statements: between them it may go."""
     save(shop, alice)
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     card = wish_of(alice).payment_method_id
     removed, asked = threading.Event(), threading.Event()
 
     def act(who):
         if who == "webhook":
             with transaction.atomic():
-                automatic.forget(card, why="It was removed.")
+                methods.forget(card, why="It was removed.")
                 removed.set()
                 asked.wait(0.5)  # The member's statement waits for ours by then.
             return None
@@ -345,7 +345,7 @@ def test_from_the_page_to_the_wish_to_the_purchase(ask, alice, shop):
 
 def test_the_last_failure_is_shown(ask, alice, shop):
     save(shop, alice, card="chargeCustomerFail")
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     ask("put", body=WISH)
 
     automatic.buy(alice.workspace_id)
@@ -380,7 +380,7 @@ def test_a_wish_that_makes_no_sense_is_refused_by_name(ask, alice, fake, change,
 
 def test_where_tax_is_switched_on_it_cannot_be_wished(alice, shop, settings):
     save(shop, alice)
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     settings.STRIPE_AUTOMATIC_TAX = True
 
     with pytest.raises(InvalidRequest, match="cannot work out the tax"):

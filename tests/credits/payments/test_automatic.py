@@ -6,8 +6,9 @@ import pytest
 from django.utils import timezone
 
 from common.money import usd
+from credits.books import freezes
 from credits.models import AutoTopUp, Billing, Entry, Freeze, TopUp
-from credits.payments import automatic, receivables, stripe_api, topups
+from credits.payments import automatic, following, methods, stripe_api
 from outbox.models import Mail
 
 State = TopUp.State
@@ -18,14 +19,14 @@ def wish(shop):
     """Have a member with a saved card wish for 20 dollars whenever there are less than 5."""
 
     def make(member, *, card="visa", cap="100"):
-        session = automatic.start_setup(
+        session = methods.start_setup(
             member.workspace_id,
             email=member.user.email,
             user_id=member.user.pk,
             base_url="http://u",
         )
         shop.fake.post(f"sessions/{session.id}/save", card=card)
-        automatic.refresh_setup(member.workspace_id)
+        methods.refresh_setup(member.workspace_id)
         return automatic.configure(
             member.workspace_id,
             enabled=True,
@@ -107,7 +108,7 @@ def test_nothing_is_bought_for_who_did_not_wish_it(alice, shop, wish):
 
 def test_a_paused_wallet_is_not_charged(alice, shop, wish):
     wish(alice)
-    receivables.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
 
     assert automatic.due_wallets() == []
     assert automatic.buy(alice.workspace_id) is None
@@ -244,7 +245,7 @@ def test_a_refusal_counts_once_however_many_tell_of_it(alice, shop, wish):
     top_up = automatic.buy(alice.workspace_id)
 
     shop.hear_all()
-    topups.check(top_up)
+    following.check(top_up)
 
     assert AutoTopUp.objects.get(pk=alice.workspace_id).failures == 1
     assert letters(alice).count() == 1
@@ -260,7 +261,7 @@ def test_a_refusal_counts_if_the_process_died_after_cancelling_the_payment(alice
     stripe_api.cancel_payment(declined.value.payment_intent)  # And then it died.
 
     top_up.refresh_from_db()
-    topups.check(top_up)
+    following.check(top_up)
 
     top_up.refresh_from_db()
     now = AutoTopUp.objects.get(pk=alice.workspace_id)
@@ -336,7 +337,7 @@ def test_what_is_not_known_is_asked_again_and_paid_once(
         shop.fake.post("keys/forget")
         TopUp.objects.filter(pk=top_up.pk).update(created_at=timezone.now() - timedelta(hours=21))
     top_up.refresh_from_db()
-    topups.check(top_up)
+    following.check(top_up)
 
     top_up.refresh_from_db()
     made_then = failure in ("status_after=503", "drop_after")
@@ -367,7 +368,7 @@ def test_while_a_payment_cannot_be_cancelled_it_is_not_given_up(alice, shop, wis
 
     assert top_up.state == State.OPEN
     assert top_up.payment_intent_id is not None
-    topups.check(top_up)
+    following.check(top_up)
     top_up.refresh_from_db()
     assert top_up.state == State.FAILED
     assert letters(alice).count() == 1

@@ -9,7 +9,7 @@ from apikeys.models import ApiKey
 from common.errors import InvalidRequest, RateLimited
 from common.money import usd
 from credits.models import Billing, Entry, Finding, TopUp
-from credits.payments import stripe_api, topups, webhooks
+from credits.payments import customers, following, stripe_api, topups, webhooks
 
 State = TopUp.State
 
@@ -34,8 +34,8 @@ def test_a_purchase_of_which_nobody_told_us_is_found_by_asking(alice, shop):
     shop.pay(top_up)
     TopUp.objects.filter(pk=top_up.pk).update(next_check_at="2020-01-01T00:00Z")
 
-    for due in topups.claim_due():
-        topups.check(due)
+    for due in following.claim_due():
+        following.check(due)
 
     assert alice.now().balance_micros == usd("26.00")
 
@@ -276,7 +276,7 @@ def test_money_that_came_after_the_payment_had_failed_is_credited(alice, shop):
 def test_a_payment_that_only_names_our_purchase_is_not_taken_for_it(alice, shop):
     """Somebody with access to the Stripe account made it by hand, with our metadata."""
     top_up = shop.open(alice)
-    customer = topups.customer_of(alice.workspace_id, email="")
+    customer = customers.customer_of(alice.workspace_id, email="")
     other = stripe_api.charge_saved_method(
         customer=customer, payment_method="pm_card_visa", cents=2500, top_up=str(top_up.pk), key="x"
     )
@@ -287,7 +287,7 @@ def test_a_payment_that_only_names_our_purchase_is_not_taken_for_it(alice, shop)
     shop.hear_all()
 
     assert alice.now().balance_micros == usd("26.00")
-    assert topups.of_payment(other.id) is None
+    assert following.of_payment(other.id) is None
 
 
 # --- Who asks, and how often ----------------------------------------------------------------
@@ -327,8 +327,8 @@ def test_a_process_that_died_between_paid_and_credited_is_followed_up(alice, sho
     topups.advance(top_up, State.PAID)
     TopUp.objects.filter(pk=top_up.pk).update(next_check_at=timezone.now())
 
-    for due in topups.claim_due():
-        topups.check(due)
+    for due in following.claim_due():
+        following.check(due)
 
     assert alice.now().balance_micros == usd("26.00")
 
@@ -338,8 +338,8 @@ def test_a_purchase_to_ask_about_is_one_workers_at_a_time_and_asked_about_more_r
     waits = []
     for _ in range(3):
         TopUp.objects.filter(pk=top_up.pk).update(next_check_at=timezone.now())
-        (mine,) = [each for each in topups.claim_due() if each.pk == top_up.pk]
-        assert top_up.pk not in [each.pk for each in topups.claim_due()]
+        (mine,) = [each for each in following.claim_due() if each.pk == top_up.pk]
+        assert top_up.pk not in [each.pk for each in following.claim_due()]
         mine.refresh_from_db()
         waits.append(round((mine.next_check_at - timezone.now()).total_seconds()))
 
@@ -364,7 +364,7 @@ def test_who_begins_thirty_purchases_and_pays_none_waits_for_an_hour(alice, bob,
 def test_however_many_begin_at_once_thirty_pass(committed, alice, shop, at_once):
     for _ in range(27):
         TopUp.objects.create(wallet=alice.wallet, source="checkout", amount_micros=usd("5"))
-    topups.customer_of(alice.workspace_id, email=alice.user.email)
+    customers.customer_of(alice.workspace_id, email=alice.user.email)
 
     def begin(_):
         try:
@@ -384,11 +384,11 @@ def test_while_its_buyer_looks_at_the_balance_a_purchase_is_asked_about_at_once(
 ):
     """The frontend reads the balance whenever its window has the focus again (contract 4.4)."""
     top_up = shop.open(alice)
-    topups.claim_due()
+    following.claim_due()
     shop.pay(top_up)
 
     def due():
-        return [each.pk for each in topups.claim_due()]
+        return [each.pk for each in following.claim_due()]
 
     assert due() == []
     client.get("/customers/balance", headers={"X-API-KEY": bob.key})
@@ -406,7 +406,7 @@ def test_what_is_over_is_not_asked_about_however_often_one_looks(alice, shop, st
         topups.advance(top_up, State.EXPIRED)
     made_ago(top_up, minutes=61 if state == "old" else 1)
 
-    assert not topups.watched(alice.workspace_id)
+    assert not following.watched(alice.workspace_id)
 
 
 # --- A customer who is gone before we hear of it --------------------------------------------

@@ -19,11 +19,10 @@ from written_history import day
 from common.errors import InvalidRequest, NotFound
 from credits.books import holds
 from credits.gifts import grants
-from credits.statements import chain, sealing
-from credits.statements import files as statement_files
+from credits.statements import chain, files, sealing
 from credits.statements.forms import Csv, Json, read
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FORMS = {"csv": Csv, "json": Json}
 NOTE = 'a, "quoted"\nnote ü'
 DAYS = [
@@ -50,8 +49,8 @@ def carol(make_member):
 
 def whole(member, form="csv", *, first="2026-03-01", until=None):
     until = date.fromisoformat(until) if until else None
-    cut = statement_files.cut(member.workspace_id, first=date.fromisoformat(first), until=until)
-    return "".join(statement_files.pages(cut, FORMS[form]()))
+    cut = files.cut(member.workspace_id, first=date.fromisoformat(first), until=until)
+    return "".join(files.pages(cut, FORMS[form]()))
 
 
 def verify(text):
@@ -145,7 +144,7 @@ def test_midnight_belongs_to_the_day_that_begins(make_member):
 def test_today_begins_at_midnight_also_within_what_is_not_sealed(make_member):
     member = make_member("0")
     history.post(member.workspace_id, "grant", 5, timezone.now() - timedelta(days=2))
-    midnight = statement_files.midnight(timezone.now().date())
+    midnight = files.midnight(timezone.now().date())
     history.post(member.workspace_id, "grant", 7, midnight - timedelta(seconds=1))
     grants.grant(wallet=member.now(), amount=11, key="just now", reason="")
 
@@ -158,11 +157,11 @@ def test_today_begins_at_midnight_also_within_what_is_not_sealed(make_member):
 
 def test_a_statement_goes_on_while_the_wallet_does(carol):
     """What is posted after the cut is in the next statement."""
-    cut = statement_files.cut(carol.workspace_id, first=date(2026, 3, 1))
+    cut = files.cut(carol.workspace_id, first=date(2026, 3, 1))
     grants.grant(wallet=carol.now(), amount=7, key="meanwhile", reason="")
     sealing.seal(carol.workspace_id, now=timezone.now() + timedelta(minutes=2))
 
-    text = "".join(statement_files.pages(cut, Csv()))
+    text = "".join(files.pages(cut, Csv()))
 
     assert verify(text).is_good
     assert parts(text)[3]["closing_position"] == 9
@@ -179,21 +178,21 @@ def test_a_statement_goes_on_while_the_wallet_does(carol):
 )
 def test_a_period_that_is_none_is_refused(carol, first, until, words):
     with pytest.raises(InvalidRequest, match=words):
-        statement_files.cut(carol.workspace_id, first=first, until=until)
+        files.cut(carol.workspace_id, first=first, until=until)
 
 
 def test_nobody_has_no_statement(db):
     with pytest.raises(NotFound):
-        statement_files.cut("01234567-89ab-cdef-0123-456789abcdef", first=date(2026, 3, 1))
+        files.cut("01234567-89ab-cdef-0123-456789abcdef", first=date(2026, 3, 1))
 
 
 def test_a_statement_of_many_lines_needs_the_memory_of_a_page(make_member):
     member = make_member("0")
     history.many_calls(member.workspace_id, 20_000)
-    cut = statement_files.cut(member.workspace_id, first=date(2026, 1, 1))
+    cut = files.cut(member.workspace_id, first=date(2026, 1, 1))
 
     tracemalloc.start()
-    size = sum(len(page) for page in statement_files.pages(cut, Json()))
+    size = sum(len(page) for page in files.pages(cut, Json()))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
@@ -225,17 +224,17 @@ def is_caught(text, changed):
 
 
 @pytest.fixture(scope="module")
-def files():
+def originals():
     """Statements of a module's own, made once: Hypothesis changes them many times."""
     return {}
 
 
 @pytest.fixture
-def original(request, files, carol):
+def original(request, originals, carol):
     form, first, until = request.param
-    if request.param not in files:
-        files[request.param] = whole(carol, form, first=first, until=until)
-    return files[request.param]
+    if request.param not in originals:
+        originals[request.param] = whole(carol, form, first=first, until=until)
+    return originals[request.param]
 
 
 KINDS_OF_FILES = [
@@ -428,7 +427,7 @@ def test_rubbish_is_no_statement(tmp_path, rubbish):
 
 
 def compare(text):
-    return statement_files.compare(io.StringIO(text, newline=""))
+    return files.compare(io.StringIO(text, newline=""))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -452,7 +451,7 @@ def forged(text, change):
         line["hash"] = before = chain.link(before, head["workspace"], tuple(line.values()))
         count, amount = sums.get(line["kind"], (0, 0))
         sums[line["kind"]] = (count + 1, amount + line["amount_micros"])
-    totals = [statement_files.Total(kind, *sums[kind]) for kind in sorted(sums)]
+    totals = [files.Total(kind, *sums[kind]) for kind in sorted(sums)]
     closing.update(
         closing_position=head["opening_position"] + len(lines),
         closing_balance_micros=balance,
@@ -460,7 +459,7 @@ def forged(text, change):
     )
     closing["statement_hash"] = chain.seal_of(head, totals, closing)
     form = Csv()
-    body = form.lines([statement_files.Line(**line) for line in lines]) if lines else ""
+    body = form.lines([files.Line(**line) for line in lines]) if lines else ""
     return form.head(head) + body + form.closing(totals, closing)
 
 

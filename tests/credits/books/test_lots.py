@@ -110,7 +110,7 @@ def test_looking_changes_nothing_and_equals_working_out(member, django_assert_nu
 
 
 def test_an_empty_wallet_has_no_lots_and_an_unknown_one_is_none(member):
-    assert lots.contents(member.workspace_id) == lots.Contents(0, 0, [])
+    assert lots.contents(member.workspace_id) == lots.Contents(0, 0, "", [])
     with pytest.raises(Account.DoesNotExist):
         lots.contents(ledger.house(STRIPE).pk.__class__(int=99))
 

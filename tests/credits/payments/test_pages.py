@@ -8,7 +8,7 @@ import pytest
 
 from common.money import usd
 from credits.models import AutoTopUp, SetupPage, TopUp
-from credits.payments import automatic
+from credits.payments import automatic, methods
 
 METHOD = "/purchases/method"
 
@@ -270,7 +270,7 @@ def test_where_stripe_is_not_configured_any_more_the_page_still_answers(
 
 @pytest.fixture
 def setup(alice, shop):
-    return automatic.start_setup(
+    return methods.start_setup(
         alice.workspace_id, email=alice.user.email, user_id=None, base_url="http://us"
     )
 
@@ -291,7 +291,7 @@ def test_a_method_that_was_not_saved_is_not_shown(setup, look):
 @pytest.mark.parametrize("session", ["", "cs_nobodys", "\x00", "é" * 300])
 def test_who_does_not_know_the_session_is_told_nothing(alice, shop, setup, look, session):
     shop.fake.post(f"sessions/{setup.id}/save")
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     before = len(shop.fake.get("requests"))
 
     page = look(METHOD, session=session)
@@ -318,7 +318,7 @@ def test_while_stripe_is_away_nobody_is_told_that_nothing_was_saved(
 
 def test_an_automatic_purchase_has_a_page_too(alice, shop, setup, look):
     shop.fake.post(f"sessions/{setup.id}/save")
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     automatic.configure(
         alice.workspace_id,
         enabled=True,

@@ -1,5 +1,6 @@
 """A payment that a bank contests: never below zero, and everything back if it is won."""
 
+import dataclasses
 import threading
 import uuid
 
@@ -8,9 +9,9 @@ from django.db import transaction
 
 from common.errors import AccessDisabled
 from common.money import usd
-from credits.books import holds, ledger
+from credits.books import freezes, holds, ledger
 from credits.models import Account, Dispute, Entry, Finding, Freeze, Receivable
-from credits.payments import receivables, refunds, stripe_api
+from credits.payments import disputes, receivables, refunds, stripe_api
 
 
 def test_a_lost_dispute_takes_the_unspent_part_and_the_rest_is_owed(alice, shop, books_balance):
@@ -157,6 +158,52 @@ def test_a_dispute_lost_after_its_money_came_back_is_for_staff(alice, shop):
     assert "lost after its money had come back" in found.sentence
 
 
+def lost_and_reinstated(shop, bought, reads):
+    """Stripe calls it lost, and later gives all of it back; we read it at these moments."""
+    made = shop.dispute(bought)
+    for moment, act in (("opened", None), ("lost", "lost"), ("reinstated", "reinstate")):
+        if act:
+            shop.fake.post(f"disputes/{made['id']}/{act}")
+        if moment in reads:
+            shop.learn(made)
+    return shop.learn(made)
+
+
+@pytest.mark.parametrize("spent", ["0", "11.00"])
+@pytest.mark.parametrize("reads", ["opened lost reinstated", "opened lost", "opened", "lost", ""])
+def test_a_dispute_that_was_lost_and_reinstated_later_leaves_nothing_to_look_at(
+    alice, shop, books_balance, reads, spent
+):
+    """All of its money is ours: whenever we heard of what, the credits are its owner's."""
+    bought = shop.buy(alice, "25.00")
+    if spent != "0":
+        shop.spend(alice, spent)
+
+    dispute = lost_and_reinstated(shop, bought, reads)
+
+    assert dispute.phase == "returned"
+    assert alice.now().balance_micros == usd("26.00") - usd(spent)
+    assert alice.now().frozen_reason == ""
+    assert not Finding.objects.filter(key=f"dispute:{dispute.pk}").exists()
+    books_balance()
+
+
+def test_a_finding_about_a_dispute_is_closed_when_its_money_comes_after_all(
+    alice, shop, books_balance
+):
+    made = shop.dispute(shop.buy(alice, "25.00"))
+    shop.fake.post(f"disputes/{made['id']}/won", move_funds=False)
+    shop.learn(made)
+    seen = stripe_api.dispute(made["id"])
+    disputes.learn(dataclasses.replace(seen, returned_cents=2000))
+    assert Finding.objects.get(key=f"dispute:{made['id']}").resolved_at is None
+
+    disputes.learn(dataclasses.replace(seen, returned_cents=2500))
+
+    assert Finding.objects.get(key=f"dispute:{made['id']}").resolved_at is not None
+    books_balance()
+
+
 def test_a_disputed_payment_is_not_refunded_by_staff(alice, shop):
     bought = shop.buy(alice, "25.00")
     made = shop.dispute(bought, amount=100)
@@ -174,12 +221,12 @@ def test_staff_who_pause_a_wallet_keep_it_paused_when_its_debt_is_paid(alice, sh
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "26.00")
     shop.learn(shop.dispute(bought))
-    receivables.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
 
     shop.buy(alice, "30.00")
 
     assert alice.now().frozen_reason == "Write to us."
-    receivables.lift(alice.workspace_id, Freeze.Cause.STAFF)
+    freezes.lift(alice.workspace_id, Freeze.Cause.STAFF)
     assert alice.now().frozen_reason == ""
 
 
@@ -275,7 +322,7 @@ def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "26.00")
     made = shop.dispute(bought)
-    receivables.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
     owes, released = threading.Event(), threading.Event()
 
     def act(who):
@@ -286,7 +333,7 @@ def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
                 released.wait(0.5)  # Staff's statement waits for ours by then.
         else:
             owes.wait(10)
-            receivables.lift(alice.workspace_id, Freeze.Cause.STAFF)
+            freezes.lift(alice.workspace_id, Freeze.Cause.STAFF)
             released.set()
 
     at_once(act, ["bank", "staff"])

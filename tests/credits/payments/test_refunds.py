@@ -204,7 +204,7 @@ def wait(refund, **span):
     Refund.objects.filter(pk=refund.pk).update(
         created_at=timezone.now() - timedelta(**span), next_try_at=timezone.now()
     )
-    tasks.keep_lots()
+    tasks.tend_wallets()
 
 
 def findings_of(refund):
@@ -237,7 +237,7 @@ def test_what_staff_were_shown_is_resolved_by_itself(stuck, books_balance, end):
         refunds.fail(stuck.pk, "No.")
     elif end == "it was found by others":  # Of which the row was told in a way of its own.
         Refund.objects.filter(pk=stuck.pk).update(state="failed", next_try_at=None)
-        tasks.keep_lots()
+        tasks.tend_wallets()
     else:
         refunds.send(stuck.pk)
         stuck.refresh_from_db()
