@@ -83,6 +83,7 @@ def prepare() -> dict[str, str]:
         require_writable()
         uv = uv or bring_uv()
         install(uv, environment)
+        put_on_path()
         STAMP.write_text(stamp)
     if uv:
         environment["UV"] = uv
@@ -152,6 +153,13 @@ def install(uv: str | None, environment: dict[str, str]) -> None:
         run([*pip, "--require-hashes", "-r", LOCK.name], environment)
     except Unprepared as why:
         raise Unprepared(f"the environment could not be installed: {why}{problem}") from None
+
+
+def put_on_path() -> None:
+    """Have `.venv` find the product's packages here, from whatever folder its Python is started."""
+    wanted = [path for path in VENV.glob("[Ll]ib/**/site-packages") if path.is_dir()]
+    for folder in wanted:
+        (folder / "comfy-platform.pth").write_text(f"{ROOT}\n{ROOT / 'platform'}\n")
 
 
 def run(command: list[str], environment: dict[str, str]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
+    from django.http import HttpRequest
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
@@ -135,7 +136,7 @@ class HasScope(BasePermission):
         return True
 
 
-def base_url(request: Request) -> str:
+def base_url(request: Request | HttpRequest) -> str:
     """Return where the client reaches us, without a slash at the end."""
     return settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
 
