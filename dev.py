@@ -6,6 +6,7 @@
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
     python3 dev.py manage   manage.py, on what a running `up` works on
+    python3 dev.py licences write THIRD_PARTY.md from the lock
 
 It uses the standard library only, because it is what brings the rest: uv into `.boot`, and the
 hash-checked `requirements.lock` into `.venv`. Then it becomes the command that was asked for, in
@@ -33,6 +34,7 @@ COMMANDS = {
     "check": ["-m", "local.check"],
     "bench": ["-m", "bench"],
     "manage": ["-m", "local.manage"],
+    "licences": ["-m", "local.licences"],
 }
 
 

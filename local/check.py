@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from local import scratch, wheels
+from local import licences, scratch, wheels
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
@@ -41,6 +41,7 @@ def main() -> int:
             "templates": templates,
             "lock": lock,
             "wheel": wheel,
+            "licences": licences.check,
         }
         failed = False
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
