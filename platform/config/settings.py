@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
+from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.money import usd
 
 BASE_DIR = Path(__file__).resolve().parents[2]
+HOME = BASE_DIR if (BASE_DIR / "pyproject.toml").exists() else Path.cwd()
+"""A clone, or where a program of an installed wheel was started."""
 
 
 class Environment(BaseSettings):
@@ -25,8 +30,9 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
 
     database_url: str
-    secret_key: str = Field(min_length=50)
-    key_peppers: dict[int, str]
+    secret_key: str
+    """At least 50 characters."""
+    key_peppers: Annotated[dict[int, str], NoDecode]
     """Version -> hex of at least 32 bytes. The highest version makes new digests."""
     debug: bool = False
     allowed_hosts: Annotated[list[str], NoDecode] = ["localhost", "127.0.0.1", "[::1]"]
@@ -34,9 +40,9 @@ class Environment(BaseSettings):
     """Where clients reach us, like https://credits.example.org; empty: the request's own Host."""
     hsts_seconds: int = Field(default=31_536_000, ge=0)
     """For how long browsers ask for https alone, once PUBLIC_URL begins so."""
-    data_dir: Path = BASE_DIR / ".data"
+    data_dir: Path = HOME / ".data"
     celery_broker_url: str = "memory://"
-    celery_broker_options: dict[str, Any] = {}
+    celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
     vendor_base_url: str = ""
     """A template with {vendor} that replaces every vendor's own address (sandbox, mirror)."""
     sandbox_operations: bool = False
@@ -70,10 +76,39 @@ class Environment(BaseSettings):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_example(cls, value: object) -> object:
+        if isinstance(value, str) and "replace-this" in value:
+            raise ValueError("is still the example's: put a value of your own there")
+        return value
+
+    @field_validator("celery_broker_options", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError("is a JSON object, like {}") from None
+
+    @field_validator("secret_key")
+    @classmethod
+    def _of_chance(cls, value: str) -> str:
+        if len(value) < 50 or len(set(value)) < 10:
+            raise ValueError(
+                "needs 50 characters of chance or more:"
+                " python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+            )
+        return value
+
     @field_validator("welcome_grant_usd", "adjustment_limit_usd")
     @classmethod
     def _dollars(cls, value: str) -> str:
-        if not Decimal(value).is_finite() or Decimal(value) < 0:
+        try:
+            is_good = Decimal(value).is_finite() and Decimal(value) >= 0
+        except InvalidOperation:
+            is_good = False
+        if not is_good:
             raise ValueError("is an amount of dollars, like 5 or 0.50")
         return value
 
@@ -92,15 +127,60 @@ class Environment(BaseSettings):
             raise ValueError("is console:, smtp://... or smtps://...")
         return value
 
-    @field_validator("key_peppers")
+    @field_validator("key_peppers", mode="before")
     @classmethod
-    def _long_enough(cls, value: dict[int, str]) -> dict[int, str]:
-        if not value or any(len(bytes.fromhex(pepper)) < 32 for pepper in value.values()):
-            raise ValueError("needs at least one version, each of 32 bytes or more in hex")
+    def _peppers(cls, value: str) -> dict[int, str]:
+        """Read `1:<hex>,2:<hex>`, or the same as JSON."""
+        is_json = value.lstrip().startswith("{")
+        try:
+            found = json.loads(value) if is_json else dict(map(_pair, value.split(",")))
+            peppers = {int(version): bytes.fromhex(pepper) for version, pepper in found.items()}
+        except (ValueError, TypeError):
+            peppers = {}
+        if peppers and all(
+            0 < version < 1 << 15 and len(pepper) >= 32 and any(pepper)
+            for version, pepper in peppers.items()
+        ):
+            return {version: pepper.hex() for version, pepper in peppers.items()}
+        raise ValueError(
+            "is like 1:<hex>,2:<hex>, each of 32 bytes of chance or more:"
+            " python3 -c 'import secrets; print(\"1:\" + secrets.token_hex(32))'"
+        )
+
+    @field_validator("database_url")
+    @classmethod
+    def _of_postgres(cls, value: str) -> str:
+        try:
+            conninfo_to_dict(value)
+        except ProgrammingError:
+            raise ValueError("is like postgresql://user:password@host/name") from None
         return value
 
 
-env = Environment()  # type: ignore[call-arg]  # The environment gives them.
+def _pair(text: str) -> tuple[str, str]:
+    before, _, after = text.partition(":")
+    return before, after
+
+
+def read() -> Environment:
+    """Return the environment; raise ImproperlyConfigured with a line for each mistake in it."""
+    try:
+        return Environment()  # type: ignore[call-arg]  # The environment gives them.
+    except ValidationError as exc:
+        lines = [
+            f"{str(each['loc'][0]).upper()} {_said(each['type'], each['msg'])}"
+            for each in exc.errors(include_url=False, include_input=False)
+        ]
+    raise ImproperlyConfigured("\n".join(lines))
+
+
+def _said(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is missing (.env.example tells what it is)"
+    return message.removeprefix("Value error, ").replace("Input should be", "should be")
+
+
+env = read()
 
 SECRET_KEY = env.secret_key
 DEBUG = env.debug

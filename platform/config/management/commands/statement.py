@@ -18,6 +18,10 @@ class Command(PlainCommand):
 
     help = "Make the statement of a workspace for a period, or verify one that was downloaded."
 
+    def needs_database(self, options: dict[str, Any]) -> bool:
+        """Return False where a file alone is verified, which can be done anywhere."""
+        return options["action"] != "verify" or bool(options["against_books"])
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
         actions = parser.add_subparsers(dest="action", required=True)
