@@ -2,6 +2,7 @@
 
 from sandbox.vendor import Vendor
 from sandbox.vendors.bfl import BFL
+from sandbox.vendors.kling import KLING
 from sandbox.vendors.sandbox import SANDBOX
 
-VENDORS: tuple[Vendor, ...] = (BFL, SANDBOX)
+VENDORS: tuple[Vendor, ...] = (BFL, KLING, SANDBOX)
