@@ -3,6 +3,7 @@
 from sandbox.vendor import Vendor
 from sandbox.vendors.bfl import BFL
 from sandbox.vendors.kling import KLING
+from sandbox.vendors.rodin import RODIN
 from sandbox.vendors.sandbox import SANDBOX
 
-VENDORS: tuple[Vendor, ...] = (BFL, KLING, SANDBOX)
+VENDORS: tuple[Vendor, ...] = (BFL, KLING, RODIN, SANDBOX)
