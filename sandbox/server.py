@@ -178,7 +178,7 @@ def _spoilt(vendor: Vendor, answer: Answer, exchange: Exchange) -> Answer:
     if "nonjson" in exchange.failures:
         return Answer(SOMEBODY_ELSES_PAGE, content_type="text/html")
     if not isinstance(answer.body, bytes) or answer.content_type != "application/json":
-        return answer
+        return answer  # The file that a job made has nothing to take or to add.
     if "no_id" in exchange.failures:
         answer.body = orjson.dumps(_without(orjson.loads(answer.body), vendor.ids))
     if "echo" in exchange.failures:
@@ -196,8 +196,7 @@ def _without(content: Any, names: frozenset[str]) -> Any:
 
 def _with_echo(content: Any, request: web.Request) -> Any:
     """Add what the request carried as its credential, as a careless debugging aid would."""
-    shown = [request.headers[name] for name in CREDENTIALS if name in request.headers]
-    return {**content, "debug": f"Received with {' '.join(shown)}"}
+    return content | {"debug": [request.headers.get(name) for name in CREDENTIALS]}
 
 
 async def _send(request: web.Request, answer: Answer, *, cut: bool = False) -> web.StreamResponse:
