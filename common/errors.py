@@ -27,12 +27,16 @@ class PlatformError(Exception):
 
     def proxy_body(self) -> dict[str, Any]:
         """Return the combined JSON body of `/proxy/*`."""
-        sentence = str(self)
-        return {
-            "error": {"message": sentence, "type": self.code},
-            "message": sentence,
-            "detail": {"message": sentence},
-        }
+        return combined(str(self), self.code)
+
+
+def combined(sentence: str, code: str) -> dict[str, Any]:
+    """Return the body that every generation of the node client shows well."""
+    return {
+        "error": {"message": sentence, "type": code},
+        "message": sentence,
+        "detail": {"message": sentence},
+    }
 
 
 class InvalidRequest(PlatformError):

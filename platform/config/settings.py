@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -42,6 +43,19 @@ class Environment(BaseSettings):
     stream_body_limit_bytes: int = Field(default=512 << 20, gt=0)
     body_memory_bytes: int = Field(default=512 << 20, gt=0)
     """What all request bodies held in the memory of one web process may take together."""
+    connections: int = Field(default=8192, gt=0)
+    """How many clients' connections one web process keeps; at most half of its open files."""
+    connections_per_address: int = Field(default=512, gt=0)
+    head_seconds: float = Field(default=10, gt=0)
+    """So long a request's head may take, and a new connection until it begins."""
+    keep_alive_seconds: float = Field(default=75, gt=0)
+    body_grace_seconds: float = Field(default=10, gt=0)
+    """So long a body may come as it likes; then it needs the average rate below."""
+    body_bytes_per_second: int = Field(default=16 << 10, gt=0)
+    answer_stall_seconds: float = Field(default=120, gt=0)
+    """A client that takes nothing of its answer for so long is left."""
+    trusted_proxies: Annotated[list[str], NoDecode] = []
+    """Addresses or networks of the reverse proxies whose X-Forwarded-* is believed."""
     metrics_token: str = ""
     """If set, GET /metrics needs `Authorization: Bearer <token>`."""
     stripe_api_key: str = ""
@@ -60,12 +74,19 @@ class Environment(BaseSettings):
     """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
     mail_from: str = "Credits <credits@localhost>"
 
-    @field_validator("allowed_hosts", "stripe_webhook_secrets", mode="before")
+    @field_validator("allowed_hosts", "stripe_webhook_secrets", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for each in value:
+            ip_network(each, strict=False)
+        return value
 
     @field_validator("welcome_grant_usd", "adjustment_limit_usd")
     @classmethod
@@ -212,6 +233,14 @@ JSON_BODY_LIMIT_BYTES = env.json_body_limit_bytes
 STREAM_BODY_LIMIT_BYTES = env.stream_body_limit_bytes
 BODY_MEMORY_BYTES = env.body_memory_bytes
 METRICS_TOKEN = env.metrics_token
+CONNECTIONS = env.connections
+CONNECTIONS_PER_ADDRESS = env.connections_per_address
+HEAD_SECONDS = env.head_seconds
+KEEP_ALIVE_SECONDS = env.keep_alive_seconds
+BODY_GRACE_SECONDS = env.body_grace_seconds
+BODY_BYTES_PER_SECOND = env.body_bytes_per_second
+ANSWER_STALL_SECONDS = env.answer_stall_seconds
+TRUSTED_PROXIES = env.trusted_proxies
 
 STRIPE_API_KEY = env.stripe_api_key
 STRIPE_API_BASE = env.stripe_api_base

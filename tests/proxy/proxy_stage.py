@@ -309,17 +309,18 @@ def _sign_up(micros: int, options: dict[str, Any]) -> Member:
 @asynccontextmanager
 async def serving(application: Any) -> AsyncIterator[tuple[str, int]]:
     """Serve an ASGI application as config.web does, in this loop, on a free port."""
-    from config.gathered import Gathered
+    from config.wire.connection import Connection
 
     config = uvicorn.Config(
         application,
-        http=Gathered,
+        http=Connection,
         lifespan="on",
         ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     config.load()

@@ -244,11 +244,13 @@ MAY_REACH_A_VENDOR = {"host", "content-type", "content-length", "accept", "trans
         ("/proxy/sandbox/v1/free", "sandbox", "authorization"),
     ],
 )
-async def test_what_reaches_the_vendor(stage, path, vendor, credential):
+async def test_what_reaches_the_vendor(stage, settings, path, vendor, credential):
     from proxy_stage import VENDOR_KEY
 
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
     member = await stage.member()
     headers = {**NOT_FOR_A_VENDOR, "X-API-KEY": member.key, "Accept": "image/webp"}
+    headers["X-Forwarded-Host"] = f"{stage.host}:{stage.port}"
 
     answer = await stage.post(path, json={"prompt": "x"}, headers=headers)
 

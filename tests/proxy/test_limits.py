@@ -25,7 +25,8 @@ async def untouched(stage, member, micros=5_000_000):
 
 
 def chunked(path: str, key: str, parts: list[bytes], *, end: bool = True) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-API-KEY: {key}\r\nTransfer-Encoding: chunked\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-KEY: {key}\r\n"
+    head += "Transfer-Encoding: chunked\r\n"
     body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
     return head.encode() + b"\r\n" + body + (b"0\r\n\r\n" if end else b"")
 
@@ -244,7 +245,8 @@ async def test_a_vendor_without_a_credential_is_switched_off(stage, settings):
 async def test_what_is_not_in_the_catalogue_is_a_json_404(stage, target):
     member = await stage.member()
     for method, key in itertools.product(("POST", "GET"), (member.key, "")):
-        line = f"{method} {target.replace(' ', '%20')} HTTP/1.1\r\nHost: x\r\nX-API-KEY: {key}\r\n"
+        line = f"{method} {target.replace(' ', '%20')} HTTP/1.1\r\n"
+        line += f"Host: 127.0.0.1\r\nX-API-KEY: {key}\r\n"
         status, headers, raw = await stage.raw(line.encode() + b"Content-Length: 2\r\n\r\n{}")
         assert (status, headers["content-type"]) == (404, "application/json"), target
         assert orjson.loads(raw)["error"]["type"] == "unknown_route"
@@ -254,7 +256,7 @@ async def test_what_is_not_in_the_catalogue_is_a_json_404(stage, target):
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "BREW"])
 async def test_another_method_is_no_operation(stage, method):
     member = await stage.member()
-    sent = f"{method} {IMAGE} HTTP/1.1\r\nHost: x\r\nX-API-KEY: {member.key}\r\n\r\n"
+    sent = f"{method} {IMAGE} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-KEY: {member.key}\r\n\r\n"
     reader, writer = await stage.open()
     writer.write(sent.encode())
     line = await asyncio.wait_for(reader.readline(), 5)
@@ -296,10 +298,10 @@ async def test_free_operations_need_a_living_key_and_write_nothing(stage):
 @pytest.mark.parametrize(
     "head",
     [
-        "GET /proxy/nope HTTP/1.1\r\nHost: x\r\nX-Long: ",
+        "GET /proxy/nope HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: ",
         "GET /proxy/nope?",
-        "POST /proxy/sandbox/v1/image HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "2\r\n{}\r\n0\r\nX-Behind: ",
+        "POST /proxy/sandbox/v1/image HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-Behind: ",
     ],
 )
 async def test_a_head_without_an_end_is_cut_off(stage, head):
@@ -324,7 +326,8 @@ async def test_a_long_head_that_ends_is_read_and_many_short_ones_are(stage):
         assert (await stage.raw(sent))[0] == 200
     reader, writer = await stage.open()
     for _ in range(40):
-        writer.write(b"GET /proxy/nope HTTP/1.1\r\nHost: x\r\nX-Y: " + b"a" * 5000 + b"\r\n\r\n")
+        head = b"GET /proxy/nope HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Y: "
+        writer.write(head + b"a" * 5000 + b"\r\n\r\n")
         assert (await asyncio.wait_for(read_answer(reader), 5))[0] == 404
     writer.close()
 
@@ -388,7 +391,7 @@ async def test_whatever_comes_is_answered_and_the_books_hold(
     if not stage.members:
         await stage.member(micros=10**12)
     (member,) = stage.members
-    lines = [f"{method} {path}{'?' + query if query else ''} HTTP/1.1", "Host: x"]
+    lines = [f"{method} {path}{'?' + query if query else ''} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name}: {value}" for name, value in headers.items() if name != "Connection"]
     if keyed:
         lines.append(f"X-API-KEY: {member.key}")
