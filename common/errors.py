@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+CHALLENGE = "ApiKey"
+"""What a 401 asks for. Browsers know no such scheme, so none opens a window for a password."""
+
 
 class PlatformError(Exception):
     """A refusal that we meant, safe to show to the caller."""
@@ -39,6 +42,14 @@ def combined(sentence: str, code: str) -> dict[str, Any]:
     }
 
 
+NODES_ASK = ("/proxy", "/auth", "/customers/storage")
+
+
+def is_for_nodes(path: str) -> bool:
+    """Whether a node asks there, so that every refusal has the combined shape."""
+    return any(path == each or path.startswith(f"{each}/") for each in NODES_ASK)
+
+
 class InvalidRequest(PlatformError):
     """The request itself is wrong; the sentence names the field."""
 
@@ -48,6 +59,9 @@ class Unauthorized(PlatformError):
 
     code = "unauthorized"
     status = 401
+
+    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence, headers={"WWW-Authenticate": CHALLENGE, **(headers or {})})
 
 
 class InsufficientCredits(PlatformError):
@@ -97,6 +111,23 @@ class BodyTooLarge(PlatformError):
 
     code = "body_too_large"
     status = 413
+
+
+class UnsupportedCoding(PlatformError):
+    """The body is compressed in a way that is not undone here."""
+
+    code = "unsupported_coding"
+    status = 415
+
+    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence, headers={"Accept-Encoding": "gzip, deflate", **(headers or {})})
+
+
+class Misconfigured(PlatformError):
+    """The operator's settings would have it fail; trying again does not help."""
+
+    code = "misconfigured"
+    status = 403
 
 
 class ContentBlocked(PlatformError):

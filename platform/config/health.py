@@ -15,6 +15,9 @@ from prometheus_client import CollectorRegistry, generate_latest, multiprocess, 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from common.errors import combined, is_for_nodes
+from proxy import origin
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,13 +34,17 @@ def health(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if calls can be served and settled: database, migrations, worker; else 503."""
+    """Answer 200 if calls can be served and settled: database, migrations, worker; else 503.
+
+    What this process last found wrong with the URLs that it hands out is told beside it.
+    """
     try:
         parts = {"database": _database(), "migrations": _migrated(), "worker": _worker()}
     except DatabaseError:
         parts = {"database": False}
     fine = all(parts.values())
-    return JsonResponse({"ready": fine, **parts}, status=200 if fine else 503)
+    found = {"public_url": origin.finding() or "fine"}
+    return JsonResponse({"ready": fine, **parts, **found}, status=200 if fine else 503)
 
 
 def _database() -> bool:
@@ -113,16 +120,23 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
-    """Say that there is no such path, as JSON."""
-    return JsonResponse({"error": "not_found", "message": "There is no such path."}, status=404)
+    """Say that there is no such path, as JSON; below /customers a node may have asked for it."""
+    flat = not is_for_nodes(request.path) and not request.path.startswith("/customers")
+    return _refusal("There is no such path.", "not_found", 404, flat=flat)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Say that the request cannot be read, as JSON."""
-    sentence = "The request cannot be read."
-    return JsonResponse({"error": "invalid_request", "message": sentence}, status=400)
+    flat = not is_for_nodes(request.path)
+    return _refusal("The request cannot be read.", "invalid_request", 400, flat=flat)
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Say that something went wrong here, as JSON."""
-    return JsonResponse({"error": "internal", "message": "Something went wrong here."}, status=500)
+    flat = not is_for_nodes(request.path)
+    return _refusal("Something went wrong here.", "internal", 500, flat=flat)
+
+
+def _refusal(sentence: str, code: str, status: int, *, flat: bool) -> JsonResponse:
+    body = {"error": code, "message": sentence} if flat else combined(sentence, code)
+    return JsonResponse(body, status=status)

@@ -39,7 +39,7 @@ class Environment(BaseSettings):
     """A template with {vendor} that replaces every vendor's own address (sandbox, mirror)."""
     sandbox_operations: bool = False
     """Whether the sandbox's own operations can be called beside the real vendors'."""
-    json_body_limit_bytes: int = Field(default=32 << 20, gt=0)
+    json_body_limit_bytes: int = Field(default=96 << 20, gt=0)
     stream_body_limit_bytes: int = Field(default=512 << 20, gt=0)
     body_memory_bytes: int = Field(default=512 << 20, gt=0)
     """What all request bodies held in the memory of one web process may take together."""
@@ -80,6 +80,20 @@ class Environment(BaseSettings):
         if not isinstance(value, str):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_origin(cls, value: str) -> str:
+        parts = urlsplit(value.rstrip("/"))
+        whole = f"{parts.scheme}://{parts.netloc}" == value.rstrip("/")
+        odd = (parts.scheme, parts.port) in (("http", 443), ("https", 80))
+        if value and not (
+            whole and parts.scheme in ("http", "https") and parts.hostname and "@" not in value
+        ):
+            raise ValueError("is where clients reach us, like https://credits.example.org")
+        if odd:
+            raise ValueError("has the scheme of one port and the number of the other")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -179,9 +193,29 @@ SPECTACULAR_SETTINGS = {
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
-CORS_ALLOW_HEADERS = ["authorization", "x-api-key", "content-type", "comfy-env"]
+CORS_ALLOW_HEADERS = [
+    "authorization",
+    "x-api-key",
+    "content-type",
+    "comfy-env",
+    "idempotency-key",
+]
 CORS_ALLOW_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-CORS_EXPOSE_HEADERS = ["X-Capability-Revision", "Retry-After"]
+CORS_EXPOSE_HEADERS = [
+    "X-Capability-Revision",
+    "Retry-After",
+    "X-Comfy-Credits-Used",
+    "X-Comfy-Error-Type",
+    "X-Comfy-Estimated-Duration-Seconds",
+    "X-Comfy-Estimated-Duration-P90-Seconds",
+    "X-Comfy-Estimate-Source",
+    "Idempotent-Replayed",
+    "Call-Id",
+    "X-Request-Id",
+    "X-Concurrency-Limit",
+    "X-Concurrency-Current",
+    "X-Concurrency-Remaining",
+]
 
 CELERY_BROKER_URL = env.celery_broker_url
 # A message only hurries: nobody tries for long to send one to a broker that is away.

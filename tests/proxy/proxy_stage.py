@@ -381,5 +381,8 @@ def check_refusal(answer: Answer) -> None:
     assert "message" not in body["error"]["type"]
     assert answer.headers["content-type"] == "application/json"
     assert not NEVER_IN_A_BODY.search(answer.body.decode())
-    for name in ("set-cookie", "server", "www-authenticate", "x-key", "authorization"):
+    for name in ("set-cookie", "server", "x-key", "authorization"):
         assert name not in answer.headers
+    challenge = "ApiKey" if answer.status == 401 else None
+    assert answer.headers.get("www-authenticate") == challenge
+    assert answer.headers["access-control-allow-origin"] == "*"

@@ -22,8 +22,10 @@ def head(path: str, member, *lines: str, method: str = "POST") -> bytes:
     return "\r\n".join([*own, *lines, "", ""]).encode()
 
 
-async def answers(stage, *pieces: bytes | float) -> list[tuple[int, dict[str, str], bytes]]:
-    """Send the pieces, a number for a pause; return every answer until nothing more comes."""
+async def answers(
+    stage, *pieces: bytes | float, most: int = 1
+) -> list[tuple[int, dict[str, str], bytes]]:
+    """Send the pieces, a number for a pause; return every answer, also beyond so many."""
     reader, writer = await stage.open()
     found = []
     try:
@@ -34,7 +36,7 @@ async def answers(stage, *pieces: bytes | float) -> list[tuple[int, dict[str, st
             else:
                 await asyncio.sleep(piece)
         while True:
-            async with asyncio.timeout(5 if not found else 0.3):
+            async with asyncio.timeout(5 if len(found) < most else 0.3):
                 found.append(await read_answer(reader))
     except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
         return found
@@ -63,7 +65,7 @@ async def test_a_call_with_an_upgrade_is_a_call(stage, upgrade):
     member = await stage.member()
     lines = [*upgrade.rstrip("\r\n").split("\r\n"), f"Content-Length: {len(BODY)}"]
 
-    first, second = await answers(stage, head(IMAGE, member, *lines) + BODY + SECOND)
+    first, second = await answers(stage, head(IMAGE, member, *lines) + BODY + SECOND, most=2)
 
     assert first[0] == 200
     assert second[0] == 200
@@ -121,5 +123,5 @@ async def test_a_trailer_says_nothing_of_the_next_request_either(stage):
     following = b"GET /customers/me HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     for cut in range(1, 12):
         sent = chunked(IMAGE, member, trailer)
-        first, second = await answers(stage, sent[:-cut], 0.001, sent[-cut:] + following)
+        first, second = await answers(stage, sent[:-cut], 0.001, sent[-cut:] + following, most=2)
         assert (first[0], second[0]) == (200, 401)

@@ -24,9 +24,10 @@ import orjson
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
 from common import metrics
+from common.addresses import household
 from common.errors import combined
 from config.wire import forwarded
-from config.wire.crowd import Crowd, household, limits
+from config.wire.crowd import Crowd, limits
 from config.wire.exchange import HIGH_WATER_BYTES, STATUS, Exchange
 from config.wire.http1 import Malformed, Reader
 
@@ -174,6 +175,7 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange = Exchange(self, head, scope)
         if self._is_ours:
             forwarded.believe(scope)
+            scope["forwarded"] = True
             address = household(scope["client"][0])
             if not self._crowd.begin(address):
                 sentence = "There are too many requests from your address at once."

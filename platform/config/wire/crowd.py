@@ -9,8 +9,6 @@ by one timer for all of them.
 from __future__ import annotations
 
 import asyncio
-import functools
-import ipaddress
 import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,20 +64,6 @@ def want_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-@functools.lru_cache(maxsize=4096)
-def household(address: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 that a household gets."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 class Crowd:

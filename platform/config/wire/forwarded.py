@@ -8,11 +8,12 @@ one of ours, because whatever stands before it was written by a stranger.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from common.addresses import read
 from common.cached import from_settings
 
 if TYPE_CHECKING:
@@ -25,26 +26,13 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 def is_ours(address: str) -> bool:
     """Whether this is the address of a listed proxy."""
     networks = _networks()
-    found = _read(address.partition("%")[0]) if networks else None
+    found = read(address) if networks else None
     return found is not None and any(found in network for network in networks)
 
 
 @from_settings
 def _networks() -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(each, strict=False) for each in settings.TRUSTED_PROXIES)
-
-
-def _read(text: str) -> IPv4Address | IPv6Address | None:
-    """Return an address, which some proxies write with its port; None if it is none."""
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 
 
 def believe(scope: MutableMapping[str, Any]) -> None:
@@ -72,7 +60,7 @@ def believe(scope: MutableMapping[str, Any]) -> None:
 def _client(addresses: list[str]) -> str:
     """Return the last address that is not a proxy of ours; empty if that cannot be told."""
     for each in reversed(addresses):
-        found = _read(each)
+        found = read(each)
         if found is None or not is_ours(str(found)):
             return str(found or "")
     return ""
