@@ -103,6 +103,9 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     """Make one metered call on a vendor, and answer it."""
     route.vendor.key()  # Refused here, before anything is read, if the vendor is switched off.
     digests = keys.digests(request.credential())
+    if request.is_large and route.operation.json_body:
+        await platform.books.may_call(route.vendor.name, digests)
+        request.owner = f"key {digests[0].hex()}"
     asked = await read(request, route)
     quote = route.operation.price.quote(asked)
     intention = replay.Intention(request, digests[0], whole=route.operation.json_body)
@@ -335,7 +338,9 @@ async def accept(platform: Platform, request: Request, made: Call, reply: Reply)
 
 async def free(platform: Platform, request: Request, route: Route) -> None:
     """Pass through what costs nothing: it needs a key that may, no credits, and nothing is kept."""
-    await platform.books.may_call(route.vendor.name, keys.digests(request.credential()))
+    digests = keys.digests(request.credential())
+    await platform.books.may_call(route.vendor.name, digests)
+    request.owner = f"key {digests[0].hex()}"
     await read(request, route)
     body = request.body if route.operation.json_body else request.stream()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from decimal import Decimal, InvalidOperation
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -47,10 +48,23 @@ class Environment(BaseSettings):
     """A template with {vendor} that replaces every vendor's own address (sandbox, mirror)."""
     sandbox_operations: bool = False
     """Whether the sandbox's own operations can be called beside the real vendors'."""
-    json_body_limit_bytes: int = Field(default=32 << 20, gt=0)
+    json_body_limit_bytes: int = Field(default=96 << 20, gt=0)
     stream_body_limit_bytes: int = Field(default=512 << 20, gt=0)
     body_memory_bytes: int = Field(default=512 << 20, gt=0)
     """What all request bodies held in the memory of one web process may take together."""
+    connections: int = Field(default=8192, gt=0)
+    """How many clients' connections one web process keeps; at most half of its open files."""
+    connections_per_address: int = Field(default=512, gt=0)
+    head_seconds: float = Field(default=10, gt=0)
+    """So long a request's head may take, and a new connection until it begins."""
+    keep_alive_seconds: float = Field(default=75, gt=0)
+    body_grace_seconds: float = Field(default=10, gt=0)
+    """So long a body may come as it likes; then it needs the average rate below."""
+    body_bytes_per_second: int = Field(default=16 << 10, gt=0)
+    answer_stall_seconds: float = Field(default=120, gt=0)
+    """A client that takes nothing of its answer for so long is left."""
+    trusted_proxies: Annotated[list[str], NoDecode] = []
+    """Addresses or networks of the reverse proxies whose X-Forwarded-* is believed."""
     metrics_token: str = ""
     """If set, GET /metrics needs `Authorization: Bearer <token>`."""
     stripe_api_key: str = ""
@@ -69,7 +83,7 @@ class Environment(BaseSettings):
     """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
     mail_from: str = "Credits <credits@localhost>"
 
-    @field_validator("allowed_hosts", "stripe_webhook_secrets", mode="before")
+    @field_validator("allowed_hosts", "stripe_webhook_secrets", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -99,6 +113,27 @@ class Environment(BaseSettings):
                 "needs 50 characters of chance or more:"
                 " python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
             )
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_origin(cls, value: str) -> str:
+        parts = urlsplit(value.rstrip("/"))
+        whole = f"{parts.scheme}://{parts.netloc}" == value.rstrip("/")
+        odd = (parts.scheme, parts.port) in (("http", 443), ("https", 80))
+        if value and not (
+            whole and parts.scheme in ("http", "https") and parts.hostname and "@" not in value
+        ):
+            raise ValueError("is where clients reach us, like https://credits.example.org")
+        if odd:
+            raise ValueError("has the scheme of one port and the number of the other")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for each in value:
+            ip_network(each, strict=False)
         return value
 
     @field_validator("welcome_grant_usd", "adjustment_limit_usd")
@@ -262,9 +297,29 @@ SPECTACULAR_SETTINGS = {
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
-CORS_ALLOW_HEADERS = ["authorization", "x-api-key", "content-type", "comfy-env"]
+CORS_ALLOW_HEADERS = [
+    "authorization",
+    "x-api-key",
+    "content-type",
+    "comfy-env",
+    "idempotency-key",
+]
 CORS_ALLOW_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-CORS_EXPOSE_HEADERS = ["X-Capability-Revision", "Retry-After"]
+CORS_EXPOSE_HEADERS = [
+    "X-Capability-Revision",
+    "Retry-After",
+    "X-Comfy-Credits-Used",
+    "X-Comfy-Error-Type",
+    "X-Comfy-Estimated-Duration-Seconds",
+    "X-Comfy-Estimated-Duration-P90-Seconds",
+    "X-Comfy-Estimate-Source",
+    "Idempotent-Replayed",
+    "Call-Id",
+    "X-Request-Id",
+    "X-Concurrency-Limit",
+    "X-Concurrency-Current",
+    "X-Concurrency-Remaining",
+]
 
 CELERY_BROKER_URL = env.celery_broker_url
 # A message only hurries: nobody tries for long to send one to a broker that is away.
@@ -339,6 +394,14 @@ JSON_BODY_LIMIT_BYTES = env.json_body_limit_bytes
 STREAM_BODY_LIMIT_BYTES = env.stream_body_limit_bytes
 BODY_MEMORY_BYTES = env.body_memory_bytes
 METRICS_TOKEN = env.metrics_token
+CONNECTIONS = env.connections
+CONNECTIONS_PER_ADDRESS = env.connections_per_address
+HEAD_SECONDS = env.head_seconds
+KEEP_ALIVE_SECONDS = env.keep_alive_seconds
+BODY_GRACE_SECONDS = env.body_grace_seconds
+BODY_BYTES_PER_SECOND = env.body_bytes_per_second
+ANSWER_STALL_SECONDS = env.answer_stall_seconds
+TRUSTED_PROXIES = env.trusted_proxies
 
 STRIPE_API_KEY = env.stripe_api_key
 STRIPE_API_BASE = env.stripe_api_base
