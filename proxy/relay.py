@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from proxy.wire import codings
 from proxy.wire.dialing import target
@@ -22,12 +21,10 @@ from proxy.wire.pool import NotOpened, Pool
 from proxy.wire.reading import Broken, Ended
 
 if TYPE_CHECKING:
-    from proxy.catalogue import Route, Vendor
-    from proxy.http import Headers, Request
+    from proxy.http import Headers
     from proxy.wire.connection import Connection
     from proxy.wire.dialing import Target
 
-PASSED_ON = (b"content-type", b"accept")
 PASSED_BACK = (b"content-type", b"content-disposition", b"etag", b"last-modified")
 REQUEST_IDS = (b"x-request-id", b"request-id", b"x-correlation-id")
 OWN = frozenset(("host", "content-length", "transfer-encoding", "accept-encoding", "connection"))
@@ -171,42 +168,6 @@ class Relay:
         except NotOpened as exc:
             raise Refused(str(exc)) from exc
         return _reply(await _ask(connection, outgoing, head, deadline))
-
-    async def send(
-        self, route: Route, request: Request, body: bytes | AsyncIterator[bytes]
-    ) -> Reply:
-        """Make the call and return the vendor's answer, whatever its status.
-
-        Raises Refused or Lost.
-        """
-        operation = route.operation
-        headers = route.vendor.credential(route.vendor.key())
-        for name in PASSED_ON:
-            if value := request.headers.get(name):
-                headers[name.decode()] = value.decode("latin-1")
-        for extra in operation.headers:
-            if value := request.headers.get(extra.encode()):
-                headers[extra] = value.decode("latin-1")
-        url = route.url()
-        if operation.query and request.scope["query_string"]:
-            given = {k: v for k, v in request.query.items() if k in operation.query}
-            url += "?" + urlencode(given) if given else ""
-        said = request.header(b"content-length")
-        length = int(said) if said.isdigit() and not isinstance(body, bytes) else None
-        silence = operation.timeout_seconds
-        return await self.exchange(
-            Outgoing(operation.method, url, headers, body, length, silence_seconds=silence)
-        )
-
-    async def poll(self, vendor: Vendor, url: str, *, timeout_seconds: int = 60) -> Reply:
-        """Ask for a job at a URL that `Vendor.owns` accepted. Raises Refused or Lost."""
-        headers = {**vendor.credential(vendor.key()), "accept": "application/json"}
-        asked = Outgoing("GET", url, headers, silence_seconds=timeout_seconds)
-        return await self.exchange(asked)
-
-    async def fetch(self, url: str) -> Reply:
-        """Get a delivered file, without any credential. Raises Refused or Lost."""
-        return await self.exchange(Outgoing("GET", url, {}, silence_seconds=60))
 
 
 async def _ask(
