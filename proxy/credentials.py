@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from django.conf import settings
@@ -120,19 +121,29 @@ class Redactor:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._tail = max((len(secret) for secret in account.secrets()), default=1) - 1
         self._left = b""
 
     def feed(self, part: bytes) -> bytes:
-        """Return what may pass on; a little less than a secret's length stays until more comes."""
+        """Return what may pass on; what may be the beginning of a secret stays until more comes."""
         clean = self._account.redacted(self._left + part)
-        cut = max(0, len(clean) - self._tail)
+        cut = len(clean) - max(map(partial(_begun, clean), self._account.secrets()), default=0)
         self._left = clean[cut:]
         return clean[:cut]
 
     def end(self) -> bytes:
         """Return what stayed."""
         return self._left
+
+
+def _begun(part: bytes, secret: bytes) -> int:
+    """Return how many bytes at the end of a part are how the secret begins."""
+    tail = part[-(len(secret) - 1) :]
+    at = tail.find(secret[0])
+    while at >= 0:
+        if secret.startswith(tail[at:]):
+            return len(tail) - at
+        at = tail.find(secret[0], at + 1)
+    return 0
 
 
 @from_settings

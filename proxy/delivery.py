@@ -70,13 +70,13 @@ async def _counted(reply: Reply, taken: Reservation, limit: int) -> AsyncIterato
         yield chunk
 
 
-async def _price(call: Call, known: Evidence) -> Micros:
+async def _price(platform: Platform, call: Call, known: Evidence) -> Micros:
     """Return what a delivered call costs; a figure of the vendor's that is absurd is a finding."""
     rule, most = call.route.operation.price, call.quote.most
     price, absurd = pricing.settle(rule, call.quote.inputs, known, most=most)
     assert price is not None, "what is final has a price"
     if absurd is not None:
-        await findings.absurd(call.route.vendor.name, call.id, absurd)
+        await findings.absurd(platform.books, call.route.vendor.name, call.id, absurd)
     return price
 
 
@@ -89,7 +89,7 @@ def evidence(said: Said) -> Evidence:
 async def whole(platform: Platform, request: Request, call: Call, reply: Reply, said: Said) -> None:
     """Answer with a result that was read whole: settle it, give it."""
     operation = call.route.operation
-    price = await _price(call, evidence(said))
+    price = await _price(platform, call, evidence(said))
     body = said.body
     if operation.reply is not None:
         body = orjson.dumps(operation.reply(said.json))
@@ -117,12 +117,12 @@ async def stream(platform: Platform, request: Request, call: Call, reply: Reply)
     The price is known by its head; a result that breaks off is not charged.
     """
     head = {k.decode("latin-1"): v.decode("latin-1") for k, v in reply.headers}
-    price = await _price(call, Evidence(end={}, headers=head))
+    price = await _price(platform, call, Evidence(end={}, headers=head))
     passing = _Passing(platform, request, call, reply, price)
     try:
         async for chunk in reply.chunks():
             await passing.on(passing.redactor.feed(chunk))
-        await passing.on(passing.redactor.end())
+        passing.add(passing.redactor.end())
         if not passing.size:
             judged, said = Judged(Verdict.UNKNOWN), Said(reply.status, b"")
             await metered.refuse(platform, request, call, judged, said, reply)
@@ -146,7 +146,7 @@ async def lines(platform: Platform, request: Request, call: Call, reply: Reply) 
             if judged is None or judged.verdict is Verdict.RUNNING:
                 await passing.on(line, now=True)
             elif judged.verdict is Verdict.DONE:
-                passing.price = await _price(call, Evidence(end=parsed or {}))
+                passing.price = await _price(platform, call, Evidence(end=parsed or {}))
                 await passing.on(line)
                 await passing.settle_and_end()
                 return
@@ -213,6 +213,12 @@ class _Passing:
             if each:
                 await self._start()
                 await self.request.chunk(each)
+
+    def add(self, part: bytes) -> None:
+        """Keep back a further piece together with the newest part: nothing more comes."""
+        self.spool.write(part)
+        self.size += len(part)
+        self._held_back += part
 
     async def _start(self) -> None:
         if not self.request.begun:

@@ -89,7 +89,7 @@ async def accept(
         operation.price, call.quote.inputs, Evidence(submit=said.json), most=call.quote.most
     )
     if absurd is not None:
-        await findings.absurd(vendor.name, call.id, absurd)
+        await findings.absurd(platform.books, vendor.name, call.id, absurd)
     body = _given(request, call, job, poll, job_id, said)
     headers = [*said.headers, *call.headers]
     if price is not None:
@@ -368,7 +368,7 @@ async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micro
         measured = {} if seconds is None else {"seconds": seconds}
         details = {"measured_seconds": None if seconds is None else round(float(seconds), 3)}
         if seconds is None:
-            await findings.unmeasured(submit.vendor.name, found, urls)
+            await findings.unmeasured(platform.books, submit.vendor.name, found, urls)
     price, absurd = pricing.settle(
         submit.operation.price,
         found.inputs,
@@ -377,7 +377,7 @@ async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micro
     )
     assert price is not None, "what is final has a price"
     if absurd is not None:
-        await findings.absurd(found.vendor, found.id, absurd)
+        await findings.absurd(platform.books, found.vendor, found.id, absurd)
     return price, details
 
 
@@ -398,11 +398,17 @@ async def _seconds(platform: Platform, vendor: Vendor, urls: list[str]) -> Any:
         return None
 
 
-async def _come_late(platform: Platform, found: FoundJob, said: Said) -> Said:
+async def _come_late(platform: Platform, found: FoundJob, said: Said) -> Said | None:
     """Charge a result that came after its hold had ended; raise if it cannot be paid for.
 
-    The charge is a call of its own, with an id that follows from the job's: it is made once.
+    None while another request does that.
     """
+    if not await remembered.claim_late(platform.books, found):
+        again = await remembered.read(platform.books, found.id)
+        if again is None or again.outcome != "delivered":
+            return None
+        found.outcome, found.price = again.outcome, again.price
+        return said
     price, details = await _price(platform, found, said)
     charged = await remembered.charge_late(platform.books, found, price, details)
     if charged is None:

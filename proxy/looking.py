@@ -49,7 +49,7 @@ async def _look(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job)
     if not await remembered.claim_ask(platform.books, found, shape.interval_seconds):
         return found.said
     said = await ask(platform, vendor, found)
-    if said is None:
+    if said is None or shape.judge(said) is None:  # A bad moment: it is asked again later.
         return found.said
     platform.recent.note(found.id, said)
     await note(platform, found, said)

@@ -27,8 +27,7 @@ class Job(models.Model):
     poll_body = models.JSONField(null=True)
     """How the vendor is asked for it, by anybody at any time."""
     price_micros = models.BigIntegerField(null=True)
-    """What it costs if it is delivered, null if only the delivered file tells; once it has ended,
-    what it did cost."""
+    """What it costs if it is delivered (null if only the end tells), and what it did cost then."""
     most_micros = models.BigIntegerField(default=0, db_default=0)
     """Its upper bound: a vendor's figure far above is not believed."""
     inputs = models.JSONField(default=dict)

@@ -47,6 +47,7 @@ CLAIM_LATE = """
        AND coalesce(late_at <= now() - %s * interval '1 second', true)
  RETURNING id
 """
+UNCLAIM_LATE = "UPDATE proxy_job SET late_at = NULL WHERE id = %s"
 CAME_LATE = """
     UPDATE proxy_job SET outcome = 'delivered', price_micros = %s
      WHERE id = %s AND outcome = 'expired'
@@ -126,23 +127,27 @@ async def said_of(books: Books, job_id: str) -> Said | None:
     return _said(*rows[0]) if rows else None
 
 
+async def claim_late(books: Books, job: FoundJob) -> bool:
+    """Whether we are the one who charges a result that came late; others are told to wait."""
+    return bool(await books.query(CLAIM_LATE, job.id, LATE_LEASE_SECONDS))
+
+
 async def charge_late(
     books: Books, job: FoundJob, price: Micros, details: dict[str, Any]
 ) -> int | None:
     """Charge a result that came after its hold had ended; None if it cannot be paid for now.
 
-    It is a call of its own, whose id follows from the job's: whoever else does the same, or does
-    it again after a crash, finds it done.
+    It is a call of its own, whose id follows from the job's: who does it again, after a crash,
+    finds it done.
     """
     late = str(uuid.uuid5(uuid.UUID(job.id), "late"))
-    if not await books.query(CLAIM_LATE, job.id, LATE_LEASE_SECONDS):
-        again = await read(books, job.id)
-        return again.price if again is not None and again.outcome == "delivered" else None
-    charged = await books.charged(late)
+    charged = await books.charged(late) if price else 0
     if charged is None:
         charged = await _charge(books, job, late, price, details)
     if charged is not None:
         await books.query(CAME_LATE, charged, job.id)
+    else:
+        await books.query(UNCLAIM_LATE, job.id)
     return charged
 
 

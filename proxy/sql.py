@@ -71,7 +71,9 @@ JOB_ENDED = """
     , job AS (
         UPDATE proxy_job SET ended_at = now(),
                (outcome, price_micros) = (
-                   SELECT outcome, charged FROM ended WHERE ended.id = proxy_job.id)
+                   SELECT outcome, CASE WHEN outcome = 'delivered' THEN charged
+                                        ELSE proxy_job.price_micros END
+                     FROM ended WHERE ended.id = proxy_job.id)
          WHERE id = ANY (ARRAY(SELECT id FROM ended WHERE is_job)) AND ended_at IS NULL
     )
 """

@@ -134,7 +134,7 @@ async def test_an_expired_call_consumed_its_key(stage):
     assert again.status == 409
     check_refusal(again)
     assert again.headers["x-comfy-error-type"] == "idempotency_consumed"
-    assert (await lost).status == 504, "what nobody pays for is not handed out"
+    assert (await lost).status == 422, "what nobody pays for is not handed out"
     assert stage.vendor.counts("bfl")["submits"] == 1
     assert stage.wallet(member) == (5_000_000, 0)
 
