@@ -150,7 +150,7 @@ def _between(workspace_id: UUID, oldest: int, newest: int) -> list[Called | Move
         return []
     calls = Call.objects.filter(workspace_id=workspace_id, number__range=(oldest, newest))
     entries = Entry.objects.filter(event_wallet=workspace_id, event_number__range=(oldest, newest))
-    rows = [*map(Called.of, calls), *map(Moved.of, entries)]
+    rows: list[Called | Moved] = [*map(Called.of, calls), *map(Moved.of, entries)]
     return sorted(rows, key=lambda row: row.number, reverse=True)
 
 
