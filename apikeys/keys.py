@@ -2,8 +2,8 @@
 
 A key is exactly 72 characters: `comfyui-`, 56 hex digits of chance, and the CRC-32 of what stands
 before them in 8 more. So a mistyped or invented key is refused without a query, and a scanner can
-tell a real one. It is shown once; what is kept is its HMAC-SHA-256 under a server pepper, whose
-version is kept beside it: a new pepper takes over key by key, as they are used.
+tell a real one. It is shown once; what is stored is its HMAC-SHA-256 under a server pepper, and
+that pepper's version beside it: a new pepper takes over key by key, as they are used.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def issue(
 
 
 def revoke(key: ApiKey) -> None:
-    """End a key for good, at once: every call checks it in the statement that sets money aside."""
+    """End a key for good, at once: every call checks it in the query that sets money aside."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
 
 
@@ -162,7 +162,7 @@ class Used:
         return bool(self._seen) and time.monotonic() - self._written >= self.SECONDS
 
     def write(self) -> None:
-        """Write what was gathered, in one statement; never moves a time back.
+        """Write what was gathered, in one query; never moves a time back.
 
         If that fails, it is gathered still.
         """

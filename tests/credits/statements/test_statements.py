@@ -444,14 +444,13 @@ def forged(text, change):
     lines = [dict(line) for line in lines]
     head, lines = change(head, lines)
     before, balance = head["opening_hash"], head["opening_balance_micros"]
-    sums = {}
+    sums = chain.Sums()
     for n, line in enumerate(lines, head["opening_position"] + 1):
         balance += line["amount_micros"]
         line.update(position=n, balance_micros=balance)
-        line["hash"] = before = chain.link(before, head["workspace"], tuple(line.values()))
-        count, amount = sums.get(line["kind"], (0, 0))
-        sums[line["kind"]] = (count + 1, amount + line["amount_micros"])
-    totals = [files.Total(kind, *sums[kind]) for kind in sorted(sums)]
+        line["hash"] = before = chain.link(before, head["workspace"], chain.Line(**line))
+        sums.add(chain.Line(**line))
+    totals = sums.totals()
     closing.update(
         closing_position=head["opening_position"] + len(lines),
         closing_balance_micros=balance,
