@@ -7,17 +7,18 @@ of `/customers/*`.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Membership, Workspace
-from common.drf import workspace_id
-from credits.books import wallets as statements
+from common.drf import may, workspace_id
+from credits.books import wallets
 from credits.payments import stripe_api
 from credits.payments.views import balance_in_cents
 
@@ -55,6 +56,8 @@ ROLLOUT = ("can_downgrade_to_personal", "can_subscribe_self_serve", "can_top_up"
 class CurrentWorkspaceView(APIView):
     """The workspace that the credential speaks for."""
 
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
     class Output(serializers.Serializer[object]):
         """Without `role` the frontend hides what is about money."""
 
@@ -86,6 +89,8 @@ class CurrentWorkspaceView(APIView):
 class BillingStatusView(APIView):
     """Whether the workspace may use what costs."""
 
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
     class Output(serializers.Serializer[object]):
         """As the contract has it; there are no plans and no seats."""
 
@@ -104,7 +109,7 @@ class BillingStatusView(APIView):
         return Response(
             {
                 "is_active": True,
-                "has_funds": statements.balance(workspace_id(request)).available > 0,
+                "has_funds": wallets.balance(workspace_id(request)).available > 0,
                 "billing_rail": "legacy_stripe",
                 "billing_status": "paid",
                 "max_seats": 1,
@@ -118,7 +123,9 @@ class BillingStatusView(APIView):
 class BillingBalanceView(APIView):
     """The balance once more, under the older names and under honest ones. All are cents."""
 
-    @extend_schema(responses={200: serializers.DictField})
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """Return it."""
         now = balance_in_cents(workspace_id(request))
@@ -133,14 +140,16 @@ class BillingBalanceView(APIView):
 class CapabilitiesView(APIView):
     """Which buttons the frontend shows."""
 
-    @extend_schema(responses={200: serializers.DictField})
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """Return what can be done here; good for an hour."""
         user: Any = request.user
         sells = stripe_api.is_configured()
         can = {
             "can_top_up": sells,
-            "can_manage_billing": sells,
+            "can_manage_billing": sells and may(request, "billing:manage"),
             "can_run_workflows": True,
             "can_view_own_usage": True,
         }
@@ -162,7 +171,9 @@ class CapabilitiesView(APIView):
 class PlansView(APIView):
     """There are no plans."""
 
-    @extend_schema(responses={200: serializers.DictField})
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """Return none."""
         return Response({"plans": []})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.drf import workspace_id
-from credits.books import wallets as statements
+from credits.books import wallets
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -31,6 +31,8 @@ class Customer(serializers.Serializer[object]):
 class CustomersView(APIView):
     """Signing in with a key: validate it, and say whose it is."""
 
+    scopes: ClassVar[dict[str, str]] = {"POST": "usage:read"}
+
     @extend_schema(request=None, responses=Customer)
     def post(self, request: Request) -> Response:
         """Return the customer, always 200: the account exists whenever the key does.
@@ -43,6 +45,8 @@ class CustomersView(APIView):
 
 class MeView(APIView):
     """One's own profile."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
     @extend_schema(responses=Customer)
     def get(self, request: Request) -> Response:
@@ -60,5 +64,5 @@ def customer(request: Request) -> dict[str, Any]:
         "createdAt": user.created_at,
         "updatedAt": user.updated_at,
         "is_admin": user.is_staff,
-        "has_fund": statements.balance(workspace_id(request)).available > 0,
+        "has_fund": wallets.balance(workspace_id(request)).available > 0,
     }

@@ -8,7 +8,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 
 from apikeys import keys
-from common.errors import CHALLENGE, AccessDisabled, Unauthorized
+from common.errors import CHALLENGE, Unauthorized
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -27,8 +27,6 @@ class KeyAuthentication(BaseAuthentication):
         if not key:
             return None
         found = keys.authenticate(key.strip())
-        if "usage:read" not in found.scopes:
-            raise AccessDisabled("This key may not read the account (scope usage:read).")
         return found.user, found
 
     def authenticate_header(self, request: Request) -> str:

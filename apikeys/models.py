@@ -10,7 +10,10 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-SCOPES = ("proxy", "usage:read", "keys:manage")
+SCOPES = ("proxy", "usage:read", "keys:manage", "billing:manage")
+"""What a key may: call nodes; read its workspace's balance and history, and begin a purchase that
+somebody then pays; make and end keys; change how the workspace pays (saved method, automatic
+top-up, warnings)."""
 
 
 def default_scopes() -> list[str]:

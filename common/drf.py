@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 from django.conf import settings
 from rest_framework import serializers
 from rest_framework.parsers import JSONParser
+from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
 
 from common import strict_json
 from common.errors import AccessDisabled, PlatformError, combined, is_for_nodes
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
+    from django.http import HttpRequest
     from rest_framework.request import Request
+    from rest_framework.views import APIView
 
 CODES = {400: "invalid_request", 401: "unauthorized", 403: "access_disabled", 404: "not_found"}
 
@@ -87,6 +89,8 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(exc, PlatformError):
         body = exc.proxy_body() if for_nodes else exc.body()
         return Response(body, exc.status, headers=exc.headers)
+    from rest_framework.views import exception_handler  # Its views load this module.
+
     answer = exception_handler(exc, context)
     if answer is not None:
         code, sentence = CODES.get(answer.status_code, "invalid_request"), _sentence(answer.data)
@@ -101,13 +105,31 @@ def workspace_id(request: Request) -> UUID:
     return found
 
 
-def require_scope(request: Request, scope: str) -> None:
-    """Raise AccessDisabled unless the request's key was made for that, too."""
-    if scope not in request.auth.scopes:  # type: ignore[union-attr]
-        raise AccessDisabled(f"This key may not do that (scope {scope}). Use another key.")
+def may(request: Request, scope: str) -> bool:
+    """Whether the request's credential was made for that, too."""
+    return scope in request.auth.scopes  # type: ignore[union-attr]
 
 
-def base_url(request: Request) -> str:
+class HasScope(BasePermission):
+    """A credential does what it was made for: a view says in `scopes` what each method needs.
+
+    What a view does not say is refused, whatever the credential.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Return False without a credential (a 401); raise AccessDisabled without the scope."""
+        if request.auth is None:
+            return False
+        method = {"HEAD": "GET"}.get(request.method or "", request.method or "")
+        if method == "OPTIONS" or not hasattr(view, method.lower()):
+            return True  # The framework describes the view, or says that it has no such method.
+        needed = getattr(view, "scopes", {}).get(method)
+        if needed is None or not may(request, needed):
+            raise AccessDisabled(f"This key may not do that (scope {needed}). Use another key.")
+        return True
+
+
+def base_url(request: Request | HttpRequest) -> str:
     """Return where the client reaches us, without a slash at the end."""
     return settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
 

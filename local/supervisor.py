@@ -62,14 +62,14 @@ class Service(Protocol):
         """End it, gently for that many seconds."""
 
 
-def answers(url: str) -> Callable[[], bool]:
-    """Make a readiness: `url` answers with 200."""
+def answers(url: str, *, field: str = "") -> Callable[[], bool]:
+    """Make a readiness: `url` answers with 200; if a field is named, it is true in the JSON."""
 
     def ready() -> bool:
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
-                return bool(answer.status == 200)
-        except OSError:  # Which HTTPError is, too.
+                return bool(answer.status == 200 and (not field or json.load(answer)[field]))
+        except (OSError, ValueError, KeyError):  # OSError is HTTPError, too.
             return False
 
     return ready

@@ -1,6 +1,6 @@
 """Everything on this machine, and one metered call: `python3 dev.py up`.
 
-    postgres -> pgmq and migrations -> sandbox, Stripe's look-alike -> web -> worker -> one call
+    postgres -> pgmq and migrations -> sandbox, Stripe's look-alike -> web -> workers -> one call
 
 DATABASE_URL and CELERY_BROKER_URL replace the embedded database and broker, VENDOR_BASE_URL the
 sandbox, STRIPE_API_KEY the look-alike of Stripe; whatever else the caller's environment says wins
@@ -144,20 +144,20 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
     say("migrated the database")
 
     web = ["config.web", "--host", "127.0.0.1", "--port", str(options.port)]
-    celery = ["celery", "-A", "config.celery", "worker", "-B", "-s", str(data / "beat-schedule")]
-    celery += ["-P", "threads", "-c", "4", "-l", "WARNING", "--without-gossip"]
-    celery += ["--without-mingle", "--without-heartbeat"]  # The embedded broker has no events.
     modules = {
         "sandbox": ["sandbox", "--port", str(sandbox_port)],
         "stripe": ["sandbox.stripe", "--port", str(stripe_port)],
         "web": [*web, "--workers", str(options.workers)],
-        "worker": celery,
+        "worker": worker("default,beat,calls,money", "-B", "-s", str(data / "beat-schedule")),
+        # What asks vendors may hang: it keeps nothing else from running.
+        "worker-jobs": worker("jobs", "-n", "jobs@%h"),
     }
     ready = {
         "sandbox": answers(f"http://127.0.0.1:{sandbox_port}/health"),
         "stripe": answers(f"http://127.0.0.1:{stripe_port}/health"),
-        "web": answers(f"{base_url}/health"),
-        "worker": answers(f"{base_url}/ready"),  # Which is not so before the worker's heartbeat.
+        "web": answers(f"{base_url}/ready"),
+        "worker": answers(f"{base_url}/ready", field="worker"),
+        "worker-jobs": answers(f"{base_url}/ready", field="jobs"),
     }
     for name, words in modules.items():
         if (name, False) in {("sandbox", with_sandbox), ("stripe", with_stripe)}:
@@ -173,6 +173,13 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
         supervisor.start(child)
         say(f"started {name}")
     return environment
+
+
+def worker(queues: str, *more: str) -> list[str]:
+    """Return the words that start a worker of these queues; the embedded broker has no events."""
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return ["celery", "-A", "config.celery", "worker", "-Q", queues, "-P", "threads", "-c", "4",
+            *quiet, *more]  # fmt: skip
 
 
 def fake_stripe(environment: Environment, data: Path, *, base_url: str, port: int) -> Environment:
@@ -227,9 +234,8 @@ def embedded_broker(database_url: str) -> Environment:
         "conn_string": address,
         "init_extension": False,
         "visibility_timeout": 120,
-        "wait_time_seconds": 1,
-        "poll_interval_ms": 50,
-        "polling_interval": 0.1,
+        "wait_time_seconds": 0,  # It would wait so long for each empty queue in its turn.
+        "polling_interval": 0.2,
         "pool_size": 4,
     }
     return {"CELERY_BROKER_URL": "pgmq://localhost", "CELERY_BROKER_OPTIONS": json.dumps(options)}

@@ -241,7 +241,7 @@ async def unknown(platform: Platform, made: Call) -> None:
     """
     logs.line(event="unknown", call=made.id, operation=made.route.name)
     if made.intention.joinable:
-        await platform.books.query("UPDATE credits_hold SET intent = NULL WHERE id = %s", made.id)
+        await platform.books.release(made.id)
 
 
 async def settle(

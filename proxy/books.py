@@ -22,7 +22,7 @@ from common.errors import (
 )
 from common.lanes import Lane, deserved
 from common.money import show
-from credits.books import holds
+from credits.books import batches, holds
 from proxy import sql
 from proxy.late import Late, pauses
 
@@ -273,11 +273,15 @@ class Books:
 
     async def claim(self, hold: str, intent: str, ttl: int) -> None:
         """Let an equal request join this call from now on: its client has left."""
-        await self.query(sql.CLAIM, intent, hold, ttl)
+        await self.query(holds.CLAIM_INTENT, intent, hold, ttl)
+
+    async def release(self, hold: str) -> None:
+        """Let the next equal request be a new call, while this one's hold stays."""
+        await self.query(holds.RELEASE_INTENT, hold)
 
     async def renew(self, hold: str, ttl: int) -> None:
         """Let a hold that is still open stand for so many seconds from now."""
-        await self.query(sql.RENEW, ttl, hold)
+        await self.query(holds.RENEW, ttl, hold)
 
     async def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement of the rare paths; return its rows (empty where it has none)."""
@@ -299,7 +303,7 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | PlatformError]:
         cursor = await db.execute(sql.PLACE, (_document(some),))
         return await cursor.fetchall()
 
-    rows = await holds.in_turn(asks, run)
+    rows = await batches.in_turn(asks, run)
     return [_verdict(ask, row) for ask, row in zip(asks, rows, strict=True)]
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 256 << 10
 JSON_TYPE = (b"content-type", b"application/json")
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 @from_settings
@@ -263,7 +264,7 @@ class Request:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of the answer, which a browser's page may read."""
         self.begun = True
-        headers = [*headers, ANY_ORIGIN]
+        headers = [*headers, NOSNIFF, ANY_ORIGIN]
         if b"origin" in self.headers:
             headers.append(_exposed())
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -32,6 +32,7 @@ from common.errors import (
     InvalidRequest,
     Unavailable,
 )
+from credits.books import holds
 from proxy.http import Left
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ FIND = """
     SELECT fingerprint, status, headers, body, spool, once, call_id::text
       FROM proxy_answer WHERE intent = %s AND kept_until > now()
 """
-RUNNING = "SELECT memo->>'fingerprint' FROM credits_hold WHERE intent = %s"
 TAKE = "DELETE FROM proxy_answer WHERE intent = %s AND once RETURNING intent"
 
 
@@ -150,12 +150,12 @@ async def answer(request: Request, intention: Intention, books: Books) -> bool:
         found = await books.query(FIND, intention.id)
         if found:
             return await _give(request, intention, books, found[0])
-        running = await books.query(RUNNING, intention.id)
+        running = await books.query(holds.MEMO_OF_INTENT, intention.id)
         if not running:
             return bool(found := await books.query(FIND, intention.id)) and await _give(
                 request, intention, books, found[0]
             )
-        if running[0][0] != intention.fingerprint:
+        if running[0][0].get("fingerprint") != intention.fingerprint:
             raise _mismatch()
         if time.monotonic() + delay > deadline:
             raise _in_flight(request, intention)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from apikeys import keys
-from credits.books import holds
+from credits.books import batches, holds
 from usage import record
 
 KEEP = """
@@ -58,7 +58,7 @@ ANSWERED = """
           ) answer ON true
 """
 
-PLACE = holds.place_many(
+PLACE = batches.place_many(
     dataclasses.replace(
         keys.PAYER,
         join=keys.PAYER.join + ANSWERED,
@@ -73,12 +73,12 @@ MAY_CALL = f"""
       {keys.PAYER.join}
 """  # noqa: S608 - the parts are constants of our own modules
 
-SETTLE = holds.settle_many(
+SETTLE = batches.settle_many(
     columns=record.COLUMNS + ", is_job boolean, answer jsonb",
     record=record.RECORD + JOB_ENDED + KEPT.format(id="id", source="ended"),
 )
 
-ACCEPT = holds.prolong_many(
+ACCEPT = batches.prolong_many(
     columns=(
         "vendor text, operation text, vendor_job_id text, vendor_request_id text, poll_url text,"
         " price bigint,"
@@ -87,7 +87,7 @@ ACCEPT = holds.prolong_many(
     record=JOB_ACCEPTED + KEPT.format(id="id", source="prolonged"),
 )
 
-FIND_JOBS = """
+FIND_JOBS = f"""
     SELECT asked.n, job.id::text, job.workspace_id::text, job.vendor, job.operation,
            job.vendor_job_id, job.vendor_request_id, job.poll_url, job.price_micros, job.inputs,
            job.ended_at IS NOT NULL, job.outcome, key.id IS NOT NULL,
@@ -97,24 +97,13 @@ FIND_JOBS = """
           SELECT * FROM proxy_job
            WHERE vendor = asked.vendor AND vendor_job_id = asked.job LIMIT 1
       ) job ON true
-      LEFT JOIN LATERAL (
-          SELECT key.id, key.workspace_id
-            FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
-           WHERE key.digest = asked.digest AND key.revoked_at IS NULL AND key.disabled_at IS NULL
-             AND coalesce(key.expires_at > now(), true) AND person.is_active LIMIT 1
-      ) key ON true
+      {keys.FIND}
      ORDER BY asked.n
-"""
+"""  # noqa: S608 - the parts are constants of our own modules
 
-# Only while the call has no answer yet: an accepted job's hold lasts longer than its first time,
-# and its answer is kept instead.
-CLAIM = """
-    UPDATE credits_hold SET intent = %s
-     WHERE id = %s AND intent IS NULL
-       AND expires_at <= placed_at + %s * interval '1 second'
-"""
-
-# What takes long keeps its hold for as long.
-RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' WHERE id = %s"
+EXPIRED = holds.due(
+    columns="job.id IS NOT NULL",
+    join="LEFT JOIN proxy_job job ON job.id = hold.id AND job.ended_at IS NULL",
+)
 
 CHARGED = "SELECT charged_micros FROM usage_call WHERE id = %s AND outcome = %s"

@@ -12,7 +12,7 @@ from django.db import connection
 from apikeys import keys
 from common import logs
 from common.errors import PlatformError
-from proxy import jobs, process, replay
+from proxy import jobs, process, replay, sql
 from proxy.books import FoundJob, Settle
 from proxy.models import Heartbeat
 from proxy.vendors import catalogue
@@ -35,22 +35,15 @@ CLAIM_JOBS = """
            poll_url, price_micros, inputs, deadline_at <= now()
 """
 
-EXPIRED = """
-    SELECT hold.id::text, hold.account_id::text, hold.intent::text, hold.memo,
-           job.id IS NOT NULL
-      FROM credits_hold hold LEFT JOIN proxy_job job ON job.id = hold.id AND job.ended_at IS NULL
-     WHERE hold.expires_at <= now()
-     ORDER BY hold.expires_at LIMIT %s
-"""
-
 
 @shared_task
-def heartbeat() -> None:
-    """Say that worker and beat live; `/ready` looks at it. Also writes when keys were used."""
+def heartbeat(name: str = "worker") -> None:
+    """Say that beat and a worker live; `/ready` tells. Also writes when keys were used."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {Heartbeat._meta.db_table} (name, seen_at) VALUES ('worker', now())"  # noqa: S608, SLF001
-            " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at"
+            f"INSERT INTO {Heartbeat._meta.db_table} (name, seen_at) VALUES (%s, now())"  # noqa: S608, SLF001
+            " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at",
+            [name],
         )
     keys.used.write()
 
@@ -98,7 +91,7 @@ async def _follow(platform: process.Platform, row: tuple[Any, ...]) -> None:
 def sweep_holds() -> int:
     """End the holds whose time is over; nothing is charged. Returns how many were found."""
     with connection.cursor() as cursor:
-        cursor.execute(EXPIRED, [BATCH])
+        cursor.execute(sql.EXPIRED, [BATCH])
         rows = cursor.fetchall()
     if rows:
         _with_platform(lambda platform: _each(_expire(platform, row) for row in rows))

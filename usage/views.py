@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 class EventsView(APIView):
     """Calls and credits of the credential's workspace, newest first."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
     class Input(serializers.Serializer[object]):
         """Query parameters."""

@@ -177,6 +177,18 @@ class Heard:
             payload=found.to_dict(),
         )
 
+    @classmethod
+    def of_thin(cls, said: dict[str, Any]) -> Self:
+        """Read one that only names its object; of an object of the first API it has our name."""
+        related = said.get("related_object") or {"id": ""}
+        return cls(
+            id=said["id"],
+            type=said["type"].removeprefix("v1."),
+            object_id=related.get("id", ""),
+            happened_at=datetime.fromisoformat(said["created"]),
+            payload=said,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Movement:

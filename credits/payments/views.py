@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.drf import ReturnURLField, base_url, require_scope, workspace_id
-from common.errors import InvalidRequest, PlatformError
+from common.drf import ReturnURLField, base_url, workspace_id
+from common.errors import BodyTooLarge, InvalidRequest, PlatformError
 from common.money import Micros, cents
-from credits.books import lots
-from credits.books import wallets as statements
-from credits.gifts import vouchers
+from credits.books import lots, wallets
 from credits.models import AutoTopUp, Lot
-from credits.payments import automatic, stripe_api, tasks, topups, webhooks
+from credits.payments import (
+    automatic,
+    customers,
+    following,
+    methods,
+    purchases,
+    receivables,
+    stripe_api,
+    tasks,
+    topups,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from rest_framework.request import Request
 
+log = logging.getLogger(__name__)
+
+MOST_EVENT_BYTES = 2 << 20
 MOST_MICROS = 2**53  # What JSON numbers hold exactly.
 
 
 class BalanceView(APIView):
     """The balance of the credential's workspace."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
     class Output(serializers.Serializer[object]):
         """The `*_micros` names are the contract's; the values are cents (contract 8.1)."""
@@ -45,14 +61,14 @@ class BalanceView(APIView):
     @extend_schema(responses=Output)
     def get(self, request: Request) -> Response:
         """Return the balance, what open holds set aside of it, and what is available."""
-        if topups.watched(workspace_id(request)):
+        if following.watched(workspace_id(request)):
             tasks.hurry(tasks.check_purchases)
         return Response(balance_in_cents(workspace_id(request)))
 
 
 def balance_in_cents(workspace: UUID) -> dict[str, Any]:
     """Return the contract's balance: its `*_micros` are cents (contract 4.3, 8.1)."""
-    now = statements.balance(workspace)
+    now = wallets.balance(workspace)
     return {
         "amount_micros": cents(now.balance),
         "prepaid_balance_micros": cents(now.balance),
@@ -65,6 +81,8 @@ def balance_in_cents(workspace: UUID) -> dict[str, Any]:
 
 class WalletView(APIView):
     """The wallet with its parts, in real micro-USD."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read", "PATCH": "billing:manage"}
 
     class Output(serializers.Serializer[object]):
         """All amounts are micro-USD."""
@@ -96,25 +114,27 @@ class WalletView(APIView):
     @extend_schema(request=Input, responses=Output)
     def patch(self, request: Request) -> Response:
         """Set below which balance a mail is sent, once for each time that it falls below."""
-        require_scope(request, "keys:manage")
         asked = self.Input(data=request.data)
         asked.is_valid(raise_exception=True)
         least = Micros(asked.validated_data["low_balance_micro_usd"])
-        statements.warn_below(workspace_id(request), least)
+        customers.warn_below(workspace_id(request), least)
         return self.get(request)
 
     @extend_schema(responses=Output)
     def get(self, request: Request) -> Response:
         """Return what is paid for, granted, held, available and due."""
-        wallet = lots.contents(workspace_id(request))
+        workspace = workspace_id(request)
+        wallet = lots.contents(workspace)
         return Response(
             {
                 "balance_micro_usd": wallet.balance,
                 "paid_micro_usd": wallet.left(Lot.Kind.PAID),
                 "granted_micro_usd": wallet.left(Lot.Kind.GRANTED),
                 "held_micro_usd": wallet.held,
-                "available_micro_usd": wallet.balance - wallet.held,
-                **statements.dues(workspace_id(request)),
+                "available_micro_usd": wallet.available,
+                "due_micro_usd": receivables.due_of(workspace),
+                "paused_because": wallet.paused_because,
+                "low_balance_micro_usd": customers.low_balance(workspace),
                 "lots": [
                     {"kind": lot.kind, "left_micro_usd": lot.left, "expires_at": lot.expires_at}
                     for lot in wallet.lots
@@ -125,6 +145,8 @@ class WalletView(APIView):
 
 class CreditView(APIView):
     """Buying credits (contract 4.4)."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": "usage:read"}
 
     class Input(serializers.Serializer[object]):
         """The one place of the contract where `_micros` are micro-USD."""
@@ -156,6 +178,8 @@ class CreditView(APIView):
 class BillingView(APIView):
     """Stripe's own pages for methods and invoices (contract 4.5)."""
 
+    scopes: ClassVar[dict[str, str]] = {"POST": "billing:manage"}
+
     class Input(serializers.Serializer[object]):
         """Tiers are ignored: there are no plans."""
 
@@ -173,7 +197,7 @@ class BillingView(APIView):
         asked.is_valid(raise_exception=True)
         user: Any = request.user
         back = asked.validated_data.get("return_url") or base_url(request)
-        portal = topups.for_customer(
+        portal = customers.for_customer(
             workspace_id(request),
             email=user.email,
             ask=lambda customer: stripe_api.create_portal(customer=customer, return_url=back),
@@ -183,6 +207,8 @@ class BillingView(APIView):
 
 class PurchasesView(APIView):
     """What was bought, newest first."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
     class Input(serializers.Serializer[object]):
         """Query parameters."""
@@ -218,12 +244,32 @@ class PurchasesView(APIView):
         """Return one page of purchases."""
         asked = self.Input(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        found = statements.purchases(workspace_id(request), **asked.validated_data)
-        return Response({"purchases": found.rows, "total": found.total})
+        found = purchases.page_of(workspace_id(request), **asked.validated_data)
+        shown = [self._shown(each) for each in found.purchases]
+        return Response({"purchases": shown, "total": found.total})
+
+    def _shown(self, each: purchases.Purchase) -> dict[str, Any]:
+        return {
+            "id": each.id,
+            "state": each.state,
+            "automatic": each.is_automatic,
+            "amount_micro_usd": each.amount,
+            "tax_micro_usd": each.tax,
+            "refunded_micro_usd": each.refunded,
+            "unspent_micro_usd": each.unspent,
+            "checkout_url": each.checkout_url,
+            "receipt_url": each.receipt_url,
+            "invoice_url": each.invoice_url,
+            "failure": each.failure,
+            "created_at": each.created_at,
+            "credited_at": each.credited_at,
+        }
 
 
 class AutoTopUpView(APIView):
     """The standing wish to buy when the wallet runs low."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read", "PUT": "billing:manage"}
 
     class Input(serializers.Serializer[object]):
         """Amounts are micro-USD."""
@@ -253,7 +299,6 @@ class AutoTopUpView(APIView):
     @extend_schema(request=Input, responses=Output)
     def put(self, request: Request) -> Response:
         """Set it; switching it on needs a saved method."""
-        require_scope(request, "keys:manage")
         asked = self.Input(data=request.data)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
@@ -284,6 +329,8 @@ class AutoTopUpView(APIView):
 class AutoTopUpSetupView(APIView):
     """Saving a payment method."""
 
+    scopes: ClassVar[dict[str, str]] = {"POST": "billing:manage"}
+
     class Output(serializers.Serializer[object]):
         """Where to save it."""
 
@@ -292,42 +339,26 @@ class AutoTopUpSetupView(APIView):
     @extend_schema(request=None, responses={201: Output})
     def post(self, request: Request) -> Response:
         """Open the hosted page that saves a card for later charges."""
-        require_scope(request, "keys:manage")
         user: Any = request.user
-        session = automatic.start_setup(
+        session = methods.start_setup(
             workspace_id(request), email=user.email, user_id=user.pk, base_url=base_url(request)
         )
         return Response({"setup_url": session.url}, status=201)
 
 
-class RedeemView(APIView):
-    """Voucher codes."""
-
-    class Input(serializers.Serializer[object]):
-        """The code as it was given; case, spaces and dashes do not matter."""
-
-        code = serializers.CharField(max_length=64)
-
-    class Output(serializers.Serializer[object]):
-        """What it gave."""
-
-        amount_micro_usd = serializers.IntegerField()
-
-    @extend_schema(request=Input, responses=Output)
-    def post(self, request: Request) -> Response:
-        """Redeem a code, once for the workspace."""
-        asked = self.Input(data=request.data)
-        asked.is_valid(raise_exception=True)
-        entry = vouchers.redeem(workspace_id(request), asked.validated_data["code"])
-        return Response({"amount_micro_usd": entry.amount_micros})
-
-
+@csrf_exempt  # A signature says who speaks; no browser is asked.
 def stripe_webhook(request: HttpRequest) -> JsonResponse:
     """Take what Stripe signed: 200 once it is stored; anything else is a 400, never a 500."""
     try:
         if request.method != "POST":
             raise InvalidRequest("Events are posted.")
-        new = webhooks.receive(request.body, request.headers.get("Stripe-Signature", ""))
+        body = request.read(MOST_EVENT_BYTES + 1)
+        if len(body) > MOST_EVENT_BYTES:
+            raise BodyTooLarge(f"No event is larger than {MOST_EVENT_BYTES >> 20} MiB.")
+        new = webhooks.receive(body, request.headers.get("Stripe-Signature", ""))
     except PlatformError as exc:
+        log.warning("an event was refused: %s", exc)
         return JsonResponse(exc.body(), status=exc.status)
-    return JsonResponse({"received": True, "new": new})
+    if new is not None:
+        tasks.hurry(tasks.process_event, new)
+    return JsonResponse({"received": True, "new": new is not None})

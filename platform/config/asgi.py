@@ -21,6 +21,7 @@ from asgiref.sync import sync_to_async  # noqa: E402
 from django.db import DatabaseError  # noqa: E402
 
 from apikeys import keys  # noqa: E402
+from common import logs  # noqa: E402
 from config import rooms  # noqa: E402
 from proxy import door, process  # noqa: E402
 
@@ -58,6 +59,7 @@ class Application:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self._platform = await process.start()
+                logs.gather()
                 _calm_the_collector()
                 self._chores = asyncio.get_running_loop().create_task(_keep_writing_used_keys())
                 await send({"type": "lifespan.startup.complete"})
@@ -67,6 +69,7 @@ class Application:
                 if self._platform is not None:
                     await process.stop(self._platform)
                 await _write_used_keys()
+                logs.stop_gathering()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

@@ -1,22 +1,57 @@
 """The worker's app. Messages only hurry: whatever must be done is a row, and beat finds it."""
 
+import logging
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("platform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.autodiscover_tasks(["credits.payments"])
+app.autodiscover_tasks(
+    [f"credits.{wing}" for wing in ("books", "statements", "payments", "proofs")]
+)
+
+
+def _is_celerys_own_program() -> bool:
+    """Whether this process is `celery -A config.celery ...`, which shows a trace for a mistake."""
+    started = Path(sys.argv[0] or "python")
+    return started.stem == "celery" or started.parent.name == "celery"
+
+
+if _is_celerys_own_program():
+    from config import preflight
+
+    preflight.require_settings("celery")
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _look_first(**_: Any) -> None:
+    """End with one line where there is nothing to work on; warnings are lines of JSON, too."""
+    from config import preflight
+
+    logging.captureWarnings(True)
+    preflight.require_database("celery")
+
+
+@setup_logging.connect
+def _log_as_everybody_does(**_: Any) -> None:
+    """Keep what Django set up: JSON lines on stderr. Celery would put its own form in its place."""
 
 
 @worker_ready.connect
-def _live_at_once(**_: Any) -> None:
+def _live_at_once(sender: Any, **_: Any) -> None:
     """Say that the worker lives before beat's first round, so that a start is soon ready."""
     from proxy.tasks import heartbeat  # The apps are loaded by now.
 
-    heartbeat()
+    queues = {queue.name for queue in sender.task_consumer.queues}
+    for queue, name in {"beat": "worker", "jobs": "jobs"}.items():
+        if queue in queues:
+            heartbeat(name)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse, JsonResponse
+from django.http.request import split_domain_port
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess, registry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from common.drf import base_url
 from common.errors import combined, is_for_nodes
+from config import preflight
+from credits.books import holds
 from proxy import origin
 
 if TYPE_CHECKING:
@@ -24,6 +29,11 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 WORKER_SILENT_SECONDS = 30
+OF_A_PROXY = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via")
+BOUND_TO = "WEB_BOUND_TO"
+"""The environment variable in which `config.web` leaves the address that it listens at."""
+WORKERS = ("worker", "jobs")
+"""Names of heartbeats: of the worker that does the most, and of the one that asks vendors."""
 
 
 @require_safe
@@ -34,17 +44,49 @@ def health(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if calls can be served and settled: database, migrations, worker; else 503.
+    """Answer 200 if this process can serve, which needs a database that fits its code; else 503.
 
-    What this process last found wrong with the URLs that it hands out is told beside it.
+    The other fields tell of what lives elsewhere. Were they decisive, every web process would
+    leave its balancer because of one worker. What is wrong with the URLs that this process hands
+    out is told beside them.
     """
     try:
-        parts = {"database": _database(), "migrations": _migrated(), "worker": _worker()}
+        needed = {"database": _database(), "migrations": _migrated(), "encoding": _encoded()}
+        told = {**_workers(), "public_url": _about_public_url(request)}
     except DatabaseError:
-        parts = {"database": False}
-    fine = all(parts.values())
-    found = {"public_url": origin.finding() or "fine"}
-    return JsonResponse({"ready": fine, **parts, **found}, status=200 if fine else 503)
+        needed, told = {"database": False}, {}
+    fine = all(needed.values())
+    return JsonResponse({"ready": fine, **needed, **told}, status=200 if fine else 503)
+
+
+def _about_public_url(request: HttpRequest) -> str:
+    if (found := origin.finding()) or fits_public_url(request):
+        return found or "fine"
+    return "The address that is handed out is not the one at which this was asked."
+
+
+def fits_public_url(request: HttpRequest) -> bool:
+    """Whether the address that we hand out is the one at which this asker reached us.
+
+    A proxy says what it was asked (`X-Forwarded-Proto`, `X-Forwarded-Host`). That is compared here
+    also where it is not believed: then the addresses that we hand out lead nowhere.
+    """
+    handed = urlsplit(base_url(request))
+    scheme = _first(request, "X-Forwarded-Proto") or handed.scheme
+    host = _first(request, "X-Forwarded-Host") or handed.netloc
+    if (handed.scheme, handed.netloc.rpartition(":")[2]) in (("http", "443"), ("https", "80")):
+        return False  # A proxy passed its own port on, and not its scheme.
+    return _without_port(handed.scheme, handed.netloc) == _without_port(scheme, host)
+
+
+def _without_port(scheme: str, host: str) -> tuple[str, str]:
+    usual = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return scheme, host.lower().removesuffix(usual)
+
+
+def _first(request: HttpRequest, header: str) -> str:
+    """Return what the outermost proxy said; empty if no proxy did."""
+    return request.headers.get(header, "").split(",")[0].strip().lower()
 
 
 def _database() -> bool:
@@ -58,19 +100,26 @@ _done: dict[str, bool] = {}
 
 def _migrated() -> bool:
     if not _done.get("migrated"):
-        executor = MigrationExecutor(connection)
-        _done["migrated"] = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        _done["migrated"] = not preflight.unmigrated()
     return _done["migrated"]
 
 
-def _worker() -> bool:
+def _encoded() -> bool:
+    if not _done.get("encoded"):
+        connection.ensure_connection()
+        _done["encoded"] = preflight.encoding_of(connection.connection) == preflight.ENCODING
+    return _done["encoded"]
+
+
+def _workers() -> dict[str, bool]:
+    """Return for each worker whether it lives."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(max(seen_at) > now() - %s * interval '1 second', false)"
-            " FROM proxy_heartbeat WHERE name = 'worker'",
+            "SELECT name FROM proxy_heartbeat WHERE seen_at > now() - %s * interval '1 second'",
             [WORKER_SILENT_SECONDS],
         )
-        return bool(cursor.fetchone()[0])
+        alive = {name for (name,) in cursor.fetchall()}
+    return {name: name in alive for name in WORKERS}
 
 
 class _Known(Collector):
@@ -87,18 +136,20 @@ class _Known(Collector):
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer what Prometheus asks; holds are counted in the database, so once for all processes."""
-    wanted = f"Bearer {settings.METRICS_TOKEN}"
-    given = request.headers.get("Authorization", "")
-    if settings.METRICS_TOKEN and not hmac.compare_digest(given.encode(), wanted.encode()):
-        return JsonResponse(
-            {"error": "unauthorized", "message": "Metrics need a token."}, status=401
-        )
+    """Answer what Prometheus asks; holds are counted in the database, so once for all processes.
+
+    With METRICS_TOKEN it needs that; without one only this machine itself is answered.
+    """
+    if settings.METRICS_TOKEN:
+        wanted = f"Bearer {settings.METRICS_TOKEN}"
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), wanted.encode()):
+            return _refused(401, "unauthorized", "Metrics need a token (METRICS_TOKEN).")
+    elif not metrics_are_private(request):
+        sentence = "Metrics are for this machine alone where no METRICS_TOKEN is set."
+        return _refused(403, "access_disabled", sentence)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), coalesce(sum(amount_micros), 0),"
-            " coalesce(extract(epoch FROM now() - min(placed_at)), 0) FROM credits_hold"
-        )
+        cursor.execute(holds.OPEN)
         count, micros, age = cursor.fetchone()
         cursor.execute("SELECT count(*) FROM proxy_job WHERE ended_at IS NULL")
         running = cursor.fetchone()[0]
@@ -119,24 +170,52 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(body, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def metrics_are_private(request: HttpRequest) -> bool:
+    """Whether whoever asks is a process of this machine, and no proxy that may speak for others.
+
+    That needs a web process bound to loopback, and a request that came there as such a one comes.
+    A public address says that there is a proxy, even if that hides in its requests.
+    """
+    bound = os.environ.get(BOUND_TO, "")
+    asker = request.META.get("REMOTE_ADDR", "")
+    asked, _ = split_domain_port(request.headers.get("Host", ""))
+    public = urlsplit(settings.PUBLIC_URL).hostname or bound
+    return not any(name in request.headers for name in OF_A_PROXY) and all(
+        map(_is_loopback, (bound, asker, asked, public))
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _refused(status: int, code: str, sentence: str, *, flat: bool = True) -> JsonResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    body = {"error": code, "message": sentence} if flat else combined(sentence, code)
+    return JsonResponse(body, status=status, headers=headers)
+
+
+def forbidden(request: HttpRequest, reason: str = "") -> JsonResponse:
+    """Say that a browser's request lacks what proves that it is no other site's, as JSON."""
+    return _refused(403, "access_disabled", "This must be sent from a page of ours. Reload it.")
+
+
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Say that there is no such path, as JSON; below /customers a node may have asked for it."""
     flat = not is_for_nodes(request.path) and not request.path.startswith("/customers")
-    return _refusal("There is no such path.", "not_found", 404, flat=flat)
+    return _refused(404, "not_found", "There is no such path.", flat=flat)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Say that the request cannot be read, as JSON."""
     flat = not is_for_nodes(request.path)
-    return _refusal("The request cannot be read.", "invalid_request", 400, flat=flat)
+    return _refused(400, "invalid_request", "The request cannot be read.", flat=flat)
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Say that something went wrong here, as JSON."""
     flat = not is_for_nodes(request.path)
-    return _refusal("Something went wrong here.", "internal", 500, flat=flat)
-
-
-def _refusal(sentence: str, code: str, status: int, *, flat: bool) -> JsonResponse:
-    body = {"error": code, "message": sentence} if flat else combined(sentence, code)
-    return JsonResponse(body, status=status)
+    return _refused(500, "internal", "Something went wrong here.", flat=flat)

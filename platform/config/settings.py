@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
+from kombu import Exchange, Queue
+from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.money import usd
 
 BASE_DIR = Path(__file__).resolve().parents[2]
+HOME = BASE_DIR if (BASE_DIR / "pyproject.toml").exists() else Path.cwd()
+"""A clone, or where a program of an installed wheel was started."""
 
 
 class Environment(BaseSettings):
@@ -25,16 +31,19 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
 
     database_url: str
-    secret_key: str = Field(min_length=32)
-    key_peppers: dict[int, str]
+    secret_key: str
+    """At least 50 characters."""
+    key_peppers: Annotated[dict[int, str], NoDecode]
     """Version -> hex of at least 32 bytes. The highest version makes new digests."""
     debug: bool = False
     allowed_hosts: Annotated[list[str], NoDecode] = ["localhost", "127.0.0.1", "[::1]"]
     public_url: str = ""
     """Where clients reach us, like https://credits.example.org; empty: the request's own Host."""
-    data_dir: Path = BASE_DIR / ".data"
+    hsts_seconds: int = Field(default=31_536_000, ge=0)
+    """For how long browsers ask for https alone, once PUBLIC_URL begins so."""
+    data_dir: Path = HOME / ".data"
     celery_broker_url: str = "memory://"
-    celery_broker_options: dict[str, Any] = {}
+    celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
     vendor_base_url: str = ""
     """A template with {vendor} that replaces every vendor's own address (sandbox, mirror)."""
     sandbox_operations: bool = False
@@ -81,6 +90,31 @@ class Environment(BaseSettings):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_example(cls, value: object) -> object:
+        if isinstance(value, str) and "replace-this" in value:
+            raise ValueError("is still the example's: put a value of your own there")
+        return value
+
+    @field_validator("celery_broker_options", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError("is a JSON object, like {}") from None
+
+    @field_validator("secret_key")
+    @classmethod
+    def _of_chance(cls, value: str) -> str:
+        if len(value) < 50 or len(set(value)) < 10:
+            raise ValueError(
+                "needs 50 characters of chance or more:"
+                " python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+            )
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _an_origin(cls, value: str) -> str:
@@ -105,8 +139,20 @@ class Environment(BaseSettings):
     @field_validator("welcome_grant_usd", "adjustment_limit_usd")
     @classmethod
     def _dollars(cls, value: str) -> str:
-        if not Decimal(value).is_finite() or Decimal(value) < 0:
+        try:
+            is_good = Decimal(value).is_finite() and Decimal(value) >= 0
+        except InvalidOperation:
+            is_good = False
+        if not is_good:
             raise ValueError("is an amount of dollars, like 5 or 0.50")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme in ("http", "https") and parts.hostname and parts.port != 0):
+            raise ValueError("is like https://credits.example.org")
         return value
 
     @field_validator("email_url")
@@ -116,15 +162,60 @@ class Environment(BaseSettings):
             raise ValueError("is console:, smtp://... or smtps://...")
         return value
 
-    @field_validator("key_peppers")
+    @field_validator("key_peppers", mode="before")
     @classmethod
-    def _long_enough(cls, value: dict[int, str]) -> dict[int, str]:
-        if not value or any(len(bytes.fromhex(pepper)) < 32 for pepper in value.values()):
-            raise ValueError("needs at least one version, each of 32 bytes or more in hex")
+    def _peppers(cls, value: str) -> dict[int, str]:
+        """Read `1:<hex>,2:<hex>`, or the same as JSON."""
+        is_json = value.lstrip().startswith("{")
+        try:
+            found = json.loads(value) if is_json else dict(map(_pair, value.split(",")))
+            peppers = {int(version): bytes.fromhex(pepper) for version, pepper in found.items()}
+        except (ValueError, TypeError):
+            peppers = {}
+        if peppers and all(
+            0 < version < 1 << 15 and len(pepper) >= 32 and any(pepper)
+            for version, pepper in peppers.items()
+        ):
+            return {version: pepper.hex() for version, pepper in peppers.items()}
+        raise ValueError(
+            "is like 1:<hex>,2:<hex>, each of 32 bytes of chance or more:"
+            " python3 -c 'import secrets; print(\"1:\" + secrets.token_hex(32))'"
+        )
+
+    @field_validator("database_url")
+    @classmethod
+    def _of_postgres(cls, value: str) -> str:
+        try:
+            conninfo_to_dict(value)
+        except ProgrammingError:
+            raise ValueError("is like postgresql://user:password@host/name") from None
         return value
 
 
-env = Environment()  # type: ignore[call-arg]  # The environment gives them.
+def _pair(text: str) -> tuple[str, str]:
+    before, _, after = text.partition(":")
+    return before, after
+
+
+def read() -> Environment:
+    """Return the environment; raise ImproperlyConfigured with a line for each mistake in it."""
+    try:
+        return Environment()  # type: ignore[call-arg]  # The environment gives them.
+    except ValidationError as exc:
+        lines = [
+            f"{str(each['loc'][0]).upper()} {_said(each['type'], each['msg'])}"
+            for each in exc.errors(include_url=False, include_input=False)
+        ]
+    raise ImproperlyConfigured("\n".join(lines))
+
+
+def _said(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is missing (.env.example tells what it is)"
+    return message.removeprefix("Value error, ").replace("Input should be", "should be")
+
+
+env = read()
 
 SECRET_KEY = env.secret_key
 DEBUG = env.debug
@@ -148,13 +239,26 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "config.headers.NoStore",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+CSRF_FAILURE_VIEW = "config.health.forbidden"
 ROOT_URLCONF = "config.urls"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 APPEND_SLASH = False
 SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+IS_HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SECURE_HSTS_SECONDS = env.hsts_seconds if IS_HTTPS else 0
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # Whether its other subdomains are https is for the operator's proxy to say,
+    "security.W021",  # and so it is whether browsers preload that.
+    "security.W008",  # The proxy that ends TLS redirects; a health check here asks without it.
+]
 
 _database = conninfo_to_dict(env.database_url)
 DATABASES = {
@@ -176,10 +280,10 @@ TIME_ZONE = "UTC"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.KeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["common.drf.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["common.drf.LenientJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "common.openapi.Schema",
     "EXCEPTION_HANDLER": "common.drf.handle",
     "UNAUTHENTICATED_USER": None,
 }
@@ -230,8 +334,26 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
+# What asks vendors may hang; it has a queue, and a worker process, of its own (docs/running.md).
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name)
+    for name in ("default", "beat", "calls", "money", "jobs")
+]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    "proxy.tasks.follow_jobs": {"queue": "jobs"},
+    "proxy.tasks.sweep_holds": {"queue": "calls"},
+    "credits.*": {"queue": "money"},
+    "proxy.tasks.heartbeat": {"queue": "beat"},
+}
 CELERY_BEAT_SCHEDULE = {
     "heartbeat": {"task": "proxy.tasks.heartbeat", "schedule": 5, "options": {"expires": 10}},
+    "heartbeat-of-jobs": {
+        "task": "proxy.tasks.heartbeat",
+        "args": ["jobs"],
+        "schedule": 5,
+        "options": {"expires": 10, "queue": "jobs"},
+    },
     "follow-jobs": {"task": "proxy.tasks.follow_jobs", "schedule": 2, "options": {"expires": 4}},
     "sweep-holds": {"task": "proxy.tasks.sweep_holds", "schedule": 10, "options": {"expires": 20}},
     "forget-answers": {"task": "proxy.tasks.forget", "schedule": 300, "options": {"expires": 300}},
@@ -240,8 +362,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2,
         "options": {"expires": 4},
     },
-    "keep-lots": {
-        "task": "credits.payments.tasks.keep_lots",
+    "tend-wallets": {
+        "task": "credits.payments.tasks.tend_wallets",
+        "schedule": 30,
+        "options": {"expires": 60},
+    },
+    "expire-lots": {
+        "task": "credits.books.tasks.expire_lots",
         "schedule": 30,
         "options": {"expires": 60},
     },
@@ -251,9 +378,9 @@ CELERY_BEAT_SCHEDULE = {
         "task": "credits.payments.tasks.compare_with_processor",
         "schedule": crontab(hour="3", minute="17"),
     },
-    "sum-days": {"task": "credits.payments.tasks.sum_days", "schedule": crontab(minute="11")},
+    "sum-days": {"task": "credits.proofs.tasks.sum_days", "schedule": crontab(minute="11")},
     "seal-books": {
-        "task": "credits.payments.tasks.seal_books",
+        "task": "credits.statements.tasks.seal_books",
         "schedule": crontab(hour="2", minute="41"),
     },
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
@@ -300,7 +427,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "common.logs.JsonFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "filters": {"strangers": {"()": "common.logs.NoTraceOfStrangers"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json",
+            "filters": ["strangers"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # A refused key or a 404 is an answer, not a line of its own; 500s are logged as errors.
     "loggers": {

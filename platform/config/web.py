@@ -7,23 +7,32 @@ that is cut off keeps its hold until the sweep frees it, and nothing is charged 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import socket
 import sys
 
+import django
 import uvicorn
+from django.db import connection
 
+from config import preflight
 from config.wire.connection import Connection
 from config.wire.crowd import want_files
+
+NAME = "config.web"
 
 
 def main() -> None:
     """Serve until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser(prog="config.web")
+    parser = argparse.ArgumentParser(prog=NAME)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--grace", type=int, default=30, help="seconds for what is in flight")
     options = parser.parse_args()
+    os.environ["WEB_BOUND_TO"] = options.host  # Its children read it, too (health.py).
+    look_first(options.host, options.port)
     want_files()
     # uvicorn raises the signal again when all is finished: then that is a good end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -44,6 +53,22 @@ def main() -> None:
         timeout_graceful_shutdown=options.grace,
         proxy_headers=False,  # What ours say is read in config/wire/forwarded.py.
     )
+
+
+def look_first(host: str, port: int) -> None:
+    """End with one line where nothing can be served: no settings, no database, no port."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    preflight.require_settings(NAME)
+    django.setup()
+    preflight.require_database(NAME)
+    connection.close_pool()  # type: ignore[attr-defined]  # It is not for the processes that come.
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as exc:
+        preflight.stop(NAME, f"cannot listen at {host}, port {port}: {exc.strerror}.")
 
 
 if __name__ == "__main__":

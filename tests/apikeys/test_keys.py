@@ -2,6 +2,7 @@ import re
 import time
 import zlib
 from datetime import timedelta
+from importlib import import_module
 from unittest.mock import Mock
 
 import pytest
@@ -221,3 +222,19 @@ def test_a_digest_belongs_to_one_key(alice, bob):
         transaction.atomic(),
     ):
         change(alice, digest=bytes(bob.api_key_record.digest))
+
+
+def test_a_key_that_might_change_how_one_pays_still_may(alice):
+    """It had `keys:manage`, before `billing:manage` came."""
+    moved = import_module("apikeys.migrations.0002_billing_scope").Migration.operations[1]
+    key = ApiKey.objects.filter(pk=alice.api_key_record.pk)
+
+    for before, after in (
+        (["proxy", "keys:manage"], ["proxy", "keys:manage", "billing:manage"]),
+        (["proxy", "usage:read"], ["proxy", "usage:read"]),
+    ):
+        key.update(scopes=before)
+        for _ in range(2):
+            with connection.cursor() as cursor:
+                cursor.execute(moved.sql)
+        assert key.get().scopes == after

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from config import health, preflight
 from django.db import connection
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, given, settings
@@ -174,36 +175,88 @@ def beat(seconds_ago):
         )
 
 
-@pytest.mark.parametrize(("seconds_ago", "status"), [(0, 200), (25, 200), (31, 503)])
-def test_ready_needs_a_worker_that_lives(client, db, seconds_ago, status):
+@pytest.mark.parametrize(("seconds_ago", "lives"), [(0, True), (25, True), (31, False)])
+def test_ready_tells_of_the_worker_and_does_not_depend_on_it(client, db, seconds_ago, lives):
     beat(seconds_ago)
 
     answer = client.get("/ready")
 
-    assert answer.status_code == status
+    assert answer.status_code == 200
     assert answer.json() == {
-        "ready": status == 200,
+        "ready": True,
         "database": True,
         "migrations": True,
-        "worker": status == 200,
+        "encoding": True,
+        "worker": lives,
+        "jobs": False,
         "public_url": "fine",
     }
 
 
-def test_without_any_worker_it_is_not_ready(client, db):
+def test_without_any_worker_it_can_serve(client, db):
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM proxy_heartbeat")
 
-    assert client.get("/ready").status_code == 503
+    answer = client.get("/ready")
+
+    assert (answer.status_code, answer.json()["worker"]) == (200, False)
 
 
-def test_metrics_count_open_holds(client, alice):
+@pytest.mark.parametrize(
+    ("problem", "field"),
+    [("unmigrated", "migrations"), ("encoding_of", "encoding")],
+)
+def test_a_database_that_does_not_fit_is_not_served(client, db, monkeypatch, problem, field):
+    monkeypatch.setattr(health, "_done", {})
+    wrong = {"unmigrated": lambda: True, "encoding_of": lambda _: "SQL_ASCII"}
+    monkeypatch.setattr(preflight, problem, wrong[problem])
+
+    answer = client.get("/ready")
+
+    assert (answer.status_code, answer.json()["ready"], answer.json()[field]) == (503, False, False)
+
+
+HTTPS = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "credits.example.org"}
+
+
+@pytest.mark.parametrize(
+    ("public_url", "host", "headers", "fits"),
+    [
+        ("", "credits.example.org", {}, True),
+        ("", "credits.example.org:8000", {}, True),
+        ("", "credits.example.org", {"X-Forwarded-Proto": "http"}, True),
+        ("", "credits.example.org", {"X-Forwarded-Proto": "https"}, False),
+        ("", "10.0.0.7:8000", HTTPS, False),
+        ("", "credits.example.org:443", {}, False),
+        ("", "credits.example.org", {"X-Forwarded-Proto": "gopher, http"}, False),
+        ("", "credits.example.org:99999", {"X-Forwarded-Host": "[::1"}, False),
+        ("https://credits.example.org", "10.0.0.7:8000", {}, True),
+        ("https://credits.example.org", "10.0.0.7:8000", HTTPS, True),
+        ("https://credits.example.org:443", "10.0.0.7:8000", HTTPS, True),
+        ("https://credits.example.org", "10.0.0.7", {"X-Forwarded-Proto": "HTTPS, http"}, True),
+        ("http://credits.example.org", "10.0.0.7:8000", HTTPS, False),
+        ("https://other.example.org", "10.0.0.7:8000", HTTPS, False),
+    ],
+)
+def test_ready_tells_whether_the_address_we_hand_out_leads_back(
+    client, db, settings, public_url, host, headers, fits
+):
+    settings.PUBLIC_URL = public_url
+
+    answer = client.get("/ready", headers={"Host": host, **headers})
+
+    assert answer.status_code == 200
+    assert (answer.json()["public_url"] == "fine") is fits
+
+
+def test_metrics_count_open_holds(client, alice, settings):
+    settings.METRICS_TOKEN = "t"
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM credits_hold")
         (before,) = cursor.fetchone()
     holds.place(alice.workspace_id, amount=Micros(60_000), ttl_seconds=60)
 
-    answer = client.get("/metrics")
+    answer = client.get("/metrics", headers={"Authorization": "Bearer t"})
 
     assert answer.status_code == 200
     assert f"platform_open_holds {before + 1}.0" in answer.content.decode()
@@ -213,7 +266,7 @@ def test_metrics_count_open_holds(client, alice):
 @pytest.mark.parametrize(
     ("header", "status"), [("", 401), ("Bearer wrong", 401), ("Bearer só", 401), ("Bearer t", 200)]
 )
-def test_metrics_can_need_a_token(client, db, settings, header, status):
+def test_with_a_token_metrics_need_it(client, db, settings, header, status):
     settings.METRICS_TOKEN = "t"
 
     answer = client.get("/metrics", headers={"Authorization": header} if header else {})
@@ -228,6 +281,11 @@ def test_the_openapi_document_is_json_and_valid(client, db):
     assert "json" in answer["Content-Type"]
     document = json.loads(answer.content)
     validate_schema(document)
+    asked = document["paths"]["/customers/credit"]["post"]["requestBody"]["content"]
+    shape = asked["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert set(document["components"]["schemas"][shape]["properties"]) == {
+        "amount_micros", "currency",
+    }  # fmt: skip
     assert {"/customers", *READS} <= set(document["paths"])
 
 

@@ -1,5 +1,6 @@
 """Mails: written once, sent by the worker, tried again later and later, given up in the end."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from local.processes import free_port
-from outbox import mails
+from outbox import mails, tasks
 from outbox.models import Mail
 
 
@@ -192,3 +193,25 @@ def test_no_mail_is_written_twice_by_hand(write):
 
     with pytest.raises(IntegrityError, match="key"), transaction.atomic():
         Mail.objects.create(key="k", to="b@example.org", subject="x", text="")
+
+
+def test_a_mail_server_that_hangs_holds_one_thread(committed, monkeypatch, at_once):
+    entered, over = threading.Event(), threading.Event()
+
+    def hang():
+        assert not entered.is_set()
+        entered.set()
+        assert over.wait(10)
+
+    monkeypatch.setattr(mails, "send_due", hang)
+
+    def run(second):
+        if second:
+            assert entered.wait(10)
+        try:
+            tasks.send_mails()
+        finally:
+            if second:
+                over.set()
+
+    at_once(run, [False, True])

@@ -164,6 +164,8 @@ class Stage:
             method, url, json=json, data=data, headers=given
         ) as response:
             body = await response.read()
+            if str(url).startswith(self.url):
+                assert response.headers["X-Content-Type-Options"] == "nosniff"
             return Answer(
                 response.status, {k.lower(): v for k, v in response.headers.items()}, body
             )

@@ -84,7 +84,12 @@ async def test_the_flux_ultra_exchange(stage, generation):
     assert headers["content-type"] == "application/json"
     assert headers["content-length"] == str(len(raw))
     assert headers["x-comfy-credits-used"] == "12.66"
-    own = {"x-comfy-credits-used", "call-id", "access-control-allow-origin"}
+    own = {
+        "x-comfy-credits-used",
+        "call-id",
+        "x-content-type-options",
+        "access-control-allow-origin",
+    }
     assert set(headers) == {"content-type", "content-length", *own}
     answer = orjson.loads(raw)
     assert set(answer) == {"id", "polling_url", "cost"}
@@ -233,7 +238,9 @@ NOT_FOR_A_VENDOR = {
     "X-Something": "else",
     "traceparent": "00-1-2-3",
 }
-MAY_REACH_A_VENDOR = {"host", "content-type", "content-length", "accept", "transfer-encoding"}
+MAY_REACH_A_VENDOR = {
+    *("host", "content-type", "content-length", "accept", "accept-encoding", "transfer-encoding")
+}
 
 
 @pytest.mark.parametrize(
@@ -260,6 +267,7 @@ async def test_what_reaches_the_vendor(stage, settings, path, vendor, credential
     assert set(seen.headers) <= MAY_REACH_A_VENDOR | {credential}
     assert seen.headers[credential].removeprefix("Bearer ") == VENDOR_KEY
     assert seen.headers["accept"] == "image/webp"
+    assert seen.headers["accept-encoding"] == "identity", "whatever the member's client says"
     assert seen.headers["content-type"] == "application/json"
     assert "?" not in seen.path, "only named parameters pass"
     everything = str(seen.headers)
@@ -325,6 +333,7 @@ async def test_what_comes_back(stage):
         "call-id": got.headers["call-id"],
         "access-control-allow-origin": "*",
         "content-length": "6",
+        "x-content-type-options": "nosniff",
     }
     (call,) = stage.calls(member)
     assert str(call["id"]) == got.headers["call-id"]

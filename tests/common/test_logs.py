@@ -1,0 +1,102 @@
+"""A line of log arrives whoever writes it, and never breaks what it tells of."""
+
+import asyncio
+import io
+import json
+import logging
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from common import logs
+
+
+@pytest.fixture
+def said(capfd):
+    """What was written to stderr since the last look."""
+    return lambda: [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+
+
+def events(lines):
+    return [each["event"] for each in lines]
+
+
+def test_without_a_loop_it_is_written_at_once(said):
+    logs.line(event="shortfall", micros=5)
+
+    (line,) = said()
+    assert (line["event"], line["micros"]) == ("shortfall", 5)
+    assert line["at"] > 0
+
+
+def test_in_a_loop_that_gathers_it_is_written_a_little_later(said):
+    async def call():
+        logs.gather()
+        logs.line(event="one")
+        logs.line(event="two")
+        before = events(said())
+        await asyncio.sleep(0.1)
+        after = events(said())
+        logs.line(event="three")
+        logs.stop_gathering()
+        return before, after
+
+    assert asyncio.run(call()) == ([], ["one", "two"])
+    assert events(said()) == ["three"]
+
+
+def test_another_thread_does_not_wait_for_the_loop_that_gathers(said):
+    async def call():
+        logs.gather()
+        logs.line(event="gathered")
+        thread = threading.Thread(target=lambda: logs.line(event="mine"))
+        thread.start()
+        thread.join()
+        by_now = events(said())
+        logs.stop_gathering()
+        return by_now
+
+    assert asyncio.run(call()) == ["mine"]
+    assert events(said()) == ["gathered"]
+
+
+def test_a_loop_that_ended_without_a_word_keeps_no_later_line(said):
+    async def call():
+        logs.gather()
+        logs.line(event="gathered")
+
+    asyncio.run(call())
+    logs.line(event="later")
+
+    assert events(said()) == ["gathered", "later"]
+
+
+def test_a_stand_in_that_takes_only_text_is_passed_by(said, monkeypatch):
+    """Celery puts such a thing in the place of stderr."""
+    monkeypatch.setattr(sys, "__stderr__", sys.stderr)
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=lambda text: None))
+
+    logs.line(event="shortfall")
+
+    assert events(said()) == ["shortfall"]
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_stderr_that_is_full_or_closed_breaks_nothing(is_open, monkeypatch):
+    with io.FileIO("/dev/full", "w") as full:
+        if not is_open:
+            full.close()
+        monkeypatch.setattr(sys, "stderr", SimpleNamespace(buffer=full))
+
+        logs.line(event="job")
+
+
+@pytest.mark.parametrize("odd", ["\ud800", 2**70, {1: 2}, object()])
+def test_what_json_has_no_form_for_is_told_all_the_same(said, odd):
+    logs.line(event="refused", path=odd)
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "%s", (odd,), None)
+    logs.line(**json.loads(logs.JsonFormatter().format(record)))
+
+    assert len(said()) == 2

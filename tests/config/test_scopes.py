@@ -1,0 +1,117 @@
+"""Every address says who may ask: by a scope, or by a reason why anybody may."""
+
+import uuid
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+from django.urls.resolvers import URLResolver
+
+from apikeys.models import SCOPES, ApiKey
+
+ANYBODY = {
+    "health": "a balancer asks",
+    "ready": "a balancer asks, and reads nothing about anybody",
+    "metrics": "a token, or this machine",
+    "openapi.json": "the document is public",
+    "purchases/<uuid:top_up_id>": "the address is the secret",
+    "purchases/method": "the session in the query is the secret",
+    "webhooks/stripe": "Stripe's signature",
+}
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def routes(patterns=None, before=""):
+    """Each route of the site with what answers it."""
+    for each in get_resolver().url_patterns if patterns is None else patterns:
+        route = before + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from routes(each.url_patterns, route)
+        else:
+            yield route, each.callback
+
+
+def guarded():
+    """Each method of each route that needs a credential, with the scope that it needs."""
+    for route, callback in routes():
+        view = getattr(callback, "cls", None)
+        if view is None or route in ANYBODY:
+            continue
+        for method in METHODS:
+            if hasattr(view, method):
+                path = "/" + route.replace("<uuid:", "<").replace("<", "{").replace(">", "}")
+                yield method, path, getattr(view, "scopes", {}).get(method.upper(), "none stated")
+
+
+GUARDED = list(guarded())
+CHANGING = {path for method, path, _ in GUARDED if method == "post"}
+
+
+def test_what_needs_no_credential_says_why():
+    plain = {route for route, callback in routes() if not hasattr(callback, "cls")}
+
+    assert plain <= set(ANYBODY)
+    assert set(ANYBODY) <= {route for route, _ in routes()}
+    assert len(GUARDED) > 12
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), GUARDED)
+def test_a_key_without_the_scope_is_refused_and_without_a_key_it_is_a_401(
+    client, alice, method, path, scope
+):
+    assert scope in SCOPES
+    others = [each for each in SCOPES if each != scope]
+    ApiKey.objects.filter(pk=alice.api_key_record.pk).update(scopes=others)
+
+    def ask(**headers):
+        return client.generic(
+            method.upper(), path.format_map(dict.fromkeys("abc", uuid.uuid4())), b"{}",
+            content_type="application/json", headers=headers,
+        )  # fmt: skip
+
+    refused = ask(**{"X-API-KEY": alice.key})
+    assert (refused.status_code, refused.json()["error"]) == (403, "access_disabled")
+    assert scope in refused.json()["message"]
+    assert ask().status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/customers/billing", "/v1/auto-top-up", "/v1/auto-top-up/setup", "/v1/wallet"]
+)
+def test_what_changes_how_one_pays_needs_the_scope_for_it(path):
+    changes = {scope for method, at, scope in GUARDED if at == path and method != "get"}
+
+    assert changes == {"billing:manage"}
+
+
+def test_a_new_key_may_what_it_always_might(alice):
+    assert alice.api_key_record.scopes == ["proxy", "usage:read"]
+
+
+@pytest.mark.parametrize(("scopes", "can"), [([], False), (["billing:manage"], True)])
+def test_the_frontend_shows_what_its_key_may(client, alice, settings, scopes, can):
+    settings.STRIPE_API_KEY = "sk_test_x"
+    ApiKey.objects.filter(pk=alice.api_key_record.pk).update(scopes=["usage:read", *scopes])
+
+    answer = client.get("/api/billing/capabilities", headers={"X-API-KEY": alice.key}).json()
+
+    assert answer["capabilities"]["can_manage_billing"] is can
+    assert answer["capabilities"]["can_top_up"] is True
+
+
+def test_a_method_that_is_not_there_is_a_405_and_head_is_as_get(client, alice):
+    headers = {"X-API-KEY": alice.key}
+
+    assert client.delete("/customers/balance", headers=headers).status_code == 405
+    assert client.head("/customers/balance", headers=headers).status_code == 200
+    assert client.options("/customers/balance", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("path", sorted({"/webhooks/stripe", *CHANGING}))
+def test_no_cookie_guard_stands_before_what_needs_no_cookie(db, settings, path):
+    """A middleware that comes with login would turn each of these into a 403."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.csrf.CsrfViewMiddleware"]
+
+    answer = Client(enforce_csrf_checks=True).post(path, b"{}", content_type="application/json")
+
+    assert answer.status_code == (400 if path == "/webhooks/stripe" else 401)
