@@ -167,6 +167,23 @@ class CapabilitiesView(APIView):
         )
 
 
+class SubscriptionView(APIView):
+    """What an older frontend asks when it starts; anything but an answer is a red toast to it."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
+    class Output(serializers.Serializer[object]):
+        """There are no subscriptions, so the want of one is no want of funds either."""
+
+        is_active = serializers.BooleanField()
+        has_fund = serializers.BooleanField()
+
+    @extend_schema(responses=Output)
+    def get(self, request: Request) -> Response:
+        """Return that; what is left is for the balance to say."""
+        return Response({"is_active": False, "has_fund": True})
+
+
 class PlansView(APIView):
     """There are no plans."""
 

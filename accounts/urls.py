@@ -8,12 +8,14 @@ from accounts.frontend import (
     CapabilitiesView,
     CurrentWorkspaceView,
     PlansView,
+    SubscriptionView,
 )
 from accounts.views import CustomersView, MeView
 
 urlpatterns = [
     path("customers", CustomersView.as_view()),
     path("customers/me", MeView.as_view()),
+    path("customers/cloud-subscription-status", SubscriptionView.as_view()),
     path("api/workspaces/current", CurrentWorkspaceView.as_view()),
     path("api/billing/status", BillingStatusView.as_view()),
     path("api/billing/balance", BillingBalanceView.as_view()),

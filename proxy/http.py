@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     Headers = list[tuple[bytes, bytes]]
 
 LARGE_BYTES = 256 << 10
+COUNTED_BYTES = 64 << 10
+"""Up to this a body that came at once counts for nothing: its connection's buffer was as large."""
 JSON_TYPE = (b"content-type", b"application/json")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 
@@ -158,7 +160,7 @@ class Request:
         decoder = coding.decoder(self.header(b"content-encoding")) if coded else None
         message = await self._receive()
         body: bytes = message.get("body", b"")
-        if message.get("more_body") or decoder is not None:
+        if message.get("more_body") or decoder is not None or len(body) > COUNTED_BYTES:
             body = await self._gather(message, limit, decoder)
         elif message["type"] == "http.disconnect":
             raise Left

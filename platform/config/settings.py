@@ -118,15 +118,14 @@ class Environment(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _an_origin(cls, value: str) -> str:
+        if not value:
+            return value
         parts = urlsplit(value.rstrip("/"))
-        whole = f"{parts.scheme}://{parts.netloc}" == value.rstrip("/")
-        odd = (parts.scheme, parts.port) in (("http", 443), ("https", 80))
-        if value and not (
-            whole and parts.scheme in ("http", "https") and parts.hostname and "@" not in value
-        ):
-            raise ValueError("is where clients reach us, like https://credits.example.org")
-        if odd:
-            raise ValueError("has the scheme of one port and the number of the other")
+        whole = f"{parts.scheme}://{parts.netloc}" == value.rstrip("/") and "@" not in value
+        if not (whole and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0):
+            raise ValueError("is like https://credits.example.org, with no path")
+        if (parts.scheme, parts.port) in (("http", 443), ("https", 80)):
+            raise ValueError("has one scheme and the other's port")
         return value
 
     @field_validator("trusted_proxies")
@@ -145,14 +144,6 @@ class Environment(BaseSettings):
             is_good = False
         if not is_good:
             raise ValueError("is an amount of dollars, like 5 or 0.50")
-        return value
-
-    @field_validator("public_url")
-    @classmethod
-    def _web_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and not (parts.scheme in ("http", "https") and parts.hostname and parts.port != 0):
-            raise ValueError("is like https://credits.example.org")
         return value
 
     @field_validator("email_url")

@@ -40,6 +40,12 @@ def test_money_goes_by_the_older_rail(get):
     assert get("/api/billing/plans").json() == {"plans": []}
 
 
+def test_there_are_no_subscriptions_and_none_is_missing(get):
+    answer = get("/customers/cloud-subscription-status")
+
+    assert (answer.status_code, answer.json()) == (200, {"is_active": False, "has_fund": True})
+
+
 def test_the_balance_is_in_cents_under_both_names(get, alice, place_hold):
     place_hold(alice, "0.25")
 

@@ -14,9 +14,13 @@ read and thrown away, for a while, so that the answer arrives.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -123,7 +127,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Note that the client does not read as fast as it is written to."""
         self._drained = self.loop.create_future()
-        self._unsent = (self.loop.time(), self.transport.get_write_buffer_size())
+        self._unsent = (self.loop.time(), self._count_unsent())
 
     def resume_writing(self) -> None:
         """Wake who waits for it."""
@@ -322,11 +326,23 @@ class Connection(asyncio.Protocol):
             sentence = "The request's body comes too slowly."
             self.refuse(408, "request_timeout", sentence, counted="slow")
 
+    def _count_unsent(self) -> int:
+        """Return how many bytes the client has not taken yet, the system's own buffer included.
+
+        That can hold megabytes, and takes more only once much of it is gone.
+        """
+        size: int = self.transport.get_write_buffer_size()
+        own = self.transport.get_extra_info("socket")
+        with suppress(OSError, ValueError):  # Not every system tells, and nobody who is gone.
+            answer = fcntl.ioctl(own.fileno(), termios.TIOCOUTQ, bytes(4))
+            size += int.from_bytes(answer, sys.byteorder)
+        return size
+
     def _check_stall(self, now: float) -> None:
         """Break off if the client takes nothing of its answer, or next to nothing."""
         since, unsent = self._unsent
         if now - since > limits().stall_seconds:
-            left = self.transport.get_write_buffer_size()
+            left = self._count_unsent()
             if unsent - left < limits().stall_bytes:
                 metrics.REFUSALS.labels("stalled").inc()
                 self.transport.abort()
