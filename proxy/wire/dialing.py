@@ -74,7 +74,7 @@ class Dialer:
         except OSError:
             self._addresses.pop(there.origin, None)
             raise
-        context, name = (_tls(), there.host) if there.tls else (None, None)
+        context, name = (verified(), there.host) if there.tls else (None, None)
         try:
             await loop.create_connection(protocol, sock=door, ssl=context, server_hostname=name)
         except BaseException:
@@ -95,7 +95,8 @@ class Dialer:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def verified() -> ssl.SSLContext:
+    """Return how vendors are known under TLS."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
