@@ -13,6 +13,7 @@ import asyncio
 import select
 from typing import TYPE_CHECKING
 
+from proxy.wire.pace import Pace
 from proxy.wire.reading import Ended
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.origin = origin
         self.loop = asyncio.get_running_loop()
+        self.pace = Pace(self.loop)
         self.exchange: Exchange | None = None
         self.idle_since = self.idle_until = 0.0
         self.kept_for: int | None = None
@@ -122,6 +124,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         self._transport = None
+        self.pace.stop()
         if self.exchange is not None:
             why = type(exc).__name__ if exc else "the vendor closed it"
             self.exchange.fail(Ended(f"the connection broke: {why}"))
