@@ -82,10 +82,13 @@ class Dialer:
             raise
 
     async def _where(self, there: Target) -> list[Address]:
-        """Return a host's addresses, looked up once for all who ask at the time."""
+        """Return a host's addresses, looked up once for all who ask at the time.
+
+        Who must wait for a slow look-up waits for the one that is on its way: each takes a thread.
+        """
         loop = asyncio.get_running_loop()
         until, looked_up = self._addresses.get(there.origin, (0.0, None))
-        if looked_up is None or loop.time() > until:
+        if looked_up is None or (looked_up.done() and loop.time() > until):
             if len(self._addresses) > 1000:
                 self._addresses.clear()
             looked_up = loop.create_task(_look_up(there.host, there.port))
@@ -145,6 +148,7 @@ async def _connect(address: Address) -> socket.socket:
     door = socket.socket(family, socket.SOCK_STREAM)
     try:
         door.setblocking(False)
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A vendor thinks for minutes: keep what lies between awake, and notice if it is gone.
         door.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         with contextlib.suppress(AttributeError, OSError):  # Not every system has them.

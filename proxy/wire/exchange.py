@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 HIGH_WATER_BYTES = 64 << 10
 """Beyond this the vendor is held back; what one read brings comes on top."""
 AT_ONCE_BYTES = 256 << 10
-"""A body up to this is given to the network whole, a larger one in slices of it."""
+"""A body up to this is given to the network whole, a larger one in slices."""
+SLICE_BYTES = 64 << 10
 
 
 class Exchange:
@@ -73,6 +74,8 @@ class Exchange:
         connection, left = self._connection, length
         self._waits_for_body = True
         async for part in body:
+            if connection is not None:
+                await connection.told()
             if connection is None or connection.exchange is not self:
                 return
             self._waits_for_body = False
@@ -212,5 +215,5 @@ class Exchange:
 
 
 async def _slices(body: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(body), AT_ONCE_BYTES):
-        yield body[at : at + AT_ONCE_BYTES]
+    for at in range(0, len(body), SLICE_BYTES):
+        yield body[at : at + SLICE_BYTES]

@@ -158,11 +158,12 @@ class Reader:
         elif length is not None:
             self._frame_length(length)
         else:
-            self._step = Reader._until_end
+            self._step, self.reusable = Reader._until_end, False
 
     def _frame_codings(self, codings: list[bytes]) -> None:
         chunked = codings[-1] == b"chunked"
         self._step = Reader._chunk if chunked else Reader._until_end
+        self.reusable = self.reusable and chunked
         self.codings = codings[:-1] if chunked else codings
         if b"chunked" in self.codings:
             raise Broken("the body is in chunks of chunks")

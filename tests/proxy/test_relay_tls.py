@@ -162,6 +162,24 @@ def test_a_large_answer_that_ends_with_its_connection_is_whole(run, tls, trusted
     run(work())
 
 
+@pytest.mark.parametrize("protocol", ["TLSv1_2", "TLSv1_3"])
+def test_an_end_that_tls_does_not_vouch_for_is_none(run, tls, trusted, protocol):
+    """Whoever sits between can end a connection, but cannot say for the vendor that it is whole."""
+    version = getattr(ssl.TLSVersion, protocol)
+    tls.minimum_version = tls.maximum_version = version
+
+    async def work():
+        async def behave(vendor, visit):
+            await visit.request()
+            await visit.say(OK + b"Connection: close\r\n\r\n{}", pause=0.05)
+            visit.reset()
+
+        async with vendor_that(behave, tls) as vendor, relaying() as relay:
+            assert await outcome(relay, post(vendor.url)) == "lost"
+
+    run(work())
+
+
 @pytest.mark.parametrize("secure", [True, False])
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_large_body_arrives_and_a_stuck_one_is_lost(run, tls, trusted, secure, streamed):

@@ -66,6 +66,7 @@ FRAMED = {
         + in_chunks(body, TRAILERS, more=b' ; name="value";x')
     ),
     "until the end": lambda body, said: OK + said + b"Connection: close\r\n\r\n" + body,
+    "until an end that nobody told": lambda body, said: OK + said + b"\r\n" + body,
     "HTTP/1.0": lambda body, said: b"HTTP/1.0 200\r\n" + JSON + said + b"\r\n" + body,
     "100 before it": lambda body, said: b"HTTP/1.1 100 Continue\r\n\r\n" + sized(body, said),
     "102 and 103 before it": lambda body, said: (
@@ -90,7 +91,7 @@ FRAMED = {
         body, said + b"Connection: Upgrade, keep-alive\r\nUpgrade: h2,h2c\r\nAlt-Svc: h3\r\n"
     ),
 }
-ENDS_WITH_ITS_CONNECTION = ("until the end", "HTTP/1.0")
+ENDS_WITH_ITS_CONNECTION = ("until the end", "until an end that nobody told", "HTTP/1.0")
 THREE_CODINGS = {("transfer coding", "stacked"), ("transfer coding", "stacked lines")}
 ALL = [(f, c) for f in FRAMED for c in CODED if (f, c) not in THREE_CODINGS]
 
