@@ -14,6 +14,8 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 from proxy_stage import CENT, IMAGE, ULTRA, check_refusal, read_answer
 
+from tests.plugin import examples
+
 UPLOAD = "/proxy/sandbox/v1/upload"
 
 
@@ -370,7 +372,7 @@ methods = st.sampled_from(["GET", "POST", "POST", "POST", "PUT", "DELETE", "OPTI
 
 
 @rules(
-    max_examples=250,
+    max_examples=examples(250),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -24,6 +24,7 @@ from common.errors import InvalidRequest
 from proxy import tasks
 from proxy.catalogue import Kind
 from proxy.vendors import catalogue
+from tests.plugin import examples
 
 SAMPLES = json.loads((Path(__file__).parent / "bfl_samples.json").read_text())
 VIDEO_UPSCALE = "/proxy/bfl/v1/flux-tools/video-upscale-v1"
@@ -134,7 +135,7 @@ PRICED = [
 ]
 
 
-@rules(max_examples=400, deadline=None)
+@rules(max_examples=examples(400), deadline=None)
 @given(
     which=st.sampled_from(PRICED),
     asked=requests,
@@ -156,7 +157,7 @@ def test_what_we_work_out_is_never_more_than_was_quoted(which, asked, seconds):
     assert 0 <= settled <= quote.most
 
 
-@rules(max_examples=200, deadline=None)
+@rules(max_examples=examples(200), deadline=None)
 @given(
     which=st.sampled_from(PRICED),
     asked=requests,
