@@ -8,6 +8,7 @@
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
     python3 dev.py manage   manage.py, on what a running `up` works on
+    python3 dev.py licences write THIRD_PARTY.md from the lock
 
 It uses the standard library only, because it is what brings the rest: uv into `.boot`, and the
 hash-checked `requirements.lock` into `.venv`. Then it becomes the command that was asked for, in
@@ -35,6 +36,7 @@ COMMANDS = {
     "check": ["-m", "local.check"],
     "bench": ["-m", "bench"],
     "manage": ["-m", "local.manage"],
+    "licences": ["-m", "local.licences"],
 }
 
 
@@ -91,6 +93,7 @@ def prepare() -> dict[str, str]:
         require_writable()
         uv = uv or bring_uv()
         install(uv, environment)
+        put_on_path()
         STAMP.write_text(stamp)
     if uv:
         environment["UV"] = uv
@@ -160,6 +163,13 @@ def install(uv: str | None, environment: dict[str, str]) -> None:
         run([*pip, "--require-hashes", "-r", LOCK.name], environment)
     except Unprepared as why:
         raise Unprepared(f"the environment could not be installed: {why}{problem}") from None
+
+
+def put_on_path() -> None:
+    """Have `.venv` find the product's packages here, from whatever folder its Python is started."""
+    wanted = [path for path in VENV.glob("[Ll]ib/**/site-packages") if path.is_dir()]
+    for folder in wanted:
+        (folder / "comfy-platform.pth").write_text(f"{ROOT}\n{ROOT / 'platform'}\n")
 
 
 def run(command: list[str], environment: dict[str, str]) -> None:

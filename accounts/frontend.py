@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from accounts.models import Membership, Workspace
 from common.drf import may, workspace_id
-from credits.books import wallets as statements
+from credits.books import wallets
 from credits.payments import stripe_api
 from credits.payments.views import balance_in_cents
 
@@ -109,7 +109,7 @@ class BillingStatusView(APIView):
         return Response(
             {
                 "is_active": True,
-                "has_funds": statements.balance(workspace_id(request)).available > 0,
+                "has_funds": wallets.balance(workspace_id(request)).available > 0,
                 "billing_rail": "legacy_stripe",
                 "billing_status": "paid",
                 "max_seats": 1,

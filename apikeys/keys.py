@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from apikeys.models import ApiKey
 from common.cached import from_settings
 from common.errors import InvalidRequest, Unauthorized
-from credits.books.holds import Payer
+from credits.books.batches import Payer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,19 +34,24 @@ PREFIX = "comfyui-"
 LENGTH = 72
 _FORM = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
 
+LIVING = """
+      FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
+     WHERE key.revoked_at IS NULL AND key.disabled_at IS NULL
+       AND coalesce(key.expires_at > now(), true) AND person.is_active
+"""
+"""The keys that may be used for anything at all: who asks for a key, at whatever door, asks so."""
+
+FIND = f"""
+    LEFT JOIN LATERAL (SELECT key.* {LIVING} AND key.digest = asked.digest LIMIT 1) key ON true
+"""
+"""The living key of the row `asked` by its digest, as `key`; null if there is none."""
+
 PAYER = Payer(
     columns="digest bytea, vendor text",
-    join="""
-          LEFT JOIN LATERAL (
-              SELECT key.*, person.is_active
-                FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
-               WHERE key.digest = asked.digest LIMIT 1
-          ) key ON true
-    """,
+    join=FIND,
     wallet="key.workspace_id",
     refusal="""
-        CASE WHEN key.id IS NULL OR key.revoked_at IS NOT NULL OR key.disabled_at IS NOT NULL
-               OR key.expires_at <= now() OR NOT key.is_active THEN 'unauthorized'
+        CASE WHEN key.id IS NULL THEN 'unauthorized'
              WHEN NOT 'proxy' = ANY (key.scopes) THEN 'scope'
              WHEN NOT asked.vendor = ANY (key.allowed_vendors) THEN 'vendor'
              WHEN asked.amount > key.call_limit_micros THEN 'call_limit'
@@ -55,7 +60,7 @@ PAYER = Payer(
     memo="asked.memo || jsonb_build_object('key', key.id, 'user', key.user_id)",
     facts="key.id::text",
 )
-"""Who pays for a call: the workspace of its key, if the key may. See credits/books/holds.py."""
+"""Who pays for a call: the workspace of its key, if the key may. See credits/books/batches.py."""
 
 
 def issue(
@@ -124,12 +129,8 @@ def _peppers() -> tuple[bytes, ...]:
 
 def authenticate(key: str) -> ApiKey:
     """Return the living key with its user, or raise Unauthorized. Notes that it was used."""
-    found = (
-        ApiKey.objects.select_related("user", "workspace")
-        .filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
-        .filter(digest__in=digests(key), revoked_at=None, disabled_at=None, user__is_active=True)
-        .first()
-    )
+    living = RawSQL(f"SELECT key.id {LIVING} AND key.digest = ANY (%s)", [digests(key)])  # noqa: S611
+    found = ApiKey.objects.select_related("user", "workspace").filter(pk__in=living).first()
     if found is None:
         raise Unauthorized("This API key is unknown, expired or revoked.")
     if found.pepper_version < max(settings.KEY_PEPPERS):

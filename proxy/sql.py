@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from apikeys import keys
-from credits.books import holds
+from credits.books import batches, holds
 from usage import record
 
 KEEP = """
@@ -29,6 +29,44 @@ KEEP = """
 KEPT = f", kept AS ({KEEP})"
 KEEP_LATER = KEEP.format(id="id", source="(SELECT %s::uuid AS id, %s::jsonb AS answer) AS given")
 
+ASSETS = """
+    , assets AS (
+        INSERT INTO proxy_asset (vendor, scope, asset, workspace_id, call_id)
+        SELECT vendor, used->>0, used->>1, wallet, id
+          FROM {source}, jsonb_array_elements({source}.assets) AS used
+         WHERE {source}.assets IS NOT NULL
+            ON CONFLICT (vendor, scope, asset) DO NOTHING
+    )
+"""
+"""Have the ids that a call made belong to its workspace; an id that another has stays there."""
+
+NOT_OWN = """
+    CASE WHEN asked.assets IS NOT NULL AND EXISTS (
+             SELECT 1 FROM jsonb_array_elements(asked.assets) AS used
+              WHERE NOT EXISTS (
+                  SELECT 1 FROM proxy_asset asset
+                   WHERE asset.vendor = asked.vendor AND asset.scope = used->>0
+                     AND asset.asset = used->>1 AND asset.workspace_id = key.workspace_id))
+         THEN 'asset' END
+"""
+"""Whether a request names an id that is not its workspace's own."""
+
+OWN = """
+    INSERT INTO proxy_asset (vendor, scope, asset, workspace_id)
+    SELECT %s, used->>0, used->>1, %s::uuid FROM jsonb_array_elements(%s::jsonb) AS used
+        ON CONFLICT (vendor, scope, asset) DO UPDATE SET vendor = excluded.vendor
+     WHERE proxy_asset.workspace_id = excluded.workspace_id
+ RETURNING asset
+"""
+
+JOB_COLUMNS = """
+    job.id::text, job.workspace_id::text, job.vendor, job.operation, job.vendor_job_id,
+    job.vendor_request_id, job.poll_url, job.poll_method, job.poll_body, job.price_micros,
+    job.most_micros, job.inputs, job.outcome,
+    extract(epoch FROM now() - job.created_at)::float8
+"""
+"""What `remembered.found` reads of a job, in its order."""
+
 JOB_ENDED = """
     , job AS (
         UPDATE proxy_job SET ended_at = now(),
@@ -40,12 +78,14 @@ JOB_ENDED = """
 
 JOB_ACCEPTED = """
     , job AS (
-        INSERT INTO proxy_job (id, workspace_id, vendor, operation, vendor_job_id,
-                               vendor_request_id, poll_url,
-                               price_micros, inputs, deadline_at, next_poll_at)
-        SELECT id, wallet, vendor, operation, vendor_job_id, vendor_request_id, poll_url, price,
+        INSERT INTO proxy_job (id, workspace_id, vendor, operation, scope, vendor_job_id,
+                               vendor_request_id, poll_url, poll_method, poll_body,
+                               price_micros, most_micros, inputs, deadline_at, next_poll_at,
+                               kept_seconds)
+        SELECT id, wallet, vendor, operation, scope, vendor_job_id, vendor_request_id, poll_url,
+               poll_method, poll_body, price, most,
                coalesce(inputs, '{}'), now() + deadline * interval '1 second',
-               now() + first_poll * interval '1 second'
+               now() + first_poll * interval '1 second', kept_seconds
           FROM prolonged
             ON CONFLICT (id) DO NOTHING
     )
@@ -58,63 +98,70 @@ ANSWERED = """
           ) answer ON true
 """
 
-PLACE = holds.place_many(
+PLACE = batches.place_many(
     dataclasses.replace(
         keys.PAYER,
+        columns=keys.PAYER.columns + ", assets jsonb",
         join=keys.PAYER.join + ANSWERED,
-        refusal=f"""coalesce({keys.PAYER.refusal},
+        refusal=f"""coalesce({keys.PAYER.refusal}, {NOT_OWN},
                     CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
     )
 )
 
 MAY_CALL = f"""
-    SELECT {keys.PAYER.refusal}
-      FROM (SELECT %s::bytea AS digest, %s::text AS vendor, 0 AS amount) AS asked
+    SELECT coalesce({keys.PAYER.refusal}, {NOT_OWN}), key.workspace_id::text
+      FROM (SELECT %s::bytea AS digest, %s::text AS vendor, 0 AS amount,
+                   %s::jsonb AS assets) AS asked
       {keys.PAYER.join}
 """  # noqa: S608 - the parts are constants of our own modules
 
-SETTLE = holds.settle_many(
-    columns=record.COLUMNS + ", is_job boolean, answer jsonb",
-    record=record.RECORD + JOB_ENDED + KEPT.format(id="id", source="ended"),
-)
-
-ACCEPT = holds.prolong_many(
-    columns=(
-        "vendor text, operation text, vendor_job_id text, vendor_request_id text, poll_url text,"
-        " price bigint,"
-        " inputs jsonb, deadline int, first_poll int, answer jsonb"
+SETTLE = batches.settle_many(
+    columns=record.COLUMNS + ", is_job boolean, answer jsonb, vendor text, assets jsonb",
+    record=(
+        record.RECORD
+        + JOB_ENDED
+        + ASSETS.format(source="ended")
+        + KEPT.format(id="id", source="ended")
     ),
-    record=JOB_ACCEPTED + KEPT.format(id="id", source="prolonged"),
 )
 
-FIND_JOBS = """
-    SELECT asked.n, job.id::text, job.workspace_id::text, job.vendor, job.operation,
-           job.vendor_job_id, job.vendor_request_id, job.poll_url, job.price_micros, job.inputs,
-           job.ended_at IS NOT NULL, job.outcome, key.id IS NOT NULL,
-           key.workspace_id = job.workspace_id
-      FROM json_to_recordset(%s::json) AS asked(n int, vendor text, job text, digest bytea)
+ACCEPT = batches.prolong_many(
+    columns=(
+        "vendor text, operation text, scope text, vendor_job_id text, vendor_request_id text,"
+        " poll_url text, poll_method text, poll_body jsonb, price bigint, most bigint,"
+        " inputs jsonb, deadline int, first_poll int, kept_seconds int, assets jsonb, answer jsonb"
+    ),
+    record=(
+        JOB_ACCEPTED + ASSETS.format(source="prolonged") + KEPT.format(id="id", source="prolonged")
+    ),
+)
+
+FIND_JOBS = f"""
+    SELECT key.id IS NOT NULL, coalesce(key.workspace_id = job.workspace_id, false), {JOB_COLUMNS}
+      FROM json_to_recordset(%s::json)
+           AS asked(n int, vendor text, scope text, job text, digest bytea)
       LEFT JOIN LATERAL (
           SELECT * FROM proxy_job
-           WHERE vendor = asked.vendor AND vendor_job_id = asked.job LIMIT 1
+           WHERE vendor = asked.vendor AND scope = asked.scope AND vendor_job_id = asked.job
+           LIMIT 1
       ) job ON true
-      LEFT JOIN LATERAL (
-          SELECT key.id, key.workspace_id
-            FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
-           WHERE key.digest = asked.digest AND key.revoked_at IS NULL AND key.disabled_at IS NULL
-             AND coalesce(key.expires_at > now(), true) AND person.is_active LIMIT 1
-      ) key ON true
+      {keys.FIND}
      ORDER BY asked.n
-"""
+"""  # noqa: S608 - constants of our own
 
-# Only while the call has no answer yet: an accepted job's hold lasts longer than its first time,
-# and its answer is kept instead.
-CLAIM = """
-    UPDATE credits_hold SET intent = %s
-     WHERE id = %s AND intent IS NULL
-       AND expires_at <= placed_at + %s * interval '1 second'
-"""
+PLACE_FOR = batches.place_many(batches.Payer())
+"""Set money aside on a wallet that is named, whoever asks: for what came late."""
 
-# What takes long keeps its hold for as long.
-RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' WHERE id = %s"
+AVAILABLE = f"""
+    SELECT wallet.balance_micros - wallet.held_micros
+      FROM (SELECT %s::bytea AS digest, '' AS vendor, 0 AS amount) AS asked
+      {keys.PAYER.join}
+      JOIN credits_account wallet ON wallet.id = key.workspace_id
+"""  # noqa: S608 - constants of our own
+
+EXPIRED = holds.due(
+    columns="job.id IS NOT NULL",
+    join="LEFT JOIN proxy_job job ON job.id = hold.id AND job.ended_at IS NULL",
+)
 
 CHARGED = "SELECT charged_micros FROM usage_call WHERE id = %s AND outcome = %s"

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -29,3 +30,29 @@ def test_the_lock_names_no_address():
 def test_test_folders_are_no_packages():
     """A package `sandbox` below tests would hide ours."""
     assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_only_the_books_write_sql_on_holds():
+    """Whoever else needs something of an open hold uses a named statement of books/holds.py."""
+    product = ("platform", "common", "outbox", "credits", "accounts", "apikeys", "usage", "proxy")
+    files = {path for app in product for path in (ROOT / app).rglob("*.py")}
+    named = {str(path.relative_to(ROOT)) for path in files if "credits_hold" in path.read_text()}
+    others = {path for path in named if "/migrations/" not in path}
+
+    assert others == {
+        "credits/books/holds.py",
+        "credits/books/batches.py",
+        "credits/proofs/reconciliation.py",  # It proves the books, so it looks for itself.
+    }
+
+
+def test_each_app_is_packed_into_the_wheel_and_knows_its_place_among_the_others():
+    """One that is forgotten is missed by whoever installs it, and by nobody before."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    apps = {path.parent.name for path in ROOT.glob("*/apps.py")}
+    product = {"config", "common", *apps}
+    packed = {Path(name).name for name in told["hatch"]["build"]["targets"]["wheel"]["packages"]}
+
+    assert len(apps) >= 6
+    assert packed == product
+    assert set(told["importlinter"]["root_packages"]) == product

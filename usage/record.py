@@ -2,7 +2,7 @@
 
 `COLUMNS` are what the one who settles says; everything else comes from the hold's memo, written
 when it was placed, so that a sweep in another process can complete the record of a call whose own
-process is gone. Both are SQL for `credits.books.holds.settle_many`.
+process is gone. Both are SQL for `credits.books.batches.settle_many`.
 """
 
 from __future__ import annotations

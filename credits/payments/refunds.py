@@ -27,7 +27,7 @@ from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest, N
 from common.money import MICROS_PER_CENT, Micros, show
 from credits.books import findings, ledger, reasons
 from credits.models import Account, Dispute, Entry, Finding, Lot, Refund, TopUp
-from credits.payments import disputes, mails, receivables, stripe_api, taxes, topups
+from credits.payments import disputes, following, mails, receivables, stripe_api, taxes
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -186,7 +186,7 @@ def learn(seen: RefundSeen) -> None:
     """Move a refund as far as it has come at Stripe; make its row if it was made there."""
     refund = Refund.objects.filter(stripe_id=seen.id).first() or _by_our_id(seen)
     if refund is None:
-        top_up = topups.of_payment(seen.payment_intent)
+        top_up = following.of_payment(seen.payment_intent)
         if top_up is None or top_up.entry_id is None:
             return  # A payment of something else that this Stripe account sells.
         refund = _adopt(top_up, seen)

@@ -1,10 +1,10 @@
 """A wallet's lines as a chain of hashes, and the proof of a downloaded statement.
 
-    python -m credits.chain FILE
+    python -m credits.statements.chain FILE
 
 Each line's hash is over its content and the hash of the line before, so whoever holds the last
 hash holds all lines before it. This module is what a member's accountant runs: with
-statement_forms.py it needs Python's standard library and nothing else. docs/statements.md says what
+forms.py it needs Python's standard library and nothing else. docs/statements.md says what
 it proves, and what it does not.
 """
 
@@ -220,7 +220,7 @@ def _check_closing(where: int, last: Line, totals: list[Total], verdict: Verdict
 def main(arguments: list[str]) -> int:
     """Verify one file: 0 if it is intact, 1 if not, 2 if it cannot be opened."""
     if len(arguments) != 1:
-        sys.stderr.write("python -m credits.chain FILE\n")
+        sys.stderr.write("python -m credits.statements.chain FILE\n")
         return 2
     try:
         with open(arguments[0], encoding="utf-8-sig", newline="") as source:

@@ -8,10 +8,10 @@ import pytest
 from common.errors import Unavailable
 from common.ids import uuid7
 from common.lanes import BATCH, CROWD, Lane
-from credits.books import holds
+from credits.books import batches
 
 pytestmark = pytest.mark.usefixtures("committed")
-PLACE = holds.place_many(holds.Payer())
+PLACE = batches.place_many(batches.Payer())
 
 
 class Echo:

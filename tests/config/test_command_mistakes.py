@@ -176,4 +176,5 @@ def test_a_database_that_is_away_is_a_line(monkeypatch, capsys, words):
         from_a_shell(*words)
 
     assert ended.value.code == 1
-    assert capsys.readouterr().err.endswith("CommandError: the database: no server there\n")
+    said = capsys.readouterr().err
+    assert said.endswith("CommandError: the database cannot be reached: no server there\n")

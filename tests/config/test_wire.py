@@ -70,6 +70,13 @@ def test_a_key_with_blanks_around_it_is_taken(client, alice):
     assert client.get("/customers/me", headers={"X-API-KEY": f" {alice.key} "}).status_code == 200
 
 
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_an_empty_authorization_is_no_credential(client, alice, nothing):
+    headers = {**with_key(alice), "Authorization": nothing}
+
+    assert client.get("/customers/me", headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize(("method", "path"), [("post", "/customers"), *(("get", p) for p in READS)])
 @pytest.mark.parametrize(
     "headers",
@@ -183,7 +190,7 @@ def test_ready_tells_of_the_worker_and_does_not_depend_on_it(client, db, seconds
         "encoding": True,
         "worker": lives,
         "jobs": False,
-        "public_url": True,
+        "public_url": "fine",
     }
 
 
@@ -240,7 +247,7 @@ def test_ready_tells_whether_the_address_we_hand_out_leads_back(
     answer = client.get("/ready", headers={"Host": host, **headers})
 
     assert answer.status_code == 200
-    assert answer.json()["public_url"] is fits
+    assert (answer.json()["public_url"] == "fine") is fits
 
 
 def test_metrics_count_open_holds(client, alice, settings):
@@ -283,12 +290,27 @@ def test_the_openapi_document_is_json_and_valid(client, db):
     assert {"/customers", *READS} <= set(document["paths"])
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/customers/", "/customers/nothing", "/a/../b"])
+@pytest.mark.parametrize("path", ["/", "/nothing", "/api/nothing", "/v1/nothing", "/a/../b"])
 def test_an_unknown_path_is_a_404_in_json(client, db, path):
     answer = client.get(path)
 
     assert answer.status_code == 404
     assert answer.json() == {"error": "not_found", "message": "There is no such path."}
+
+
+@pytest.mark.parametrize(
+    "path", ["/customers/", "/customers/nothing", "/customers/storage", "/auth/x", "/proxy"]
+)
+def test_where_nodes_ask_an_unknown_path_is_a_404_that_they_show(client, db, path):
+    answer = client.post(path)
+
+    sentence = "There is no such path."
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": {"message": sentence, "type": "not_found"},
+        "message": sentence,
+        "detail": {"message": sentence},
+    }
 
 
 @pytest.mark.parametrize("path", READS)

@@ -311,17 +311,18 @@ def _sign_up(micros: int, options: dict[str, Any]) -> Member:
 @asynccontextmanager
 async def serving(application: Any) -> AsyncIterator[tuple[str, int]]:
     """Serve an ASGI application as config.web does, in this loop, on a free port."""
-    from config.gathered import Gathered
+    from config.wire.connection import Connection
 
     config = uvicorn.Config(
         application,
-        http=Gathered,
+        http=Connection,
         lifespan="on",
         ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     config.load()
@@ -382,5 +383,8 @@ def check_refusal(answer: Answer) -> None:
     assert "message" not in body["error"]["type"]
     assert answer.headers["content-type"] == "application/json"
     assert not NEVER_IN_A_BODY.search(answer.body.decode())
-    for name in ("set-cookie", "server", "www-authenticate", "x-key", "authorization"):
+    for name in ("set-cookie", "server", "x-key", "authorization"):
         assert name not in answer.headers
+    challenge = "ApiKey" if answer.status == 401 else None
+    assert answer.headers.get("www-authenticate") == challenge
+    assert answer.headers["access-control-allow-origin"] == "*"
