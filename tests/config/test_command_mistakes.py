@@ -152,6 +152,7 @@ def test_who_asks_for_the_trace_gets_it(db, monkeypatch):
         from_a_shell("money", "--traceback", "findings", "--resolve", "x")
 
 
+@pytest.mark.system
 def test_from_a_shell_it_is_the_same():
     """As a process of its own, where nothing of a test is in between."""
     done = subprocess.run(

@@ -26,6 +26,7 @@ from proxy import pricing, tasks
 from proxy.asked import Asked, Evidence
 from proxy.catalogue import Kind
 from proxy.vendors import catalogue
+from tests.plugin import examples
 
 SAMPLES = json.loads((Path(__file__).parent / "bfl_samples.json").read_text())
 VIDEO_UPSCALE = "/proxy/bfl/v1/flux-tools/video-upscale-v1"
@@ -141,7 +142,7 @@ PRICED = [
 ]
 
 
-@rules(max_examples=400, deadline=None)
+@rules(max_examples=examples(400), deadline=None)
 @given(
     which=st.sampled_from(PRICED),
     asked=requests,
@@ -164,7 +165,7 @@ def test_what_we_work_out_is_never_more_than_was_quoted(which, asked, seconds):
     assert 0 <= settled <= quote.most
 
 
-@rules(max_examples=200, deadline=None)
+@rules(max_examples=examples(200), deadline=None)
 @given(
     which=st.sampled_from(PRICED),
     asked=requests,

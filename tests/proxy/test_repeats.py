@@ -61,6 +61,7 @@ async def test_a_repeat_waits_for_the_running_one(stage):
     assert stage.spent(member) == CENT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("version", "status"),
     [
@@ -120,6 +121,7 @@ async def test_the_same_key_for_something_else_is_a_mismatch(stage, running):
     assert stage.spent(member) == CENT
 
 
+@pytest.mark.slow
 async def test_an_expired_call_consumed_its_key(stage):
     member = await stage.member()
     headers = keyed()

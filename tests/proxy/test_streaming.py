@@ -14,6 +14,7 @@ from proxy_stage import CENT, ECHO, STREAM, check_refusal, eventually, in_thread
 
 from proxy import delivery, tasks
 
+pytestmark = pytest.mark.slow
 MIB = 1 << 20
 
 

@@ -253,6 +253,7 @@ async def test_a_vendor_that_is_not_there_costs_nothing(stage, settings):
     assert (call["outcome"], call["status"]) == ("refused", 0)
 
 
+@pytest.mark.slow
 async def test_a_vendor_that_is_too_slow_is_a_lost_answer(stage, monkeypatch):
     routes = catalogue()._exact
     route = routes["POST", IMAGE]

@@ -5,6 +5,7 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.plugin import examples
 from usage import partitions, reports
 from usage.models import Call
 from usage.reports import Filter, Kind
@@ -48,7 +49,9 @@ def test_the_pages_are_the_history_newest_first_whatever_their_size(dora, kind, 
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_a_range_of_time_gives_exactly_what_is_in_it(dora, month, data):

@@ -23,6 +23,7 @@ from credits.books import batches, holds, ledger
 from credits.gifts import grants
 from credits.models import Account, Entry, Hold
 from credits.proofs import reconciliation
+from tests.plugin import examples
 
 PLACE = batches.place_many(batches.Payer())
 SETTLE = batches.settle_many()
@@ -232,7 +233,7 @@ def test_many_at_once_is_the_same_as_one_after_the_other():
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=30,
+            max_examples=examples(30),
             stateful_step_count=20,
             deadline=None,
             database=None,
