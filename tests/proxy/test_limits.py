@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from proxy_stage import CENT, IMAGE, ULTRA, check_refusal, eventually, read_answer
 
 from proxy import memory
-
 from tests.plugin import examples
 
 UPLOAD = "/proxy/sandbox/v1/upload"
