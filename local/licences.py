@@ -129,7 +129,10 @@ def licence(name: str) -> str:
         return ""
     kinds = [each for each in told.get_all("Classifier", []) if each.startswith("License ::")]
     named = [each.rpartition(" :: ")[2] for each in kinds]
-    said = str(told.get("License-Expression") or told.get("License") or "").strip()
+    said = next(
+        (text for field in ("License-Expression", "License") for text in told.get_all(field, [])),
+        "",
+    ).strip()
     if not said or len(said) > LONGEST_NAME or said == "Dual License":
         said = " OR ".join(ALSO_CALLED.get(each, each) for each in named)
     return ALSO_CALLED.get(said, said)

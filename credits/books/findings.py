@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
+from credits.books import reasons
 from credits.models import Finding
 
 if TYPE_CHECKING:
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OPEN = {"resolved_at": None, "resolved_by": None, "resolution": ""}
+
 
 def report(key: str, *, kind: Finding.Kind, sentence: str, wallet_id: UUID | None = None) -> None:
     """Have a row that says so, and a line in the log when it is new. Again: the same row."""
     _, is_new = Finding.objects.update_or_create(
         key=key[:200],
-        defaults={"sentence": sentence[:500], "resolved_at": None},
+        defaults={"sentence": sentence[:500], **OPEN},
         create_defaults={"kind": kind, "sentence": sentence[:500], "wallet_id": wallet_id},
     )
     if is_new:
@@ -30,6 +33,13 @@ def report(key: str, *, kind: Finding.Kind, sentence: str, wallet_id: UUID | Non
 def resolve(key: str) -> None:
     """Close the finding, if there is one."""
     Finding.objects.filter(key=key[:200], resolved_at=None).update(resolved_at=timezone.now())
+
+
+def settle(key: str, *, by: UUID, reason: str) -> bool:
+    """Close the finding for somebody of staff, who says why; False if it is not open."""
+    note = {"resolved_by": by, "resolution": reasons.given(reason, to="This")}
+    open_one = Finding.objects.filter(key=key[:200], resolved_at=None)
+    return bool(open_one.update(resolved_at=timezone.now(), **note))
 
 
 def resolve_others(prefix: str, found: Collection[str]) -> None:

@@ -320,6 +320,8 @@ class Freeze(models.Model):
     wallet = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="freezes")
     cause = models.CharField(max_length=16, choices=Cause)
     sentence = models.CharField(max_length=300)
+    set_by = models.UUIDField(null=True)
+    """Who of staff; null: nobody, it came about by itself."""
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

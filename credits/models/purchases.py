@@ -33,11 +33,20 @@ class Billing(models.Model):
     """A mail goes out when the available balance falls below; 0 is never."""
     is_low = models.BooleanField(default=True, db_default=True)
     """Below since the last mail: the next comes only after it was above again."""
+    released_at = models.DateTimeField(null=True)
+    """When staff last took back a pause of theirs; the pause itself is gone then."""
+    released_by = models.UUIDField(null=True)
+    release_reason = models.CharField(max_length=300, default="", db_default="")
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 name="billing_threshold_not_negative", condition=Q(low_balance_micros__gte=0)
+            ),
+            models.CheckConstraint(
+                name="billing_release_has_a_name_and_a_reason",
+                condition=Q(released_at__isnull=True)
+                | Q(Q(released_by__isnull=False), ~Q(release_reason="")),
             ),
         ]
 
