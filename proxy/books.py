@@ -78,6 +78,8 @@ class Settle:
     outcome: str
     charged: int = 0
     only_expired: bool = False
+    silent: bool = False
+    """Whether the history does not show it: a repeat of what it shows already."""
     reason: str = ""
     status: int = 0
     attempts: int = 1
@@ -307,6 +309,14 @@ class Books:
                "intent": None, "keyed": False, "memo": memo}  # fmt: skip
         rows = await self.query(sql.PLACE_FOR, _document([ask]))
         return bool(rows[0][2] == "placed")
+
+    async def count_repeat(self, intent: str, call: str) -> bool:
+        """Whether a refused call is a repeat of one that the history shows: then that counts it."""
+        ((first,),) = await self.query(sql.REPEATED, intent, call)
+        if first == call:
+            return False
+        await self.query(sql.COUNT_REPEAT, first)
+        return True
 
     async def charged(self, call: str) -> int | None:
         """Return what a delivered call was charged (micros); None if there is no such call."""

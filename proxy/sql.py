@@ -166,4 +166,16 @@ EXPIRED = holds.due(
     join="LEFT JOIN proxy_job job ON job.id = hold.id AND job.ended_at IS NULL",
 )
 
+REPEATED = """
+    INSERT INTO proxy_repeat (intent, call_id, kept_until)
+    VALUES (%s, %s, now() + interval '10 minutes')
+        ON CONFLICT (intent) DO UPDATE
+       SET call_id = CASE WHEN proxy_repeat.kept_until > now() THEN proxy_repeat.call_id
+                          ELSE excluded.call_id END,
+           kept_until = excluded.kept_until
+ RETURNING call_id::text
+"""
+"""Which call the refusals of an intention are counted at: the first within ten minutes."""
+COUNT_REPEAT = "UPDATE usage_call SET attempts = least(attempts + 1, 32767) WHERE id = %s"
+
 CHARGED = "SELECT charged_micros FROM usage_call WHERE id = %s AND outcome = %s"

@@ -89,6 +89,7 @@ def forget() -> None:
     """Delete answers that are no longer kept, and jobs whose result no vendor keeps any more."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM proxy_answer WHERE kept_until < now()")
+        cursor.execute("DELETE FROM proxy_repeat WHERE kept_until < now()")
         cursor.execute(
             "DELETE FROM proxy_job WHERE ended_at < now() - kept_seconds * interval '1 second'"
         )
