@@ -47,7 +47,15 @@ JOB_ACCEPTED = """
                coalesce(inputs, '{}'), now() + deadline * interval '1 second',
                now() + first_poll * interval '1 second'
           FROM prolonged
-            ON CONFLICT (id) DO NOTHING
+         ORDER BY vendor, vendor_job_id  -- As everybody does who may meet the same jobs.
+            ON CONFLICT DO NOTHING
+     RETURNING id
+    ), accepted AS (
+        SELECT prolonged.* FROM prolonged
+          LEFT JOIN LATERAL (
+              SELECT id FROM proxy_job WHERE proxy_job.id = prolonged.id LIMIT 1
+          ) before ON true
+         WHERE before.id IS NOT NULL OR prolonged.id IN (SELECT id FROM job)
     )
 """
 
@@ -84,7 +92,8 @@ ACCEPT = batches.prolong_many(
         " price bigint,"
         " inputs jsonb, deadline int, first_poll int, answer jsonb"
     ),
-    record=JOB_ACCEPTED + KEPT.format(id="id", source="prolonged"),
+    record=JOB_ACCEPTED + KEPT.format(id="id", source="accepted"),
+    answers="accepted",
 )
 
 FIND_JOBS = """

@@ -129,7 +129,11 @@ async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
 def forget() -> None:
     """Delete answers that are no longer kept, and jobs that ended three days ago."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM proxy_answer WHERE kept_until < now()")
+        # An answer that a call is just about to write anew is left to it: nobody waits here.
+        cursor.execute(
+            "DELETE FROM proxy_answer WHERE intent IN ("
+            " SELECT intent FROM proxy_answer WHERE kept_until < now() FOR UPDATE SKIP LOCKED)"
+        )
         cursor.execute("DELETE FROM proxy_job WHERE ended_at < now() - interval '3 days'")
     replay.sweep_spool()
 

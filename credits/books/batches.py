@@ -234,18 +234,25 @@ def settle_many(columns: str = "", record: str = "") -> str:
     """  # noqa: S608 - the parts are constants of our own modules
 
 
-def prolong_many(columns: str, record: str) -> str:
+def prolong_many(columns: str, record: str, *, answers: str = "prolonged") -> str:
     """Return the statement that gives open holds a later end (one JSON parameter, a list).
 
     The intent is free again: its answer is known now, and the layer above keeps it. An ask has
-    `hold`, `ttl` (seconds from now) and `columns`. It answers the ids of the holds that were
-    still open; `record` reads `prolonged` (id, wallet, memo and the columns).
+    `hold`, `ttl` (seconds from now) and `columns`. `record` reads `prolonged`, the holds that were
+    still open (id, wallet, memo and the columns); it answers the ids in `answers`, if not all of
+    these.
     """
     names = [column.split()[0] for column in columns.split(",") if column.strip()]
     asked = "".join(f", asked.{name}" for name in names)
     return f"""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(hold uuid, ttl int, {columns})
+    ), wallet AS MATERIALIZED (
+        SELECT id FROM credits_account
+         WHERE id = ANY (ARRAY(SELECT account_id FROM credits_hold
+                                WHERE id = ANY (ARRAY(SELECT hold FROM asked))))
+         ORDER BY id
+           FOR NO KEY UPDATE
     ), kept_open AS (
         UPDATE credits_hold
            SET intent = NULL,
@@ -253,11 +260,12 @@ def prolong_many(columns: str, record: str) -> str:
                           * (ARRAY(SELECT ttl FROM asked))[
                                 array_position(ARRAY(SELECT hold FROM asked), id)]
          WHERE id = ANY (ARRAY(SELECT hold FROM asked))
+           AND account_id = ANY (ARRAY(SELECT id FROM wallet))
      RETURNING id, account_id, memo
     ), prolonged AS MATERIALIZED (
         SELECT kept_open.id, kept_open.account_id AS wallet, kept_open.memo {asked}
           FROM kept_open JOIN asked ON asked.hold = kept_open.id
     )
     {record}
-    SELECT id::text FROM prolonged
+    SELECT id::text FROM {answers}
     """  # noqa: S608 - the parts are constants of our own modules
