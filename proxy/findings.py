@@ -38,6 +38,7 @@ async def absurd(books: Books, vendor: str, call: str, figure: Micros) -> None:
 
 
 async def _report(books: Books, key: str, sentence: str) -> None:
-    ((is_new,),) = await books.query(findings.REPORT, key, str(Finding.Kind.VENDOR), sentence)
+    told = (key, str(Finding.Kind.VENDOR), sentence, None)
+    ((is_new,),) = await books.query(findings.REPORT, *told)
     if is_new:
         logs.line(level="error", event="finding", key=key, sentence=sentence)
