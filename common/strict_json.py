@@ -16,6 +16,8 @@ import orjson
 
 from common.errors import InvalidRequest
 
+LONG, MANY = 4096, 1000
+"""From this length on it is worth to go from one find to the next, but only so often."""
 MOST_VALUES = 200_000
 """So many commas and brackets a body may hold: one of its bytes can become 60 of memory."""
 
@@ -27,17 +29,46 @@ def loads(raw: bytes) -> dict[str, Any]:
     """
     if not raw.strip():
         return {}
-    if len(raw) > MOST_VALUES and sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
-        raise InvalidRequest("The body holds too many values.")
+    if len(raw) > MOST_VALUES:
+        values = sum(_count(raw, mark) for mark in (b",", b"[", b"{"))
+        if values > MOST_VALUES:
+            raise InvalidRequest("The body holds too many values.")
     try:
         parsed = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
         raise InvalidRequest(f"The body is not JSON: {exc}.") from exc
     if not isinstance(parsed, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    if b"\\u003" in raw or raw.count(b":") != _colons(parsed):
+    if _may_escape_a_colon(raw) or _count(raw, b":") != _colons(parsed):
         _refuse_doubled(raw)
     return parsed
+
+
+def _count(text: Any, mark: Any) -> int:
+    """Return what `text.count(mark)` does: sooner for megabytes of base64, where there are few."""
+    if len(text) < LONG:
+        return int(text.count(mark))
+    found, at = 0, text.find(mark)
+    while at >= 0:
+        found += 1
+        if found == MANY:
+            return found + int(text.count(mark, at + 1))
+        at = text.find(mark, at + 1)
+    return found
+
+
+def _may_escape_a_colon(raw: bytes) -> bool:
+    """Whether JSON holds one that is written as an escape, and would be counted once only."""
+    if len(raw) < LONG:
+        return b"\\u003" in raw
+    at = raw.find(b"\\")
+    for _ in range(MANY):
+        if at < 0:
+            return False
+        if raw.startswith(b"\\u003", at):
+            return True
+        at = raw.find(b"\\", at + 2)
+    return raw.find(b"\\u003", at) >= 0
 
 
 def _colons(parsed: Any) -> int:
@@ -47,7 +78,7 @@ def _colons(parsed: Any) -> int:
         each = waiting.pop()
         kind = type(each)
         if kind is str:
-            found += each.count(":")
+            found += each.count(":") if len(each) < LONG else _count(each, ":")
         elif kind is dict:
             found += len(each) + "".join(each).count(":")
             waiting += each.values()
