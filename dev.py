@@ -2,10 +2,13 @@
 
     python3 dev.py up       everything on this machine, and one metered call (--help lists flags)
     python3 dev.py test     all tests, on a throw-away PostgreSQL; arguments go to pytest
-                            (--no-browser: without those that need Chromium)
+                            (--no-browser: without those that need Chromium; --quick: without
+                            those that start programs or are slow; --cov: and which branches of
+                            credits/ and proxy/ they took)
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
     python3 dev.py manage   manage.py, on what a running `up` works on
+    python3 dev.py licences write THIRD_PARTY.md from the lock
 
 It uses the standard library only, because it is what brings the rest: uv into `.boot`, and the
 hash-checked `requirements.lock` into `.venv`. Then it becomes the command that was asked for, in
@@ -33,6 +36,7 @@ COMMANDS = {
     "check": ["-m", "local.check"],
     "bench": ["-m", "bench"],
     "manage": ["-m", "local.manage"],
+    "licences": ["-m", "local.licences"],
 }
 
 
@@ -49,8 +53,11 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036  An older Python deserves a sentence.
         print("dev.py: Python 3.11 or newer is needed.", file=sys.stderr)
         return 1
-    if name == "test" and set(arguments) <= {"--no-browser"}:
+    if name == "test" and set(arguments) <= {"--no-browser", "--quick", "--cov"}:
         arguments += ["-n", "2", "--dist", "loadfile"]
+    if name == "test" and "--cov" in arguments:
+        # Not before a file of tests, which would be taken for what is to be covered.
+        arguments.append(arguments.pop(arguments.index("--cov")))
 
     os.chdir(ROOT)
     try:
@@ -76,13 +83,17 @@ def prepare() -> dict[str, str]:
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_SYSTEM_CERTS": "1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
+        # Kept, but not beside the code: where nothing is kept, each process starts seconds later.
+        "PYTHONPYCACHEPREFIX": str(BOOT / "bytecode"),
     }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     uv = shutil.which("uv") or shutil.which("uv", path=str(BOOT / "bin"))
     stamp = f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} {version_of(Path(sys.executable))}"
     if not (interpreter().exists() and STAMP.exists() and STAMP.read_text() == stamp):
         require_writable()
         uv = uv or bring_uv()
         install(uv, environment)
+        put_on_path()
         STAMP.write_text(stamp)
     if uv:
         environment["UV"] = uv
@@ -152,6 +163,13 @@ def install(uv: str | None, environment: dict[str, str]) -> None:
         run([*pip, "--require-hashes", "-r", LOCK.name], environment)
     except Unprepared as why:
         raise Unprepared(f"the environment could not be installed: {why}{problem}") from None
+
+
+def put_on_path() -> None:
+    """Have `.venv` find the product's packages here, from whatever folder its Python is started."""
+    wanted = [path for path in VENV.glob("[Ll]ib/**/site-packages") if path.is_dir()]
+    for folder in wanted:
+        (folder / "comfy-platform.pth").write_text(f"{ROOT}\n{ROOT / 'platform'}\n")
 
 
 def run(command: list[str], environment: dict[str, str]) -> None:

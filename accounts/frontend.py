@@ -16,9 +16,9 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Membership, Workspace
+from accounts import workspaces
 from common.drf import may, workspace_id
-from credits.books import wallets as statements
+from credits.books import wallets
 from credits.payments import stripe_api
 from credits.payments.views import balance_in_cents
 
@@ -72,14 +72,13 @@ class CurrentWorkspaceView(APIView):
     def get(self, request: Request) -> Response:
         """Return it, with the role of the credential's user."""
         user: Any = request.user
-        workspace = Workspace.objects.get(pk=workspace_id(request))
-        place = Membership.objects.filter(workspace=workspace, user=user).first()
+        seen = workspaces.seen_by(user.pk, workspace_id(request))
         return Response(
             {
-                "id": str(workspace.pk),
-                "name": workspace.name,
-                "type": workspace.kind,
-                "role": place.role if place else Membership.Role.MEMBER,
+                "id": str(seen.id),
+                "name": seen.name,
+                "type": seen.kind,
+                "role": seen.role,
                 "auth_method": "api_key",
                 "permissions": [],
             }
@@ -109,7 +108,7 @@ class BillingStatusView(APIView):
         return Response(
             {
                 "is_active": True,
-                "has_funds": statements.balance(workspace_id(request)).available > 0,
+                "has_funds": wallets.balance(workspace_id(request)).available > 0,
                 "billing_rail": "legacy_stripe",
                 "billing_status": "paid",
                 "max_seats": 1,
@@ -166,6 +165,23 @@ class CapabilitiesView(APIView):
                 "plan_kind": "none",
             }
         )
+
+
+class SubscriptionView(APIView):
+    """What an older frontend asks when it starts; anything but an answer is a red toast to it."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
+    class Output(serializers.Serializer[object]):
+        """There are no subscriptions, so the want of one is no want of funds either."""
+
+        is_active = serializers.BooleanField()
+        has_fund = serializers.BooleanField()
+
+    @extend_schema(responses=Output)
+    def get(self, request: Request) -> Response:
+        """Return that; what is left is for the balance to say."""
+        return Response({"is_active": False, "has_fund": True})
 
 
 class PlansView(APIView):

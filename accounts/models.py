@@ -75,7 +75,7 @@ class Workspace(models.Model):
 
 
 class Membership(models.Model):
-    """A user's place in a workspace."""
+    """That a user belongs to a workspace, and as what."""
 
     class Role(models.TextChoices):
         OWNER = "owner"

@@ -13,6 +13,7 @@ from accounts.models import Membership, User, Workspace
 from common.errors import InvalidRequest
 from credits.books import ledger
 from credits.gifts import grants
+from credits.payments import customers
 
 LONGEST = MaxLengthValidator(254)
 """As the field has it; `validate_email` takes a little more."""
@@ -35,7 +36,8 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-            wallet = ledger.open_wallet(uuid.uuid4(), email=email)
+            wallet = ledger.open_wallet(uuid.uuid4())
+            customers.billing_of(wallet.pk, email=email)
             workspace = Workspace.objects.create(
                 wallet=wallet, kind=Workspace.Kind.PERSONAL, name="Personal", personal_of=user
             )

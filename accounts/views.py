@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.drf import workspace_id
-from credits.books import wallets as statements
+from credits.books import wallets
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -64,5 +64,5 @@ def customer(request: Request) -> dict[str, Any]:
         "createdAt": user.created_at,
         "updatedAt": user.updated_at,
         "is_admin": user.is_staff,
-        "has_fund": statements.balance(workspace_id(request)).available > 0,
+        "has_fund": wallets.balance(workspace_id(request)).available > 0,
     }

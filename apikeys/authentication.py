@@ -8,7 +8,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 
 from apikeys import keys
-from common.errors import Unauthorized
+from common.errors import CHALLENGE, Unauthorized
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -21,7 +21,7 @@ class KeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
         """Return the key's user and the key, or None without a credential."""
-        if request.headers.get("Authorization"):
+        if request.headers.get("Authorization", "").strip():
             raise Unauthorized("This platform does not know that token. Sign in, or send a key.")
         key = request.headers.get("X-API-KEY")
         if not key:
@@ -31,7 +31,7 @@ class KeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Return what makes a missing credential a 401, not a 403."""
-        return "ApiKey"
+        return CHALLENGE
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

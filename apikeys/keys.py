@@ -2,8 +2,8 @@
 
 A key is exactly 72 characters: `comfyui-`, 56 hex digits of chance, and the CRC-32 of what stands
 before them in 8 more. So a mistyped or invented key is refused without a query, and a scanner can
-tell a real one. It is shown once; what is kept is its HMAC-SHA-256 under a server pepper, whose
-version is kept beside it: a new pepper takes over key by key, as they are used.
+tell a real one. It is shown once; what is stored is its HMAC-SHA-256 under a server pepper, and
+that pepper's version beside it: a new pepper takes over key by key, as they are used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from apikeys.models import ApiKey
@@ -34,19 +34,24 @@ PREFIX = "comfyui-"
 LENGTH = 72
 _FORM = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
 
+LIVING = """
+      FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
+     WHERE key.revoked_at IS NULL AND key.disabled_at IS NULL
+       AND coalesce(key.expires_at > now(), true) AND person.is_active
+"""
+"""The keys that may be used for anything at all: who asks for a key, at whatever door, asks so."""
+
+FIND = f"""
+    LEFT JOIN LATERAL (SELECT key.* {LIVING} AND key.digest = asked.digest LIMIT 1) key ON true
+"""
+"""The living key of the row `asked` by its digest, as `key`; null if there is none."""
+
 PAYER = Payer(
     columns="digest bytea, vendor text",
-    join="""
-          LEFT JOIN LATERAL (
-              SELECT key.*, person.is_active
-                FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
-               WHERE key.digest = asked.digest LIMIT 1
-          ) key ON true
-    """,
+    join=FIND,
     wallet="key.workspace_id",
     refusal="""
-        CASE WHEN key.id IS NULL OR key.revoked_at IS NOT NULL OR key.disabled_at IS NOT NULL
-               OR key.expires_at <= now() OR NOT key.is_active THEN 'unauthorized'
+        CASE WHEN key.id IS NULL THEN 'unauthorized'
              WHEN NOT 'proxy' = ANY (key.scopes) THEN 'scope'
              WHEN NOT asked.vendor = ANY (key.allowed_vendors) THEN 'vendor'
              WHEN asked.amount > key.call_limit_micros THEN 'call_limit'
@@ -91,7 +96,7 @@ def issue(
 
 
 def revoke(key: ApiKey) -> None:
-    """End a key for good, at once: every call checks it in the statement that sets money aside."""
+    """End a key for good, at once: every call checks it in the query that sets money aside."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
 
 
@@ -124,12 +129,8 @@ def _peppers() -> tuple[bytes, ...]:
 
 def authenticate(key: str) -> ApiKey:
     """Return the living key with its user, or raise Unauthorized. Notes that it was used."""
-    found = (
-        ApiKey.objects.select_related("user", "workspace")
-        .filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
-        .filter(digest__in=digests(key), revoked_at=None, disabled_at=None, user__is_active=True)
-        .first()
-    )
+    living = RawSQL(f"SELECT key.id {LIVING} AND key.digest = ANY (%s)", [digests(key)])  # noqa: S611
+    found = ApiKey.objects.select_related("user", "workspace").filter(pk__in=living).first()
     if found is None:
         raise Unauthorized("This API key is unknown, expired or revoked.")
     if found.pepper_version < max(settings.KEY_PEPPERS):
@@ -161,7 +162,7 @@ class Used:
         return bool(self._seen) and time.monotonic() - self._written >= self.SECONDS
 
     def write(self) -> None:
-        """Write what was gathered, in one statement; never moves a time back.
+        """Write what was gathered, in one query; never moves a time back.
 
         Keys are locked in the order of their ids: another process may write the same at the same
         moment. If that fails, it is gathered still.

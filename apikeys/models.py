@@ -22,7 +22,7 @@ def default_scopes() -> list[str]:
 
 
 class ApiKey(models.Model):
-    """A key, of which only a keyed digest is kept (keys.py)."""
+    """A key, of which we have only a keyed digest (keys.py)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(

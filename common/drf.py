@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
-from rest_framework import exceptions, serializers
+from rest_framework import serializers
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 
-from common.errors import AccessDisabled, PlatformError
+from common import strict_json
+from common.errors import AccessDisabled, PlatformError, combined, is_for_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,19 +38,8 @@ class LenientJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the parsed body, always an object; anything else is a 400."""
-        raw = stream.read()
-        if not raw.strip():
-            return {}
-        import io
-
-        try:
-            parsed = super().parse(io.BytesIO(raw), media_type, parser_context)
-        except RecursionError:
-            raise exceptions.ParseError("The body is nested too deeply.") from None
-        if not isinstance(parsed, dict):
-            raise exceptions.ParseError("The body must be a JSON object.")
-        return parsed
+        """Return the parsed body, always an object; raise InvalidRequest for anything else."""
+        return strict_json.loads(stream.read())
 
 
 class ReturnURLField(serializers.CharField):
@@ -95,14 +85,17 @@ def _is_host(parts: SplitResult) -> bool:
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Answer a refusal in the contract's shape; leave the rest to the framework (a 500)."""
+    for_nodes = is_for_nodes(context["request"].path)
     if isinstance(exc, PlatformError):
-        return Response(exc.body(), exc.status, headers=exc.headers)
+        body = exc.proxy_body() if for_nodes else exc.body()
+        return Response(body, exc.status, headers=exc.headers)
     from rest_framework.views import exception_handler  # Its views load this module.
 
     answer = exception_handler(exc, context)
     if answer is not None:
-        code = CODES.get(answer.status_code, "invalid_request")
-        answer.data = {"error": code, "message": _sentence(answer.data)}
+        code, sentence = CODES.get(answer.status_code, "invalid_request"), _sentence(answer.data)
+        flat = {"error": code, "message": sentence}
+        answer.data = combined(sentence, code) if for_nodes else flat
     return answer
 
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+CHALLENGE = "ApiKey"
+"""What a 401 asks for. Browsers know no such scheme, so none opens a window for a password."""
+
 
 class PlatformError(Exception):
     """A refusal that we meant, safe to show to the caller."""
@@ -27,12 +30,24 @@ class PlatformError(Exception):
 
     def proxy_body(self) -> dict[str, Any]:
         """Return the combined JSON body of `/proxy/*`."""
-        sentence = str(self)
-        return {
-            "error": {"message": sentence, "type": self.code},
-            "message": sentence,
-            "detail": {"message": sentence},
-        }
+        return combined(str(self), self.code)
+
+
+def combined(sentence: str, code: str) -> dict[str, Any]:
+    """Return the body that every generation of the node client shows well."""
+    return {
+        "error": {"message": sentence, "type": code},
+        "message": sentence,
+        "detail": {"message": sentence},
+    }
+
+
+NODES_ASK = ("/proxy", "/auth", "/customers/storage")
+
+
+def is_for_nodes(path: str) -> bool:
+    """Whether a node asks there, so that every refusal has the combined shape."""
+    return any(path == each or path.startswith(f"{each}/") for each in NODES_ASK)
 
 
 class InvalidRequest(PlatformError):
@@ -44,6 +59,9 @@ class Unauthorized(PlatformError):
 
     code = "unauthorized"
     status = 401
+
+    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence, headers={"WWW-Authenticate": CHALLENGE, **(headers or {})})
 
 
 class InsufficientCredits(PlatformError):
@@ -93,6 +111,23 @@ class BodyTooLarge(PlatformError):
 
     code = "body_too_large"
     status = 413
+
+
+class UnsupportedCoding(PlatformError):
+    """The body is compressed in a way that is not undone here."""
+
+    code = "unsupported_coding"
+    status = 415
+
+    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence, headers={"Accept-Encoding": "gzip, deflate", **(headers or {})})
+
+
+class Misconfigured(PlatformError):
+    """The operator's settings would have it fail; trying again does not help."""
+
+    code = "misconfigured"
+    status = 403
 
 
 class ContentBlocked(PlatformError):
@@ -161,11 +196,21 @@ class ProviderError(PlatformError):
     status = 502
 
 
-class ProviderTimeout(PlatformError):
-    """The vendor's answer was lost; whether it did the work is not known."""
+class OutcomeUnknown(PlatformError):
+    """The vendor's answer was lost; whether it did the work is not known (contract 3.6).
 
-    code = "provider_timeout"
-    status = 504
+    The status is one that no client repeats by itself: a repeat would pay the vendor twice.
+    """
+
+    code = "outcome_unknown"
+    status = 422
+
+
+class JobExpired(PlatformError):
+    """The vendor's job did not end in time; nothing was charged."""
+
+    code = "job_expired"
+    status = 422
 
 
 class Unavailable(PlatformError):

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from local import scratch
+from local import licences, scratch, wheels
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
@@ -40,6 +40,8 @@ def main() -> int:
             "migrations": migrations,
             "templates": templates,
             "lock": lock,
+            "wheel": wheel,
+            "licences": licences.check,
         }
         failed = False
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -102,8 +104,7 @@ def lock() -> Outcome:
     text = LOCK.read_text()
     if "://" in text:
         return False, "requirements.lock holds an address: compile it with --no-emit-index-url."
-    uv = os.environ.get("UV") or shutil.which("uv")
-    if uv is None:
+    if (uv := the_uv()) is None:
         return False, "uv is needed to check the lock, and is not here."
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / LOCK.name
@@ -120,6 +121,23 @@ def lock() -> Outcome:
         difflib.unified_diff(text.splitlines(), fresh, "requirements.lock", "resolved", lineterm="")
     )
     return not difference, "\n".join(difference[:60])
+
+
+def the_uv() -> str | None:
+    """Return the program uv, if there is one."""
+    return os.environ.get("UV") or shutil.which("uv")
+
+
+def wheel() -> Outcome:
+    """Build the wheel, and see that it holds the product, whose programs start from it alone."""
+    if (uv := the_uv()) is None:
+        return False, "uv is needed to build the wheel, and is not here."
+    with tempfile.TemporaryDirectory() as folder:
+        good, said = run(uv, "build", "-q", "--wheel", "-o", folder, "--clear", str(ROOT))
+        if not good:
+            return False, said
+        (made,) = Path(folder).glob("*.whl")
+        return wheels.problems(made, Path(folder))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from common import logs, metrics
+from common.cached import from_settings
 from common.errors import PlatformError
 from common.ids import uuid7
-from proxy import app
+from proxy import app, origin
 from proxy.http import Left, Request
 
 if TYPE_CHECKING:
@@ -21,11 +24,12 @@ log = logging.getLogger("proxy")
 async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one HTTP request under `/proxy/`: with a result, or with a refusal in our shape."""
     request = Request(scope, receive, send)
-    if request.method == "OPTIONS":
-        await request.answer(204, b"", _PREFLIGHT)
-        return
     try:
-        await app.call(platform, request)
+        origin.check_host(request)
+        if request.method == "OPTIONS":
+            await request.answer(204, b"", _preflight())
+        else:
+            await app.call(platform, request)
     except Left:
         metrics.REFUSALS.labels("client_left").inc()
     except PlatformError as refusal:
@@ -41,7 +45,7 @@ async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) 
         internal = _Internal("Something went wrong here. Nothing is charged for it.")
         await refused(request, internal, request_id)
     finally:
-        request.release()
+        request.close()
 
 
 async def refused(request: Request, refusal: PlatformError, request_id: str = "") -> None:
@@ -63,9 +67,11 @@ class _Internal(PlatformError):
     status = 500
 
 
-_PREFLIGHT: Headers = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, x-api-key, content-type, comfy-env"),
-    (b"access-control-max-age", b"86400"),
-]
+@from_settings
+def _preflight() -> Headers:
+    """Return what a browser may send here, as Django's middleware says it of the other paths."""
+    return [
+        (b"access-control-allow-methods", ", ".join(settings.CORS_ALLOW_METHODS).encode()),
+        (b"access-control-allow-headers", ", ".join(settings.CORS_ALLOW_HEADERS).encode()),
+        (b"access-control-max-age", b"86400"),
+    ]

@@ -19,7 +19,7 @@ from common.lanes import away
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
-    from proxy.replay import Outgoing
+    from proxy.answers import Outgoing
 
 Done = TypeVar("Done")
 

@@ -3,275 +3,226 @@
 What crosses is named, both ways; everything else stays here. So no key, cookie, address or
 `Comfy-*` header of a member reaches a vendor, and no credential of ours reaches a member.
 
-Three outcomes: an answer came; `Refused`, it certainly was not done; `Lost`, nobody knows.
+Three outcomes: an answer came; `Refused`, it certainly was not done; `Lost`, nobody knows. Beneath
+is `proxy/wire/`: HTTP/1.1 as a vendor may speak it, of which nothing but these three comes up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlencode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import aiohttp
-import aiohttp.connector
-import aiohttp.http
-import aiohttp.streams
-from yarl import URL
+from proxy.wire import codings
+from proxy.wire.dialing import target
+from proxy.wire.exchange import Exchange
+from proxy.wire.pace import Limits
+from proxy.wire.pool import NotOpened, Pool
+from proxy.wire.reading import Broken, Ended
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from proxy.http import Headers
+    from proxy.wire.connection import Connection
+    from proxy.wire.dialing import Target
 
-    from proxy.catalogue import Operation, Route, Vendor
-    from proxy.http import Headers, Request
-
-PASSED_ON = (b"content-type", b"accept")
-PASSED_BACK = frozenset(
-    (b"content-type", b"content-length", b"content-disposition", b"etag", b"last-modified")
-)
-REQUEST_IDS = frozenset((b"x-request-id", b"request-id", b"x-correlation-id"))
-CONNECT_SECONDS = 10
+PASSED_BACK = (b"content-type", b"content-disposition", b"etag", b"last-modified")
+REQUEST_IDS = (b"x-request-id", b"request-id", b"x-correlation-id")
+OWN = frozenset(("host", "content-length", "transfer-encoding", "accept-encoding", "connection"))
+"""Headers of a request that nobody else sets."""
 ANSWER_LIMIT_BYTES = 64 << 20
-
-
-@functools.lru_cache(maxsize=1024)
-def _url(text: str) -> URL:
-    """Return the URL as it stands, not encoded again."""
-    return URL(text, encoded=True)
+VALUE_LIMIT_BYTES = 8 << 10
+REPEATABLE = ("GET", "HEAD")
+_UNCLEAN = bytes(byte for byte in range(256) if byte != 9 and not 32 <= byte < 127)
 
 
 class Refused(Exception):
-    """The vendor certainly did not get the call: no connection came about."""
+    """The vendor certainly did not get the call: nothing of it was written."""
 
 
 class Lost(Exception):
-    """The connection broke, or time ran out, after the call may have arrived."""
+    """It may have arrived, and no answer came that can be relied on."""
 
 
-class Answer(Protocol):
-    """What a reply needs of an HTTP answer, from whichever way it was asked."""
+@dataclass(slots=True)
+class Outgoing:
+    """A request to a vendor, decided and signed."""
 
-    status: int
-    raw_headers: tuple[tuple[bytes, bytes], ...]
-    content: aiohttp.StreamReader
-
-    def close(self) -> None:
-        """Give the connection back if the answer is whole, else close it."""
+    method: str
+    url: str
+    """Absolute; it is sent as it stands."""
+    headers: dict[str, str]
+    """Names in lower case; none of `OWN`."""
+    body: bytes | AsyncIterator[bytes] = b""
+    length: int | None = None
+    """Bytes of a body that is streamed, if they are known; else it goes in chunks."""
+    silence_seconds: float = 600
+    """The longest wait for the head, and between two parts of the answer."""
+    total_seconds: float = 3600
+    """From the connect to the last byte of the answer."""
+    least_rate: int = 1024
+    """Bytes a second that the answer, once begun, and the taking of the body come to; 0: any."""
 
 
 class Reply:
     """A vendor's answer: its head is here, its body comes when asked for."""
 
-    def __init__(self, answer: Answer | aiohttp.ClientResponse) -> None:
-        self._answer = answer
-        self.status = answer.status
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        reader = exchange.reader
+        self.status = reader.status
+        self._fields = reader.fields
+        self._content_codings = content = reader.content_codings
+        self.coded = not codings.understood([*content, *reader.codings])
+        """Whether the body is in a coding that we cannot undo: it can be passed on only."""
+        self._undone = reader.codings if self.coded else [*content, *reader.codings]
 
     @property
     def headers(self) -> Headers:
-        """The headers that a client may see."""
-        return [
-            (name.lower(), value)
-            for name, value in self._answer.raw_headers
-            if name.lower() in PASSED_BACK
-        ]
+        """What a client may see, each once and clean, and true of the body as it is given."""
+        names = PASSED_BACK if self._undone else (*PASSED_BACK, b"content-length")
+        fields = self._fields
+        found = [(name, value) for name in names if name in fields and (value := self._clean(name))]
+        if self.coded:
+            found.append((b"content-encoding", b", ".join(self._content_codings)))
+        return found
 
-    def header(self, name: bytes) -> str:
-        """Return a header of the vendor's, for our own use; empty if it gave none."""
-        for each, value in self._answer.raw_headers:
-            if each.lower() == name:
-                return value.decode("latin-1")
-        return ""
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the body becomes another length than was told."""
+        return bool(self._undone)
+
+    @property
+    def content_type(self) -> str:
+        """The type in lower case, without parameters; empty if none was given."""
+        return self.header(b"content-type").partition(";")[0].strip().lower()
 
     @property
     def request_id(self) -> str:
         """The vendor's name for this exchange, empty if it gave none."""
-        for name, value in self._answer.raw_headers:
-            if name.lower() in REQUEST_IDS:
-                return value.decode("latin-1")[:200]
+        for name in REQUEST_IDS:
+            if name in self._fields and (found := self.header(name)):
+                return found[:200]
         return ""
 
+    def header(self, name: bytes) -> str:
+        """Return a header of the vendor's, clean, for our own use; empty if it gave none."""
+        return self._clean(name).decode("ascii")
+
+    def _clean(self, name: bytes) -> bytes:
+        value = self._fields.get(name, b"")
+        return value.translate(None, _UNCLEAN) if len(value) <= VALUE_LIMIT_BYTES else b""
+
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes; raise Lost if it breaks off."""
+        """Yield the body as it comes, its coding undone if it can be; raise Lost if it breaks."""
+        undoing = codings.Undoing(self._undone) if self._undone else None
         try:
-            while chunk := await self._answer.content.readany():
-                yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise Lost(type(exc).__name__) from exc
+            while block := await self._exchange.block():
+                for piece in (block,) if undoing is None else undoing.feed(block):
+                    yield piece
+            if undoing is not None:
+                undoing.end()
+        except Broken as exc:
+            self.close()
+            raise Lost(str(exc)) from exc
 
     async def read(self, limit: int = ANSWER_LIMIT_BYTES) -> bytes:
-        """Return the whole body; raise Lost if it breaks off or is larger than the limit."""
+        """Return the whole body; raise Lost if it breaks off, or cannot be read or held."""
+        if self.coded:
+            self.close()
+            raise Lost("the answer is in a coding that was not asked for")
+        if not self._undone and self._exchange.reader.ended:
+            whole = self._exchange.reader.take()
+            return self._within(limit, whole, len(whole))
         parts, size = [], 0
         async for chunk in self.chunks():
             parts.append(chunk)
             size += len(chunk)
-            if size > limit:
-                raise Lost("the answer is larger than any that we can hold")
+            self._within(limit, chunk, size)
         return b"".join(parts)
 
-    def close(self) -> None:
-        """Give the connection back, or close it if something is left unread."""
-        self._answer.close()
-
-
-class _Exchange:
-    """One request with its body in hand, on a connection of aiohttp's pool.
-
-    The connection, its pool, TLS and the parsing of the answer are aiohttp's. Left out is what its
-    session does around them for every request (a task for the writing, redirects, cookies, traces,
-    the response object), which costs more than the rest of a metered call
-    (docs/decisions/0006). So this leans on names that aiohttp does not promise to keep: the lock
-    pins its version, and the tests of the vendors' failures run through here.
-    """
-
-    def __init__(self, connection: aiohttp.connector.Connection) -> None:
-        self._connection: aiohttp.connector.Connection | None = connection
-        self.status = 0
-        self.raw_headers: tuple[tuple[bytes, bytes], ...] = ()
-        self.content: aiohttp.StreamReader = aiohttp.streams.EMPTY_PAYLOAD
-
-    async def ask(self, head: bytes, body: bytes, timeout_seconds: int) -> None:
-        """Write the request, and return when the answer's head is here.
-
-        `timeout_seconds` is for each silence: before the head, and between parts of the body.
-        """
-        assert self._connection is not None, "an exchange is for one request"
-        protocol = self._connection.protocol
-        if protocol is None or protocol.transport is None:
-            raise aiohttp.ServerDisconnectedError
-        protocol.set_response_params(
-            auto_decompress=False, read_timeout=timeout_seconds, read_bufsize=1 << 16
-        )
-        protocol.transport.write(head + body if len(body) < 1 << 16 else head)
-        if len(body) >= 1 << 16:
-            protocol.transport.write(body)
-        protocol.start_timeout()
-        message, content = await protocol.read()
-        while 100 <= message.code < 200:
-            message, content = await protocol.read()
-        self.status, self.raw_headers, self.content = message.code, message.raw_headers, content
-        content.on_eof(self._ended)
-
-    def _ended(self) -> None:
-        """Give the connection back: the answer is whole. Not if the request is still on its way."""
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        transport = connection.transport
-        if transport is None or transport.get_write_buffer_size():
-            connection.close()
-        else:
-            connection.release()
+    def _within(self, limit: int, part: bytes, size: int) -> bytes:
+        if size > limit:
+            self.close()
+            raise Lost("the answer is larger than any that we can hold")
+        return part
 
     def close(self) -> None:
-        """Close the connection, unless the answer was read whole and it went back."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        """Give up what was not read, if anything; the connection is closed then."""
+        self._exchange.close()
 
 
 class Relay:
     """The process's connections to vendors."""
 
     def __init__(self) -> None:
-        self._connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=15)
-        self._session = aiohttp.ClientSession(
-            connector=self._connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        )
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-        self._origins: dict[URL, aiohttp.ClientRequest] = {}
+        self._pool = Pool()
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        await self._pool.close()
 
-    async def send(
-        self, route: Route, request: Request, body: bytes | AsyncIterator[bytes]
-    ) -> Reply:
-        """Make the call and return the vendor's answer, whatever its status.
+    async def exchange(self, outgoing: Outgoing) -> Reply:
+        """Make a request and return the answer, whatever its status. Raises Refused or Lost.
 
-        Raises Refused or Lost.
+        Never twice, but for one that has no body and changes nothing, when the connection that
+        was kept for it turns out to be closed. A body that breaks off is Lost, because of that.
         """
-        operation = route.operation
-        headers = route.vendor.credential(route.vendor.key())
-        for name in PASSED_ON:
-            if value := request.headers.get(name):
-                headers[name.decode()] = value.decode("latin-1")
-        for extra in operation.headers:
-            if value := request.headers.get(extra.encode()):
-                headers[extra] = value.decode("latin-1")
-        url = route.url()
-        if operation.query and request.scope["query_string"]:
-            given = {k: v for k, v in request.query.items() if k in operation.query}
-            url += "?" + urlencode(given) if given else ""
-        if isinstance(body, bytes):
-            if operation.method != "GET" or body:
-                headers["content-length"] = str(len(body))
-            return await self._ask(operation.method, url, headers, body, operation.timeout_seconds)
-        if length := request.header(b"content-length"):
-            headers["content-length"] = length
-        return await self._pass_on(operation, url, headers, body)
-
-    async def poll(self, vendor: Vendor, url: str, *, timeout_seconds: int = 60) -> Reply:
-        """Ask for a job at a URL that `Vendor.owns` accepted. Raises Refused or Lost."""
-        headers = {**vendor.credential(vendor.key()), "accept": "application/json"}
-        return await self._ask("GET", url, headers, b"", timeout_seconds)
-
-    async def fetch(self, url: str) -> Reply:
-        """Get a delivered file, without any credential. Raises Refused or Lost."""
-        return await self._ask("GET", url, {}, b"", 60)
-
-    async def _ask(
-        self, method: str, text: str, headers: dict[str, str], body: bytes, timeout_seconds: int
-    ) -> Reply:
-        url = _url(text)
-        lines = [f"{method} {url.raw_path_qs} HTTP/1.1", f"host: {url.authority}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        head = "\r\n".join([*lines, "", ""])
-        assert head.count("\n") == len(lines) + 1, "no header holds a line break"
+        deadline = asyncio.get_running_loop().time() + outgoing.total_seconds
         try:
-            connection = await self._connector.connect(self._origin(url), [], self._timeout)
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise Refused(type(exc).__name__) from exc
-        exchange = _Exchange(connection)
+            there = target(outgoing.url)
+            head = _head(outgoing, there)
+        except ValueError as exc:
+            raise Refused(f"the request cannot be written: {exc}") from exc
+        repeatable = outgoing.method in REPEATABLE and outgoing.body == b""
+        connection = self._pool.take(there, repeatable=repeatable)
+        if connection is not None:
+            kept = _begin(connection, outgoing, head, deadline)
+            await kept.head()
+            if not (repeatable and isinstance(kept.failure, Ended) and not kept.reader.begun):
+                return _reply(kept)
         try:
-            await exchange.ask(head.encode("latin-1"), body, timeout_seconds)
-        except BaseException as exc:
-            exchange.close()
-            known = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, OSError)
-            if isinstance(exc, known):
-                raise Lost(type(exc).__name__) from exc
-            raise
-        return Reply(exchange)
+            connection = await self._pool.open(there, deadline=deadline)
+        except NotOpened as exc:
+            raise Refused(str(exc)) from exc
+        new = _begin(connection, outgoing, head, deadline)
+        await new.head()
+        return _reply(new)
 
-    def _origin(self, url: URL) -> aiohttp.ClientRequest:
-        """Return what the pool knows an origin's connections by."""
-        origin = url.origin()
-        found = self._origins.get(origin)
-        if found is None:
-            loop = asyncio.get_running_loop()
-            found = self._origins[origin] = aiohttp.ClientRequest("GET", origin, loop=loop)
-        return found
 
-    async def _pass_on(
-        self, operation: Operation, url: str, headers: dict[str, str], body: AsyncIterator[bytes]
-    ) -> Reply:
-        """Stream a body through as it comes; the vendor's pace holds the client's back."""
-        try:
-            response = await self._session.request(
-                operation.method,
-                _url(url),
-                headers=headers,
-                data=body,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=CONNECT_SECONDS, sock_read=operation.timeout_seconds
-                ),
-                allow_redirects=False,
-            )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
-            raise Refused(type(exc).__name__) from exc
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise Lost(type(exc).__name__) from exc
-        return Reply(response)
+def _begin(connection: Connection, outgoing: Outgoing, head: bytes, deadline: float) -> Exchange:
+    """Write a request, or begin to."""
+    limits = Limits(outgoing.silence_seconds, deadline, outgoing.least_rate)
+    exchange = Exchange(connection, outgoing.method, limits)
+    exchange.send(head, outgoing.body, outgoing.length)
+    return exchange
+
+
+def _reply(exchange: Exchange) -> Reply:
+    """Return the answer if its head came, or raise Lost."""
+    reader = exchange.reader
+    if not reader.status:
+        raise Lost(str(exchange.failure)) from exchange.failure
+    if not codings.understood(reader.codings) or not codings.named(reader.content_codings):
+        exchange.close()
+        raise Lost("the answer is in a coding that cannot even be passed on")
+    return Reply(exchange)
+
+
+def _head(outgoing: Outgoing, there: Target) -> bytes:
+    """Return the head of a request; raise ValueError if a header could end it, or begin another."""
+    assert OWN.isdisjoint(outgoing.headers), "the framing of a request is the relay's own"
+    head = f"{outgoing.method} {there.path} HTTP/1.1\r\nhost: {there.authority}\r\n"
+    head += "accept-encoding: identity\r\n"
+    for name, value in outgoing.headers.items():
+        head += f"{name}: {value}\r\n"
+    lines = 3 + len(outgoing.headers)
+    if head.count("\n") != lines or head.count("\r") != lines or "\0" in head:
+        raise ValueError("a header holds a line break")
+    if not isinstance(outgoing.body, bytes):
+        known = outgoing.length is not None
+        head += f"content-length: {outgoing.length}" if known else "transfer-encoding: chunked"
+        head += "\r\n"
+    elif outgoing.body or outgoing.method not in REPEATABLE:
+        head += f"content-length: {len(outgoing.body)}\r\n"
+    return f"{head}\r\n".encode("latin-1")

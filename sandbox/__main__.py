@@ -1,8 +1,11 @@
 """`python -m sandbox --port P [--host H]`: serve until interrupted or terminated.
 
-SANDBOX_KEY          the credential that every vendor wants; unset: none is asked for
-SANDBOX_JOB_SECONDS  how long a job takes, 0.3 unless told
-SANDBOX_PUBLIC_URL   what the addresses of results begin with; unset: as the request came
+SANDBOX_KEY            the credential that every vendor wants; unset: none is asked for
+SANDBOX_SECRET         its other half, for vendors that want requests signed with a pair
+SANDBOX_JOB_SECONDS    how long a job takes, 0.3 unless told
+SANDBOX_LINK_SECONDS   how long a link to a result lives where links die, 600 unless told
+SANDBOX_TOKEN_SECONDS  how long an access token lives where there are some, 3600 unless told
+SANDBOX_PUBLIC_URL     what the addresses of results begin with; unset: as the request came
 """
 
 import argparse

@@ -5,7 +5,9 @@ sandbox in their own process call the same functions here.
 """
 
 import hashlib
+import hmac
 import os
+import secrets
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Self
@@ -23,7 +25,14 @@ class Settings:
     """What differs between one sandbox and another."""
 
     key: str | None = None
+    """The credential; unset: none is asked for."""
+    secret: str | None = None
+    """Its other half, for vendors whose credential is a pair that signs."""
     job_seconds: float = 0.3
+    link_seconds: float = 600.0
+    """How long a link to a result lives, at vendors whose links die."""
+    token_seconds: float = 3600.0
+    """How long an access token lives, at vendors that hand out tokens."""
     public_url: str | None = None
     jobs_kept: int = 100_000
 
@@ -32,7 +41,10 @@ class Settings:
         """Read the SANDBOX_ variables; what isn't set keeps its default."""
         return cls(
             key=os.environ.get("SANDBOX_KEY") or None,
+            secret=os.environ.get("SANDBOX_SECRET") or None,
             job_seconds=float(os.environ.get("SANDBOX_JOB_SECONDS") or 0.3),
+            link_seconds=float(os.environ.get("SANDBOX_LINK_SECONDS") or 600),
+            token_seconds=float(os.environ.get("SANDBOX_TOKEN_SECONDS") or 3600),
             public_url=os.environ.get("SANDBOX_PUBLIC_URL") or None,
         )
 
@@ -96,10 +108,19 @@ class Desk:
         self.reset()
 
     def reset(self) -> None:
-        """Forget counts, requests, planned failures and jobs."""
+        """Forget counts, requests, planned failures, jobs, and whatever was sealed before."""
+        self._sealing_key = secrets.token_bytes(32)
         self.tally = Tally()
         self.plans = Plans()
         self.jobs = Jobs(seconds=self.settings.job_seconds, kept=self.settings.jobs_kept)
+
+    def seal(self, text: str) -> str:
+        """Make a seal that nobody else can put on this text: for links and tokens that expire."""
+        return hmac.new(self._sealing_key, text.encode(), hashlib.sha256).hexdigest()
+
+    def is_sealed(self, text: str, seal: str) -> bool:
+        """Whether a seal is this text's own."""
+        return hmac.compare_digest(self.seal(text).encode(), seal.encode())
 
 
 class FarSide:

@@ -1,23 +1,30 @@
-"""What the vendors deliver: pictures that are really drawn, and the smallest honest MP4.
+"""What the vendors deliver: pictures that are really drawn, videos and models made from them.
 
-A picture depends on its prompt and seed alone, so that the same request gives the same picture. A
-video has a file type and a movie header with the right duration, and no track: enough for whoever
-measures it, nothing for whoever would decode it.
+All depends on the prompt and the seed alone, so that the same request gives the same file. A video
+shows one picture for as long as it lasts, a model is a cube that wears one: small, and whoever
+decodes them finds what they promise (`video.py`, `model.py`).
 """
 
 import colorsys
 import hashlib
 import io
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from PIL import Image, ImageOps
 
+from sandbox import model, video
+
 LONG_SIDE = 512
-TIMESCALE = 1000
-CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "mp4": "video/mp4"}
+TEXTURE_SIDE = 64
+CONTENT_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "mp4": "video/mp4",
+    "glb": "model/gltf-binary",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +68,18 @@ def size(body: Mapping[str, object], *, default: tuple[int, int] = (1, 1)) -> tu
 def render(media: Media) -> bytes:
     """Make the file. Takes some milliseconds for a picture: call it in a thread."""
     if media.format == "mp4":
-        return _video(media.seconds)
-    drawn = io.BytesIO()
-    _picture(media).save(drawn, format=media.format.upper())
-    return drawn.getvalue()
+        extent = media.width, media.height
+        return video.write(_drawn(media, "jpeg"), extent=extent, seconds=media.seconds)
+    if media.format == "glb":
+        skin = replace(media, width=TEXTURE_SIDE, height=TEXTURE_SIDE)
+        return model.write(_drawn(skin, "png"))
+    return _drawn(media, media.format)
+
+
+def _drawn(media: Media, format_: str) -> bytes:
+    file = io.BytesIO()
+    _picture(media).save(file, format=format_.upper())
+    return file.getvalue()
 
 
 def _picture(media: Media) -> Image.Image:
@@ -88,16 +103,3 @@ def _picture(media: Media) -> Image.Image:
 def _colour(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, value)
     return round(red * 255), round(green * 255), round(blue * 255)
-
-
-def _video(seconds: float) -> bytes:
-    """Write `ftyp`, and `moov` with nothing but its header."""
-    unity = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-    header = struct.pack(">5I", 0, 0, 0, TIMESCALE, round(seconds * TIMESCALE))
-    header += struct.pack(">IH10x", 0x10000, 0x0100) + unity + bytes(24) + struct.pack(">I", 1)
-    kind = b"isom" + struct.pack(">I", 0x200) + b"isomiso2mp41"
-    return _box(b"ftyp", kind) + _box(b"moov", _box(b"mvhd", header))
-
-
-def _box(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", 8 + len(content)) + name + content

@@ -2,6 +2,8 @@
 
 request -> note -> credential -> planned failures -> read -> route -> count -> misbehave -> send
 
+A vendor's function answers as if all were well; here its answer is spoilt, the same way for all.
+
 POST /control/{vendor}/next  {"failures": ["status=500"], "times": 1}
 POST /control/reset
 GET  /control/counts
@@ -9,24 +11,16 @@ GET  /control/requests?vendor=bfl
 """
 
 import asyncio
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 from aiohttp import web
 
-from sandbox.failures import (
-    OF_JOB,
-    OF_POLL,
-    Failures,
-    UnknownFailureError,
-    in_prompt,
-    of_poll,
-    parse,
-)
+from sandbox.failures import OF_SUBMIT, Failures, UnknownFailureError, in_body, parse
 from sandbox.far_side import Desk, FarSide, Seen, Settings
-from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor
+from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, anybody
 from sandbox.vendors import VENDORS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,6 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 FAR_SIDE = web.AppKey("far_side", FarSide)
 LARGEST_BODY = 128 * 1024 * 1024
 PIECE = 64 * 1024
+CREDENTIALS = ("authorization", "x-key", "x-goog-api-key")
 SOMEBODY_ELSES_PAGE = b"<!doctype html><title>Welcome</title><p>Please accept our terms."
 
 
@@ -77,20 +72,20 @@ def _door(vendor: Vendor, route: Route, desk: Desk) -> Handler:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         seen = _note(desk, route, request)
-        admitted = route.anonymous or _is_admitted(vendor, desk, request)
-        planned = _planned(route, desk) if admitted else {}
+        refused = _refused(vendor, route, desk, request)
+        planned = {} if refused else _planned(route, desk)
         if "drop_before" in planned:
             return _hang_up(request)
-        exchange = Exchange(request, desk, seen, planned)
+        exchange = Exchange(request, desk, seen, route.kind, planned)
         if route.reads_body:
             await _read(exchange)
-        if not admitted:
-            desk.tally.refused_credentials += 1
-            return await _send(request, vendor.refuse(vendor.refused_credential, None))
         try:
+            if refused:
+                desk.tally.refused_credentials += 1
+                raise refused
             return await _serve(vendor, route, exchange)
-        except RefusedError as refused:
-            return await _send(request, vendor.refuse(refused.status, refused.detail))
+        except RefusedError as refusal:
+            return await _send(request, vendor.refuse(refusal.status, refusal.detail))
         except UnknownFailureError as unknown:
             return await _send(request, vendor.refuse(400, f"The sandbox has no failure {unknown}"))
 
@@ -108,32 +103,27 @@ def _note(desk: Desk, route: Route, request: web.Request) -> Seen:
     return seen
 
 
-def _is_admitted(vendor: Vendor, desk: Desk, request: web.Request) -> bool:
-    """Compare the credential; a repeated header is no credential."""
-    key = desk.settings.key
-    if key is None:
-        return True
-    shown = request.headers.getall(vendor.credential_header, [])
-    wanted = vendor.credential_prefix + key
-    return len(shown) == 1 and hmac.compare_digest(shown[0].encode(), wanted.encode())
+def _refused(vendor: Vendor, route: Route, desk: Desk, request: web.Request) -> RefusedError | None:
+    """Check the credential, where there is a key to check it against."""
+    if desk.settings.key is None:
+        return None
+    return (route.credential or vendor.credential)(desk, request)
 
 
 def _planned(route: Route, desk: Desk) -> Failures:
     if route.kind is Kind.SUBMIT:
         return desk.plans.next_submit()
-    if route.kind is Kind.POLL:
-        return of_poll(desk.plans.next_poll())
+    if route.kind.prefix:
+        return desk.plans.next_question(route.kind.prefix)
     return {}
 
 
 async def _read(exchange: Exchange) -> None:
-    """Read the body and, where it is a JSON object, keep it; what else it may be is not kept."""
-    raw = await exchange.request.read()
-    exchange.seen.note_body(raw)
-    if not raw:
-        return
+    """Read the body and, where it is a JSON object, parse it."""
+    exchange.raw = await exchange.request.read()
+    exchange.seen.note_body(exchange.raw)
     try:
-        body = orjson.loads(raw)
+        body = orjson.loads(exchange.raw)
     except orjson.JSONDecodeError:
         return
     if isinstance(body, dict):
@@ -143,43 +133,70 @@ async def _read(exchange: Exchange) -> None:
 async def _serve(vendor: Vendor, route: Route, exchange: Exchange) -> web.StreamResponse:
     """Let the route answer, and then spoil the answer as the failures say."""
     request = exchange.request
-    if route.kind is Kind.SUBMIT and exchange.body is not None:
-        exchange.failures = exchange.failures | in_prompt(exchange.body.get("prompt"))
+    if route.kind is Kind.SUBMIT:
+        asked = in_body(exchange.raw)
+        if useless := asked.keys() - OF_SUBMIT - vendor.failures:
+            raise UnknownFailureError(f"{min(useless)} at {vendor.name}")
+        exchange.failures = exchange.failures | asked
         if "drop_before" in exchange.failures:
             return _hang_up(request)
-    if route.kind is Kind.SUBMIT and "status" in exchange.failures:
-        answer = _refusal(vendor, exchange.failures)
-    else:
+    answer = _refusal(vendor, exchange.failures) if route.kind is Kind.SUBMIT else None
+    if answer is None:
         answer = await route.serve(exchange)
         exchange.desk.tally.accepted += route.kind is Kind.SUBMIT
-    failures = exchange.failures  # A poll has learnt its job's failures meanwhile.
-    if route.kind is Kind.POLL and "status" in failures:
-        answer = _refusal(vendor, failures)
+        if route.kind.prefix:  # A question has learnt its job's failures meanwhile.
+            answer = _refusal(vendor, exchange.failures) or answer
+    failures = exchange.failures
     if slow := failures.get("slow"):
         await asyncio.sleep(slow)
     if "drop_after" in failures:
         return _hang_up(request)
-    if "nonjson" in failures:
-        answer = Answer(SOMEBODY_ELSES_PAGE, content_type="text/html")
-    elif "no_id" in failures:
-        answer = _without_id(answer)
-    return await _send(request, answer, cut="cut" in failures)
+    return await _send(request, _spoilt(vendor, answer, exchange), cut="cut" in failures)
 
 
-def _refusal(vendor: Vendor, failures: Failures) -> Answer:
-    status = int(failures["status"] or 500)
-    answer = vendor.refuse(status, None)
-    if status == 429:
-        answer.headers["Retry-After"] = "2"
+def _refusal(vendor: Vendor, failures: Failures) -> Answer | None:
+    """Refuse by a status, by the vendor's own code, or in the body of a success; or not at all."""
+    if (status := failures.get("status")) is not None:
+        answer = vendor.refuse(int(status), None)
+        if status == 429:
+            answer.headers["Retry-After"] = "2"
+        return answer
+    name = next((each for each in ("code", "inside") if each in failures), None)
+    if name is None:
+        return None
+    assert vendor.in_its_words is not None, "a vendor without words takes no such failure"
+    code = failures[name]
+    refused = vendor.in_its_words(None if code is None else int(code))
+    answer = vendor.refuse(refused.status, refused.detail)
+    if name == "inside":
+        answer.status = vendor.inside_status
     return answer
 
 
-def _without_id(answer: Answer) -> Answer:
+def _spoilt(vendor: Vendor, answer: Answer, exchange: Exchange) -> Answer:
+    """Replace an answer by somebody else's page, take its ids away, or add our credential."""
+    if "nonjson" in exchange.failures:
+        return Answer(SOMEBODY_ELSES_PAGE, content_type="text/html")
     if not isinstance(answer.body, bytes) or answer.content_type != "application/json":
-        return answer
-    content = orjson.loads(answer.body)
-    content.pop("id", None)
-    return Answer.json(content)
+        return answer  # The file that a job made has nothing to take or to add.
+    if "no_id" in exchange.failures:
+        answer.body = orjson.dumps(_without(orjson.loads(answer.body), vendor.ids))
+    if "echo" in exchange.failures:
+        answer.body = orjson.dumps(_with_echo(orjson.loads(answer.body), exchange.request))
+    return answer
+
+
+def _without(content: Any, names: frozenset[str]) -> Any:
+    if isinstance(content, list):
+        return [_without(each, names) for each in content]
+    if isinstance(content, dict):
+        return {name: _without(each, names) for name, each in content.items() if name not in names}
+    return content
+
+
+def _with_echo(content: Any, request: web.Request) -> Any:
+    """Add what the request carried as its credential, as a careless debugging aid would."""
+    return content | {"debug": [request.headers.get(name) for name in CREDENTIALS]}
 
 
 async def _send(request: web.Request, answer: Answer, *, cut: bool = False) -> web.StreamResponse:
@@ -231,7 +248,7 @@ async def _not_there(_: Exchange) -> Answer:
     raise RefusedError(404)
 
 
-NOT_THERE = Route("*", "/{anything:.*}", Kind.UNKNOWN, _not_there, anonymous=True)
+NOT_THERE = Route("*", "/{anything:.*}", Kind.UNKNOWN, _not_there, credential=anybody)
 
 
 def _json(content: object, *, status: int = 200) -> web.Response:
@@ -274,12 +291,11 @@ async def _fail_next(request: web.Request) -> web.Response:
         return _json({"detail": f"No failure {unknown}"}, status=400)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
         return _json({"detail": 'Send {"failures": ["NAME=VALUE"], "times": 1}'}, status=400)
-    pointless = names & (OF_JOB | OF_POLL)
-    if pointless and not _has_jobs(vendor):
-        return _json({"detail": f"{vendor} has no jobs: {sorted(pointless)}"}, status=400)
+    if useless := names - OF_SUBMIT - _failures_of(vendor):
+        return _json({"detail": f"{vendor} never fails by {sorted(useless)}"}, status=400)
     far_side.fail_next(vendor, *failures, times=times)
     return _json({"planned": failures, "times": times})
 
 
-def _has_jobs(name: str) -> bool:
-    return any(vendor.has_jobs for vendor in VENDORS if vendor.name == name)
+def _failures_of(name: str) -> frozenset[str]:
+    return next(vendor.failures for vendor in VENDORS if vendor.name == name)

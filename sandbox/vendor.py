@@ -4,6 +4,8 @@ A route's function answers as the vendor would when all is well, or raises Refus
 nothing of failures of the wire, counting or credentials: the server does those for all vendors.
 """
 
+import asyncio
+import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,9 +13,10 @@ from enum import Enum
 import orjson
 from aiohttp import web
 
-from sandbox.failures import Failures, of_poll
+from sandbox.failures import Failures, of_question
 from sandbox.far_side import Desk, Seen
 from sandbox.jobs import Job
+from sandbox.media import Media, render
 
 Body = Mapping[str, object]
 
@@ -23,8 +26,17 @@ class Kind(Enum):
 
     SUBMIT = "submit"
     POLL = "poll"
+    RESULT = "result"  # Where the files of a finished job are.
+    TOKEN = "token"  # noqa: S105 (the word, not one)
     DOWNLOAD = "download"
+    FREE = "free"
     UNKNOWN = "unknown"
+
+    @property
+    def prefix(self) -> str | None:
+        """What its failures are written with; None when it has none of its own."""
+        has_own = self in {Kind.POLL, Kind.RESULT, Kind.TOKEN}
+        return f"{self.value}_" if has_own else None
 
 
 class RefusedError(Exception):
@@ -35,6 +47,28 @@ class RefusedError(Exception):
         super().__init__(status, detail)
         self.status = status
         self.detail = detail
+
+
+Credential = Callable[[Desk, web.Request], RefusedError | None]
+"""Whether a request may come in: None, or how it is refused. Asked only where there is a key."""
+
+
+def in_header(name: str, *, prefix: str = "", refused: int = 401) -> Credential:
+    """Want the sandbox's key in a header; a repeated header is no credential."""
+
+    def check(desk: Desk, request: web.Request) -> RefusedError | None:
+        shown = request.headers.getall(name, [])
+        wanted = prefix + (desk.settings.key or "")
+        if len(shown) == 1 and hmac.compare_digest(shown[0].encode(), wanted.encode()):
+            return None
+        return RefusedError(refused)
+
+    return check
+
+
+def anybody(_: Desk, __: web.Request) -> RefusedError | None:
+    """Want nothing."""
+    return None
 
 
 @dataclass(slots=True)
@@ -61,8 +95,11 @@ class Exchange:
     request: web.Request
     desk: Desk
     seen: Seen
+    kind: Kind
     failures: Failures
+    raw: bytes = b""
     body: Body | None = None
+    """The body, where it is a JSON object."""
 
     @property
     def here(self) -> str:
@@ -76,9 +113,12 @@ class Exchange:
 
     def find_job(self, job_id: str) -> Job | None:
         """Find a job; its poll failures are from now on this exchange's own."""
-        job = self.desk.jobs.find(job_id)
-        if job is not None:
-            self.failures = of_poll(job.failures) | self.failures
+        return self.heed(self.desk.jobs.find(job_id))
+
+    def heed(self, job: Job | None) -> Job | None:
+        """Take over what a job's submit said of questions such as this one."""
+        if job is not None and self.kind.prefix:
+            self.failures = of_question(job.failures, self.kind.prefix) | self.failures
         return job
 
 
@@ -90,18 +130,28 @@ class Route:
     path: str
     kind: Kind
     serve: Callable[[Exchange], Awaitable[Answer]]
-    anonymous: bool = False
+    credential: Credential | None = None  # Where it isn't the vendor's usual one.
     reads_body: bool = True  # False leaves the body for `serve` to stream, whatever its size.
 
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """A supplier: where its credential is looked for, how it refuses, and what can be asked."""
+    """A supplier: what credential it wants, how it refuses, and what can be asked."""
 
     name: str
-    credential_header: str
+    credential: Credential
     refuse: Callable[[int, object], Answer]
     routes: tuple[Route, ...]
-    credential_prefix: str = ""
-    refused_credential: int = 401
-    has_jobs: bool = False
+    failures: frozenset[str] = frozenset()
+    """Which failures it can have beside those of every submit."""
+    in_its_words: Callable[[int | None], RefusedError] | None = None
+    """A refusal by the vendor's own error code, or its commonest; for `code` and `inside`."""
+    inside_status: int = 200
+    """The status of an answer whose body says no."""
+    ids: frozenset[str] = frozenset({"id"})
+    """What its answers call the ids that a caller needs; for `no_id`."""
+
+
+async def delivery(media: Media) -> Answer:
+    """Answer with a file."""
+    return Answer(await asyncio.to_thread(render, media), content_type=media.content_type)

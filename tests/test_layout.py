@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -43,3 +44,15 @@ def test_only_the_books_write_sql_on_holds():
         "credits/books/batches.py",
         "credits/proofs/reconciliation.py",  # It proves the books, so it looks for itself.
     }
+
+
+def test_each_app_is_packed_into_the_wheel_and_knows_its_place_among_the_others():
+    """One that is forgotten is missed by whoever installs it, and by nobody before."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    apps = {path.parent.name for path in ROOT.glob("*/apps.py")}
+    product = {"config", "common", *apps}
+    packed = {Path(name).name for name in told["hatch"]["build"]["targets"]["wheel"]["packages"]}
+
+    assert len(apps) >= 6
+    assert packed == product
+    assert set(told["importlinter"]["root_packages"]) == product

@@ -199,7 +199,8 @@ def _who_fit(asks: Sequence[Ask], rows: list[Row]) -> list[int]:
 def settle_many(columns: str = "", record: str = "") -> str:
     """Return the statement that ends all holds it is asked for (one JSON parameter, a list).
 
-    An ask has `hold`, `wallet`, `charged` (micros; 0 voids), `only_expired`, and `columns`. It
+    An ask has `hold`, `wallet`, `charged` (micros; 0 voids), `only_expired`, `silent` (whether it
+    takes no place in the wallet's history: nothing may be charged then), and `columns`. It
     answers a row (hold id, charged micros, shortfall micros) for each hold that this statement
     ended; a hold without a row had ended before. `record` is SQL of further CTEs (each begins
     with a comma), written in the same commit; it reads `ended`: id, wallet, held, charged,
@@ -210,7 +211,7 @@ def settle_many(columns: str = "", record: str = "") -> str:
     return f"""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(
-            hold uuid, wallet uuid, charged bigint, only_expired bool
+            hold uuid, wallet uuid, charged bigint, only_expired bool, silent bool
             {"," if columns else ""} {columns})
     ), wallet AS MATERIALIZED (
         SELECT id, events FROM credits_account
@@ -231,7 +232,9 @@ def settle_many(columns: str = "", record: str = "") -> str:
                least(asked.charged, gone.amount_micros) AS charged,
                greatest(asked.charged - gone.amount_micros, 0) AS shortfall,
                gone.memo, gone.placed_at,
-               wallet.events + row_number() OVER (PARTITION BY gone.account_id ORDER BY gone.id)
+               coalesce(asked.silent, false) AS silent,
+               wallet.events + sum(CASE WHEN asked.silent THEN 0 ELSE 1 END)
+                                   OVER (PARTITION BY gone.account_id ORDER BY gone.id)
                AS number {asked}
           FROM gone JOIN asked ON asked.hold = gone.id JOIN wallet ON wallet.id = gone.account_id
     ), freed AS (
@@ -240,7 +243,7 @@ def settle_many(columns: str = "", record: str = "") -> str:
                held_micros = account.held_micros - share.held,
                events = account.events + share.n
           FROM (SELECT wallet, sum(charged)::bigint AS charged, sum(held)::bigint AS held,
-                       count(*) AS n
+                       count(*) FILTER (WHERE NOT silent) AS n
                   FROM ended GROUP BY wallet) share
          WHERE account.id = share.wallet
     ), posted AS (

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+REPORT = """
+    INSERT INTO credits_finding (key, kind, sentence) VALUES (left(%s, 200), %s, left(%s, 500))
+        ON CONFLICT (key) DO UPDATE SET sentence = excluded.sentence, resolved_at = NULL
+ RETURNING xmax = 0
+"""
+"""What `report` does, for who has a connection of another kind; answers whether it is new."""
+
 
 def report(key: str, *, kind: Finding.Kind, sentence: str, wallet_id: UUID | None = None) -> None:
     """Have a row that says so, and a line in the log when it is new. Again: the same row."""

@@ -11,7 +11,7 @@ from django.db.models import F
 from common.errors import ConflictingPosting, InsufficientCredits
 from common.money import Micros, show
 from credits.books import lots
-from credits.models import HOUSE, LAST_HOUSE, Account, Billing, Entry, Lot
+from credits.models import HOUSE, LAST_HOUSE, Account, Entry, Lot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,12 +24,9 @@ def house(kind: Account.Kind) -> Account:
     return Account(pk=HOUSE[kind], kind=kind)
 
 
-@transaction.atomic
-def open_wallet(workspace_id: UUID, *, email: str = "") -> Account:
-    """Open the wallet of a new workspace, empty; it has the workspace's id, and mails go there."""
-    wallet = Account.objects.create(id=workspace_id, kind=Account.Kind.WALLET)
-    Billing.objects.create(wallet=wallet, email=email)
-    return wallet
+def open_wallet(workspace_id: UUID) -> Account:
+    """Open the wallet of a new workspace, empty; it has the workspace's id."""
+    return Account.objects.create(id=workspace_id, kind=Account.Kind.WALLET)
 
 
 def lock(wallet_id: UUID) -> Account:

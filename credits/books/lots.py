@@ -8,26 +8,27 @@ before this came in" never falls upon what came later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from django.db import connection
 from django.db.models import F
 
 from common.money import Micros
+from common.rows import rows
 from credits.models import Account, Lot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
 IN_ORDER = ("kind", F("expires_at").asc(nulls_last=True), "entry_id")  # "granted" < "paid".
 
-# One statement, so that balance and lots are of one moment.
+# One query, so that balance and lots are of one moment.
 OPEN_LOTS = """
-    SELECT account.balance_micros, account.held_micros, lot.entry_id, lot.kind, lot.left_micros,
-           lot.expires_at
+    SELECT account.balance_micros AS balance, account.held_micros AS held,
+           account.frozen_reason AS paused_because, lot.entry_id AS entry, lot.kind,
+           lot.left_micros AS left, lot.expires_at
       FROM credits_account account
       LEFT JOIN credits_lot lot ON lot.wallet_id = account.id AND lot.left_micros > 0
      WHERE account.id = %s
@@ -47,32 +48,52 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A wallet in micros, and the lots that it consists of, in the order of their use."""
+    """A wallet at one moment, and the lots that it consists of, in the order of their use."""
 
     balance: Micros
     held: Micros
+    paused_because: str
+    """If not empty, why no calls are taken."""
     lots: list[Left]
+
+    @property
+    def available(self) -> Micros:
+        """The balance less what is held; never negative."""
+        return Micros(self.balance - self.held)
 
     def left(self, kind: Lot.Kind) -> Micros:
         """Return what is left of the lots of that kind."""
         return Micros(sum(lot.left for lot in self.lots if lot.kind == kind))
 
 
+class _OpenLot(NamedTuple):
+    """A row of `OPEN_LOTS`; of a wallet without open lots there is one, without a lot."""
+
+    balance: Micros
+    held: Micros
+    paused_because: str
+    entry: int | None
+    kind: str
+    left: int
+    expires_at: datetime | None
+
+
 def contents(wallet_id: UUID) -> Contents:
     """Return what is in a wallet now; changes nothing."""
-    with connection.cursor() as cursor:
-        cursor.execute(OPEN_LOTS, [wallet_id])
-        rows = cursor.fetchall()
-    if not rows:
+    found = list(rows(_OpenLot, OPEN_LOTS, [wallet_id]))
+    if not found:
         raise Account.DoesNotExist(wallet_id)
-    balance, held = rows[0][:2]
-    lots = [Left(*row[2:]) for row in rows if row[2] is not None]
-    taken = dict(_spent([(lot.entry, lot.left) for lot in lots], balance=balance))
-    now = [
-        Left(lot.entry, lot.kind, Micros(lot.left - taken.get(lot.entry, 0)), lot.expires_at)
-        for lot in lots
+    wallet = found[0]
+    lots = [
+        Left(row.entry, row.kind, Micros(row.left), row.expires_at)
+        for row in found
+        if row.entry is not None
     ]
-    return Contents(balance, held, [lot for lot in now if lot.left])
+    taken = _spent({lot.entry: lot.left for lot in lots}, balance=wallet.balance)
+    now = [replace(lot, left=Micros(lot.left - taken.get(lot.entry, 0))) for lot in lots]
+    return Contents(
+        wallet.balance, wallet.held, wallet.paused_because, [lot for lot in now if lot.left]
+    )
 
 
 def work_out(wallet: Account) -> None:
@@ -81,19 +102,19 @@ def work_out(wallet: Account) -> None:
     The wallet's row is locked by the caller, and as it was read under that lock.
     """
     lots = Lot.objects.filter(wallet=wallet, left_micros__gt=0).order_by(*IN_ORDER)
-    left = list(lots.values_list("entry_id", "left_micros"))
-    for entry_id, used in _spent(left, balance=wallet.balance_micros):
+    left = dict(lots.values_list("entry_id", "left_micros"))
+    for entry_id, used in _spent(left, balance=wallet.balance_micros).items():
         Lot.objects.filter(entry_id=entry_id).update(left_micros=F("left_micros") - used)
 
 
-def _spent(lots: Sequence[tuple[int, int]], *, balance: int) -> list[tuple[int, int]]:
+def _spent(lots: Mapping[int, int], *, balance: int) -> dict[int, int]:
     """Return how much of each lot is used up, given the lots in order and what is left of all."""
-    spent = sum(left for _, left in lots) - balance
+    spent = sum(lots.values()) - balance
     assert spent >= 0, "every amount that comes into a wallet makes a lot"
-    used = []
-    for entry_id, left in lots:
+    used = {}
+    for entry_id, left in lots.items():
         if not spent:
             break
-        used.append((entry_id, min(left, spent)))
-        spent -= used[-1][1]
+        used[entry_id] = min(left, spent)
+        spent -= used[entry_id]
     return used

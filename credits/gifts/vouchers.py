@@ -1,4 +1,4 @@
-"""Codes that give credits: made by staff, shown once, kept as digests, redeemed by members."""
+"""Codes that give credits: made by staff, shown once, stored as digests, redeemed by members."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from credits.models import Entry
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # Without what people confuse: I, O, 0, 1.
-GROUPS, GROUP_LENGTH = 4, 5  # 100 bits: a plain hash is enough to keep them.
+GROUPS, GROUP_LENGTH = 4, 5  # 100 bits: a plain hash is enough to store them.
 TRIES_PER_HOUR = 10
 MOST_USES, MOST_NAME = 1_000_000, 100
 MOST_DAYS = 36_500

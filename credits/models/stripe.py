@@ -59,6 +59,7 @@ class Finding(models.Model):
         PROCESSOR = "processor"  # Our purchases differ from the processor's payments.
         FRAUD = "fraud"  # An early warning, or a review of the processor's.
         PAYMENT = "payment"  # A payment or a refund that cannot go on as it stands.
+        VENDOR = "vendor"  # A vendor delivered or named what cannot be measured or believed.
 
     key = models.CharField(primary_key=True, max_length=200)
     kind = models.CharField(max_length=16, choices=Kind)
@@ -72,7 +73,8 @@ class Finding(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                name="finding_kind_known", condition=Q(kind__in=["processor", "fraud", "payment"])
+                name="finding_kind_known",
+                condition=Q(kind__in=["processor", "fraud", "payment", "vendor"]),
             ),
         ]
         indexes = [

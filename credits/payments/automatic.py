@@ -8,28 +8,28 @@ dies in between leaves a row that is taken up again.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from common import failpoints
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_CENT, Micros, show
 from credits.books import ledger
-from credits.models import AutoTopUp, Billing, SetupPage, TopUp
+from credits.models import AutoTopUp, TopUp
 from credits.models.purchases import WAITING
-from credits.payments import mails, stripe_api, topups
+from credits.payments import customers, mails, stripe_api, topups
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
-    from django.db.models import QuerySet
-
-    from credits.payments.stripe_objects import Payment, Session
+    from credits.payments.stripe_objects import Payment
 
 State = TopUp.State
 MOST_FAILURES = 3
@@ -39,6 +39,41 @@ KEY_FORGOTTEN = timedelta(hours=20)
 NOT_PAID = ("requires_action", "requires_confirmation", "requires_payment_method", "canceled")
 UNSAVED = "Save a payment method first, then switch automatic top-up on."
 TAXED = "Automatic top-up cannot work out the tax that is switched on here. Buy credits by hand."
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A wish as it stands, and how it fares."""
+
+    enabled: bool
+    threshold: Micros
+    amount: Micros
+    monthly_cap: Micros
+    method: str
+    """The saved card, as its owner knows it; empty if none is saved."""
+    bought_this_month: Micros
+    failures: int
+    """In a row."""
+    last_failure: str
+    last_failure_at: datetime | None
+    next_try_at: datetime | None
+
+
+def standing(wallet_id: UUID) -> Standing:
+    """Return the wish of a wallet; one that was never set is off, with our proposals."""
+    wish = AutoTopUp.objects.filter(pk=wallet_id).first() or AutoTopUp(pk=wallet_id)
+    return Standing(
+        enabled=wish.enabled,
+        threshold=Micros(wish.threshold_micros),
+        amount=Micros(wish.amount_micros),
+        monthly_cap=Micros(wish.monthly_cap_micros),
+        method=wish.method_label,
+        bought_this_month=spent_this_month(wallet_id),
+        failures=wish.failures,
+        last_failure=wish.last_failure,
+        last_failure_at=wish.last_failure_at,
+        next_try_at=wish.next_try_at,
+    )
 
 
 def configure(
@@ -73,97 +108,6 @@ def configure(
         raise InvalidRequest(UNSAVED)
     wish.refresh_from_db()
     return wish
-
-
-def start_setup(wallet_id: UUID, *, email: str, user_id: UUID | None, base_url: str) -> Session:
-    """Open Stripe's page that saves a card; what it saved is learnt from the session."""
-    wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
-    page = f"{base_url}/purchases/method"
-    now = timezone.now()
-    session = topups.for_customer(
-        wallet_id,
-        email=email,
-        ask=lambda customer: stripe_api.create_setup_page(
-            customer=customer,
-            return_url=f"{page}?session={{CHECKOUT_SESSION_ID}}",  # Stripe fills it in.
-            cancel_url=page,
-            key=f"setup:{customer}:{now.timestamp():.6f}",
-        ),
-    )
-    with transaction.atomic():
-        SetupPage.objects.get_or_create(session_id=session.id, defaults={"wish": wish})
-        AutoTopUp.objects.filter(pk=wish.pk).update(setup_session_id=session.id, user_id=user_id)
-    return session
-
-
-def learn_setup(session: Session) -> None:
-    """Remember the card that a session, just read, has saved; its customer says whose it is."""
-    if session.status != "complete" or not session.setup_intent:
-        return
-    method = stripe_api.saved_method(session.setup_intent)
-    if method is None or not method.customer or method.customer != session.customer:
-        return
-    # The card that was saved last counts, whichever page it came from; of two in one second, that
-    # of the newest page. News of an older one changes nothing, whenever it comes. And each counts
-    # only once: what failed since is not forgotten because somebody looks at the page again.
-    later = Q(method_saved_at=None) | Q(method_saved_at__lt=method.saved_at)
-    newest = Q(method_saved_at=method.saved_at, setup_session_id=session.id)
-    wishes = AutoTopUp.objects.filter(later | newest, wallet__billing__customer_id=method.customer)
-    wishes.exclude(payment_method_id=method.id).update(
-        payment_method_id=method.id,
-        method_label=method.label,
-        method_saved_at=method.saved_at,
-        failures=0,
-        next_try_at=None,
-        last_failure="",
-    )
-
-
-def refresh_setup(wallet_id: UUID, *, session_id: str = "") -> AutoTopUp | None:
-    """Ask Stripe what a set-up page of that wallet saved (the newest, if none is named)."""
-    wish = AutoTopUp.objects.filter(pk=wallet_id).first()
-    page = session_id or (wish.setup_session_id if wish else "")
-    if wish is None or not page:
-        return wish
-    learn_setup(stripe_api.session(page))
-    wish.refresh_from_db()
-    return wish
-
-
-def learn_method(payment_method: str) -> None:
-    """Show the new name of a saved card that changed, or stop charging one that is gone."""
-    wishes = AutoTopUp.objects.filter(payment_method_id=payment_method)
-    if not wishes.exists():
-        return
-    try:
-        method = stripe_api.method(payment_method)
-    except stripe_api.Missing:
-        method = None
-    if method is not None and method.customer:
-        wishes.update(method_label=method.label)
-    else:
-        forget(payment_method, why="The saved payment method was removed.")
-
-
-def forget(payment_method: str, *, why: str) -> None:
-    """Stop charging a method that is gone."""
-    _lose_method(AutoTopUp.objects.filter(payment_method_id=payment_method), why=why)
-
-
-@transaction.atomic
-def _lose_method(wishes: QuerySet[AutoTopUp], *, why: str) -> None:
-    """Have no saved method any more; whose automatic top-up was on is told that it is off."""
-    for wish in wishes.exclude(payment_method_id="").select_for_update().order_by("pk"):
-        was_on, wish.enabled = wish.enabled, False
-        wish.payment_method_id = wish.method_label = ""
-        wish.last_failure, wish.last_failure_at = why, timezone.now()
-        wish.save(
-            update_fields=[
-                "enabled", "payment_method_id", "method_label", "last_failure", "last_failure_at"
-            ]
-        )  # fmt: skip
-        if was_on:
-            mails.automatic_off(wish)
 
 
 def due_wallets(*, limit: int = 100) -> list[UUID]:
@@ -220,13 +164,13 @@ def _begin(wallet_id: UUID) -> TopUp | None:
     )
 
 
-def spent_this_month(wallet_id: UUID) -> int:
-    """Return the micros that were bought automatically in this calendar month (UTC)."""
+def spent_this_month(wallet_id: UUID) -> Micros:
+    """Return what was bought automatically in this calendar month (UTC)."""
     month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     bought = TopUp.objects.filter(
         wallet_id=wallet_id, source=TopUp.Source.AUTOMATIC, created_at__gte=month
     ).exclude(state__in=[State.FAILED, State.EXPIRED])
-    return int(bought.aggregate(sum=Sum("amount_micros", default=0))["sum"])
+    return Micros(bought.aggregate(sum=Sum("amount_micros", default=0))["sum"])
 
 
 def _switch_off(wish: AutoTopUp, why: str) -> None:
@@ -277,7 +221,7 @@ def _payment(top_up: TopUp) -> Payment | None:
         return stripe_api.payment(top_up.payment_intent_id)
     if top_up.state not in WAITING:
         return None
-    customer = topups.customer_of(top_up.wallet_id, email="")
+    customer = customers.customer_of(top_up.wallet_id, email="")
     if timezone.now() - top_up.created_at < KEY_FORGOTTEN:
         return stripe_api.charge_saved_method(
             customer=customer,
@@ -336,14 +280,3 @@ def _cancel(payment_intent: str) -> Payment | None:
         seen = stripe_api.payment(payment_intent)
         return None if seen.status in NOT_PAID else seen
     return None
-
-
-def drop_customer(customer_id: str) -> None:
-    """Forget a customer that was deleted at Stripe, and its card; a purchase makes a new one."""
-    gone = Billing.objects.filter(customer_id=customer_id)
-    with transaction.atomic():
-        _lose_method(
-            AutoTopUp.objects.filter(wallet__billing__in=gone),
-            why="The customer was deleted at the payment provider.",
-        )
-        gone.update(customer_id=None, customers_deleted=F("customers_deleted") + 1)

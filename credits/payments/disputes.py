@@ -1,13 +1,14 @@
 """A payment that the member's bank contests.
 
     open --> withdrawn --> lost
-      '----------'----------'--> returned (won, or closed without the money being taken)
+      '----------'----------'--> returned (won, closed without the money being taken, or lost and
+                                           then all of it given back)
 
 What is unspent is set aside at once, in the house's account `disputed`. When the funds are
 withdrawn it goes to Stripe, and the spent part is owed. When they come back everything is undone;
 when a part of them does (Stripe calls that partly won, and the dispute lost), so much of it is.
 A refund at Stripe while nothing is withdrawn yet (an inquiry) takes what it needs from there.
-A dispute is read whole from Stripe each time, so the order in which its events come is nothing.
+All of a dispute is read from Stripe each time, so the order in which its events come is nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from common import failpoints
 from common.money import MICROS_PER_CENT, Micros
 from credits.books import findings, ledger
 from credits.models import Account, Dispute, Entry, Finding, TopUp
-from credits.payments import mails, receivables, taxes, topups
+from credits.payments import following, mails, receivables, taxes
 
 if TYPE_CHECKING:
     from credits.payments.stripe_objects import DisputeSeen
@@ -33,7 +34,7 @@ IN_OUR_FAVOUR = ("won", "warning_closed")
 
 def learn(seen: DisputeSeen) -> None:
     """Move the books to where a dispute, just read, has come. Safe to repeat, in any order."""
-    top_up = topups.of_payment(seen.payment_intent)
+    top_up = following.of_payment(seen.payment_intent)
     if top_up is None or top_up.entry_id is None:
         return  # A payment of something else that this Stripe account sells.
     failpoints.reached("dispute.read")
@@ -46,8 +47,8 @@ def learn(seen: DisputeSeen) -> None:
         # News that it is won may come before its money; money that came tells how much was won.
         won = seen.status in IN_OUR_FAVOUR and not seen.returned_cents
         returned = seen.reinstated or blocked or won
-        over = seen.status in ("prevented", *IN_OUR_FAVOUR)
-        lost = seen.status == "lost" or (over and not returned)
+        # The money decides, not the word: all of one that is called lost may have come back.
+        lost = not returned and seen.status in ("lost", "prevented", *IN_OUR_FAVOUR)
         if (seen.withdrawn or lost) and dispute.phase == Phase.OPEN:
             _withdraw(dispute)
         if returned and dispute.phase != Phase.RETURNED:
@@ -56,6 +57,8 @@ def learn(seen: DisputeSeen) -> None:
             _return_part(dispute, seen.returned_cents)
         if lost:
             _lose(dispute, seen)
+        elif returned:
+            findings.resolve(f"dispute:{dispute.pk}")
         closed = lost or returned
         dispute.status = seen.status[:50]
         dispute.closed_at = dispute.closed_at or (timezone.now() if closed else None)
@@ -165,7 +168,7 @@ def _return(dispute: Dispute) -> None:
             key=f"{key}:returned",
         )
     if not never_left:
-        taxes.keep(dispute.tax_cents - dispute.returned_tax_cents, key=f"{key}:tax:returned")
+        taxes.receive(dispute.tax_cents - dispute.returned_tax_cents, key=f"{key}:tax:returned")
     receivables.undo(key)
     dispute.phase = Phase.RETURNED
     dispute.save(update_fields=["phase"])
@@ -193,7 +196,7 @@ def _return_part(dispute: Dispute, cents: int) -> None:
             amount=Micros(back),
             key=f"{key}:returned:{before}",
         )
-    taxes.keep(tax, key=f"{key}:tax:returned:{before}")
+    taxes.receive(tax, key=f"{key}:tax:returned:{before}")
     dispute.owed_micros -= forgiven
     dispute.taken_micros -= back
     dispute.returned_cents = cents

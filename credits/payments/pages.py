@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from common.errors import PlatformError
 from common.money import MICROS_PER_CENT, show
 from credits.models import SetupPage, TopUp
-from credits.payments import automatic, topups
+from credits.payments import following, methods
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -40,7 +40,7 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
     if top_up is None:
         return _page(request, 404, mood="failed", title="There is no such purchase")
     try:
-        topups.check(top_up)
+        following.check(top_up)
         top_up.refresh_from_db()
     except PlatformError:
         # The page tells what we know; the worker asks on.
@@ -69,7 +69,7 @@ def method(request: HttpRequest) -> HttpResponse:
     page = SetupPage.objects.filter(session_id=session).first() if session else None
     wish, asked = page.wish if page else None, True
     try:
-        wish = automatic.refresh_setup(wish.pk, session_id=session) if wish else None
+        wish = methods.refresh_setup(wish.pk, session_id=session) if wish else None
     except PlatformError:
         asked = False
     if wish is not None and wish.payment_method_id:

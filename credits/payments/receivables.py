@@ -13,13 +13,19 @@ from django.db import transaction
 from django.db.models import F, Q, Sum
 
 from common.money import Micros, show
-from credits.books import ledger, reasons
+from credits.books import freezes, ledger
 from credits.models import Account, Entry, Freeze, Lot, Receivable, TopUp
 
 if TYPE_CHECKING:
     from uuid import UUID
 
 DUE = {"amount_micros__gt": F("paid_micros") + F("waived_micros")}
+
+
+def due_of(wallet_id: UUID) -> Micros:
+    """Return what the workspace owes now."""
+    found = Receivable.objects.filter(wallet=wallet_id, **DUE)
+    return Micros(sum(each.due_micros for each in found))
 
 
 def owe(cause: str, *, top_up: TopUp, amount: Micros) -> None:
@@ -146,40 +152,12 @@ def give_back(top_up: TopUp, *, kind: Entry.Kind, debit: Account, amount: Micros
     )
 
 
-@transaction.atomic
-def freeze(wallet_id: UUID, cause: Freeze.Cause, sentence: str) -> None:
-    """Place no new holds on a wallet, for that cause, until it is lifted; the sentence says why."""
-    sentence = reasons.given(sentence, to="A pause")
-    ledger.lock(wallet_id)  # Or another cause, not committed yet, is not seen and not shown.
-    Freeze.objects.update_or_create(
-        wallet_id=wallet_id, cause=cause, defaults={"sentence": sentence}
-    )
-    _show_freeze(wallet_id)
-
-
-@transaction.atomic
-def lift(wallet_id: UUID, cause: Freeze.Cause) -> None:
-    """Take a cause away; holds are placed again when none is left."""
-    ledger.lock(wallet_id)
-    Freeze.objects.filter(wallet_id=wallet_id, cause=cause).delete()
-    _show_freeze(wallet_id)
-
-
-def _show_freeze(wallet_id: UUID) -> None:
-    newest = Freeze.objects.filter(wallet_id=wallet_id).order_by("-created_at", "-id").first()
-    sentence = newest.sentence if newest else ""
-    Account.objects.filter(pk=wallet_id).exclude(frozen_reason=sentence).update(
-        frozen_reason=sentence
-    )
-
-
 def _pause_or_release(wallet_id: UUID) -> None:
-    due = sum(each.due_micros for each in Receivable.objects.filter(wallet_id=wallet_id, **DUE))
-    if due:
+    if due := due_of(wallet_id):
         sentence = (
             f"A payment was taken back after its credits were spent, and {show(due)} are due. "
             "Add credits to settle it; then calls go on."
         )
-        freeze(wallet_id, Freeze.Cause.RECEIVABLE, sentence)
+        freezes.freeze(wallet_id, Freeze.Cause.RECEIVABLE, sentence)
     else:
-        lift(wallet_id, Freeze.Cause.RECEIVABLE)
+        freezes.lift(wallet_id, Freeze.Cause.RECEIVABLE)

@@ -27,7 +27,7 @@ from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest, N
 from common.money import MICROS_PER_CENT, Micros, show
 from credits.books import findings, ledger, reasons
 from credits.models import Account, Dispute, Entry, Finding, Lot, Refund, TopUp
-from credits.payments import disputes, mails, receivables, stripe_api, taxes, topups
+from credits.payments import disputes, following, mails, receivables, stripe_api, taxes
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -109,7 +109,7 @@ def _take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: 
 def tax_share(top_up: TopUp, micros: int) -> int:
     """Return the cents of tax that go back with so many micros of a purchase's credits.
 
-    Counted over all refunds of the purchase, so that their parts add up to the tax of the whole.
+    Counted over all refunds of the purchase, so that their parts add up to all of its tax.
     """
     cents, tax = _refunded(top_up)
     together = min((cents - tax) * MICROS_PER_CENT + micros, top_up.amount_micros)
@@ -186,7 +186,7 @@ def learn(seen: RefundSeen) -> None:
     """Move a refund as far as it has come at Stripe; make its row if it was made there."""
     refund = Refund.objects.filter(stripe_id=seen.id).first() or _by_our_id(seen)
     if refund is None:
-        top_up = topups.of_payment(seen.payment_intent)
+        top_up = following.of_payment(seen.payment_intent)
         if top_up is None or top_up.entry_id is None:
             return  # A payment of something else that this Stripe account sells.
         refund = _adopt(top_up, seen)
@@ -260,7 +260,7 @@ def fail(refund_id: UUID, why: str) -> None:
             amount=Micros(refund.taken_micros),
             key=f"{key}:failed",
         )
-    taxes.keep(refund.tax_cents, key=f"{key}:tax:failed")
+    taxes.receive(refund.tax_cents, key=f"{key}:tax:failed")
     receivables.undo(key)
     receivables.collect(ledger.lock(refund.top_up.wallet_id))
     if before != State.REQUESTED:  # Its owner was told that it comes.

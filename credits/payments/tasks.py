@@ -10,19 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
-from credits.books import expiry
 from credits.payments import (
     automatic,
+    following,
     mails,
     processor,
     receivables,
     refunds,
     stripe_api,
-    topups,
     webhooks,
 )
-from credits.proofs import accounting
-from credits.statements import sealing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -104,7 +101,7 @@ def process_event(event_id: str) -> None:
 @in_turn
 def check_purchases() -> None:
     """Ask about the purchases that are due for it."""
-    each(topups.check, topups.claim_due())
+    each(following.check, following.claim_due())
 
 
 @shared_task
@@ -114,15 +111,14 @@ def follow_money() -> None:
     if not stripe_api.is_configured():
         return
     each(webhooks.process, webhooks.due())
-    each(topups.check, topups.claim_due())
+    each(following.check, following.claim_due())
     each(automatic.buy, automatic.due_wallets())
     each(refunds.send, refunds.claim_due())
 
 
 @shared_task
-def keep_lots() -> None:
-    """End credits whose time is over, collect what is due, tell who is low, and what waits."""
-    expiry.expire_due()
+def tend_wallets() -> None:
+    """Collect what is due, tell whose balance is low, and show staff which refunds wait."""
     receivables.collect_due()
     mails.tell_low_balances()
     refunds.report_waiting()
@@ -140,15 +136,3 @@ def compare_with_processor() -> None:
     """Compare our purchases with what really moved at Stripe; without a turn, in a minute."""
     if stripe_api.is_configured() and not in_turn(processor.compare)():
         compare_with_processor.apply_async(countdown=AGAIN_SECONDS)
-
-
-@shared_task
-def seal_books() -> None:
-    """Seal what was posted since, so that a statement has little left to seal."""
-    sealing.seal_all()
-
-
-@shared_task
-def sum_days() -> None:
-    """Sum the entries by day, so that a trial balance has few left to read."""
-    accounting.tally()

@@ -4,19 +4,18 @@
       |          '--> failed (the money did not come)
       '--> expired (nobody paid)
 
-Whatever tells us that something happened (a webhook, the page the member returns to, our own
-checks), `refresh` reads the purchase from Stripe and moves it forward, never back. Money that came
-is always credited, even for a purchase that we had given up. The entry's key is the payment's id.
+Whatever tells us that something happened (following.py), `refresh` reads the purchase from Stripe
+and moves it forward, never back. Money that came is always credited, even for a purchase that we
+had given up. The entry's key is the payment's id.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 
 from common import failpoints
@@ -25,15 +24,13 @@ from common.money import MICROS_PER_CENT, Micros, show
 from credits.books import findings, ledger
 from credits.models import Account, AutoTopUp, Billing, Entry, Finding, TopUp
 from credits.models.purchases import LEAST_MICROS, MOST_MICROS
-from credits.payments import mails, receivables, stripe_api, taxes
+from credits.payments import customers, mails, receivables, stripe_api, taxes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from uuid import UUID
 
     from credits.payments.stripe_objects import Payment, Session
 
-Answer = TypeVar("Answer")
 State = TopUp.State
 BEFORE = {
     State.PROCESSING: [State.OPEN],
@@ -44,8 +41,7 @@ BEFORE = {
 """From which states a purchase comes into this one."""
 OPEN_AT_ONCE = 30
 """Purchases that a workspace may have begun in an hour and not finished."""
-FIRST_CHECK_SECONDS, LAST_CHECK_SECONDS = 4, 3600
-WATCHED_SECONDS, WATCHED_EVERY_SECONDS = 3600, 2
+FIRST_CHECK_SECONDS = 4
 
 
 def check_amount(amount: int, *, field: str = "amount_micros") -> None:
@@ -69,11 +65,12 @@ def start(
     """
     check_amount(amount)
     stripe_api.require_configured()
-    customer_of(wallet_id, email=email)  # Before there is a row: without it there is no page.
+    # Before there is a row: without a customer there is no page.
+    customers.customer_of(wallet_id, email=email)
     top_up = _begin(wallet_id, amount=amount, user_id=user_id)
     failpoints.reached("topup.begun")
     page = f"{base_url}/purchases/{top_up.pk}"
-    session = for_customer(
+    session = customers.for_customer(
         wallet_id,
         email=email,
         ask=lambda customer: stripe_api.create_payment_page(
@@ -113,40 +110,6 @@ def _begin(wallet_id: UUID, *, amount: Micros, user_id: UUID | None) -> TopUp:
         amount_micros=amount,
         next_check_at=timezone.now() + timedelta(seconds=FIRST_CHECK_SECONDS),
     )
-
-
-def customer_of(wallet_id: UUID, *, email: str) -> str:
-    """Return the workspace's customer at Stripe, made with its first purchase."""
-    billing, _ = Billing.objects.get_or_create(wallet_id=wallet_id, defaults={"email": email})
-    if not billing.email and email:
-        Billing.objects.filter(pk=wallet_id, email="").update(email=email)
-        billing.refresh_from_db()
-    if billing.customer_id is None:
-        made = stripe_api.create_customer(
-            email=billing.email,
-            workspace=str(wallet_id),
-            key=f"customer:{wallet_id}:{billing.customers_deleted}",
-        )
-        failpoints.reached("topup.customer_made")
-        Billing.objects.filter(pk=wallet_id, customer_id=None).update(customer_id=made)
-        billing.refresh_from_db()
-    assert billing.customer_id is not None, "it was made"
-    return billing.customer_id
-
-
-def for_customer(wallet_id: UUID, *, email: str, ask: Callable[[str], Answer]) -> Answer:
-    """Ask Stripe for something that is the workspace's customer's, once more if that is gone.
-
-    Who deletes a customer at Stripe sends us an event, and it may come later than the member.
-    """
-    from credits.payments import automatic  # It buys by means of this module.
-
-    customer = customer_of(wallet_id, email=email)
-    try:
-        return ask(customer)
-    except stripe_api.Missing:
-        automatic.drop_customer(customer)
-        return ask(customer_of(wallet_id, email=email))
 
 
 def refresh(top_up_id: UUID) -> TopUp:
@@ -233,7 +196,7 @@ def credit(top_up: TopUp, payment: Payment) -> None:
         key=f"topup:{payment.id}",
         facts={"purchase": str(top_up.pk)},
     )
-    taxes.keep(top_up.tax_cents, key=f"tax:{payment.id}")
+    taxes.receive(top_up.tax_cents, key=f"tax:{payment.id}")
     findings.resolve(f"payment:{payment.id}")
     TopUp.objects.filter(pk=top_up.pk).update(
         state=State.CREDITED, entry=entry, credited_at=timezone.now(), next_check_at=None,
@@ -247,82 +210,9 @@ def credit(top_up: TopUp, payment: Payment) -> None:
     failpoints.reached("topup.before_commit")
 
 
-def of_payment(payment_intent: str) -> TopUp | None:
-    """Return the purchase of a payment, credited if its money came; None if it is not ours.
-
-    News of a refund or a dispute may come before the news of the payment itself.
-    """
-    if not payment_intent:
-        return None
-    top_up = TopUp.objects.filter(payment_intent_id=payment_intent).first()
-    top_up = top_up or _named_by(payment_intent)
-    if top_up is None:
-        return None
-    if top_up.state != State.CREDITED:
-        check(top_up)
-        top_up.refresh_from_db()
-    return top_up if top_up.payment_intent_id == payment_intent else None
-
-
-def _named_by(payment_intent: str) -> TopUp | None:
-    """Return the purchase that a payment of which we did not hear before names as ours."""
-    top_up = by_our_id(stripe_api.payment(payment_intent).top_up)
-    if top_up is None:
-        return None
-    known = TopUp.objects.filter(pk=top_up.pk)
-    if top_up.source == TopUp.Source.AUTOMATIC:
-        known.filter(payment_intent_id=None).update(payment_intent_id=payment_intent)
-    elif top_up.session_id is None and (page := stripe_api.session_of(payment_intent)):
-        known.filter(session_id=None).update(session_id=page)
-    top_up.refresh_from_db()
-    return top_up
-
-
 def by_our_id(name: str) -> TopUp | None:
     """Return the purchase that a Stripe object names as ours; None if it names none."""
     try:
         return TopUp.objects.filter(pk=name).first() if name else None
     except (ValidationError, ValueError):
         return None
-
-
-def check(top_up: TopUp) -> None:
-    """Ask what became of a purchase that is due for it."""
-    from credits.payments import automatic  # It buys by means of this module.
-
-    if top_up.state == State.CREDITED:
-        return
-    if top_up.source == TopUp.Source.AUTOMATIC:
-        automatic.charge(top_up)
-    else:
-        refresh(top_up.pk)
-
-
-def watched(wallet_id: UUID) -> bool:
-    """Have the purchases that are open asked about at once: their buyer looks at the balance.
-
-    Clients read the balance when their window has the focus again (contract 4.4). Not more often
-    than every two seconds, for an hour. True if there is something to ask.
-    """
-    now = timezone.now()
-    waiting = TopUp.objects.filter(
-        Q(checked_at=None) | Q(checked_at__lt=now - timedelta(seconds=WATCHED_EVERY_SECONDS)),
-        wallet_id=wallet_id,
-        state__in=[State.OPEN, State.PROCESSING],
-        source=TopUp.Source.CHECKOUT,
-        created_at__gt=now - timedelta(seconds=WATCHED_SECONDS),
-        next_check_at__gt=now,
-    )
-    return bool(waiting.update(next_check_at=now))
-
-
-def claim_due(*, limit: int = 50) -> list[TopUp]:
-    """Return purchases that we should ask about now; each is someone's for a while, and rarer."""
-    now, claimed = timezone.now(), []
-    for top_up in TopUp.objects.filter(next_check_at__lte=now).order_by("next_check_at")[:limit]:
-        wait = min(LAST_CHECK_SECONDS, FIRST_CHECK_SECONDS * 2 ** min(top_up.checks, 12))
-        mine = TopUp.objects.filter(pk=top_up.pk, next_check_at=top_up.next_check_at)
-        later = now + timedelta(seconds=wait)
-        if mine.update(next_check_at=later, checked_at=now, checks=F("checks") + 1):
-            claimed.append(top_up)
-    return claimed

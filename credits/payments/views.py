@@ -15,11 +15,20 @@ from rest_framework.views import APIView
 from common.drf import ReturnURLField, base_url, workspace_id
 from common.errors import BodyTooLarge, InvalidRequest, PlatformError
 from common.money import Micros, cents
-from credits.books import lots
-from credits.books import wallets as statements
-from credits.gifts import vouchers
-from credits.models import AutoTopUp, Lot
-from credits.payments import automatic, stripe_api, tasks, topups, webhooks
+from credits.books import lots, wallets
+from credits.models import Lot
+from credits.payments import (
+    automatic,
+    customers,
+    following,
+    methods,
+    purchases,
+    receivables,
+    stripe_api,
+    tasks,
+    topups,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,14 +61,14 @@ class BalanceView(APIView):
     @extend_schema(responses=Output)
     def get(self, request: Request) -> Response:
         """Return the balance, what open holds set aside of it, and what is available."""
-        if topups.watched(workspace_id(request)):
+        if following.watched(workspace_id(request)):
             tasks.hurry(tasks.check_purchases)
         return Response(balance_in_cents(workspace_id(request)))
 
 
 def balance_in_cents(workspace: UUID) -> dict[str, Any]:
     """Return the contract's balance: its `*_micros` are cents (contract 4.3, 8.1)."""
-    now = statements.balance(workspace)
+    now = wallets.balance(workspace)
     return {
         "amount_micros": cents(now.balance),
         "prepaid_balance_micros": cents(now.balance),
@@ -108,21 +117,24 @@ class WalletView(APIView):
         asked = self.Input(data=request.data)
         asked.is_valid(raise_exception=True)
         least = Micros(asked.validated_data["low_balance_micro_usd"])
-        statements.warn_below(workspace_id(request), least)
+        customers.warn_below(workspace_id(request), least)
         return self.get(request)
 
     @extend_schema(responses=Output)
     def get(self, request: Request) -> Response:
         """Return what is paid for, granted, held, available and due."""
-        wallet = lots.contents(workspace_id(request))
+        workspace = workspace_id(request)
+        wallet = lots.contents(workspace)
         return Response(
             {
                 "balance_micro_usd": wallet.balance,
                 "paid_micro_usd": wallet.left(Lot.Kind.PAID),
                 "granted_micro_usd": wallet.left(Lot.Kind.GRANTED),
                 "held_micro_usd": wallet.held,
-                "available_micro_usd": wallet.balance - wallet.held,
-                **statements.dues(workspace_id(request)),
+                "available_micro_usd": wallet.available,
+                "due_micro_usd": receivables.due_of(workspace),
+                "paused_because": wallet.paused_because,
+                "low_balance_micro_usd": customers.low_balance(workspace),
                 "lots": [
                     {"kind": lot.kind, "left_micro_usd": lot.left, "expires_at": lot.expires_at}
                     for lot in wallet.lots
@@ -185,7 +197,7 @@ class BillingView(APIView):
         asked.is_valid(raise_exception=True)
         user: Any = request.user
         back = asked.validated_data.get("return_url") or base_url(request)
-        portal = topups.for_customer(
+        portal = customers.for_customer(
             workspace_id(request),
             email=user.email,
             ask=lambda customer: stripe_api.create_portal(customer=customer, return_url=back),
@@ -232,8 +244,26 @@ class PurchasesView(APIView):
         """Return one page of purchases."""
         asked = self.Input(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        found = statements.purchases(workspace_id(request), **asked.validated_data)
-        return Response({"purchases": found.rows, "total": found.total})
+        found = purchases.page_of(workspace_id(request), **asked.validated_data)
+        shown = [self._shown(each) for each in found.purchases]
+        return Response({"purchases": shown, "total": found.total})
+
+    def _shown(self, each: purchases.Purchase) -> dict[str, Any]:
+        return {
+            "id": each.id,
+            "state": each.state,
+            "automatic": each.is_automatic,
+            "amount_micro_usd": each.amount,
+            "tax_micro_usd": each.tax,
+            "refunded_micro_usd": each.refunded,
+            "unspent_micro_usd": each.unspent,
+            "checkout_url": each.checkout_url,
+            "receipt_url": each.receipt_url,
+            "invoice_url": each.invoice_url,
+            "failure": each.failure,
+            "created_at": each.created_at,
+            "credited_at": each.credited_at,
+        }
 
 
 class AutoTopUpView(APIView):
@@ -262,9 +292,7 @@ class AutoTopUpView(APIView):
     @extend_schema(responses=Output)
     def get(self, request: Request) -> Response:
         """Return the wish as it stands."""
-        wallet = workspace_id(request)
-        wish = AutoTopUp.objects.filter(pk=wallet).first() or AutoTopUp(pk=wallet)
-        return Response(self._shown(wish))
+        return Response(self._shown(automatic.standing(workspace_id(request))))
 
     @extend_schema(request=Input, responses=Output)
     def put(self, request: Request) -> Response:
@@ -272,23 +300,23 @@ class AutoTopUpView(APIView):
         asked = self.Input(data=request.data)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
-        wish = automatic.configure(
+        automatic.configure(
             workspace_id(request),
             enabled=given["enabled"],
             threshold=Micros(given["threshold_micro_usd"]),
             amount=Micros(given["amount_micro_usd"]),
             monthly_cap=Micros(given["monthly_cap_micro_usd"]),
         )
-        return Response(self._shown(wish))
+        return self.get(request)
 
-    def _shown(self, wish: AutoTopUp) -> dict[str, Any]:
+    def _shown(self, wish: automatic.Standing) -> dict[str, Any]:
         return {
             "enabled": wish.enabled,
-            "threshold_micro_usd": wish.threshold_micros,
-            "amount_micro_usd": wish.amount_micros,
-            "monthly_cap_micro_usd": wish.monthly_cap_micros,
-            "payment_method": wish.method_label,
-            "bought_this_month_micro_usd": automatic.spent_this_month(wish.pk),
+            "threshold_micro_usd": wish.threshold,
+            "amount_micro_usd": wish.amount,
+            "monthly_cap_micro_usd": wish.monthly_cap,
+            "payment_method": wish.method,
+            "bought_this_month_micro_usd": wish.bought_this_month,
             "failures": wish.failures,
             "last_failure": wish.last_failure,
             "last_failure_at": wish.last_failure_at,
@@ -310,34 +338,10 @@ class AutoTopUpSetupView(APIView):
     def post(self, request: Request) -> Response:
         """Open the hosted page that saves a card for later charges."""
         user: Any = request.user
-        session = automatic.start_setup(
+        session = methods.start_setup(
             workspace_id(request), email=user.email, user_id=user.pk, base_url=base_url(request)
         )
         return Response({"setup_url": session.url}, status=201)
-
-
-class RedeemView(APIView):
-    """Voucher codes."""
-
-    scopes: ClassVar[dict[str, str]] = {"POST": "usage:read"}
-
-    class Input(serializers.Serializer[object]):
-        """The code as it was given; case, spaces and dashes do not matter."""
-
-        code = serializers.CharField(max_length=64)
-
-    class Output(serializers.Serializer[object]):
-        """What it gave."""
-
-        amount_micro_usd = serializers.IntegerField()
-
-    @extend_schema(request=Input, responses=Output)
-    def post(self, request: Request) -> Response:
-        """Redeem a code, once for the workspace."""
-        asked = self.Input(data=request.data)
-        asked.is_valid(raise_exception=True)
-        entry = vouchers.redeem(workspace_id(request), asked.validated_data["code"])
-        return Response({"amount_micro_usd": entry.amount_micros})
 
 
 @csrf_exempt  # A signature says who speaks; no browser is asked.
@@ -353,4 +357,6 @@ def stripe_webhook(request: HttpRequest) -> JsonResponse:
     except PlatformError as exc:
         log.warning("an event was refused: %s", exc)
         return JsonResponse(exc.body(), status=exc.status)
-    return JsonResponse({"received": True, "new": new})
+    if new is not None:
+        tasks.hurry(tasks.process_event, new)
+    return JsonResponse({"received": True, "new": new is not None})

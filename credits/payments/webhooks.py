@@ -2,7 +2,7 @@
 
 An event is a hint that an object changed. `act` reads the object again and moves our rows to where
 it is, so that events may be doubled, late, lost or out of order. Lost ones are found by listing
-(`catch_up`), and our own purchases are asked about besides (topups.claim_due).
+(`catch_up`), and our own purchases are asked about besides (following.claim_due).
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from common import failpoints
 from common.errors import InvalidRequest, PlatformError
 from credits.books import findings
 from credits.models import AutoTopUp, Finding, StripeEvent, TopUp, Watermark
-from credits.payments import automatic, disputes, refunds, stripe_api, topups
+from credits.payments import (
+    customers,
+    disputes,
+    following,
+    methods,
+    refunds,
+    stripe_api,
+    topups,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,13 +43,17 @@ FIRST_LOOK = timedelta(days=29)  # Stripe lists events for thirty days.
 WATERMARK = "stripe-events"
 
 
-def receive(body: bytes, signature: str) -> bool:
-    """Store an event that Stripe signed; False if it was stored before. Raises InvalidRequest."""
-    return store(stripe_api.verify(body, signature), listed=False)
+def receive(body: bytes, signature: str) -> str | None:
+    """Store an event that Stripe signed; return its id, None if it was stored before.
+
+    The sweep acts upon it soon; whoever is called may hurry that. Raises InvalidRequest.
+    """
+    heard = stripe_api.verify(body, signature)
+    return heard.id if store(heard, listed=False) else None
 
 
 def store(heard: Heard, *, listed: bool) -> bool:
-    """Have a row for the event, once; the worker is called when it is committed.
+    """Have a row for the event, once; True if it is new.
 
     Raises InvalidRequest for what no row can hold (an id without end, a NUL).
     """
@@ -49,7 +61,7 @@ def store(heard: Heard, *, listed: bool) -> bool:
         raise InvalidRequest("An event without an id cannot be stored.")
     try:
         with transaction.atomic():
-            event, is_new = StripeEvent.objects.get_or_create(
+            _, is_new = StripeEvent.objects.get_or_create(
                 id=heard.id,
                 defaults={
                     "type": heard.type,
@@ -61,8 +73,6 @@ def store(heard: Heard, *, listed: bool) -> bool:
             )
     except (DataError, IntegrityError, TypeError, ValueError) as exc:
         raise InvalidRequest(f"The event {heard.id!r:.100} cannot be stored.") from exc
-    if is_new:
-        transaction.on_commit(lambda: _hurry(event.pk))
     return is_new
 
 
@@ -118,7 +128,7 @@ def act(kind: str, object_id: str, payload: dict[str, Any]) -> None:
 def _session(object_id: str, _: object) -> None:
     session = stripe_api.session(object_id)
     if session.mode == "setup":
-        automatic.learn_setup(session)
+        methods.learn_setup(session)
         return
     top_up = TopUp.objects.filter(session_id=session.id).first()
     top_up = top_up or topups.by_our_id(session.top_up)
@@ -127,21 +137,21 @@ def _session(object_id: str, _: object) -> None:
 
 
 def _payment(object_id: str, _: object) -> None:
-    topups.of_payment(object_id)
+    following.of_payment(object_id)
 
 
 def _setup(object_id: str, _: object) -> None:
     customer = stripe_api.customer_of_setup(object_id)
     for wish in AutoTopUp.objects.filter(wallet__billing__customer_id=customer):
-        automatic.refresh_setup(wish.pk)
+        methods.refresh_setup(wish.pk)
 
 
 def _method(object_id: str, _: object) -> None:
-    automatic.learn_method(object_id)
+    methods.learn_method(object_id)
 
 
 def _customer_gone(object_id: str, _: object) -> None:
-    automatic.drop_customer(object_id)
+    customers.drop(object_id)
 
 
 def _refund(object_id: str, _: object) -> None:
@@ -159,7 +169,7 @@ def _dispute(object_id: str, _: object) -> None:
 
 
 def _suspicion(object_id: str, payload: dict[str, Any]) -> None:
-    top_up = topups.of_payment(stripe_api.payment_of_warning(object_id, payload))
+    top_up = following.of_payment(stripe_api.payment_of_warning(object_id, payload))
     if top_up is not None:
         findings.report(
             f"fraud:{object_id}",
@@ -215,9 +225,3 @@ def catch_up() -> int:
     if missed:
         log.warning("%s events of Stripe were never delivered", missed)
     return missed
-
-
-def _hurry(event_id: str) -> None:
-    from credits.payments import tasks  # It imports this module.
-
-    tasks.hurry(tasks.process_event, event_id)

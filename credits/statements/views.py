@@ -14,7 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.views import APIView
 
 from common.drf import workspace_id
-from credits.statements import files as statement_files
+from credits.statements import files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class StatementView(APIView):
-    """What moved in a period, to be kept and verified (docs/statements.md)."""
+    """What moved in a period, to be filed and verified (docs/statements.md)."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
@@ -31,7 +31,7 @@ class StatementView(APIView):
         """Query parameters. Days are UTC's; `to` is not in the period; without it, until now."""
 
         to = serializers.DateField(required=False)
-        format = serializers.ChoiceField(list(statement_files.FORMS), default="json")
+        format = serializers.ChoiceField(list(files.FORMS), default="json")
 
         def get_fields(self) -> dict[str, Any]:
             """Return the fields with `from`, which Python cannot name in a class."""
@@ -80,12 +80,10 @@ class StatementView(APIView):
         asked = self.Input(data=request.query_params)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
-        statement = statement_files.cut(
-            workspace_id(request), first=given["from"], until=given.get("to")
-        )
-        form, content_type = statement_files.FORMS[given["format"]]
+        statement = files.cut(workspace_id(request), first=given["from"], until=given.get("to"))
+        form, content_type = files.FORMS[given["format"]]
         return StreamingHttpResponse(
-            _streamed(statement_files.pages(statement, form())),
+            _streamed(files.pages(statement, form())),
             content_type=content_type,
             headers={
                 "Content-Disposition": f'attachment; filename="{statement.name}.{given["format"]}"',
@@ -95,7 +93,7 @@ class StatementView(APIView):
 
 
 async def _streamed(pages: Iterator[str]) -> AsyncIterator[bytes]:
-    """Send each page as the client takes it; no connection is kept while it does."""
+    """Send each page as the client takes it; no connection waits while it does."""
     while (page := await sync_to_async(_page)(pages)) is not None:
         yield page.encode()
 

@@ -22,6 +22,7 @@ from django.db import DatabaseError  # noqa: E402
 
 from apikeys import keys  # noqa: E402
 from common import logs  # noqa: E402
+from config import rooms  # noqa: E402
 from proxy import door, process  # noqa: E402
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Application:
                     self._platform = await process.start()
                 await door.serve(self._platform, scope, receive, send)
             else:
-                await django(scope, receive, send)  # type: ignore[arg-type]
+                await rooms.serve(django, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 

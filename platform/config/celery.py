@@ -14,7 +14,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("platform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.autodiscover_tasks(["credits.payments"])
+app.autodiscover_tasks(
+    [f"credits.{wing}" for wing in ("books", "statements", "payments", "proofs")]
+)
 
 
 def _is_celerys_own_program() -> bool:

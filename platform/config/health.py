@@ -18,8 +18,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from common.drf import base_url
+from common.errors import combined, is_for_nodes
 from config import preflight
 from credits.books import holds
+from proxy import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,15 +47,22 @@ def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 if this process can serve, which needs a database that fits its code; else 503.
 
     The other fields tell of what lives elsewhere. Were they decisive, every web process would
-    leave its balancer because of one worker.
+    leave its balancer because of one worker. What is wrong with the URLs that this process hands
+    out is told beside them.
     """
     try:
         needed = {"database": _database(), "migrations": _migrated(), "encoding": _encoded()}
-        told = {**_workers(), "public_url": fits_public_url(request)}
+        told = {**_workers(), "public_url": _about_public_url(request)}
     except DatabaseError:
         needed, told = {"database": False}, {}
     fine = all(needed.values())
     return JsonResponse({"ready": fine, **needed, **told}, status=200 if fine else 503)
+
+
+def _about_public_url(request: HttpRequest) -> str:
+    if (found := origin.finding()) or fits_public_url(request):
+        return found or "fine"
+    return "The address that is handed out is not the one at which this was asked."
 
 
 def fits_public_url(request: HttpRequest) -> bool:
@@ -183,9 +192,10 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _refused(status: int, code: str, sentence: str) -> JsonResponse:
+def _refused(status: int, code: str, sentence: str, *, flat: bool = True) -> JsonResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return JsonResponse({"error": code, "message": sentence}, status=status, headers=headers)
+    body = {"error": code, "message": sentence} if flat else combined(sentence, code)
+    return JsonResponse(body, status=status, headers=headers)
 
 
 def forbidden(request: HttpRequest, reason: str = "") -> JsonResponse:
@@ -194,15 +204,18 @@ def forbidden(request: HttpRequest, reason: str = "") -> JsonResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
-    """Say that there is no such path, as JSON."""
-    return _refused(404, "not_found", "There is no such path.")
+    """Say that there is no such path, as JSON; below /customers a node may have asked for it."""
+    flat = not is_for_nodes(request.path) and not request.path.startswith("/customers")
+    return _refused(404, "not_found", "There is no such path.", flat=flat)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Say that the request cannot be read, as JSON."""
-    return _refused(400, "invalid_request", "The request cannot be read.")
+    flat = not is_for_nodes(request.path)
+    return _refused(400, "invalid_request", "The request cannot be read.", flat=flat)
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Say that something went wrong here, as JSON."""
-    return _refused(500, "internal", "Something went wrong here.")
+    flat = not is_for_nodes(request.path)
+    return _refused(500, "internal", "Something went wrong here.", flat=flat)

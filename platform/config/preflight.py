@@ -11,11 +11,12 @@ from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, connections
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 CONNECT_SECONDS = 5
 ENCODING = "UTF8"
+NOT_MIGRATED = "the database is not migrated: run manage.py migrate (or python -m config.manage)."
 
 
 def require_settings(program: str) -> None:
@@ -42,24 +43,40 @@ def stop(program: str, sentences: str) -> None:
 
 
 def obstacle() -> str:
-    """Return the first thing that keeps us from working with the database; empty if there is none.
+    """Return the first thing that keeps us from working with the database; empty: nothing does."""
+    if problem := unreachable():
+        return problem
+    try:
+        return NOT_MIGRATED if unmigrated() else ""
+    except DatabaseError as exc:
+        return f"the database cannot be reached: {first_line(exc)}"
+
+
+def unreachable() -> str:
+    """Return why the database cannot be used, whatever is in it; empty if it can be.
 
     A connection of its own is opened: a pool would only say that it waited in vain.
     """
-    parameters = connections["default"].get_connection_params()
     try:
-        with psycopg.connect(**{"connect_timeout": CONNECT_SECONDS, **parameters}) as db:
+        with connect() as db:
             encoding = encoding_of(db)
     except psycopg.Error as exc:
         return f"the database cannot be reached: {first_line(exc)}"
     if encoding != ENCODING:
         return (
-            f"the database's encoding is {encoding}: make one with"
+            f"the database's encoding is {encoding}, and texts would be bytes: make one with"
             f" CREATE DATABASE ... ENCODING '{ENCODING}' TEMPLATE template0."
         )
-    if unmigrated():
-        return "the database is not migrated: run `manage.py migrate` (`python -m config.manage`)."
     return ""
+
+
+def connect() -> psycopg.Connection[Any]:
+    """Open a connection with the settings' own options, within seconds."""
+    parameters = connections["default"].get_connection_params()
+    opened: psycopg.Connection[Any] = psycopg.connect(
+        **{"connect_timeout": CONNECT_SECONDS, **parameters}
+    )
+    return opened
 
 
 def encoding_of(db: psycopg.Connection[Any]) -> str:
@@ -74,6 +91,17 @@ def unmigrated() -> bool:
     """Whether a migration of this code was not applied."""
     executor = MigrationExecutor(connection)
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def reason(exc: BaseException) -> str:
+    """Return what an operator can mend, if that is why something failed; empty if it is not."""
+    if isinstance(exc, ImproperlyConfigured):
+        return str(exc)
+    if isinstance(exc.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        return obstacle()
+    if isinstance(exc.__cause__, psycopg.OperationalError):
+        return unreachable() or f"the database: {first_line(exc)}"
+    return ""
 
 
 def first_line(exc: BaseException) -> str:

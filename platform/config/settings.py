@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
+from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.money import usd
 
 BASE_DIR = Path(__file__).resolve().parents[2]
+HOME = BASE_DIR if (BASE_DIR / "pyproject.toml").exists() else Path.cwd()
+"""A clone, or where a program of an installed wheel was started."""
 
 
 class Environment(BaseSettings):
@@ -25,8 +31,9 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
 
     database_url: str
-    secret_key: str = Field(min_length=50)
-    key_peppers: dict[int, str]
+    secret_key: str
+    """At least 50 characters."""
+    key_peppers: Annotated[dict[int, str], NoDecode]
     """Version -> hex of at least 32 bytes. The highest version makes new digests."""
     debug: bool = False
     allowed_hosts: Annotated[list[str], NoDecode] = ["localhost", "127.0.0.1", "[::1]"]
@@ -34,17 +41,30 @@ class Environment(BaseSettings):
     """Where clients reach us, like https://credits.example.org; empty: the request's own Host."""
     hsts_seconds: int = Field(default=31_536_000, ge=0)
     """For how long browsers ask for https alone, once PUBLIC_URL begins so."""
-    data_dir: Path = BASE_DIR / ".data"
+    data_dir: Path = HOME / ".data"
     celery_broker_url: str = "memory://"
-    celery_broker_options: dict[str, Any] = {}
+    celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
     vendor_base_url: str = ""
     """A template with {vendor} that replaces every vendor's own address (sandbox, mirror)."""
     sandbox_operations: bool = False
     """Whether the sandbox's own operations can be called beside the real vendors'."""
-    json_body_limit_bytes: int = Field(default=32 << 20, gt=0)
+    json_body_limit_bytes: int = Field(default=96 << 20, gt=0)
     stream_body_limit_bytes: int = Field(default=512 << 20, gt=0)
     body_memory_bytes: int = Field(default=512 << 20, gt=0)
     """What all request bodies held in the memory of one web process may take together."""
+    connections: int = Field(default=8192, gt=0)
+    """How many clients' connections one web process keeps; at most half of its open files."""
+    connections_per_address: int = Field(default=512, gt=0)
+    head_seconds: float = Field(default=10, gt=0)
+    """So long a request's head may take, and a new connection until it begins."""
+    keep_alive_seconds: float = Field(default=75, gt=0)
+    body_grace_seconds: float = Field(default=10, gt=0)
+    """So long a body may come as it likes; then it needs the average rate below."""
+    body_bytes_per_second: int = Field(default=16 << 10, gt=0)
+    answer_stall_seconds: float = Field(default=120, gt=0)
+    """A client that takes nothing of its answer for so long is left."""
+    trusted_proxies: Annotated[list[str], NoDecode] = []
+    """Addresses or networks of the reverse proxies whose X-Forwarded-* is believed."""
     metrics_token: str = ""
     """If set, GET /metrics needs `Authorization: Bearer <token>`."""
     stripe_api_key: str = ""
@@ -63,26 +83,67 @@ class Environment(BaseSettings):
     """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
     mail_from: str = "Credits <credits@localhost>"
 
-    @field_validator("allowed_hosts", "stripe_webhook_secrets", mode="before")
+    @field_validator("allowed_hosts", "stripe_webhook_secrets", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
 
-    @field_validator("welcome_grant_usd", "adjustment_limit_usd")
+    @field_validator("*", mode="before")
     @classmethod
-    def _dollars(cls, value: str) -> str:
-        if not Decimal(value).is_finite() or Decimal(value) < 0:
-            raise ValueError("is an amount of dollars, like 5 or 0.50")
+    def _no_example(cls, value: object) -> object:
+        if isinstance(value, str) and "replace-this" in value:
+            raise ValueError("is still the example's: put a value of your own there")
+        return value
+
+    @field_validator("celery_broker_options", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError("is a JSON object, like {}") from None
+
+    @field_validator("secret_key")
+    @classmethod
+    def _of_chance(cls, value: str) -> str:
+        if len(value) < 50 or len(set(value)) < 10:
+            raise ValueError(
+                "needs 50 characters of chance or more:"
+                " python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+            )
         return value
 
     @field_validator("public_url")
     @classmethod
-    def _web_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and not (parts.scheme in ("http", "https") and parts.hostname and parts.port != 0):
-            raise ValueError("is like https://credits.example.org")
+    def _an_origin(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value.rstrip("/"))
+        whole = f"{parts.scheme}://{parts.netloc}" == value.rstrip("/") and "@" not in value
+        if not (whole and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0):
+            raise ValueError("is like https://credits.example.org, with no path")
+        if (parts.scheme, parts.port) in (("http", 443), ("https", 80)):
+            raise ValueError("has one scheme and the other's port")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for each in value:
+            ip_network(each, strict=False)
+        return value
+
+    @field_validator("welcome_grant_usd", "adjustment_limit_usd")
+    @classmethod
+    def _dollars(cls, value: str) -> str:
+        try:
+            is_good = Decimal(value).is_finite() and Decimal(value) >= 0
+        except InvalidOperation:
+            is_good = False
+        if not is_good:
+            raise ValueError("is an amount of dollars, like 5 or 0.50")
         return value
 
     @field_validator("email_url")
@@ -92,15 +153,60 @@ class Environment(BaseSettings):
             raise ValueError("is console:, smtp://... or smtps://...")
         return value
 
-    @field_validator("key_peppers")
+    @field_validator("key_peppers", mode="before")
     @classmethod
-    def _long_enough(cls, value: dict[int, str]) -> dict[int, str]:
-        if not value or any(len(bytes.fromhex(pepper)) < 32 for pepper in value.values()):
-            raise ValueError("needs at least one version, each of 32 bytes or more in hex")
+    def _peppers(cls, value: str) -> dict[int, str]:
+        """Read `1:<hex>,2:<hex>`, or the same as JSON."""
+        is_json = value.lstrip().startswith("{")
+        try:
+            found = json.loads(value) if is_json else dict(map(_pair, value.split(",")))
+            peppers = {int(version): bytes.fromhex(pepper) for version, pepper in found.items()}
+        except (ValueError, TypeError):
+            peppers = {}
+        if peppers and all(
+            0 < version < 1 << 15 and len(pepper) >= 32 and any(pepper)
+            for version, pepper in peppers.items()
+        ):
+            return {version: pepper.hex() for version, pepper in peppers.items()}
+        raise ValueError(
+            "is like 1:<hex>,2:<hex>, each of 32 bytes of chance or more:"
+            " python3 -c 'import secrets; print(\"1:\" + secrets.token_hex(32))'"
+        )
+
+    @field_validator("database_url")
+    @classmethod
+    def _of_postgres(cls, value: str) -> str:
+        try:
+            conninfo_to_dict(value)
+        except ProgrammingError:
+            raise ValueError("is like postgresql://user:password@host/name") from None
         return value
 
 
-env = Environment()  # type: ignore[call-arg]  # The environment gives them.
+def _pair(text: str) -> tuple[str, str]:
+    before, _, after = text.partition(":")
+    return before, after
+
+
+def read() -> Environment:
+    """Return the environment; raise ImproperlyConfigured with a line for each mistake in it."""
+    try:
+        return Environment()  # type: ignore[call-arg]  # The environment gives them.
+    except ValidationError as exc:
+        lines = [
+            f"{str(each['loc'][0]).upper()} {_said(each['type'], each['msg'])}"
+            for each in exc.errors(include_url=False, include_input=False)
+        ]
+    raise ImproperlyConfigured("\n".join(lines))
+
+
+def _said(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is missing (.env.example tells what it is)"
+    return message.removeprefix("Value error, ").replace("Input should be", "should be")
+
+
+env = read()
 
 SECRET_KEY = env.secret_key
 DEBUG = env.debug
@@ -197,9 +303,29 @@ SPECTACULAR_SETTINGS = {
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
-CORS_ALLOW_HEADERS = ["authorization", "x-api-key", "content-type", "comfy-env"]
+CORS_ALLOW_HEADERS = [
+    "authorization",
+    "x-api-key",
+    "content-type",
+    "comfy-env",
+    "idempotency-key",
+]
 CORS_ALLOW_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-CORS_EXPOSE_HEADERS = ["X-Capability-Revision", "Retry-After"]
+CORS_EXPOSE_HEADERS = [
+    "X-Capability-Revision",
+    "Retry-After",
+    "X-Comfy-Credits-Used",
+    "X-Comfy-Error-Type",
+    "X-Comfy-Estimated-Duration-Seconds",
+    "X-Comfy-Estimated-Duration-P90-Seconds",
+    "X-Comfy-Estimate-Source",
+    "Idempotent-Replayed",
+    "Call-Id",
+    "X-Request-Id",
+    "X-Concurrency-Limit",
+    "X-Concurrency-Current",
+    "X-Concurrency-Remaining",
+]
 
 CELERY_BROKER_URL = env.celery_broker_url
 # A message only hurries: nobody tries for long to send one to a broker that is away.
@@ -223,7 +349,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "proxy.tasks.follow_jobs": {"queue": "jobs"},
     "proxy.tasks.sweep_holds": {"queue": "calls"},
-    "credits.payments.tasks.*": {"queue": "money"},
+    "credits.*": {"queue": "money"},
     "proxy.tasks.heartbeat": {"queue": "beat"},
 }
 CELERY_BEAT_SCHEDULE = {
@@ -242,8 +368,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2,
         "options": {"expires": 4},
     },
-    "keep-lots": {
-        "task": "credits.payments.tasks.keep_lots",
+    "tend-wallets": {
+        "task": "credits.payments.tasks.tend_wallets",
+        "schedule": 30,
+        "options": {"expires": 60},
+    },
+    "expire-lots": {
+        "task": "credits.books.tasks.expire_lots",
         "schedule": 30,
         "options": {"expires": 60},
     },
@@ -253,9 +384,9 @@ CELERY_BEAT_SCHEDULE = {
         "task": "credits.payments.tasks.compare_with_processor",
         "schedule": crontab(hour="3", minute="17"),
     },
-    "sum-days": {"task": "credits.payments.tasks.sum_days", "schedule": crontab(minute="11")},
+    "sum-days": {"task": "credits.proofs.tasks.sum_days", "schedule": crontab(minute="11")},
     "seal-books": {
-        "task": "credits.payments.tasks.seal_books",
+        "task": "credits.statements.tasks.seal_books",
         "schedule": crontab(hour="2", minute="41"),
     },
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
@@ -269,6 +400,14 @@ JSON_BODY_LIMIT_BYTES = env.json_body_limit_bytes
 STREAM_BODY_LIMIT_BYTES = env.stream_body_limit_bytes
 BODY_MEMORY_BYTES = env.body_memory_bytes
 METRICS_TOKEN = env.metrics_token
+CONNECTIONS = env.connections
+CONNECTIONS_PER_ADDRESS = env.connections_per_address
+HEAD_SECONDS = env.head_seconds
+KEEP_ALIVE_SECONDS = env.keep_alive_seconds
+BODY_GRACE_SECONDS = env.body_grace_seconds
+BODY_BYTES_PER_SECOND = env.body_bytes_per_second
+ANSWER_STALL_SECONDS = env.answer_stall_seconds
+TRUSTED_PROXIES = env.trusted_proxies
 
 STRIPE_API_KEY = env.stripe_api_key
 STRIPE_API_BASE = env.stripe_api_base

@@ -9,13 +9,31 @@ megapixel; the rest are what a job of the kind plausibly costs. The video upscal
 when the failure `cost` asks for it, as its length is unknown here.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox.media import Media, look, render, size
-from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor
+from sandbox.failures import OF_JOB, OF_POLL
+from sandbox.media import Media, look, size
+from sandbox.vendor import (
+    Answer,
+    Body,
+    Exchange,
+    Kind,
+    RefusedError,
+    Route,
+    Vendor,
+    anybody,
+    delivery,
+    in_header,
+)
 
+STATUSES = {
+    None: "Pending",
+    "done": "Ready",
+    "moderated": "Request Moderated",
+    "content_moderated": "Content Moderated",
+    "failed": "Error",
+}
 MEGAPIXEL = 1024 * 1024
 AUTO_SECONDS = 7.0
 UPSCALE_SECONDS = 5.0
@@ -113,7 +131,7 @@ class Model:
     async def submit(self, exchange: Exchange) -> Answer:
         """Accept a task, or complain about the first thing that is wrong with the body."""
         body = self.checked(exchange.body)
-        job = exchange.desk.jobs.start(self.makes(body), exchange.failures)
+        job = exchange.desk.jobs.start(self.makes(body), failures=exchange.failures)
         url = f"{exchange.here}/bfl/v1/get_result?id={job.id}"
         content: dict[str, object] = {"id": job.id, "polling_url": url}
         cost = self.cost(body)
@@ -161,8 +179,11 @@ MODELS = (
     Model("/v1/flux-2-pro", ("prompt",), _by_megapixel(3.0, 1.5), _flux_2_picture, SIZED),
     Model("/v1/flux-kontext-max", ("prompt",), _flat(8.0)),
     Model("/v1/flux-kontext-pro", ("prompt",), _flat(4.0)),
+    Model("/v1/flux-pro-1.0-canny", ("prompt", "control_image"), _flat(5.0)),
+    Model("/v1/flux-pro-1.0-depth", ("prompt", "control_image"), _flat(5.0)),
     Model("/v1/flux-pro-1.0-expand", ("image",), _flat(5.0)),
     Model("/v1/flux-pro-1.0-fill", ("image",), _flat(5.0)),
+    Model("/v1/flux-pro-1.1", ("prompt",), _flat(4.0)),
     Model("/v1/flux-pro-1.1-ultra", ("prompt",), _flat(6.0), _wide_picture),
     Model("/v1/flux-3-video", ("prompt",), _by_second, _video),
     Model("/v1/flux-tools/erase-v1", ("image", "mask"), _flat(3.0)),
@@ -182,11 +203,12 @@ async def get_result(exchange: Exchange) -> Answer:
     if job is None:
         content |= {"detail": "Task not found", "progress": None}
         return Answer.json(content, status=404)
-    content |= {"status": job.status, "progress": round(job.progress, 3)}
-    if content["status"] == "Ready":
-        url = f"{exchange.public}/bfl/delivery/{job_id}.{job.media.format}"
+    ending = job.ending
+    content |= {"status": STATUSES[ending], "progress": round(job.progress, 3)}
+    if ending == "done":
+        url = f"{exchange.public}/bfl/delivery/{job_id}.{job.makes[0].format}"
         content["result"] = {"sample": url}
-    elif "Moderated" in job.status:
+    elif ending in {"moderated", "content_moderated"}:
         content["details"] = {"Moderation Reasons": ["Safety Filter"]}
     return Answer.json(content)
 
@@ -195,20 +217,19 @@ async def deliver(exchange: Exchange) -> Answer:
     """Hand over what a finished task made; anything else is not found."""
     job_id, _, ending = exchange.request.match_info["name"].partition(".")
     job = exchange.desk.jobs.find(job_id)
-    if job is None or job.status != "Ready" or ending != job.media.format:
+    if job is None or job.ending != "done" or ending != job.makes[0].format:
         raise RefusedError(404)
-    return Answer(await asyncio.to_thread(render, job.media), content_type=job.media.content_type)
+    return await delivery(job.makes[0])
 
 
 BFL = Vendor(
     name="bfl",
-    credential_header="x-key",
-    refused_credential=403,
+    credential=in_header("x-key", refused=403),
     refuse=refuse,
-    has_jobs=True,
+    failures=OF_JOB | OF_POLL - {"poll_inside"},
     routes=(
         *(Route("POST", model.path, Kind.SUBMIT, model.submit) for model in MODELS),
         Route("GET", "/v1/get_result", Kind.POLL, get_result),
-        Route("GET", "/delivery/{name}", Kind.DOWNLOAD, deliver, anonymous=True),
+        Route("GET", "/delivery/{name}", Kind.DOWNLOAD, deliver, credential=anybody),
     ),
 )

@@ -13,8 +13,17 @@ from collections.abc import AsyncIterator
 
 import orjson
 
-from sandbox.media import Media, look, render, size
-from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor
+from sandbox.media import Media, look, size
+from sandbox.vendor import (
+    Answer,
+    Exchange,
+    Kind,
+    RefusedError,
+    Route,
+    Vendor,
+    delivery,
+    in_header,
+)
 
 PIECE = bytes(range(256)) * 256
 LINES = tuple(orjson.dumps({"line": number}) + b"\n" for number in range(10))
@@ -42,8 +51,7 @@ async def image(exchange: Exchange) -> Answer:
     body = exchange.body or {}
     width, height = size(body)
     seen = look(body.get("prompt"), body.get("seed"))
-    media = Media("png", look=seen, width=width, height=height)
-    return Answer(await asyncio.to_thread(render, media), content_type=media.content_type)
+    return await delivery(Media("png", look=seen, width=width, height=height))
 
 
 async def stream(exchange: Exchange) -> Answer:
@@ -95,8 +103,7 @@ async def upload(exchange: Exchange) -> Answer:
 
 SANDBOX = Vendor(
     name="sandbox",
-    credential_header="authorization",
-    credential_prefix="Bearer ",
+    credential=in_header("authorization", prefix="Bearer "),
     refuse=refuse,
     routes=(
         Route("POST", "/v1/echo", Kind.SUBMIT, echo),

@@ -22,11 +22,28 @@ def test_a_key_is_of_the_owner_of_its_workspace(get, alice):
     }
 
 
+@pytest.mark.parametrize("role", ["member", None])
+def test_who_is_no_owner_is_a_member(get, alice, role):
+    """A key whose user has left the workspace still speaks for it."""
+    if role:
+        alice.user.memberships.update(role=role)
+    else:
+        alice.user.memberships.all().delete()
+
+    assert get("/api/workspaces/current").json()["role"] == "member"
+
+
 def test_money_goes_by_the_older_rail(get):
     status = get("/api/billing/status").json()
 
     assert (status["billing_rail"], status["has_funds"]) == ("legacy_stripe", True)
     assert get("/api/billing/plans").json() == {"plans": []}
+
+
+def test_there_are_no_subscriptions_and_none_is_missing(get):
+    answer = get("/customers/cloud-subscription-status")
+
+    assert (answer.status_code, answer.json()) == (200, {"is_active": False, "has_fund": True})
 
 
 def test_the_balance_is_in_cents_under_both_names(get, alice, place_hold):

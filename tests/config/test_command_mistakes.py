@@ -152,6 +152,7 @@ def test_who_asks_for_the_trace_gets_it(db, monkeypatch):
         from_a_shell("money", "--traceback", "findings", "--resolve", "x")
 
 
+@pytest.mark.system
 def test_from_a_shell_it_is_the_same():
     """As a process of its own, where nothing of a test is in between."""
     done = subprocess.run(
@@ -175,4 +176,5 @@ def test_a_database_that_is_away_is_a_line(monkeypatch, capsys, words):
         from_a_shell(*words)
 
     assert ended.value.code == 1
-    assert capsys.readouterr().err.endswith("CommandError: the database: no server there\n")
+    said = capsys.readouterr().err
+    assert said.endswith("CommandError: the database cannot be reached: no server there\n")

@@ -192,7 +192,7 @@ def test_a_mistake_is_a_sentence(arguments, words):
 
 
 def test_the_nightly_task_seals(alice, monkeypatch):
-    from credits.payments import tasks
+    from credits.statements import tasks
 
     monkeypatch.setattr(sealing, "AGE", timedelta())
     tasks.seal_books()

@@ -14,6 +14,7 @@ from common import metrics  # noqa: F401 - as the web process has loaded it
 from common.money import Micros
 from credits.books import holds
 from credits.gifts import grants
+from tests.plugin import examples
 
 READS = ["/customers/me", "/customers/balance", "/customers/events"]
 
@@ -67,6 +68,13 @@ def test_a_balance_is_in_cents(client, make_member):
 
 def test_a_key_with_blanks_around_it_is_taken(client, alice):
     assert client.get("/customers/me", headers={"X-API-KEY": f" {alice.key} "}).status_code == 200
+
+
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_an_empty_authorization_is_no_credential(client, alice, nothing):
+    headers = {**with_key(alice), "Authorization": nothing}
+
+    assert client.get("/customers/me", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(("method", "path"), [("post", "/customers"), *(("get", p) for p in READS)])
@@ -182,7 +190,7 @@ def test_ready_tells_of_the_worker_and_does_not_depend_on_it(client, db, seconds
         "encoding": True,
         "worker": lives,
         "jobs": False,
-        "public_url": True,
+        "public_url": "fine",
     }
 
 
@@ -239,7 +247,7 @@ def test_ready_tells_whether_the_address_we_hand_out_leads_back(
     answer = client.get("/ready", headers={"Host": host, **headers})
 
     assert answer.status_code == 200
-    assert answer.json()["public_url"] is fits
+    assert (answer.json()["public_url"] == "fine") is fits
 
 
 def test_metrics_count_open_holds(client, alice, settings):
@@ -282,12 +290,27 @@ def test_the_openapi_document_is_json_and_valid(client, db):
     assert {"/customers", *READS} <= set(document["paths"])
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/customers/", "/customers/nothing", "/a/../b"])
+@pytest.mark.parametrize("path", ["/", "/nothing", "/api/nothing", "/v1/nothing", "/a/../b"])
 def test_an_unknown_path_is_a_404_in_json(client, db, path):
     answer = client.get(path)
 
     assert answer.status_code == 404
     assert answer.json() == {"error": "not_found", "message": "There is no such path."}
+
+
+@pytest.mark.parametrize(
+    "path", ["/customers/", "/customers/nothing", "/customers/storage", "/auth/x", "/proxy"]
+)
+def test_where_nodes_ask_an_unknown_path_is_a_404_that_they_show(client, db, path):
+    answer = client.post(path)
+
+    sentence = "There is no such path."
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": {"message": sentence, "type": "not_found"},
+        "message": sentence,
+        "detail": {"message": sentence},
+    }
 
 
 @pytest.mark.parametrize("path", READS)
@@ -312,7 +335,9 @@ VALUES = (
 
 
 @settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(250),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     method=st.sampled_from(["get", "post", "put", "patch", "head", "options"]),

@@ -22,6 +22,7 @@ from django.db import connection  # noqa: E402
 from common import failpoints  # noqa: E402
 from common.money import usd  # noqa: E402
 from credits.books import expiry  # noqa: E402
+from credits.books import tasks as books  # noqa: E402
 from credits.gifts import adjustments, vouchers  # noqa: E402
 from credits.payments import automatic, refunds, tasks, topups  # noqa: E402
 
@@ -49,7 +50,8 @@ def sweep() -> None:
     """Do one round of all that the worker does."""
     tasks.listen_again()
     tasks.follow_money()
-    tasks.keep_lots()
+    tasks.tend_wallets()
+    books.expire_lots()
 
 
 WORKS = {

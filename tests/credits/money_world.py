@@ -27,6 +27,7 @@ from django.utils import timezone
 from common import failpoints
 from common.errors import PlatformError
 from credits.books import holds, lots
+from credits.books import tasks as books
 from credits.models import (
     Account,
     AutoTopUp,
@@ -214,7 +215,8 @@ def follow() -> None:
     tasks.log.exception = note  # type: ignore[method-assign]
     try:
         tasks.follow_money()
-        tasks.keep_lots()
+        tasks.tend_wallets()
+        books.expire_lots()
     finally:
         tasks.log.exception = was  # type: ignore[method-assign]
     for late in Hold.objects.filter(expires_at__lte=timezone.now()):

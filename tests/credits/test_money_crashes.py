@@ -37,9 +37,10 @@ from common.money import usd
 from credits.books import holds, ledger, lots
 from credits.gifts import grants, vouchers
 from credits.models import Adjustment, AutoTopUp, Dispute, Receivable, Refund, TopUp
-from credits.payments import automatic, refunds, topups, webhooks
+from credits.payments import automatic, customers, following, methods, refunds, topups, webhooks
 from outbox.models import Mail
 
+pytestmark = pytest.mark.system
 KILLED = -signal.SIGKILL
 SCRIPT = Path(__file__).with_name("money_process.py")
 
@@ -82,9 +83,9 @@ class World:
         assert holds.capture(hold, usd(dollars))
 
     def save_card(self, card: str) -> None:
-        page = automatic.start_setup(self.wallet, email="a@b.example", user_id=None, base_url="")
+        page = methods.start_setup(self.wallet, email="a@b.example", user_id=None, base_url="")
         self.fake.post(f"sessions/{page.id}/save", card=card)
-        automatic.refresh_setup(self.wallet)
+        methods.refresh_setup(self.wallet)
         automatic.configure(
             self.wallet, enabled=True, threshold=usd("5"), amount=usd("7"), monthly_cap=usd("7")
         )
@@ -384,7 +385,8 @@ def server(_empty_books):
 
 @pytest.fixture
 def world(own_books, fake, settings, server):
-    wallet = ledger.open_wallet(uuid.uuid4(), email="a@example.org")
+    wallet = ledger.open_wallet(uuid.uuid4())
+    customers.billing_of(wallet.pk, email="a@example.org")
     grants.grant(wallet=wallet, amount=usd("1"), key=uuid.uuid4().hex, reason="test")
     return World(fake, settings, server, wallet.pk)
 
@@ -435,7 +437,7 @@ def test_what_was_charged_is_not_charged_again_where_no_event_tells_of_it(world,
     assert world.run("buy_automatically", place="automatic.charged", **asked) == KILLED
     pass_time(world.fake, later)
 
-    topups.check(TopUp.objects.get())
+    following.check(TopUp.objects.get())
 
     BuyingAutomatically().prove(world)
 

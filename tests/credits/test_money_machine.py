@@ -58,8 +58,9 @@ from common.money import usd
 from credits.books import expiry, holds, ledger
 from credits.gifts import adjustments, grants, vouchers
 from credits.models import AutoTopUp, Refund, TopUp, Voucher
-from credits.payments import automatic, refunds, tasks, topups, webhooks
+from credits.payments import automatic, customers, methods, refunds, tasks, topups, webhooks
 from sandbox.stripe.remote import ControlRefusedError
+from tests.plugin import examples
 
 STAFF, OTHERS = uuid.UUID(int=1), uuid.UUID(int=2)
 MEMBERS = (uuid.UUID(int=1001), uuid.UUID(int=1002))
@@ -118,7 +119,8 @@ class Money(RuleBasedStateMachine):
         self.open_holds, self.codes, self.adjusted = [], [], []
         self.told = []
         for member in MEMBERS:
-            ledger.open_wallet(member, email=f"{member.int}@example.org")
+            ledger.open_wallet(member)
+            customers.billing_of(member, email=f"{member.int}@example.org")
 
     @initialize(
         tax=st.sampled_from([False, False, True]),
@@ -184,11 +186,11 @@ class Money(RuleBasedStateMachine):
     @action(who=WHO, card=st.sampled_from(["visa", "chargeCustomerFail", "authenticationRequired"]),
         fate=FATES)  # fmt: skip
     def wish_for_automatic(self, who, card, fate):
-        session = self._do("set_up", fate, automatic.start_setup, who, email="a@example.org",
+        session = self._do("set_up", fate, methods.start_setup, who, email="a@example.org",
             user_id=None, base_url="http://us.example")  # fmt: skip
         if session is not None:
             self._far(f"sessions/{session.id}/save", card=card)
-        self._do("saved", None, automatic.refresh_setup, who)
+        self._do("saved", None, methods.refresh_setup, who)
         self._do("wish", None, automatic.configure, who, enabled=True, threshold=usd("6"),
             amount=usd("7"), monthly_cap=usd("21"))  # fmt: skip
 
@@ -435,7 +437,9 @@ def test_money_is_neither_lost_nor_made(fake, settings):
     run_state_machine_as_test(
         Money,
         settings=profile(
-            max_examples=int(by_night or 40), steps=50 if by_night else 30, fixed=not by_night
+            max_examples=int(by_night or examples(40)),
+            steps=50 if by_night else 30,
+            fixed=not by_night,
         ),
     )
 
@@ -453,7 +457,7 @@ def test_what_a_running_call_held_pays_what_is_due_when_it_ends(alice, shop, pla
     assert "$24.00 are due" in alice.now().frozen_reason
 
     holds.void(running)
-    tasks.keep_lots()
+    tasks.tend_wallets()
 
     assert alice.now().balance_micros == 0
     assert "$10.00 are due" in alice.now().frozen_reason
@@ -461,12 +465,12 @@ def test_what_a_running_call_held_pays_what_is_due_when_it_ends(alice, shop, pla
 
 def test_hearing_of_a_saved_card_again_forgives_no_refusal(alice, shop):
     """Found at a crash: each reload of the page set the refusals in a row to none."""
-    page = automatic.start_setup(alice.workspace_id, email="a@b.example", user_id=None, base_url="")
+    page = methods.start_setup(alice.workspace_id, email="a@b.example", user_id=None, base_url="")
     shop.fake.post(f"sessions/{page.id}/save", card="visa")
-    automatic.refresh_setup(alice.workspace_id)
+    methods.refresh_setup(alice.workspace_id)
     AutoTopUp.objects.update(failures=2, last_failure="The card was declined.")
 
-    wish = automatic.refresh_setup(alice.workspace_id)
+    wish = methods.refresh_setup(alice.workspace_id)
 
     assert (wish.failures, wish.last_failure) == (2, "The card was declined.")
 

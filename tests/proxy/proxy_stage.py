@@ -146,6 +146,15 @@ class Stage:
             member.workspace,
         )
 
+    def aged(self, member: Member, minutes: int = 2) -> None:
+        """Let a member's jobs be so many minutes old, and not asked for lately."""
+        self.do(
+            "UPDATE proxy_job SET created_at = now() - %s * interval '1 minute', asked_at = NULL"
+            " WHERE workspace_id = %s",
+            minutes,
+            member.workspace,
+        )
+
     # --- HTTP ---------------------------------------------------------------------------------
 
     async def ask(
@@ -177,11 +186,11 @@ class Stage:
         return await self.ask("GET", path, by=by, **rest)
 
     async def poll_until_end(self, url: str, by: Member | None = None) -> Answer:
-        for _ in range(100):
+        for _ in range(200):
             answer = await self.get(url, by)
             if answer.status != 200 or answer.json()["status"] != "Pending":
                 return answer
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         raise AssertionError("the job did not end")
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -311,17 +320,18 @@ def _sign_up(micros: int, options: dict[str, Any]) -> Member:
 @asynccontextmanager
 async def serving(application: Any) -> AsyncIterator[tuple[str, int]]:
     """Serve an ASGI application as config.web does, in this loop, on a free port."""
-    from config.gathered import Gathered
+    from config.wire.connection import Connection
 
     config = uvicorn.Config(
         application,
-        http=Gathered,
+        http=Connection,
         lifespan="on",
         ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     config.load()
@@ -382,5 +392,8 @@ def check_refusal(answer: Answer) -> None:
     assert "message" not in body["error"]["type"]
     assert answer.headers["content-type"] == "application/json"
     assert not NEVER_IN_A_BODY.search(answer.body.decode())
-    for name in ("set-cookie", "server", "www-authenticate", "x-key", "authorization"):
+    for name in ("set-cookie", "server", "x-key", "authorization"):
         assert name not in answer.headers
+    challenge = "ApiKey" if answer.status == 401 else None
+    assert answer.headers.get("www-authenticate") == challenge
+    assert answer.headers["access-control-allow-origin"] == "*"

@@ -6,6 +6,7 @@ it costs (USD) and the most it can cost.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -21,13 +22,20 @@ from PIL import Image
 from proxy_stage import in_thread
 
 from common.errors import InvalidRequest
-from proxy import tasks
+from proxy import pricing, tasks
+from proxy.asked import Asked, Evidence
 from proxy.catalogue import Kind
 from proxy.vendors import catalogue
+from tests.plugin import examples
 
 SAMPLES = json.loads((Path(__file__).parent / "bfl_samples.json").read_text())
 VIDEO_UPSCALE = "/proxy/bfl/v1/flux-tools/video-upscale-v1"
 MEASURED_FROM = {"/proxy/bfl/v1/flux-tools/erase-v1", "/proxy/bfl/v1/flux-tools/vto-v1"}
+
+
+def quoted(price, body):
+    """Return the quote of a body; no price waits for anything but a measurement."""
+    return asyncio.run(price.quote(Asked(body=body)))
 
 
 def micros(usd: str) -> int:
@@ -36,7 +44,7 @@ def micros(usd: str) -> int:
 
 def test_every_operation_has_a_sample():
     bfl = catalogue().vendors["bfl"]
-    ours = {f"/proxy/bfl/{o.path}" for o in bfl.operations if o.kind is Kind.SUBMIT}
+    ours = {f"/proxy/{o.path}" for o in bfl.operations if o.kind is Kind.SUBMIT}
     assert ours == {sample["path"] for sample in SAMPLES}
     assert len(bfl.operations) == len(SAMPLES) + 1
 
@@ -44,15 +52,15 @@ def test_every_operation_has_a_sample():
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["path"])
 def test_a_sample_is_quoted_as_recorded(sample):
     price = catalogue().find("POST", sample["path"]).operation.price
-    quote = price.quote(sample["body"])
+    quote = quoted(price, sample["body"])
     if sample["path"] in MEASURED_FROM:
         # The record holds with the top of the range; we measure the picture before.
         assert quote.most == micros(sample["sample_usd"]) <= micros(sample["most_usd"])
     else:
         assert quote.most == micros(sample["most_usd"])
-    settled = price.settle(quote.inputs, {})
+    settled = price.settle(quote.inputs, Evidence(submit={}))
     if settled is None:
-        settled = price.measured(quote.inputs, Fraction(5))
+        settled = price.settle(quote.inputs, Evidence(end={}, measured={"seconds": Fraction(5)}))
     assert settled == micros(sample["sample_usd"]) <= quote.most
 
 
@@ -134,7 +142,7 @@ PRICED = [
 ]
 
 
-@rules(max_examples=400, deadline=None)
+@rules(max_examples=examples(400), deadline=None)
 @given(
     which=st.sampled_from(PRICED),
     asked=requests,
@@ -144,19 +152,20 @@ def test_what_we_work_out_is_never_more_than_was_quoted(which, asked, seconds):
     """A vendor may name any figure: what is over the hold is not the member's."""
     price = which[1].price
     try:
-        quote = price.quote(asked)
+        quote = quoted(price, asked)
     except InvalidRequest:
         return
     assert quote.most >= 0
     json.dumps(quote.inputs, allow_nan=False)  # They are written down.
-    settled = price.settle(quote.inputs, {})
+    settled = price.settle(quote.inputs, Evidence(submit={}))
     if settled is None:
-        settled = price.measured(quote.inputs, seconds)
+        measured = {} if seconds is None else {"seconds": seconds}
+        settled = price.settle(quote.inputs, Evidence(end={}, measured=measured))
     assert isinstance(settled, int)
     assert 0 <= settled <= quote.most
 
 
-@rules(max_examples=200, deadline=None)
+@rules(max_examples=examples(200), deadline=None)
 @given(
     which=st.sampled_from(PRICED),
     asked=requests,
@@ -175,9 +184,11 @@ def test_what_we_work_out_is_never_more_than_was_quoted(which, asked, seconds):
 def test_whatever_the_vendor_says_is_an_amount(which, asked, answer):
     price = which[1].price
     try:
-        quote = price.quote(asked)
+        quote = quoted(price, asked)
     except InvalidRequest:
         return
-    settled = price.settle(quote.inputs, answer)
-    assert settled is None or (isinstance(settled, int) and settled >= 0)
-    assert settled is None or settled < 2**63
+    for known in (Evidence(submit=answer), Evidence(end=answer), Evidence(submit=answer, end={})):
+        settled, absurd = pricing.settle(price, quote.inputs, known, most=quote.most)
+        assert settled is None or (isinstance(settled, int) and settled >= 0)
+        assert settled is None or settled <= pricing.BELIEVED * quote.most
+        assert absurd is None or absurd > pricing.BELIEVED * quote.most

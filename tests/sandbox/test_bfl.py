@@ -484,7 +484,7 @@ async def test_reset_forgets_everything(far_side, caller):
 
 def test_the_oldest_job_is_forgotten_first():
     jobs = Jobs(seconds=0, kept=2)
-    first, second, third = (jobs.start(Media("png"), {}) for _ in range(3))
+    first, second, third = (jobs.start(Media("png"), failures={}) for _ in range(3))
 
     assert jobs.find(first.id) is None
     assert jobs.find(second.id) is second

@@ -20,7 +20,7 @@ from system_stack import ROOT, Stack, free_port
 from local.up import embedded_broker, worker
 
 ULTRA = "/proxy/bfl/flux-pro-1.1-ultra/generate"
-MONEY = ("credits.payments.tasks.follow_money", "credits.payments.tasks.keep_lots")
+MONEY = ("credits.payments.tasks.follow_money", "credits.payments.tasks.tend_wallets")
 SEND_ALL = """
 import json
 from config.celery import app

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
+from django.db import DatabaseError
 
 from common.errors import PlatformError
 from common.money import MICROS_PER_USD, Micros
+from config import preflight
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -35,8 +36,15 @@ class PlainCommand(BaseCommand):
         self._called_from_command_line = False
         return super().create_parser(prog_name, subcommand, **kwargs)
 
+    _is_of_a_shell = False
+
+    def needs_database(self, options: dict[str, Any]) -> bool:
+        """Whether it cannot do what it is asked for without one."""
+        return True
+
     def run_from_argv(self, argv: list[str]) -> None:
         """Do as Django does; it would show a trace for what is refused while parsing."""
+        self._is_of_a_shell = True
         try:
             super().run_from_argv(argv)
         except CommandError as exc:
@@ -47,12 +55,16 @@ class PlainCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Do it; a refusal that we meant is a sentence here, too."""
+        if self._is_of_a_shell and self.needs_database(options) and (why := preflight.obstacle()):
+            raise CommandError(why)
         try:
             return super().execute(*args, **options)
         except PlatformError as exc:
             raise CommandError(str(exc)) from exc
-        except OperationalError as exc:
-            raise CommandError(f"the database: {str(exc).splitlines()[0]}") from exc
+        except DatabaseError as exc:
+            if not (reason := preflight.reason(exc)):
+                raise
+            raise CommandError(reason) from exc
 
 
 def an_id(text: str) -> UUID:

@@ -26,10 +26,10 @@ from django.utils import timezone
 from accounts.models import User, Workspace
 from common.money import MICROS_PER_CENT, show
 from config.management.arguments import PlainCommand, an_id, day, days, dollars
-from credits.books import wallets as statements
+from credits.books import freezes
 from credits.gifts import adjustments, vouchers
 from credits.models import Finding, Freeze
-from credits.payments import processor, receivables, refunds, tasks, webhooks
+from credits.payments import processor, purchases, refunds, tasks, webhooks
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -81,12 +81,11 @@ class Command(PlainCommand):
             self.stdout.write(line)
 
     def _purchases(self, options: dict[str, Any]) -> list[str]:
-        found = statements.purchases(_workspace(options["email"]), page=1, limit=100)
+        found = purchases.page_of(_workspace(options["email"]), page=1, limit=100)
         return [
-            f"{each['id']}  {each['created_at']:%Y-%m-%d %H:%M}  {each['state']:<11}"
-            f"{show(each['amount_micro_usd']):>12}  unspent {show(each['unspent_micro_usd'])}"
-            f"  refunded {show(each['refunded_micro_usd'])}"
-            for each in found.rows
+            f"{each.id}  {each.created_at:%Y-%m-%d %H:%M}  {each.state:<11}"
+            f"{show(each.amount):>12}  unspent {show(each.unspent)}  refunded {show(each.refunded)}"
+            for each in found.purchases
         ]
 
     def _refund(self, options: dict[str, Any]) -> list[str]:
@@ -136,11 +135,11 @@ class Command(PlainCommand):
         return [f"{code}  (shown only now; {show(made.amount_micros)}, {made.uses} uses)"]
 
     def _freeze(self, options: dict[str, Any]) -> list[str]:
-        receivables.freeze(_workspace(options["email"]), Freeze.Cause.STAFF, options["reason"])
+        freezes.freeze(_workspace(options["email"]), Freeze.Cause.STAFF, options["reason"])
         return ["New calls are refused, with that sentence."]
 
     def _release(self, options: dict[str, Any]) -> list[str]:
-        receivables.lift(_workspace(options["email"]), Freeze.Cause.STAFF)
+        freezes.lift(_workspace(options["email"]), Freeze.Cause.STAFF)
         return ["Staff no longer keeps calls from it."]
 
     def _findings(self, options: dict[str, Any]) -> list[str]:

@@ -10,14 +10,17 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from config.management.arguments import PlainCommand, an_id, day
-from credits.statements import chain
-from credits.statements import files as statement_files
+from credits.statements import chain, files
 
 
 class Command(PlainCommand):
     """Make a workspace's statement, or prove one."""
 
     help = "Make the statement of a workspace for a period, or verify one that was downloaded."
+
+    def needs_database(self, options: dict[str, Any]) -> bool:
+        """Return False where a file alone is verified, which can be done anywhere."""
+        return options["action"] != "verify" or bool(options["against_books"])
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
@@ -29,7 +32,7 @@ class Command(PlainCommand):
             "--to", dest="until", type=day, metavar="YYYY-MM-DD",
             help="the first day that is not in it any more; until now without it",
         )  # fmt: skip
-        make.add_argument("--format", choices=list(statement_files.FORMS), default="csv")
+        make.add_argument("--format", choices=list(files.FORMS), default="csv")
         make.add_argument("--out", default="-", help="a file; without it, the standard output")
         verify = actions.add_parser("verify")
         verify.add_argument("file", type=Path)
@@ -47,11 +50,9 @@ class Command(PlainCommand):
             sys.exit(1)
 
     def _make(self, options: dict[str, Any]) -> None:
-        statement = statement_files.cut(
-            options["workspace"], first=options["first"], until=options["until"]
-        )
-        form, _ = statement_files.FORMS[options["format"]]
-        pages = statement_files.pages(statement, form())
+        statement = files.cut(options["workspace"], first=options["first"], until=options["until"])
+        form, _ = files.FORMS[options["format"]]
+        pages = files.pages(statement, form())
         if options["out"] == "-":
             for page in pages:
                 self.stdout.write(page, ending="")
@@ -66,7 +67,7 @@ class Command(PlainCommand):
     def _verify(self, file: Path, *, against_books: bool) -> bool:
         try:
             with file.open(encoding="utf-8-sig", newline="") as source:
-                look = statement_files.compare if against_books else chain.verify
+                look = files.compare if against_books else chain.verify
                 verdict = look(source)
         except OSError as exc:
             raise CommandError(f"{file}: {exc.strerror}") from exc

@@ -1,0 +1,24 @@
+"""Who one is, and what the stock frontend asks about one's workspace."""
+
+from django.urls import path
+
+from accounts.frontend import (
+    BillingBalanceView,
+    BillingStatusView,
+    CapabilitiesView,
+    CurrentWorkspaceView,
+    PlansView,
+    SubscriptionView,
+)
+from accounts.views import CustomersView, MeView
+
+urlpatterns = [
+    path("customers", CustomersView.as_view()),
+    path("customers/me", MeView.as_view()),
+    path("customers/cloud-subscription-status", SubscriptionView.as_view()),
+    path("api/workspaces/current", CurrentWorkspaceView.as_view()),
+    path("api/billing/status", BillingStatusView.as_view()),
+    path("api/billing/balance", BillingBalanceView.as_view()),
+    path("api/billing/capabilities", CapabilitiesView.as_view()),
+    path("api/billing/plans", PlansView.as_view()),
+]

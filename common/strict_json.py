@@ -1,0 +1,72 @@
+"""JSON objects from strangers: read once, in one way only.
+
+A body with one name twice means one thing to us and another to the vendor it is sent on to, who may
+take the first where we took the last: a price could be of one, the picture of the other. Python's
+parsers keep the last and say nothing. Finding a doubled name by looking at every name would cost
+more than the parsing; it is found by counting colons instead: each name has one, and what is left
+stands in strings. Only where the count differs is the text looked at name by name.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from common.errors import InvalidRequest
+
+MOST_VALUES = 200_000
+"""So many commas and brackets a body may hold: one of its bytes can become 60 of memory."""
+
+
+def loads(raw: bytes) -> dict[str, Any]:
+    """Return the object that the text says; an empty text says `{}`. Raise InvalidRequest.
+
+    NaN, numbers beyond all bounds, halves of surrogates and deep nesting are no JSON here.
+    """
+    if not raw.strip():
+        return {}
+    if len(raw) > MOST_VALUES and sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise InvalidRequest("The body holds too many values.")
+    try:
+        parsed = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidRequest(f"The body is not JSON: {exc}.") from exc
+    if not isinstance(parsed, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    if b"\\u003" in raw or raw.count(b":") != _colons(parsed):
+        _refuse_doubled(raw)
+    return parsed
+
+
+def _colons(parsed: Any) -> int:
+    """Return how many colons the text must hold if no name came twice, and none is escaped."""
+    found, waiting = 0, [parsed]
+    while waiting:
+        each = waiting.pop()
+        kind = type(each)
+        if kind is str:
+            found += each.count(":")
+        elif kind is dict:
+            found += len(each) + "".join(each).count(":")
+            waiting += each.values()
+        elif kind is list:
+            waiting += each
+    return found
+
+
+def _refuse_doubled(raw: bytes) -> None:
+    """Raise InvalidRequest if an object of the text has one name twice."""
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        names: set[str] = set()
+        for name, _ in pairs:
+            if name in names:
+                raise InvalidRequest(f"The body has {json.dumps(name[:100])} twice.")
+            names.add(name)
+
+    try:
+        json.loads(raw, object_pairs_hook=look)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidRequest("The body is nested too deeply, or has too long a number.") from exc

@@ -1,0 +1,76 @@
+"""What a workspace has bought, as its owner and staff read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Sum
+
+from common.money import MICROS_PER_CENT, Micros
+from credits.books import lots
+from credits.models import Refund, TopUp
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A purchase as it stands: what it was for, what went back, and what is unspent of it."""
+
+    id: UUID
+    state: TopUp.State
+    is_automatic: bool
+    amount: Micros
+    tax: Micros
+    refunded: Micros
+    """With its share of the tax."""
+    unspent: Micros
+    checkout_url: str
+    """Where to pay, while it is open."""
+    receipt_url: str
+    invoice_url: str
+    failure: str
+    created_at: datetime
+    credited_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some purchases, newest first, and how many there are on all pages."""
+
+    total: int
+    purchases: list[Purchase]
+
+
+def page_of(workspace_id: UUID, *, page: int, limit: int) -> Page:
+    """Return one page (1-based) of a workspace's purchases."""
+    found = TopUp.objects.filter(wallet=workspace_id).order_by("-created_at", "id")
+    some = list(found[(page - 1) * limit : page * limit])
+    refunds = Refund.objects.filter(top_up__in=some).exclude(state=Refund.State.FAILED)
+    sums = refunds.values("top_up_id").annotate(sum=Sum("cents"))
+    refunded = {each["top_up_id"]: each["sum"] for each in sums}
+    left = {lot.entry: lot.left for lot in lots.contents(workspace_id).lots}
+    return Page(
+        found.count(),
+        [
+            Purchase(
+                id=each.pk,
+                state=TopUp.State(each.state),
+                is_automatic=each.source == TopUp.Source.AUTOMATIC,
+                amount=Micros(each.amount_micros),
+                tax=Micros(each.tax_cents * MICROS_PER_CENT),
+                refunded=Micros(refunded.get(each.pk, 0) * MICROS_PER_CENT),
+                unspent=left.get(each.entry_id or 0, Micros(0)),
+                checkout_url=each.checkout_url if each.state == TopUp.State.OPEN else "",
+                receipt_url=each.receipt_url,
+                invoice_url=each.invoice_url,
+                failure=each.failure,
+                created_at=each.created_at,
+                credited_at=each.credited_at,
+            )
+            for each in some
+        ],
+    )

@@ -1,0 +1,255 @@
+"""The plain forms against the batched statements: the same asks, the same books.
+
+Ann's wallet is driven by `place`, `capture`, `void` and `expire`, one ask after the other; Ben's
+by the statements for many, as a lane sends them. After every step all that can be seen is equal.
+"""
+
+import asyncio
+import json
+import uuid
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+from django.db import connections
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from common.errors import AccessDisabled, InsufficientCredits
+from common.ids import uuid7
+from common.money import Micros
+from credits.books import batches, holds, ledger
+from credits.gifts import grants
+from credits.models import Account, Entry, Hold
+from credits.proofs import reconciliation
+from tests.plugin import examples
+
+PLACE = batches.place_many(batches.Payer())
+SETTLE = batches.settle_many()
+AMOUNTS = st.integers(1, 60)
+INTENTS = {number: 3 + 9 * number for number in range(4)}
+"""An intention, and what it asks for: the same request has the same price."""
+
+
+def new_wallet():
+    wallet = ledger.open_wallet(uuid.uuid4())
+    grants.grant(wallet=wallet, amount=Micros(100), key=uuid.uuid4().hex, reason="test")
+    return wallet.pk
+
+
+def connect():
+    given = connections["default"].settings_dict
+    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST"}
+    parameters = {name: given[key] for name, key in names.items() if given[key]}
+    if given["PORT"]:
+        parameters["port"] = given["PORT"]
+    return psycopg.connect(**parameters, autocommit=True)
+
+
+class Machine(RuleBasedStateMachine):
+    """Two wallets with 100 micros each."""
+
+    def __init__(self):
+        super().__init__()
+        self.plain, self.many = new_wallet(), new_wallet()
+        self.db = connect()
+        self.intents = {
+            wallet: [uuid.uuid4() for _ in INTENTS] for wallet in (self.plain, self.many)
+        }
+        self.held = []  # (hold of the plain wallet, id of the other's), also after their end
+
+    def teardown(self):
+        try:
+            self.the_books_balance()
+        finally:
+            self.db.close()
+
+    @rule(
+        asks=st.lists(
+            st.tuples(AMOUNTS, st.none() | st.sampled_from(sorted(INTENTS))),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    def place(self, asks):
+        asks = [(amount if n is None else INTENTS[n], n) for amount, n in asks]
+        ids = [uuid7() for _ in asks]
+        placed = [self._place_plain(amount, n) for amount, n in asks]
+
+        verdicts = self._place_many(asks, ids)
+
+        assert verdicts == [verdict for verdict, _ in placed]
+        self.held += [
+            (hold, other) for (_, hold), other in zip(placed, ids, strict=True) if hold is not None
+        ]
+
+    @rule(data=st.data(), size=st.integers(1, 6))
+    def settle(self, data, size):
+        if not self.held:
+            return
+        one = st.tuples(
+            st.integers(0, len(self.held) - 1),
+            st.sampled_from(["capture", "void", "expire"]),
+            st.integers(0, 80),
+        )
+        asks = data.draw(st.lists(one, min_size=size, max_size=size))
+        # One who asks twice asks the same.
+        terms = {place: (how, charged) for place, how, charged in reversed(asks)}
+        asks = [(place, *terms[place]) for place, _, _ in asks]
+        plain = [self._end_plain(self.held[place][0], how, micros) for place, how, micros in asks]
+
+        many = self._settle_many(asks)
+
+        assert many == plain
+
+    @rule()
+    def let_time_pass(self):
+        with self.db.cursor() as cursor:
+            cursor.execute(
+                "UPDATE credits_hold SET placed_at = now() - interval '1 hour',"
+                " expires_at = now() - interval '1 second' WHERE account_id = ANY (%s)",
+                [[self.plain, self.many]],
+            )
+
+    @rule(reason=st.sampled_from(["", "", "Disputed."]))
+    def freeze(self, reason):
+        Account.objects.filter(pk__in=[self.plain, self.many]).update(frozen_reason=reason)
+
+    @rule(amount=AMOUNTS)
+    def grant(self, amount):
+        for wallet in (self.plain, self.many):
+            grants.grant(
+                wallet=Account(pk=wallet), amount=amount, key=uuid.uuid4().hex, reason="test"
+            )
+
+    @invariant()
+    def both_wallets_are_the_same(self):
+        plain, many = (
+            Account.objects.values("balance_micros", "held_micros", "events", "frozen_reason").get(
+                pk=wallet
+            )
+            for wallet in (self.plain, self.many)
+        )
+        assert plain == many
+        assert plain["balance_micros"] >= plain["held_micros"] >= 0
+
+    @invariant()
+    def both_have_the_same_open_holds_and_entries(self):
+        seen = []
+        for wallet, names in (
+            (self.plain, [hold.id for hold, _ in self.held]),
+            (self.many, [other for _, other in self.held]),
+        ):
+            order = {name: place for place, name in enumerate(names)}
+            intents = {intent: n for n, intent in enumerate(self.intents[wallet])}
+            open_holds = {
+                (order[str(hold.pk)], hold.amount_micros, intents.get(hold.intent))
+                for hold in Hold.objects.filter(account=wallet)
+            }
+            keys = [f"{kind}:{name}" for kind in ("call", "shortfall") for name in names]
+            entries = {
+                (
+                    entry.kind,
+                    order[entry.key.partition(":")[2]],
+                    entry.amount_micros,
+                    "wallet" if entry.debit_id == wallet else entry.debit_id,
+                    entry.credit_id,
+                )
+                for entry in Entry.objects.filter(key__in=keys)
+            }
+            seen.append((open_holds, entries))
+        assert seen[0] == seen[1]
+
+    def the_books_balance(self):
+        for proof in reconciliation.prove(reconciliation.CHECKS):
+            assert not [
+                line
+                for line in proof.differences
+                if str(self.plain) in line or str(self.many) in line
+            ]
+
+    def _place_plain(self, amount, n):
+        intent = None if n is None else self.intents[self.plain][n]
+        if intent and Hold.objects.filter(intent=intent).exists():
+            return "repeat", None
+        try:
+            hold = holds.place(self.plain, amount=amount, ttl_seconds=60, intent=intent)
+        except InsufficientCredits:
+            return "short", None
+        except AccessDisabled:
+            return "frozen", None
+        return "placed", hold
+
+    def _place_many(self, asks, ids):
+        """Send them together, as the proxy's lane does."""
+        together = [
+            SimpleNamespace(
+                hold=hold,
+                wallet=str(self.many),
+                amount=amount,
+                ttl=60,
+                intent=None if intent is None else str(self.intents[self.many][intent]),
+                keyed=intent is not None,
+                memo={},
+            )
+            for (amount, intent), hold in zip(asks, ids, strict=True)
+        ]
+
+        async def run(some):
+            rows = [{**vars(ask), "n": n} for n, ask in enumerate(some)]
+            answers = self.db.execute(PLACE, [json.dumps(rows)]).fetchall()
+            assert [answer[0] for answer in answers] == list(range(len(some)))
+            return answers
+
+        return [row[2] for row in asyncio.run(batches.in_turn(together, run))]
+
+    @staticmethod
+    def _end_plain(hold, how, micros):
+        if how == "capture":
+            return holds.capture(hold, micros)
+        return holds.void(hold) if how == "void" else holds.expire(hold)
+
+    def _settle_many(self, asks):
+        rows = {
+            self.held[place][1]: {
+                "hold": self.held[place][1],
+                "wallet": str(self.many),
+                "charged": micros if how == "capture" else 0,
+                "only_expired": how == "expire",
+            }
+            for place, how, micros in asks
+        }
+        done = {row[0] for row in self.db.execute(SETTLE, [json.dumps(list(rows.values()))])}
+        answers = []
+        for place, _, _ in asks:
+            answers.append(self.held[place][1] in done)
+            done.discard(self.held[place][1])
+        return answers
+
+
+@pytest.mark.usefixtures("committed")
+def test_many_at_once_is_the_same_as_one_after_the_other():
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples(30),
+            stateful_step_count=20,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.usefixtures("committed")
+def test_twins_of_one_batch_are_placed_once_even_when_the_money_is_for_one():
+    machine = Machine()
+    try:
+        machine.place([(60, None), (30, 3), (30, 3), (30, 3)])
+
+        assert Hold.objects.filter(account=machine.many).count() == 2
+        machine.both_wallets_are_the_same()
+    finally:
+        machine.teardown()

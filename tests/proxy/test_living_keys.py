@@ -1,0 +1,68 @@
+"""Whatever ends a key ends it at every door: it is one rule, in one piece of SQL."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from apikeys import keys
+from apikeys.models import ApiKey
+from common.errors import Unauthorized
+from proxy import sql
+
+
+def end(member, how):
+    record = ApiKey.objects.filter(pk=member.api_key_record.pk)
+    match how:
+        case "revoked":
+            record.update(revoked_at=timezone.now())
+        case "disabled":
+            record.update(disabled_at=timezone.now())
+        case "expired":
+            ago = timezone.now() - timedelta(days=2)
+            record.update(created_at=ago, expires_at=ago + timedelta(days=1))
+        case "its person left":
+            member.user.is_active = False
+            member.user.save()
+        case "not yet":
+            record.update(expires_at=timezone.now() + timedelta(days=1))
+
+
+def opens(member):
+    """Return which doors let the key in."""
+    (digest,) = keys.digests(member.key)
+    try:
+        doors = {"account": keys.authenticate(member.key).pk == member.api_key_record.pk}
+    except Unauthorized:
+        doors = {"account": False}
+    with connection.cursor() as cursor:
+        cursor.execute(sql.MAY_CALL, [digest, "bfl"])
+        doors["call"] = cursor.fetchone() != ("unauthorized",)
+        asked = {"n": 0, "vendor": "bfl", "job": "?", "digest": "\\x" + digest.hex()}
+        cursor.execute(sql.FIND_JOBS, [json.dumps([asked])])
+        doors["poll"] = cursor.fetchone()[12]
+    return doors
+
+
+@pytest.mark.parametrize("how", ["revoked", "disabled", "expired", "its person left"])
+def test_a_key_that_is_ended_opens_no_door(alice, how):
+    end(alice, how)
+
+    assert opens(alice) == {"account": False, "call": False, "poll": False}
+
+
+@pytest.mark.parametrize("how", ["nothing", "not yet"])
+def test_a_living_key_opens_all(alice, how):
+    end(alice, how)
+
+    assert opens(alice) == {"account": True, "call": True, "poll": True}
+
+
+def test_another_key_of_an_unknown_digest_opens_none(alice, bob):
+    head = alice.key[:-16] + "00000000"
+    made_up = head + keys.checksum(head)
+    ghost = type(alice)(bob.user, bob.workspace_id, bob.wallet, made_up, bob.api_key_record)
+
+    assert opens(ghost) == {"account": False, "call": False, "poll": False}
