@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -85,11 +86,11 @@ class Stack:
         self.sandbox = self._spawn("sandbox", words)
         self._await_port(self.sandbox_port)
 
-    def start_web(self, *, workers: int = 1, grace: int = 20) -> None:
+    def start_web(self, *, workers: int = 1, grace: int = 20, files: int = 0) -> None:
         if self.web is not None:  # A test before failed.
             self.kill_web()
         options = ["--port", str(self.port), "--workers", str(workers), "--grace", str(grace)]
-        self.web = self._spawn("web", ["-m", "config.web", *options])
+        self.web = self._spawn("web", ["-m", "config.web", *options], files=files)
         self._await_port(self.port)
         self._await_health()
 
@@ -118,7 +119,13 @@ class Stack:
                     process.wait(10)
         self.cluster.stop()
 
-    def _spawn(self, name: str, words: list[str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, name: str, words: list[str], *, files: int = 0) -> subprocess.Popen[bytes]:
+        """Start one of our programs, which may open so many files; 0: as many as we may."""
+
+        def limit() -> None:
+            if files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *words],
@@ -128,6 +135,7 @@ class Stack:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=limit,
             )
 
     @staticmethod
