@@ -75,8 +75,11 @@ async def _price(platform: Platform, call: Call, known: Evidence) -> Micros:
     rule, most = call.route.operation.price, call.quote.most
     price, absurd = pricing.settle(rule, call.quote.inputs, known, most=most)
     assert price is not None, "what is final has a price"
+    vendor, operation = call.route.vendor, call.route.operation
     if absurd is not None:
-        await findings.absurd(platform.books, call.route.vendor.name, call.id, absurd)
+        await findings.absurd(platform.books, vendor.name, call.id, absurd)
+    if not operation.reports(known.end):
+        await findings.unreported(platform.books, vendor.name, operation.path, call.id)
     return price
 
 
