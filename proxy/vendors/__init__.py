@@ -8,9 +8,10 @@ from common.cached import from_settings
 from proxy.catalogue import Catalogue
 from proxy.vendors.bfl import BFL
 from proxy.vendors.kling import KLING
+from proxy.vendors.rodin import RODIN
 from proxy.vendors.sandbox import SANDBOX
 
-VENDORS = (BFL, KLING)
+VENDORS = (BFL, KLING, RODIN)
 
 
 @from_settings
