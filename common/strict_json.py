@@ -18,6 +18,7 @@ from common.errors import InvalidRequest
 
 MOST_VALUES = 200_000
 """So many commas and brackets a body may hold: one of its bytes can become 60 of memory."""
+DEEPEST = 100
 
 
 def loads(raw: bytes) -> dict[str, Any]:
@@ -35,9 +36,28 @@ def loads(raw: bytes) -> dict[str, Any]:
         raise InvalidRequest(f"The body is not JSON: {exc}.") from exc
     if not isinstance(parsed, dict):
         raise InvalidRequest("The body must be a JSON object.")
+    if is_deep(raw, parsed):
+        raise InvalidRequest("The body is nested too deeply.")
     if b"\\u003" in raw or raw.count(b":") != _colons(parsed):
         _refuse_doubled(raw)
     return parsed
+
+
+def is_deep(raw: bytes, parsed: Any) -> bool:
+    """Whether lists and objects stand in each other more than DEEPEST times.
+
+    What is deeper can be read, and not be written again, nor be looked through by any function
+    that calls itself.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= DEEPEST:
+        return False
+    level = [parsed]
+    for _ in range(DEEPEST):
+        inside = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [part for each in inside for part in each if isinstance(part, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _colons(parsed: Any) -> int:

@@ -264,10 +264,7 @@ async def _lines(chunks: AsyncIterator[bytes], account: Account) -> AsyncIterato
 
 
 def _json(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
+    return Said(200, line).json
 
 
 def _used(price: int) -> tuple[bytes, bytes]:
