@@ -158,7 +158,8 @@ class Used:
     def write(self) -> None:
         """Write what was gathered, in one query; never moves a time back.
 
-        If that fails, it is gathered still.
+        Keys are locked in the order of their ids: another process may write the same at the same
+        moment. If that fails, it is gathered still.
         """
         seen, self._seen = self._seen, {}
         self._written = time.monotonic()
@@ -169,9 +170,12 @@ class Used:
                 cursor.execute(
                     """
                     UPDATE apikeys_apikey key SET last_used_at = to_timestamp(seen.at)
-                      FROM unnest(%s::uuid[], %s::float8[]) AS seen(id, at)
+                      FROM (SELECT one.id, seen.at
+                              FROM apikeys_apikey one
+                              JOIN unnest(%s::uuid[], %s::float8[]) AS seen(id, at) USING (id)
+                             WHERE coalesce(one.last_used_at, '-infinity') < to_timestamp(seen.at)
+                             ORDER BY one.id FOR NO KEY UPDATE OF one) AS seen
                      WHERE key.id = seen.id
-                       AND coalesce(key.last_used_at, '-infinity') < to_timestamp(seen.at)
                     """,
                     [list(seen), list(seen.values())],
                 )

@@ -6,6 +6,7 @@ The statements themselves are in `proxy/sql.py`.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,7 @@ import orjson
 import psycopg
 
 from common import logs, metrics
+from common.db import rows
 from common.errors import (
     AccessDisabled,
     BudgetExceeded,
@@ -21,7 +23,7 @@ from common.errors import (
     Unauthorized,
     Unavailable,
 )
-from common.lanes import Lane, deserved
+from common.lanes import Lane, Lost, deserved
 from common.money import show
 from credits.books import batches, holds
 from proxy import sql
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from proxy.catalogue import Asset
 
 Row = tuple[Any, ...]
+UNHEARD_SECONDS = 6
+"""After that a statement has ended whose connection was lost (`statement_timeout`)."""
+
 Done = TypeVar("Done")
 Owed = TypeVar("Owed", "Settle", "Accept")
 
@@ -78,6 +83,8 @@ class Settle:
     outcome: str
     charged: int = 0
     only_expired: bool = False
+    silent: bool = False
+    """Whether the history does not show it: a repeat of what it shows already."""
     reason: str = ""
     status: int = 0
     attempts: int = 1
@@ -149,7 +156,7 @@ class Books:
     """The lanes of one process. Every ask is safe to repeat."""
 
     def __init__(self) -> None:
-        self._place: Lane[Place, Placed | PlatformError] = Lane("place", _place)
+        self._place: Lane[Place, Placed | Exception] = Lane("place", _place)
         self._settle: Lane[Settle, Settled | None] = Lane("settle", _settle)
         self._accept: Lane[Accept, bool] = Lane("accept", _accept)
         self._find: Lane[FindJob, Found] = Lane("find-job", _find)
@@ -173,17 +180,45 @@ class Books:
         """
         if self._late.owes:
             await self._late.none_of(ask.intent)
-        answer: Placed | PlatformError = Unauthorized("There is no pepper.")
+        refusal: Exception = Unauthorized("There is no pepper.")
         # The newest again at the end: the key may be getting its new digest at this moment.
         for digest in digests if len(digests) == 1 else [*digests, digests[0]]:
             ask.digest = "\\x" + digest.hex()
-            answer = await self._place.ask(ask)
+            answer = await self._placed(ask)
             if isinstance(answer, Placed):
                 return answer if digest is digests[0] else replace(answer, old_pepper=True)
+            refusal = answer
             if not isinstance(answer, Unauthorized):
                 break
-        assert isinstance(answer, PlatformError), "what is placed was returned"
-        raise answer
+        raise refusal
+
+    async def _placed(self, ask: Place) -> Placed | Exception:
+        try:
+            answer = await self._place.ask(ask)
+        except Lost as exc:
+            answer = exc
+        if isinstance(answer, Lost):  # It may have been placed, and nobody will use it.
+            self._late.owe(self._withdraw(ask.hold), ask.intent)
+        return answer
+
+    async def _withdraw(self, hold: str) -> None:
+        """Void the hold whose placing was not heard to succeed, if it did; nothing was sent for it.
+
+        The server may have gone on with the statement for as long as one may take: so the last
+        look is after that.
+        """
+        end = time.monotonic() + UNHEARD_SECONDS
+        async for _ in pauses():
+            over = time.monotonic() > end
+            try:
+                found = await self.query(holds.WALLET_OF, hold)
+                if found:
+                    reason = "The platform could not reach its books."
+                    await self._settle.ask(Settle(hold, found[0][0], "refused", reason=reason))
+            except Unavailable:
+                continue
+            if found or over:
+                return
 
     async def settle(self, ask: Settle, *, outgoing: Outgoing | None = None) -> Settled | None:
         """End the hold and write the call, durably; None if it had ended before.
@@ -197,12 +232,9 @@ class Books:
     async def accept(self, ask: Accept, *, outgoing: Outgoing | None = None) -> bool:
         """Remember the job; False if its hold is not open any more, or if another call has it.
 
-        Insists as `settle` does.
+        Its end is paid for once. Insists as `settle` does.
         """
-        try:
-            return await self._write(self._accept, ask, outgoing, self._accepted)
-        except psycopg.errors.UniqueViolation:  # job_once_per_vendor_id: its end is paid for once.
-            return False
+        return await self._write(self._accept, ask, outgoing, self._accepted)
 
     async def keep(self, call_id: str, outgoing: Outgoing) -> None:
         """Keep an answer that turned out to be undelivered after its call was written."""
@@ -308,13 +340,24 @@ class Books:
         rows = await self.query(sql.PLACE_FOR, _document([ask]))
         return bool(rows[0][2] == "placed")
 
+    async def count_repeat(self, intent: str, call: str) -> bool:
+        """Whether a refused call is a repeat of one that the history shows: then that counts it."""
+        ((first,),) = await self.query(sql.REPEATED, intent, call)
+        if first == call:
+            return False
+        await self.query(sql.COUNT_REPEAT, first)
+        return True
+
     async def charged(self, call: str) -> int | None:
         """Return what a delivered call was charged (micros); None if there is no such call."""
         rows = await self.query(sql.CHARGED, call, "delivered")
         return int(rows[0][0]) if rows else None
 
     async def claim(self, hold: str, intent: str, ttl: int) -> None:
-        """Let an equal request join this call from now on: its client has left."""
+        """Let an equal request join this call from now on: its client has left.
+
+        Where an equal call did so before, that is the one which is joined.
+        """
         await self.query(holds.CLAIM_INTENT, intent, hold, ttl)
 
     async def release(self, hold: str) -> None:
@@ -333,20 +376,22 @@ class Books:
         return answer
 
 
-def _document(rows: Sequence[Any]) -> str:
+def _document(asks: Sequence[Any]) -> str:
     """Return the JSON of a list of asks: the one parameter of each statement."""
-    return orjson.dumps(rows).decode()
+    return orjson.dumps(asks).decode()
 
 
-async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | PlatformError]:
+async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
     async def run(some: Sequence[Place]) -> list[tuple[Any, ...]]:
         for n, ask in enumerate(some):
             ask.n = n
-        cursor = await db.execute(sql.PLACE, (_document(some),))
-        return await cursor.fetchall()
+        return await rows(db, sql.PLACE, _document(some))
 
-    rows = await batches.in_turn(asks, run)
-    return [_verdict(ask, row) for ask, row in zip(asks, rows, strict=True)]
+    answers = await batches.in_turn(asks, run)
+    return [
+        deserved(answer, lost=db.closed) if isinstance(answer, Exception) else _verdict(ask, answer)
+        for ask, answer in zip(asks, answers, strict=True)
+    ]
 
 
 def _verdict(ask: Place, row: tuple[Any, ...]) -> Placed | PlatformError:
@@ -379,8 +424,8 @@ async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
     for ask in asks:
         if ask.hold not in first or first[ask.hold].only_expired:
             first[ask.hold] = ask
-    cursor = await db.execute(sql.SETTLE, (_document(list(first.values())),))
-    done = {row[0]: Settled(row[1], row[2]) for row in await cursor.fetchall()}
+    ended = await rows(db, sql.SETTLE, _document(list(first.values())))
+    done = {row[0]: Settled(row[1], row[2]) for row in ended}
     for ask in asks:
         if (settled := done.get(ask.hold)) is not None and settled.shortfall:
             # An alarm: an upper bound is wrong and must be mended; the house bears the rest.
@@ -390,17 +435,15 @@ async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
 
 
 async def _accept(db: Db, asks: Sequence[Accept]) -> list[bool]:
-    cursor = await db.execute(sql.ACCEPT, (_document(asks),))
-    done = {row[0] for row in await cursor.fetchall()}
+    done = {row[0] for row in await rows(db, sql.ACCEPT, _document(asks))}
     return [ask.hold in done for ask in asks]
 
 
 async def _find(db: Db, asks: Sequence[FindJob]) -> list[Found]:
-    rows = [{"n": n, **asdict(ask)} for n, ask in enumerate(asks)]
-    cursor = await db.execute(sql.FIND_JOBS, (_document(rows),))
+    asked = [{"n": n, **asdict(ask)} for n, ask in enumerate(asks)]
     return [
         Found(bool(known), bool(own), tuple(job) if job[0] else None)
-        for known, own, *job in await cursor.fetchall()
+        for known, own, *job in await rows(db, sql.FIND_JOBS, _document(asked))
     ]
 
 
@@ -414,8 +457,7 @@ async def _query(
     answers: list[list[tuple[Any, ...]] | Exception] = []
     for statement, parameters in asks:
         try:
-            cursor = await db.execute(statement, parameters)
-            answers.append(await cursor.fetchall() if cursor.description else [])
+            answers.append(await rows(db, statement, *parameters))
         except psycopg.Error as exc:
             if db.closed or db.broken:
                 raise

@@ -45,7 +45,7 @@ async def gather(reply: Reply, *, owner: str, limit: int, account: Account) -> S
     limit = limit if reply.status < 300 else ERROR_LIMIT_BYTES
     with memory.held.reserve(owner) as taken:
         try:
-            raw = b"".join([chunk async for chunk in _counted(reply, taken, limit)])
+            raw = await _whole(reply, taken, limit)
         except Lost:
             if reply.status < 300:
                 raise
@@ -60,14 +60,23 @@ async def gather(reply: Reply, *, owner: str, limit: int, account: Account) -> S
     )
 
 
-async def _counted(reply: Reply, taken: Reservation, limit: int) -> AsyncIterator[bytes]:
+async def _whole(reply: Reply, taken: Reservation, limit: int) -> bytes:
+    """Return a body within its limit, counted as it comes; at once, if its length was told."""
+    length = reply.header(b"content-length")
+    if length.isdigit() and not reply.is_compressed:
+        if int(length) > limit:
+            raise Lost("the answer is larger than any that we can hold")
+        taken.add(int(length))
+        return await reply.read(limit)
     if reply.coded:
         raise Lost("the answer is in a coding that nobody understands")
+    parts: list[bytes] = []
     async for chunk in reply.chunks():
         taken.add(len(chunk))
+        parts.append(chunk)
         if taken.size > limit:
             raise Lost("the answer is larger than any that we can hold")
-        yield chunk
+    return b"".join(parts)
 
 
 async def _price(platform: Platform, call: Call, known: Evidence) -> Micros:
@@ -75,8 +84,11 @@ async def _price(platform: Platform, call: Call, known: Evidence) -> Micros:
     rule, most = call.route.operation.price, call.quote.most
     price, absurd = pricing.settle(rule, call.quote.inputs, known, most=most)
     assert price is not None, "what is final has a price"
+    vendor, operation = call.route.vendor, call.route.operation
     if absurd is not None:
-        await findings.absurd(platform.books, call.route.vendor.name, call.id, absurd)
+        await findings.absurd(platform.books, vendor.name, call.id, absurd)
+    if not operation.reports(known.end):
+        await findings.unreported(platform.books, vendor.name, operation.path, call.id)
     return price
 
 
@@ -261,10 +273,7 @@ async def _lines(chunks: AsyncIterator[bytes], account: Account) -> AsyncIterato
 
 
 def _json(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
+    return Said(200, line).json
 
 
 def _used(price: int) -> tuple[bytes, bytes]:

@@ -18,6 +18,7 @@ from proxy.dialect import Verdict
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
+    from proxy.catalogue import Job, Vendor
     from proxy.process import Platform
     from proxy.remembered import FoundJob
 
@@ -65,18 +66,22 @@ async def follow(platform: Platform, found: FoundJob, *, over: bool) -> None:
     submit = catalogue().submit(found.vendor, found.operation)
     try:
         if submit is not None and submit.operation.job is not None:
-            shape = submit.operation.job
-            said = await looking.ask(platform, submit.vendor, found)
-            if said is not None:
-                await looking.note(platform, found, said)
-                judged = shape.judge(said)
-                verdict = judged.verdict if judged else None
-                early = verdict is Verdict.MISSING and found.age_seconds < looking.NOT_YET_SECONDS
-                if verdict in jobs.ENDS and not early:
-                    await jobs.end(platform, found, jobs.ENDS[verdict], said)
+            await _ask(platform, submit.vendor, submit.operation.job, found)
         if over and not found.outcome:
             await jobs.end(platform, found, "expired", None)
-        elif not found.outcome:
-            await platform.books.query(AGAIN, found.id)
     except PlatformError as exc:
         logs.line(event="follow", call=found.id, error=exc.code)
+
+
+async def _ask(platform: Platform, vendor: Vendor, shape: Job, found: FoundJob) -> None:
+    """Settle what ended; ask again later for what runs, and for what is silent after its lease."""
+    said = await looking.ask(platform, vendor, found, shape)
+    judged = shape.judge(said) if said is not None else None
+    if said is None or judged is None:
+        return
+    await looking.note(platform, found, said)
+    early = judged.verdict is Verdict.MISSING and found.age_seconds < looking.NOT_YET_SECONDS
+    if judged.verdict in jobs.ENDS and not early:
+        await jobs.end(platform, found, jobs.ENDS[judged.verdict], said)
+    else:
+        await platform.books.query(AGAIN, found.id)

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 HOLD_MARGIN_SECONDS = 60
 """A hold outlives its vendor's time limit by this; then the sweep frees it."""
 LONGEST_STREAM_SECONDS = 24 * 3600
+AGAIN = (Verdict.BUSY, Verdict.BROKEN)
+"""Refusals that clients answer with the same request, up to sixteen times."""
 
 
 @dataclass(slots=True)
@@ -215,7 +217,17 @@ async def refuse(
         told = orjson.dumps(refusal.proxy_body())
         outgoing = call.outgoing(request, refusal.status, [JSON_TYPE], told)
     outcome = "moderated" if isinstance(refusal, ContentBlocked) else "refused"
-    await settle(platform, call, reply, outcome, reason=str(refusal)[:300], outgoing=outgoing)
+    again = judged.verdict in AGAIN and call.intention.joinable
+    counted = again and await platform.books.count_repeat(call.intention.id, call.id)
+    await settle(
+        platform,
+        call,
+        reply,
+        outcome,
+        reason=str(refusal)[:300],
+        outgoing=outgoing,
+        silent=counted,
+    )
     raise refusal
 
 
@@ -242,6 +254,7 @@ async def settle(
     outgoing: answers.Outgoing | None = None,
     bytes_out: int = 0,
     assets: list[tuple[str, str]] | None = None,
+    silent: bool = False,
 ) -> bool:
     """End the hold, write entry and call, durably, in one commit.
 
@@ -260,6 +273,7 @@ async def settle(
             details={"bytes_out": bytes_out} if bytes_out else {},
             vendor=call.route.vendor.name,
             assets=assets or None,
+            silent=silent,
         ),
         outgoing=outgoing,
     )

@@ -118,6 +118,14 @@ class Answer(models.Model):
         indexes = [BrinIndex(name="answer_by_end", fields=["kept_until"], autosummarize=True)]
 
 
+class Repeat(models.Model):
+    """A refused call whose client is expected to try again: its next refusals are counted there."""
+
+    intent = models.UUIDField(primary_key=True)
+    call_id = models.UUIDField()
+    kept_until = models.DateTimeField()
+
+
 class Heartbeat(models.Model):
     """The last sign of life of a background program."""
 

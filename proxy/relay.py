@@ -88,6 +88,11 @@ class Reply:
         return found
 
     @property
+    def is_compressed(self) -> bool:
+        """Whether the body becomes another length than was told."""
+        return bool(self._undone)
+
+    @property
     def content_type(self) -> str:
         """The type in lower case, without parameters; empty if none was given."""
         return self.header(b"content-type").partition(";")[0].strip().lower()

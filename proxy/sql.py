@@ -35,6 +35,7 @@ ASSETS = """
         SELECT vendor, used->>0, used->>1, wallet, id
           FROM {source}, jsonb_array_elements({source}.assets) AS used
          WHERE {source}.assets IS NOT NULL
+         ORDER BY 1, 2, 3
             ON CONFLICT (vendor, scope, asset) DO NOTHING
     )
 """
@@ -54,6 +55,7 @@ NOT_OWN = """
 OWN = """
     INSERT INTO proxy_asset (vendor, scope, asset, workspace_id)
     SELECT %s, used->>0, used->>1, %s::uuid FROM jsonb_array_elements(%s::jsonb) AS used
+     ORDER BY 1, 2, 3
         ON CONFLICT (vendor, scope, asset) DO UPDATE SET vendor = excluded.vendor
      WHERE proxy_asset.workspace_id = excluded.workspace_id
  RETURNING asset
@@ -89,7 +91,15 @@ JOB_ACCEPTED = """
                coalesce(inputs, '{}'), now() + deadline * interval '1 second',
                now() + first_poll * interval '1 second', kept_seconds
           FROM prolonged
-            ON CONFLICT (id) DO NOTHING
+         ORDER BY vendor, scope, vendor_job_id  -- As everybody does who may meet the same jobs.
+            ON CONFLICT DO NOTHING
+     RETURNING id
+    ), accepted AS (
+        SELECT prolonged.* FROM prolonged
+          LEFT JOIN LATERAL (
+              SELECT id FROM proxy_job WHERE proxy_job.id = prolonged.id LIMIT 1
+          ) before ON true
+         WHERE before.id IS NOT NULL OR prolonged.id IN (SELECT id FROM job)
     )
 """
 
@@ -134,8 +144,9 @@ ACCEPT = batches.prolong_many(
         " inputs jsonb, deadline int, first_poll int, kept_seconds int, assets jsonb, answer jsonb"
     ),
     record=(
-        JOB_ACCEPTED + ASSETS.format(source="prolonged") + KEPT.format(id="id", source="prolonged")
+        JOB_ACCEPTED + ASSETS.format(source="accepted") + KEPT.format(id="id", source="accepted")
     ),
+    answers="accepted",
 )
 
 FIND_JOBS = f"""
@@ -165,5 +176,17 @@ EXPIRED = holds.due(
     columns="job.id IS NOT NULL",
     join="LEFT JOIN proxy_job job ON job.id = hold.id AND job.ended_at IS NULL",
 )
+
+REPEATED = """
+    INSERT INTO proxy_repeat (intent, call_id, kept_until)
+    VALUES (%s, %s, now() + interval '10 minutes')
+        ON CONFLICT (intent) DO UPDATE
+       SET call_id = CASE WHEN proxy_repeat.kept_until > now() THEN proxy_repeat.call_id
+                          ELSE excluded.call_id END,
+           kept_until = excluded.kept_until
+ RETURNING call_id::text
+"""
+"""Which call the refusals of an intention are counted at: the first within ten minutes."""
+COUNT_REPEAT = "UPDATE usage_call SET attempts = least(attempts + 1, 32767) WHERE id = %s"
 
 CHARGED = "SELECT charged_micros FROM usage_call WHERE id = %s AND outcome = %s"

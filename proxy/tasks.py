@@ -88,7 +88,15 @@ async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
 def forget() -> None:
     """Delete answers that are no longer kept, and jobs whose result no vendor keeps any more."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM proxy_answer WHERE kept_until < now()")
+        # An answer that a call is just about to write anew is left to it: nobody waits here.
+        cursor.execute(
+            "DELETE FROM proxy_answer WHERE intent IN ("
+            " SELECT intent FROM proxy_answer WHERE kept_until < now() FOR UPDATE SKIP LOCKED)"
+        )
+        cursor.execute(
+            "DELETE FROM proxy_repeat WHERE intent IN ("
+            " SELECT intent FROM proxy_repeat WHERE kept_until < now() FOR UPDATE SKIP LOCKED)"
+        )
         cursor.execute(
             "DELETE FROM proxy_job WHERE ended_at < now() - kept_seconds * interval '1 second'"
         )

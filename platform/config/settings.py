@@ -230,6 +230,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "config.away.DatabaseAway",
     "config.headers.NoStore",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -251,6 +252,15 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W008",  # The proxy that ends TLS redirects; a health check here asks without it.
 ]
 
+# How long to try to reach a server, and after how long one that says nothing is gone: what
+# DATABASE_URL says goes first. It may name several hosts, with target_session_attrs=read-write.
+PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 _database = conninfo_to_dict(env.database_url)
 DATABASES = {
     "default": {
@@ -260,7 +270,12 @@ DATABASES = {
         "PASSWORD": _database.pop("password", ""),
         "HOST": _database.pop("host", ""),
         "PORT": _database.pop("port", ""),
-        "OPTIONS": {**_database, "pool": {"min_size": 0, "max_size": 16, "timeout": 10}},
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **PATIENCE,
+            **_database,
+            "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
+        },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import orjson
 import pytest
+from config.wire import crowd
 from proxy_stage import CENT, ECHO, IMAGE, check_refusal, eventually, read_answer
 
 from apikeys import keys
@@ -198,7 +199,8 @@ class Peers:
             writer.transport.abort()
 
 
-async def test_where_an_address_has_no_room_its_newest_idle_one_goes(stage, settings):
+async def test_where_an_address_has_no_room_its_newest_idle_one_goes(stage, settings, monkeypatch):
+    monkeypatch.setattr(crowd, "NEW_SECONDS", 0)
     settings.CONNECTIONS_PER_ADDRESS = 5
     peers, others = Peers(stage, "127.0.0.2"), Peers(stage, "127.0.0.3")
     await others.open()
@@ -213,6 +215,19 @@ async def test_where_an_address_has_no_room_its_newest_idle_one_goes(stage, sett
     assert await others.ask(0) == 200, "no other address pays for it"
     peers.close()
     others.close()
+
+
+async def test_where_all_are_new_the_one_that_is_idle_the_longest_goes(stage, settings):
+    """Else a crowd that comes fast would end whoever was just let in, before it said a word."""
+    settings.CONNECTIONS_PER_ADDRESS = 5
+    peers = Peers(stage, "127.0.0.2")
+    await peers.open(5)
+    assert await peers.ask(0) == 200
+
+    await peers.open(3)
+
+    assert [await peers.ask(n) for n in range(8)] == [200, 0, 0, 0, 200, 200, 200, 200]
+    peers.close()
 
 
 async def test_who_is_being_answered_stays(stage, settings):
@@ -237,7 +252,8 @@ async def test_who_is_being_answered_stays(stage, settings):
     peers.close()
 
 
-async def test_where_there_is_no_room_at_all_the_newest_idle_one_goes(stage, settings):
+async def test_where_there_is_no_room_at_all_the_newest_idle_one_goes(stage, settings, monkeypatch):
+    monkeypatch.setattr(crowd, "NEW_SECONDS", 0)
     settings.CONNECTIONS = 6
     first, second = Peers(stage, "127.0.0.2"), Peers(stage, "127.0.0.3")
     await first.open(3)

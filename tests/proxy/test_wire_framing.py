@@ -125,3 +125,41 @@ async def test_a_trailer_says_nothing_of_the_next_request_either(stage):
         sent = chunked(IMAGE, member, trailer)
         first, second = await answers(stage, sent[:-cut], 0.001, sent[-cut:] + following, most=2)
         assert (first[0], second[0]) == (200, 401)
+
+
+SMUGGLED = {
+    "a length and chunks": "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and a length": "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    "two lengths": "Content-Length: 0\r\nContent-Length: 44\r\n\r\n",
+    "a length twice": "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+    "a list of lengths": "Content-Length: 2, 2\r\n\r\n{}",
+    "a signed length": "Content-Length: +2\r\n\r\n{}",
+    "a blank before the colon": "Content-Length : 2\r\n\r\n{}",
+    "a folded line": "X-A: b\r\n Content-Length: 2\r\nContent-Length: 0\r\n\r\n",
+    "a bare line feed": "X-A: b\nContent-Length: 2\r\n\r\n{}",
+    "a bare carriage return": "X-A: b\rContent-Length: 2\r\n\r\n{}",
+    "an odd coding": "Transfer-Encoding: xchunked\r\nContent-Length: 2\r\n\r\n{}",
+    "two codings": "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "a coding behind a control": "Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+    "a chunk whose size has a sign": "Transfer-Encoding: chunked\r\n\r\n+2\r\n{}\r\n0\r\n\r\n",
+    "a chunk longer than it says": "Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n",
+    "a chunk behind a bare line feed": "Transfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
+    "two keys": "X-Api-Key: comfyui-other\r\nContent-Length: 2\r\n\r\n{}",
+    "two tokens": "Authorization: a\r\nAuthorization: b\r\nContent-Length: 2\r\n\r\n{}",
+    "two intentions": "Idempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: 2\r\n\r\n{}",
+    "two types": "Content-Type: a/b\r\nContent-Type: c/d\r\nContent-Length: 2\r\n\r\n{}",
+    "two hosts": "Host: evil.example\r\nContent-Length: 2\r\n\r\n{}",
+}
+
+
+@pytest.mark.parametrize("rest", SMUGGLED.values(), ids=SMUGGLED.keys())
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS.keys())
+async def test_what_two_servers_could_read_differently_is_one_refusal(stage, door, rest):
+    member = await stage.member()
+    sent = head(door, member)[:-2] + rest.encode("latin-1")
+
+    (only,) = await answers(stage, sent + SECOND)
+
+    assert (only[0], only[1]["connection"]) == (400, "close")
+    assert stage.vendor.counts("sandbox")["submits"] == 0
+    assert stage.wallet(member) == (5_000_000, 0)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -89,11 +90,11 @@ class Stack:
         self.sandbox = self._spawn("sandbox", words)
         self._await_port(self.sandbox_port)
 
-    def start_web(self, *, workers: int = 1, grace: int = 20) -> None:
+    def start_web(self, *, workers: int = 1, grace: int = 20, files: int = 0) -> None:
         if self.web is not None:  # A test before failed.
             self.kill_web()
         options = ["--port", str(self.port), "--workers", str(workers), "--grace", str(grace)]
-        self.web = self._spawn("web", ["-m", "config.web", *options])
+        self.web = self._spawn("web", ["-m", "config.web", *options], files=files)
         self._await_port(self.port)
         self._await_health()
 
@@ -122,7 +123,13 @@ class Stack:
                     process.wait(10)
         self.cluster.stop()
 
-    def _spawn(self, name: str, words: list[str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, name: str, words: list[str], *, files: int = 0) -> subprocess.Popen[bytes]:
+        """Start one of our programs, which may open so many files; 0: as many as we may."""
+
+        def limit() -> None:
+            if files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *words],
@@ -132,6 +139,7 @@ class Stack:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=limit,
             )
 
     @staticmethod
@@ -284,3 +292,23 @@ async def call(
             load.note(answer.status, answer.headers.get("Call-Id", ""))
     except (aiohttp.ClientError, OSError, TimeoutError):
         load.note(0)
+
+
+def prove(stack: Stack, member: dict[str, str], load: Load) -> None:
+    """What was given was charged once; what was not is at most charged for a finished call."""
+    calls = {call["id"]: call for call in stack.calls(member)}
+    charged = stack.charged(member)
+    assert len(load.delivered) == len(set(load.delivered))
+    for call in load.delivered:
+        assert calls[call]["outcome"] == "delivered"
+        assert charged[call] == CENT
+    assert charged.keys() == {id_ for id_, call in calls.items() if call["outcome"] == "delivered"}
+    assert set(charged.values()) <= {CENT}
+    numbers = sorted(call["number"] for call in calls.values())
+    assert numbers == list(range(2, len(calls) + 2)), "gapless"
+
+    stack.sweep()
+    assert stack.holds() == 0
+    assert stack.wallet(member)[1] == 0
+    assert stack.charged(member) == charged, "the sweep charges nothing"
+    assert "DIFFERS" not in stack.reconcile()

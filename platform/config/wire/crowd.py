@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FILES_FOR_ELSE = 128
 """Open files that are neither a client's connection nor a vendor's."""
 NEW_SECONDS = 2
-"""So long one that was just made may take to say what it wants, before it counts as idle."""
+"""So long one may be idle before it is in the way of others, if there is room as long as that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +131,20 @@ class Crowd:
 
 
 def _make_room(among: dict[Connection, None]) -> bool:
-    """End the newest that is idle; of those that were just made only if there is no other."""
-    fresh = None
+    """End the newest that is idle for a while; where none is, the one that is idle the longest.
+
+    So a crowd that comes makes room among itself. And one that comes faster than a while is over
+    leaves each as long as it can: who was just let in, or asks again and again, is not its victim.
+    """
+    longest = None
     now = asyncio.get_running_loop().time()
     for each in reversed(among):
         if each.idle:
             if now - each.since > NEW_SECONDS:
                 each.give_way()
                 return True
-            fresh = fresh or each
-    if fresh is not None:
-        fresh.give_way()
-    return fresh is not None
+            if longest is None or each.since < longest.since:
+                longest = each
+    if longest is not None:
+        longest.give_way()
+    return longest is not None

@@ -151,6 +151,17 @@ def test_the_months_cap_is_never_exceeded(alice, shop, wish):
     assert letters(alice).count() == 1
 
 
+@pytest.mark.parametrize(("cap", "times"), [("40", 2), ("39.99", 1)])
+def test_the_months_cap_is_used_to_the_last_cent_and_no_further(alice, shop, wish, cap, times):
+    wish(alice, cap=cap)
+    for _ in range(times):
+        assert automatic.buy(alice.workspace_id).state == State.CREDITED
+        shop.spend(alice, "20")
+
+    assert automatic.buy(alice.workspace_id) is None
+    assert len(payments(shop)) == times
+
+
 def test_a_new_month_has_a_new_cap(alice, shop, wish):
     made = wish(alice, cap="20")
     automatic.buy(alice.workspace_id)
