@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
+from django.db import connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -37,6 +38,7 @@ def _look_first(**_: Any) -> None:
 
     logging.captureWarnings(True)
     preflight.require_database("celery")
+    connection.close_pool()  # type: ignore[attr-defined]  # A beat of -B is forked from here.
 
 
 @setup_logging.connect

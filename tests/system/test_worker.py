@@ -161,6 +161,20 @@ def test_each_task_of_the_beat_runs_in_a_worker_and_is_heard_of(working: Stack):
     assert (is_ready["worker"], is_ready["jobs"]) == (True, True)
 
 
+def test_beat_within_a_worker_goes_on(working: Stack):
+    """It is a process of its own, made of the worker's, whose connections are not for it."""
+    beat = ("-B", "-s", str(working.folder / "schedule"))
+    process, said = start(working, "with-beat", worker("default,beat,calls,money", *beat))
+    try:
+        until(lambda: ask(working, "/ready")[1]["worker"])
+        working.rows("DELETE FROM proxy_heartbeat")
+        until(lambda: ask(working, "/ready")[1]["worker"])
+    finally:
+        stop(process)
+
+    assert "celery: " not in said.read_text()
+
+
 def test_a_vendor_that_is_silent_stops_neither_heartbeat_nor_money_nor_sweep(working: Stack):
     """It holds all threads of the worker that asks vendors; what else is due is another's."""
     member = working.member("5")
