@@ -7,11 +7,12 @@ from django.conf import settings
 from common.cached import from_settings
 from proxy.catalogue import Catalogue
 from proxy.vendors.bfl import BFL
+from proxy.vendors.google import GOOGLE
 from proxy.vendors.kling import KLING
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.sandbox import SANDBOX
 
-VENDORS = (BFL, KLING, RODIN)
+VENDORS = (BFL, KLING, RODIN, GOOGLE)
 
 
 @from_settings

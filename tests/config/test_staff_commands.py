@@ -116,6 +116,13 @@ def test_whoever_is_deactivated_does_nothing_with_any_key_until_reactivated(alic
     assert "as before" in do("member", "reactivate", alice.user.email, by=grace, reason="x")
 
 
+def test_who_is_of_staff_is_listed(alice, grace):
+    listed = {row["email"] for row in told("member", "list", "--staff")}
+
+    assert grace.email in listed
+    assert alice.user.email not in listed
+
+
 def test_a_member_is_found_and_shown(alice, place_hold):
     place_hold(alice, "0.25")
 

@@ -3,7 +3,7 @@
     member add EMAIL [--key NAME [--scope S ...]] [--password P] [--verified] [--json]
     member add EMAIL --credits 5 --by STAFF --reason R
     member add EMAIL --staff [--by STAFF]       the first of staff needs nobody
-    member list [TEXT] [--json]
+    member list [TEXT] [--staff] [--json]
     member show EMAIL [--json]
     member deactivate EMAIL --by STAFF --reason R     with all keys, at once
     member reactivate EMAIL --by STAFF --reason R
@@ -50,7 +50,9 @@ class Command(StaffCommand):
         """Declare the actions."""
         actions = staff.formatted(parser).add_subparsers(dest="action", required=True)
         _declare_add(staff.action(actions, "add"))
-        staff.action(actions, "list").add_argument("text", nargs="?", default="")
+        listing = staff.action(actions, "list")
+        listing.add_argument("text", nargs="?", default="")
+        listing.add_argument("--staff", action="store_true", help="only who acts for the house")
         staff.action(actions, "show").add_argument("email")
         for name in ("deactivate", "reactivate"):
             staff.action(actions, name, by=True, reason=True).add_argument("email")
@@ -83,6 +85,8 @@ class Command(StaffCommand):
     def _list(self, options: dict[str, Any]) -> Told:
         text = options["text"].strip()
         found = User.objects.filter(Q(email__icontains=text) | Q(name__icontains=text))
+        if options["staff"]:
+            found = found.filter(is_staff=True, is_active=True)
         some = found.select_related("personal_workspace__wallet").order_by("-created_at", "id")
         return [_brief(user) for user in some[:MOST_SHOWN]], _line
 
