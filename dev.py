@@ -2,7 +2,10 @@
 
     python3 dev.py up       everything on this machine, and one metered call (--help lists flags)
     python3 dev.py test     all tests, on a throw-away PostgreSQL; arguments go to pytest
-                            (--no-browser: without those that need Chromium)
+                            (--no-browser: without those that need Chromium; --quick: without
+                            those that start programs or are slow; --cov: and which branches of
+                            credits/ and proxy/ they took)
+    python3 dev.py mutate   break each money rule in a copy: some test must fail (NAME: only that)
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
     python3 dev.py manage   manage.py, on what a running `up` works on
@@ -32,6 +35,7 @@ COMMANDS = {
     "up": ["-m", "local.up"],
     "test": ["-m", "pytest"],
     "check": ["-m", "local.check"],
+    "mutate": ["-m", "local.mutate"],
     "bench": ["-m", "bench"],
     "manage": ["-m", "local.manage"],
     "licences": ["-m", "local.licences"],
@@ -51,8 +55,11 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036  An older Python deserves a sentence.
         print("dev.py: Python 3.11 or newer is needed.", file=sys.stderr)
         return 1
-    if name == "test" and set(arguments) <= {"--no-browser"}:
+    if name == "test" and set(arguments) <= {"--no-browser", "--quick", "--cov"}:
         arguments += ["-n", "2", "--dist", "loadfile"]
+    if name == "test" and "--cov" in arguments:
+        # Not before a file of tests, which would be taken for what is to be covered.
+        arguments.append(arguments.pop(arguments.index("--cov")))
 
     os.chdir(ROOT)
     try:
@@ -78,7 +85,10 @@ def prepare() -> dict[str, str]:
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_SYSTEM_CERTS": "1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
+        # Kept, but not beside the code: where nothing is kept, each process starts seconds later.
+        "PYTHONPYCACHEPREFIX": str(BOOT / "bytecode"),
     }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     uv = shutil.which("uv") or shutil.which("uv", path=str(BOOT / "bin"))
     stamp = f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} {version_of(Path(sys.executable))}"
     if not (interpreter().exists() and STAMP.exists() and STAMP.read_text() == stamp):

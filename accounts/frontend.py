@@ -16,7 +16,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Membership, Workspace
+from accounts import workspaces
 from common.drf import may, workspace_id
 from credits.books import wallets
 from credits.payments import stripe_api
@@ -72,14 +72,13 @@ class CurrentWorkspaceView(APIView):
     def get(self, request: Request) -> Response:
         """Return it, with the role of the credential's user."""
         user: Any = request.user
-        workspace = Workspace.objects.get(pk=workspace_id(request))
-        place = Membership.objects.filter(workspace=workspace, user=user).first()
+        seen = workspaces.seen_by(user.pk, workspace_id(request))
         return Response(
             {
-                "id": str(workspace.pk),
-                "name": workspace.name,
-                "type": workspace.kind,
-                "role": place.role if place else Membership.Role.MEMBER,
+                "id": str(seen.id),
+                "name": seen.name,
+                "type": seen.kind,
+                "role": seen.role,
                 "auth_method": "api_key",
                 "permissions": [],
             }

@@ -1,9 +1,9 @@
-"""Issue, recognise and revoke `comfyui-` keys.
+"""Issue and recognise `comfyui-` keys; states.py ends them.
 
 A key is exactly 72 characters: `comfyui-`, 56 hex digits of chance, and the CRC-32 of what stands
 before them in 8 more. So a mistyped or invented key is refused without a query, and a scanner can
-tell a real one. It is shown once; what is kept is its HMAC-SHA-256 under a server pepper, whose
-version is kept beside it: a new pepper takes over key by key, as they are used.
+tell a real one. It is shown once; what is stored is its HMAC-SHA-256 under a server pepper, and
+that pepper's version beside it: a new pepper takes over key by key, as they are used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.expressions import RawSQL
-from django.utils import timezone
 
 from apikeys.models import ApiKey
 from common.cached import from_settings
@@ -95,11 +94,6 @@ def issue(
     return key, record
 
 
-def revoke(key: ApiKey) -> None:
-    """End a key for good, at once: every call checks it in the statement that sets money aside."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
-
-
 def checksum(head: str) -> str:
     """Return the 8 hex digits that end a key: the CRC-32 of what stands before them."""
     return f"{zlib.crc32(head.encode()):08x}"
@@ -162,9 +156,10 @@ class Used:
         return bool(self._seen) and time.monotonic() - self._written >= self.SECONDS
 
     def write(self) -> None:
-        """Write what was gathered, in one statement; never moves a time back.
+        """Write what was gathered, in one query; never moves a time back.
 
-        If that fails, it is gathered still.
+        Keys are locked in the order of their ids: another process may write the same at the same
+        moment. If that fails, it is gathered still.
         """
         seen, self._seen = self._seen, {}
         self._written = time.monotonic()
@@ -175,9 +170,12 @@ class Used:
                 cursor.execute(
                     """
                     UPDATE apikeys_apikey key SET last_used_at = to_timestamp(seen.at)
-                      FROM unnest(%s::uuid[], %s::float8[]) AS seen(id, at)
+                      FROM (SELECT one.id, seen.at
+                              FROM apikeys_apikey one
+                              JOIN unnest(%s::uuid[], %s::float8[]) AS seen(id, at) USING (id)
+                             WHERE coalesce(one.last_used_at, '-infinity') < to_timestamp(seen.at)
+                             ORDER BY one.id FOR NO KEY UPDATE OF one) AS seen
                      WHERE key.id = seen.id
-                       AND coalesce(key.last_used_at, '-infinity') < to_timestamp(seen.at)
                     """,
                     [list(seen), list(seen.values())],
                 )

@@ -22,7 +22,7 @@ def default_scopes() -> list[str]:
 
 
 class ApiKey(models.Model):
-    """A key, of which only a keyed digest is kept (keys.py)."""
+    """A key, of which we have only a keyed digest (keys.py)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(
@@ -47,6 +47,10 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    status_changed_at = models.DateTimeField(null=True, blank=True)
+    """When it was last disabled, enabled or revoked, who did (a user), and why."""
+    status_changed_by = models.UUIDField(null=True, blank=True)
+    status_reason = models.CharField(max_length=300, default="", db_default="", blank=True)
 
     class Meta:
         constraints = [
@@ -62,5 +66,10 @@ class ApiKey(models.Model):
             models.CheckConstraint(
                 name="api_key_scopes_known",
                 condition=Q(scopes__contained_by=list(SCOPES)),
+            ),
+            models.CheckConstraint(
+                name="api_key_status_changed_by_somebody_with_a_reason",
+                condition=Q(status_changed_at__isnull=True)
+                | Q(Q(status_changed_by__isnull=False), ~Q(status_reason="")),
             ),
         ]

@@ -1,9 +1,18 @@
-"""Connections of the hot path, beside Django's: same database, planner pinned."""
+"""Connections of the hot path, beside Django's: same database, planner pinned.
+
+And what an error of the database means to who asked: the fault of the ask, or a bad moment. In a
+bad moment (the server is away, full, only read from, undid a deadlock) a statement took no effect
+and may be sent again as it is. Only where the connection was lost meanwhile nobody knows.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import random
 from typing import Any
 
+import psycopg
+from django import db as django_db
 from django.db import connections
 from psycopg import AsyncConnection
 
@@ -21,26 +30,76 @@ SESSION = (
     "SET lock_timeout = '2s'",
     "SET idle_in_transaction_session_timeout = '10s'",
 )
+OF_DJANGO = ("context", "cursor_factory", "prepare_threshold")
+
+UNDONE = ("40P01", "40001")
+"""A deadlock, or rows that changed meanwhile: another transaction was in the way, and is over."""
+RACED = (*UNDONE, "23505")
+"""Or its row came first: to a statement that begins now it was always there."""
+TRIES = 4
+SLOW = ("55P03", "57014")
+"""Waiting for a lock, or working, took longer than it may."""
+READ_ONLY = "25006"
+AWAY = ("08", "53", "57P", "58", READ_ONLY)
+"""How the states begin of a server that can do nothing now: gone, full, out of something."""
 
 
 async def connect() -> Db:
-    """Open an autocommit connection for one lane; the caller closes it."""
-    settings = connections["default"].settings_dict
-    options = {k: v for k, v in settings["OPTIONS"].items() if k not in ("pool", "context")}
-    parameters = {
-        "dbname": settings["NAME"],
-        "user": settings["USER"],
-        "password": settings["PASSWORD"],
-        "host": settings["HOST"],
-        "port": settings["PORT"],
-    }
-    db = await AsyncConnection.connect(
-        **{name: value for name, value in parameters.items() if value},
-        **options,
-        autocommit=True,
-        prepare_threshold=0,
-        connect_timeout=5,
-    )
+    """Open an autocommit connection for one lane; the caller closes it.
+
+    All that settings and DATABASE_URL say of connections holds here as for Django.
+    """
+    given = connections["default"].get_connection_params()
+    options = {name: value for name, value in given.items() if name not in OF_DJANGO}
+    db = await AsyncConnection.connect(**options, autocommit=True, prepare_threshold=0)
     for statement in SESSION:
         await db.execute(statement, prepare=False)
     return db
+
+
+async def rows(db: Db, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Run one statement in its own transaction; return its rows (empty where it has none).
+
+    If another transaction was in the way it is run again: to a twin that came first it is then
+    the second, and says so by its own words.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            cursor = await db.execute(statement, parameters)
+            return await cursor.fetchall() if cursor.description else []
+        except psycopg.Error as exc:
+            if not left or exc.sqlstate not in RACED:
+                raise
+        await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - not both at once again
+    raise AssertionError("the last try returns or raises")
+
+
+def is_slow(error: BaseException) -> bool:
+    """Whether a limit of time ended the statement: that may be one row's fault."""
+    return _state(error) in SLOW
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database can do nothing just now, whoever asks it for what."""
+    state = _state(error)
+    if state is None:  # It is not the server that says so: there is none, or no way to it.
+        away = (psycopg.OperationalError, django_db.OperationalError, django_db.InterfaceError)
+        return isinstance(error, away)
+    return state.startswith(AWAY)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same may succeed in a moment: nothing is wrong with what was asked."""
+    return is_away(error) or is_slow(error) or _state(error) in UNDONE
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether the connection leads to a server that takes no writes, as after a failover."""
+    return _state(error) == READ_ONLY
+
+
+def _state(error: BaseException) -> str | None:
+    """Return the SQLSTATE of an error of psycopg's, or of Django's that stands for one."""
+    if isinstance(error, django_db.Error):
+        error = error.__cause__ or error
+    return getattr(error, "sqlstate", None)

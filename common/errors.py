@@ -196,11 +196,21 @@ class ProviderError(PlatformError):
     status = 502
 
 
-class ProviderTimeout(PlatformError):
-    """The vendor's answer was lost; whether it did the work is not known."""
+class OutcomeUnknown(PlatformError):
+    """The vendor's answer was lost; whether it did the work is not known (contract 3.6).
 
-    code = "provider_timeout"
-    status = 504
+    The status is one that no client repeats by itself: a repeat would pay the vendor twice.
+    """
+
+    code = "outcome_unknown"
+    status = 422
+
+
+class JobExpired(PlatformError):
+    """The vendor's job did not end in time; nothing was charged."""
+
+    code = "job_expired"
+    status = 422
 
 
 class Unavailable(PlatformError):

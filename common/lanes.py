@@ -5,16 +5,16 @@ that wait go together in the next one. There is no timer: an idle lane sends at 
 gathers. So a burst costs few commits, and nobody waits for company.
 
 One bad row never fails its neighbours: a batch that raises is run again one by one, and only the
-culprit gets the error.
+culprit gets the error. A database that is away fails them all at once: nobody waits for it in turn.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
-
-import psycopg
 
 from common import db, metrics
 from common.errors import Unavailable
@@ -25,12 +25,23 @@ if TYPE_CHECKING:
 Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
 
+log = logging.getLogger(__name__)
+
 BATCH = 256
 CROWD = 20
+TELL_SECONDS = 60
+"""So often is it said why there is no connection."""
+
+
+class Lost(Unavailable):
+    """The connection broke meanwhile: whether what was asked took effect is not known."""
 
 
 class Lane(Generic[Ask, Answer]):
-    """One queue before one connection. `work` answers a list of asks, in their order."""
+    """One queue before one connection. `work` answers a list of asks, in their order.
+
+    It raises only if nothing of the list took effect, or if the connection broke.
+    """
 
     def __init__(
         self,
@@ -48,8 +59,9 @@ class Lane(Generic[Ask, Answer]):
     async def ask(self, ask: Ask) -> Answer:
         """Return the answer to this ask alone, or raise what it alone deserves.
 
-        Raises Unavailable when the database cannot be reached or was lost meanwhile: then it is
-        not known whether the ask took effect, so an ask must be safe to repeat.
+        Raises Unavailable when the database can do nothing just now, and Lost, which is one, when
+        it was lost meanwhile: then it is not known whether the ask took effect, so an ask must be
+        safe to repeat.
         """
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting.append((ask, future))
@@ -83,18 +95,18 @@ class Lane(Generic[Ask, Answer]):
     async def _answer(self, batch: list[tuple[Ask, asyncio.Future[Answer]]]) -> None:
         self._sizes.observe(len(batch))
         try:
-            if self._db is not None and _is_stale(self._db):
+            if self._db is not None and (self._db.closed or _is_stale(self._db)):
                 # Forgotten before it is replaced: while there is none, an error means "away".
                 stale, self._db = self._db, None
                 await stale.close()
             if self._db is None:
-                self._db = await db.connect()
+                self._db = await _connect()
             answers = await self._work(self._db, [ask for ask, _ in batch])
         except Exception as exc:
             # Not only the database's: an ask that cannot be sent at all is a bad row as well.
             await self._one_by_one(batch, exc)
         except BaseException:
-            self._fail(batch, _stopped())
+            self._fail(batch, Lost(AWAY))
             raise
         else:
             for (_, future), answer in zip(batch, answers, strict=True):
@@ -104,15 +116,24 @@ class Lane(Generic[Ask, Answer]):
     async def _one_by_one(
         self, batch: list[tuple[Ask, asyncio.Future[Answer]]], error: Exception
     ) -> None:
-        if self._db is None or self._db.closed or self._db.broken:
+        if self._db is None:
+            self._fail(batch, away())
+        elif self._db.closed or self._db.broken:
             self._db = None
-            self._fail(batch, _stopped())
-            await asyncio.sleep(0.05)  # Do not spin on a database that is away.
+            self._fail(batch, Lost(AWAY))
+        elif db.is_away(error):
+            self._fail(batch, away())
+            if db.is_read_only(error):  # Another server is the primary now.
+                connection, self._db = self._db, None
+                await connection.close()
         elif len(batch) > 1:
             for one in batch:
                 await self._answer([one])
+            return
         else:
             self._fail(batch, deserved(error))
+            return
+        await asyncio.sleep(0.05)  # Do not spin on a database that is away.
 
     @staticmethod
     def _fail(batch: list[tuple[Ask, asyncio.Future[Answer]]], error: Exception) -> None:
@@ -121,10 +142,26 @@ class Lane(Generic[Ask, Answer]):
                 future.set_exception(error)
 
 
-def deserved(error: Exception) -> Exception:
-    """Return what who asked reads: a statement that took too long is one to try again."""
-    slow = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
-    return _stopped() if isinstance(error, slow) else error
+def deserved(error: Exception, *, lost: bool = False) -> Exception:
+    """Return what who asked reads: a bad moment of the database is one to try again."""
+    if lost:
+        return Lost(AWAY)
+    return away() if db.is_passing(error) else error
+
+
+_told = -float("inf")
+
+
+async def _connect() -> db.Db:
+    """Open a connection, or say why there is none, once a minute and not for each ask."""
+    global _told
+    try:
+        return await db.connect()
+    except Exception as exc:
+        if time.monotonic() - _told >= TELL_SECONDS:
+            _told = time.monotonic()
+            log.warning("no connection to the database: %s: %s", type(exc).__name__, exc)
+        raise
 
 
 def _is_stale(connection: db.Db) -> bool:
@@ -134,5 +171,9 @@ def _is_stale(connection: db.Db) -> bool:
     return bool(poll.poll(0))
 
 
-def _stopped() -> Unavailable:
-    return Unavailable("The platform cannot reach its books right now. Please try again.")
+AWAY = "The platform cannot reach its books right now. Please try again."
+
+
+def away() -> Unavailable:
+    """Return what everybody reads whose ask the database cannot answer just now."""
+    return Unavailable(AWAY)

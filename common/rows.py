@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.db import connection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Parameters = Sequence[Any] | Mapping[str, Any]
 
 Row = TypeVar("Row")
 
 
-def rows(
-    kind: type[Row], sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
-) -> Iterator[Row]:
-    """Run a query and yield each row as a `kind`, made of its columns by their names.
+def rows(make: Callable[..., Row], sql: str, parameters: Parameters | None = None) -> Iterator[Row]:
+    """Run a query and yield what `make` makes of each row, given its columns by their names.
 
     Raises TypeError if the query has a column too many or too few.
     """
@@ -23,4 +23,11 @@ def rows(
         cursor.execute(sql, parameters)
         names = [column.name for column in cursor.description]
         for row in cursor:
-            yield kind(**dict(zip(names, row, strict=True)))
+            yield make(**dict(zip(names, row, strict=True)))
+
+
+def values(sql: str, parameters: Parameters | None = None) -> list[Any]:
+    """Run a query of one column; return what stands there. ValueError if it has more."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [value for (value,) in cursor]

@@ -20,6 +20,7 @@ LONG, MANY = 4096, 1000
 """From this length on it is worth to go from one find to the next, but only so often."""
 MOST_VALUES = 200_000
 """So many commas and brackets a body may hold: one of its bytes can become 60 of memory."""
+DEEPEST = 100
 
 
 def loads(raw: bytes) -> dict[str, Any]:
@@ -39,6 +40,8 @@ def loads(raw: bytes) -> dict[str, Any]:
         raise InvalidRequest(f"The body is not JSON: {exc}.") from exc
     if not isinstance(parsed, dict):
         raise InvalidRequest("The body must be a JSON object.")
+    if is_deep(raw, parsed):
+        raise InvalidRequest("The body is nested too deeply.")
     if _may_escape_a_colon(raw) or _count(raw, b":") != _colons(parsed):
         _refuse_doubled(raw)
     return parsed
@@ -69,6 +72,23 @@ def _may_escape_a_colon(raw: bytes) -> bool:
             return True
         at = raw.find(b"\\", at + 2)
     return raw.find(b"\\u003", at) >= 0
+
+
+def is_deep(raw: bytes, parsed: Any) -> bool:
+    """Whether lists and objects stand in each other more than DEEPEST times.
+
+    What is deeper can be read, and not be written again, nor be looked through by any function
+    that calls itself.
+    """
+    if _count(raw, b"[") + _count(raw, b"{") <= DEEPEST:
+        return False
+    level = [parsed]
+    for _ in range(DEEPEST):
+        inside = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [part for each in inside for part in each if isinstance(part, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _colons(parsed: Any) -> int:

@@ -1,4 +1,4 @@
-"""The app's name and place."""
+"""The name of the app."""
 
 from django.apps import AppConfig
 

@@ -6,21 +6,24 @@ The statements themselves are in `proxy/sql.py`.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+import time
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import psycopg
 
 from common import logs, metrics
+from common.db import rows
 from common.errors import (
     AccessDisabled,
     BudgetExceeded,
+    NotFound,
     PlatformError,
     Unauthorized,
     Unavailable,
 )
-from common.lanes import Lane, deserved
+from common.lanes import Lane, Lost, deserved
 from common.money import show
 from credits.books import batches, holds
 from proxy import sql
@@ -30,7 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from common.db import Db
-    from proxy.replay import Outgoing
+    from common.money import Micros
+    from proxy.answers import Outgoing
+    from proxy.catalogue import Asset
+
+Row = tuple[Any, ...]
+UNHEARD_SECONDS = 6
+"""After that a statement has ended whose connection was lost (`statement_timeout`)."""
 
 Done = TypeVar("Done")
 Owed = TypeVar("Owed", "Settle", "Accept")
@@ -48,6 +57,8 @@ class Place:
     intent: str
     keyed: bool
     memo: dict[str, Any]
+    assets: list[Asset] | None = None
+    """Ids of earlier calls that it uses: they must be its workspace's own."""
     n: int = 0
     """Its place in the batch it goes with."""
 
@@ -72,6 +83,8 @@ class Settle:
     outcome: str
     charged: int = 0
     only_expired: bool = False
+    silent: bool = False
+    """Whether the history does not show it: a repeat of what it shows already."""
     reason: str = ""
     status: int = 0
     attempts: int = 1
@@ -79,6 +92,9 @@ class Settle:
     vendor_request_id: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     is_job: bool = False
+    vendor: str = ""
+    assets: list[Asset] | None = None
+    """Ids that it made: they are its workspace's own from now on."""
     answer: dict[str, Any] | None = None
 
 
@@ -98,13 +114,19 @@ class Accept:
     ttl: int
     vendor: str
     operation: str
+    scope: str
     vendor_job_id: str
     vendor_request_id: str
     poll_url: str
+    poll_method: str
+    poll_body: dict[str, Any] | None
     price: int | None
+    most: int
     inputs: dict[str, Any]
     deadline: int
     first_poll: int
+    kept_seconds: int
+    assets: list[Asset] | None = None
     answer: dict[str, Any] | None = None
 
 
@@ -113,35 +135,31 @@ class FindJob:
     """An ask for a job by the vendor's id, and for who the credential is (if one came)."""
 
     vendor: str
+    scope: str
     job: str
     digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class FoundJob:
-    """A job as its table has it."""
+class Found:
+    """What came of it."""
 
-    id: str
-    workspace: str
-    vendor: str
-    operation: str
-    vendor_job_id: str
-    vendor_request_id: str
-    poll_url: str
-    price: int | None
-    inputs: dict[str, Any]
-    ended: bool
-    outcome: str
+    known: bool
+    """Whether a living key came."""
+    own: bool
+    """Whether the job is that key's workspace's."""
+    job: Row | None
+    """A row of `sql.JOB_COLUMNS`; None if there is no such job."""
 
 
 class Books:
     """The lanes of one process. Every ask is safe to repeat."""
 
     def __init__(self) -> None:
-        self._place: Lane[Place, Placed | PlatformError] = Lane("place", _place)
+        self._place: Lane[Place, Placed | Exception] = Lane("place", _place)
         self._settle: Lane[Settle, Settled | None] = Lane("settle", _settle)
         self._accept: Lane[Accept, bool] = Lane("accept", _accept)
-        self._find: Lane[FindJob, tuple[FoundJob | None, bool, bool]] = Lane("find-job", _find)
+        self._find: Lane[FindJob, Found] = Lane("find-job", _find)
         self._other: Lane[tuple[str, tuple[Any, ...]], list[tuple[Any, ...]] | Exception] = Lane(
             "other", _query
         )
@@ -162,17 +180,45 @@ class Books:
         """
         if self._late.owes:
             await self._late.none_of(ask.intent)
-        answer: Placed | PlatformError = Unauthorized("There is no pepper.")
+        refusal: Exception = Unauthorized("There is no pepper.")
         # The newest again at the end: the key may be getting its new digest at this moment.
         for digest in digests if len(digests) == 1 else [*digests, digests[0]]:
             ask.digest = "\\x" + digest.hex()
-            answer = await self._place.ask(ask)
+            answer = await self._placed(ask)
             if isinstance(answer, Placed):
                 return answer if digest is digests[0] else replace(answer, old_pepper=True)
+            refusal = answer
             if not isinstance(answer, Unauthorized):
                 break
-        assert isinstance(answer, PlatformError), "what is placed was returned"
-        raise answer
+        raise refusal
+
+    async def _placed(self, ask: Place) -> Placed | Exception:
+        try:
+            answer = await self._place.ask(ask)
+        except Lost as exc:
+            answer = exc
+        if isinstance(answer, Lost):  # It may have been placed, and nobody will use it.
+            self._late.owe(self._withdraw(ask.hold), ask.intent)
+        return answer
+
+    async def _withdraw(self, hold: str) -> None:
+        """Void the hold whose placing was not heard to succeed, if it did; nothing was sent for it.
+
+        The server may have gone on with the statement for as long as one may take: so the last
+        look is after that.
+        """
+        end = time.monotonic() + UNHEARD_SECONDS
+        async for _ in pauses():
+            over = time.monotonic() > end
+            try:
+                found = await self.query(holds.WALLET_OF, hold)
+                if found:
+                    reason = "The platform could not reach its books."
+                    await self._settle.ask(Settle(hold, found[0][0], "refused", reason=reason))
+            except Unavailable:
+                continue
+            if found or over:
+                return
 
     async def settle(self, ask: Settle, *, outgoing: Outgoing | None = None) -> Settled | None:
         """End the hold and write the call, durably; None if it had ended before.
@@ -186,12 +232,9 @@ class Books:
     async def accept(self, ask: Accept, *, outgoing: Outgoing | None = None) -> bool:
         """Remember the job; False if its hold is not open any more, or if another call has it.
 
-        Insists as `settle` does.
+        Its end is paid for once. Insists as `settle` does.
         """
-        try:
-            return await self._write(self._accept, ask, outgoing, self._accepted)
-        except psycopg.errors.UniqueViolation:  # job_once_per_vendor_id: its end is paid for once.
-            return False
+        return await self._write(self._accept, ask, outgoing, self._accepted)
 
     async def keep(self, call_id: str, outgoing: Outgoing) -> None:
         """Keep an answer that turned out to be undelivered after its call was written."""
@@ -250,29 +293,71 @@ class Books:
     async def _accepted(self, ask: Accept) -> bool:
         return bool(await self.query("SELECT 1 FROM proxy_job WHERE id = %s", ask.hold))
 
-    async def find_job(
-        self, vendor: str, job: str, digests: list[bytes]
-    ) -> tuple[FoundJob | None, bool, bool]:
-        """Return the job, whether a living key came, and whether the job is that key's."""
+    async def find_job(self, vendor: str, scope: str, job: str, digests: list[bytes]) -> Found:
+        """Return what is known of a job, and of who asks for it."""
         texts: list[str | None] = ["\\x" + digest.hex() for digest in digests]
+        found = Found(known=False, own=False, job=None)
         for digest in texts or [None]:
-            found = await self._find.ask(FindJob(vendor, job, digest))
-            if found[1]:
+            found = await self._find.ask(FindJob(vendor, scope, job, digest))
+            if found.known:
                 break
         return found
 
-    async def may_call(self, vendor: str, digests: list[bytes]) -> None:
-        """Raise unless the key lives and may call that vendor: what is free asks no more."""
-        verdict = None
+    async def may_call(
+        self, vendor: str, digests: list[bytes], assets: Sequence[Asset] = ()
+    ) -> str:
+        """Return the key's workspace; raise unless it lives, may call, and owns those ids."""
+        verdict, workspace = "unauthorized", ""
+        given = _document(list(assets)) if assets else None
         for digest in digests:
-            ((verdict,),) = await self.query(sql.MAY_CALL, digest, vendor)
+            ((verdict, workspace),) = await self.query(sql.MAY_CALL, digest, vendor, given)
             if verdict != "unauthorized":
                 break
         if verdict is not None:
             raise _barred(verdict, vendor, 0)
+        return workspace
+
+    async def available(self, digests: list[bytes]) -> int:
+        """Return the micros that the key's wallet has free now; 0 for a key that is unknown."""
+        for digest in digests:
+            if rows := await self.query(sql.AVAILABLE, digest):
+                return int(rows[0][0])
+        return 0
+
+    async def own(self, vendor: str, workspace: str, assets: Sequence[Asset]) -> bool:
+        """Have ids belong to a workspace; False if one is another's."""
+        if not assets:
+            return True
+        rows = await self.query(sql.OWN, vendor, workspace, _document(list(assets)))
+        return len(rows) == len({tuple(asset) for asset in assets})
+
+    async def place_for(
+        self, wallet: str, *, hold: str, amount: Micros, memo: dict[str, Any]
+    ) -> bool:
+        """Set money aside on a wallet for a moment; False if it has not enough, or is frozen."""
+        ask = {"n": 0, "hold": hold, "wallet": wallet, "amount": amount, "ttl": 60,
+               "intent": None, "keyed": False, "memo": memo}  # fmt: skip
+        rows = await self.query(sql.PLACE_FOR, _document([ask]))
+        return bool(rows[0][2] == "placed")
+
+    async def count_repeat(self, intent: str, call: str) -> bool:
+        """Whether a refused call is a repeat of one that the history shows: then that counts it."""
+        ((first,),) = await self.query(sql.REPEATED, intent, call)
+        if first == call:
+            return False
+        await self.query(sql.COUNT_REPEAT, first)
+        return True
+
+    async def charged(self, call: str) -> int | None:
+        """Return what a delivered call was charged (micros); None if there is no such call."""
+        rows = await self.query(sql.CHARGED, call, "delivered")
+        return int(rows[0][0]) if rows else None
 
     async def claim(self, hold: str, intent: str, ttl: int) -> None:
-        """Let an equal request join this call from now on: its client has left."""
+        """Let an equal request join this call from now on: its client has left.
+
+        Where an equal call did so before, that is the one which is joined.
+        """
         await self.query(holds.CLAIM_INTENT, intent, hold, ttl)
 
     async def release(self, hold: str) -> None:
@@ -291,20 +376,22 @@ class Books:
         return answer
 
 
-def _document(rows: Sequence[Any]) -> str:
+def _document(asks: Sequence[Any]) -> str:
     """Return the JSON of a list of asks: the one parameter of each statement."""
-    return orjson.dumps(rows).decode()
+    return orjson.dumps(asks).decode()
 
 
-async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | PlatformError]:
+async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
     async def run(some: Sequence[Place]) -> list[tuple[Any, ...]]:
         for n, ask in enumerate(some):
             ask.n = n
-        cursor = await db.execute(sql.PLACE, (_document(some),))
-        return await cursor.fetchall()
+        return await rows(db, sql.PLACE, _document(some))
 
-    rows = await batches.in_turn(asks, run)
-    return [_verdict(ask, row) for ask, row in zip(asks, rows, strict=True)]
+    answers = await batches.in_turn(asks, run)
+    return [
+        deserved(answer, lost=db.closed) if isinstance(answer, Exception) else _verdict(ask, answer)
+        for ask, answer in zip(asks, answers, strict=True)
+    ]
 
 
 def _verdict(ask: Place, row: tuple[Any, ...]) -> Placed | PlatformError:
@@ -322,6 +409,8 @@ def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:
         return AccessDisabled("This key may not call nodes (scope proxy). Use another key.")
     if verdict == "vendor":
         return AccessDisabled(f"This key may not call {vendor}. Use another key.")
+    if verdict == "asset":
+        return NotFound("This request names an id that is unknown, or another workspace's.")
     if verdict == "call_limit":
         return BudgetExceeded(
             f"This call can cost {show(amount)}, more than this key may spend on one call."
@@ -335,8 +424,8 @@ async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
     for ask in asks:
         if ask.hold not in first or first[ask.hold].only_expired:
             first[ask.hold] = ask
-    cursor = await db.execute(sql.SETTLE, (_document(list(first.values())),))
-    done = {row[0]: Settled(row[1], row[2]) for row in await cursor.fetchall()}
+    ended = await rows(db, sql.SETTLE, _document(list(first.values())))
+    done = {row[0]: Settled(row[1], row[2]) for row in ended}
     for ask in asks:
         if (settled := done.get(ask.hold)) is not None and settled.shortfall:
             # An alarm: an upper bound is wrong and must be mended; the house bears the rest.
@@ -346,20 +435,15 @@ async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
 
 
 async def _accept(db: Db, asks: Sequence[Accept]) -> list[bool]:
-    cursor = await db.execute(sql.ACCEPT, (_document(asks),))
-    done = {row[0] for row in await cursor.fetchall()}
+    done = {row[0] for row in await rows(db, sql.ACCEPT, _document(asks))}
     return [ask.hold in done for ask in asks]
 
 
-async def _find(db: Db, asks: Sequence[FindJob]) -> list[tuple[FoundJob | None, bool, bool]]:
-    rows = [
-        {"n": n, "vendor": ask.vendor, "job": ask.job, "digest": ask.digest}
-        for n, ask in enumerate(asks)
-    ]
-    cursor = await db.execute(sql.FIND_JOBS, (_document(rows),))
+async def _find(db: Db, asks: Sequence[FindJob]) -> list[Found]:
+    asked = [{"n": n, **asdict(ask)} for n, ask in enumerate(asks)]
     return [
-        (FoundJob(*row[1:12]) if row[1] else None, bool(row[12]), bool(row[13]))
-        for row in await cursor.fetchall()
+        Found(bool(known), bool(own), tuple(job) if job[0] else None)
+        for known, own, *job in await rows(db, sql.FIND_JOBS, _document(asked))
     ]
 
 
@@ -373,8 +457,7 @@ async def _query(
     answers: list[list[tuple[Any, ...]] | Exception] = []
     for statement, parameters in asks:
         try:
-            cursor = await db.execute(statement, parameters)
-            answers.append(await cursor.fetchall() if cursor.description else [])
+            answers.append(await rows(db, statement, *parameters))
         except psycopg.Error as exc:
             if db.closed or db.broken:
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -11,22 +12,27 @@ from urllib.parse import quote, urlsplit
 from django.conf import settings
 
 from common.cached import from_settings
-from common.errors import ProviderDisabled, UnknownRoute
+from common.errors import InvalidRequest, ProviderDisabled, UnknownRoute
+from proxy.credentials import Account, account_of
 from proxy.pricing import FREE, Price
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from fractions import Fraction
+
+    from proxy.asked import Asked
+    from proxy.credentials import Scheme
+    from proxy.dialect import Judged, Said
+
+Asset = tuple[str, str]
+"""What a vendor's id is of, and the id: ("task", "8f3c...")."""
 
 
 @from_settings
-def _setting(name: str) -> str:
-    return str(settings.VENDOR_SETTINGS.get(name, ""))
-
-
-@from_settings
-def _address(name: str, base_url: str) -> str:
-    template = _setting(f"VENDOR_{name.upper()}_BASE_URL") or str(settings.VENDOR_BASE_URL)
-    return (template.replace("{vendor}", name) if template else base_url).rstrip("/")
+def moved_to(vendor: str, base: str = "") -> str:
+    """Return the address that the operator put in the place of a vendor's own, empty if none."""
+    setting = f"VENDOR_{vendor}_{base}_BASE_URL" if base else f"VENDOR_{vendor}_BASE_URL"
+    template = str(settings.VENDOR_SETTINGS.get(setting.upper(), "") or settings.VENDOR_BASE_URL)
+    return template.replace("{vendor}", f"{vendor}-{base}" if base else vendor).rstrip("/")
 
 
 class Kind(enum.Enum):
@@ -36,95 +42,238 @@ class Kind(enum.Enum):
     """The answer is the result."""
     SUBMIT = "submit"
     """The answer names a job; the hold stays open until the job ends."""
-    FREE = "free"
-    """Passed through for a key that may call the vendor; nothing is held, charged or recorded."""
     POLL = "poll"
     """Asks for a job; never costs anything, and is never refused for money."""
+    RESULT = "result"
+    """Gives what a job made, to its owner only, and only if it is paid for."""
+    UPLOAD = "upload"
+    """Gives the vendor a file; the id that it answers belongs to the workspace. Costs nothing."""
+    STEP = "step"
+    """A part of a job that another operation pays for."""
+    CANCEL = "cancel"
+    """Asks the vendor to end a job; how it ended is then polled."""
+    FREE = "free"
+    """Passed through for a key that may call the vendor; nothing is held, charged or recorded."""
+
+
+class Takes(enum.Enum):
+    """What a request's body is."""
+
+    JSON = "json"
+    """Read whole, up to a limit."""
+    FORM = "form"
+    """Multipart or urlencoded: its fields are read, its files wait on disk."""
+    STREAM = "stream"
+    """Passed through as it comes; nothing depends on it."""
+
+
+class Gives(enum.Enum):
+    """What an answer's body is."""
+
+    JSON = "json"
+    """Read whole, up to a limit, and judged: a vendor may say no inside a 200."""
+    BYTES = "bytes"
+    """Passed through as it comes."""
+    LINES = "lines"
+    """JSON lines, passed through one by one; the last one settles."""
+
+
+class SeveralJobs(InvalidRequest):
+    """A poll asks for more than one job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Where a request names the job it is about: a part of its path, its query, or its body."""
+
+    where: str
+    name: str
+    separator: str = ""
+    """By which the vendor takes several ids at once, where it does; here it is always one."""
+
+    def of(self, asked: Asked) -> str:
+        """Return the vendor's id, or raise InvalidRequest."""
+        place: Mapping[str, Any] = {
+            "path": asked.parts,
+            "query": asked.query,
+            "body": asked.body,
+        }[self.where]
+        found = place.get(self.name, "")
+        if not isinstance(found, str) or not found or len(found) > 1000 or "\x00" in found:
+            raise InvalidRequest(f"{self.name} must be the id of a job.")
+        if self.separator and self.separator in found:
+            raise SeveralJobs(f"{self.name} must be one id: please ask for one job at a time.")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How the vendor is asked for a job: kept with it, so that anybody can ask again."""
+
+    url: str
+    method: str = "GET"
+    body: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A vendor's long-running task: what its submit says, how it is polled, what a poll says."""
+
+    poll: str
+    """The path of the operation that polls it."""
+    job_id: Callable[[Any], str | None]
+    """From the submit's JSON."""
+    judge: Callable[[Said], Judged | None]
+    """What a poll's answer means; None if it says nothing (a bad moment, asked again later)."""
+    pending: Callable[[str], Any]
+    """What we say in the vendor's words while it cannot be asked for a moment."""
+    failed: Callable[[str, str], Any]
+    """What we say in the vendor's words of an id whose job ended without a result, and why."""
+    results: Callable[[Any], Iterable[str]] = lambda _: ()
+    """The addresses of what was delivered, in the answer that told of it."""
+    ask: Callable[[Route, Any], Ask | None] | None = None
+    """From the submit's answer, if it is not the poll operation with the job's id."""
+    rewrite: Callable[[Any, str], Any] | None = None
+    """The submit's answer with its polling URL replaced by ours: for clients that poll what they
+    are given, without a credential."""
+    assets: Callable[[Any], Iterable[Asset]] = lambda _: ()
+    """Further ids of the submit's answer or the end's that belong to its workspace."""
+    scope: str = "task"
+    measured: str = ""
+    """What of the delivered file decides the price: `seconds` of an MP4, or nothing."""
+    stated: Callable[[Any], Fraction | None] = lambda _: None
+    """The same as the end itself says it; the file is measured only where that says nothing."""
+    interval_seconds: float = 2.0
+    """The vendor is not asked more often than this, whoever polls."""
+    deadline_seconds: int = 3600
+    """How long it may take before we stop following it."""
+    kept_seconds: int = 3 * 24 * 3600
+    """How long the vendor keeps the result after the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing a vendor sells, at a path under `/proxy/<vendor>/`."""
+    """One thing a vendor sells, or does beside it, at a path under `/proxy/`."""
 
     method: str
     path: str
+    """Below `/proxy/`; `{name}` parts match one segment."""
     upstream: str
     """The path at the vendor; `{name}` parts as in `path`."""
     price: Price = FREE
     kind: Kind = Kind.SYNC
-    json_body: bool = True
-    """Whether the body is JSON, read whole up to a limit; else it is streamed through."""
+    takes: Takes = Takes.JSON
+    gives: Gives = Gives.JSON
+    job: Job | None = None
+    """Of a submit."""
+    names: Named | None = None
+    """Where a poll or a result names its job."""
+    scope: str = "task"
+    """What the id in `names` is of."""
+    uses: Callable[[Asked], Iterable[Asset]] | None = None
+    """Ids of earlier calls in a request: they must be its workspace's own."""
+    makes: Callable[[Any], Iterable[Asset]] | None = None
+    """Ids in the answer that are its workspace's own from now on."""
+    prepare: Callable[[Asked, Mapping[str, Any]], dict[str, Any] | None] | None = None
+    """The JSON or the form's fields as the vendor wants them, from what was asked and the inputs
+    of the price: a limit injected, fields dropped or renamed. None, or where it returns None: sent
+    as it came."""
+    repeated: tuple[str, ...] = ()
+    """Fields of a form that may come several times: each is a list of texts in the body."""
+    locate: Callable[[Vendor, Account, Mapping[str, str]], str] | None = None
+    """Its URL at the vendor, without a query, from the operator's account and the parts of the
+    path, where `upstream` at its base is not all of it."""
+    reply: Callable[[Any], Any] | None = None
+    """The answer's JSON as clients of every generation read it. None: given as it came."""
+    reports: Callable[[Any], bool] = lambda _: True
+    """Whether an answer says what the price is made of. One that does not is charged by the rule's
+    own estimate, and leaves a finding."""
+    judge_line: Callable[[Any], Judged | None] | None = None
+    """What a line means, of an operation that gives lines; None if more come."""
     query: tuple[str, ...] = ()
     """Query parameters that are passed on; all others are dropped."""
     headers: tuple[str, ...] = ()
     """Request headers, in lower case, that are passed on beside the usual few."""
+    base: str = ""
+    """Which of the vendor's bases it is at."""
+    credential: Scheme | None = None
+    """If it is not the vendor's usual one."""
     timeout_seconds: int = 600
     """Longer than the vendor's own."""
-    deadline_seconds: int = 3600
-    """How long a job of it may take before we stop following it."""
+    answer_limit_bytes: int = 64 << 20
+    """Of an answer that is read whole."""
     price_version: str = ""
     title: str = ""
     """What it is called in a history, like `BFL Flux 1.1 [pro] Ultra`."""
 
-
-@dataclass(frozen=True, slots=True)
-class JobShape:
-    """How a vendor speaks of a job."""
-
-    job_id: Callable[[dict[str, Any]], str | None]
-    poll_url: Callable[[Route, dict[str, Any]], str]
-    outcome: Callable[[dict[str, Any]], str | None]
-    """From a poll's answer: delivered, failed or moderated; None while it runs."""
-    pending: Callable[[str], dict[str, Any]]
-    """What we say in the vendor's words while it cannot be asked for a moment."""
-    result_url: Callable[[dict[str, Any]], str | None]
-    rewrite: Callable[[dict[str, Any], str], dict[str, Any]]
-    """The submit answer with its polling URL replaced by ours."""
+    @property
+    def name(self) -> str:
+        """What it is called in records and logs, like `bfl/flux-pro-1.1-ultra/generate`."""
+        return self.path
 
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """A supplier: where it is, how we prove who we are, what it sells."""
+    """A supplier: where it is, how we prove who we are, what it sells, how it says no."""
 
     name: str
     display: str
     base_url: str
-    hosts: tuple[str, ...]
-    """Domains of the vendor's own that its answers may send us to."""
-    credential: Callable[[str], dict[str, str]]
+    credential: Scheme
     operations: tuple[Operation, ...]
-    job: JobShape | None = None
-    says: Callable[[dict[str, Any]], str] = field(default=lambda _: "")
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """Further addresses, by the names that operations call them."""
+    hosts: tuple[str, ...] = ()
+    """Domains that may get our credential, beside the bases."""
+    file_hosts: tuple[str, ...] = ()
+    """Domains from which a result may be fetched, without any credential."""
+    judge: Callable[[Said], Judged | None] = lambda _: None
+    """What an answer means where its status does not tell; None: see `dialect.by_status`."""
+    says: Callable[[Any], str] = lambda _: ""
     """The sentence in an error body, for the member to read."""
 
-    def key(self) -> str:
-        """Return the operator's credential, or raise ProviderDisabled: without it, switched off."""
-        key = _setting(f"VENDOR_{self.name.upper()}_KEY")
-        if not key:
-            raise ProviderDisabled(
-                f"{self.display} is not set up on this platform. Ask its operator, or use a node "
-                "of another provider."
-            )
-        return key
+    def account(self, operation: Operation | None = None) -> Account:
+        """Return the operator's account, or raise ProviderDisabled: without it, switched off."""
+        scheme = (operation and operation.credential) or self.credential
+        found = account_of(self.name, (*scheme.required, *scheme.optional), scheme.public)
+        if problem := scheme.problem(found):
+            raise ProviderDisabled(f"{self.display} {problem}")
+        return found
 
-    def address(self) -> str:
-        """Return where the vendor is: its own address, or what the operator put in its place."""
-        return _address(self.name, self.base_url)
+    def poll(self, job: Job) -> Operation:
+        """Return the operation that polls a job."""
+        return next(
+            each for each in self.operations if each.kind is Kind.POLL and each.path == job.poll
+        )
 
-    def owns(self, url: str) -> bool:
-        """Whether a URL is the vendor's: its base, or https on one of its domains."""
+    def address(self, base: str = "") -> str:
+        """Return where the vendor is, by one of its bases."""
+        own = self.bases[base] if base else self.base_url
+        return moved_to(self.name, base) or own.rstrip("/")
+
+    def may_sign(self, url: str) -> bool:
+        """Whether a URL may get our credential: at one of the bases, or on a host of the vendor."""
+        return self._is_at(url, self.hosts)
+
+    def may_fetch(self, url: str) -> bool:
+        """Whether a URL may be fetched without a credential, to measure what is delivered."""
+        return self._is_at(url, (*self.hosts, *self.file_hosts))
+
+    def _is_at(self, url: str, domains: tuple[str, ...]) -> bool:
         if not re.fullmatch(r"[!-~]+", url):
             return False  # A space or a line break would end the request line that it goes into.
         try:
-            parts, base = urlsplit(url), urlsplit(self.address())
+            parts = urlsplit(url)
             host = parts.hostname or ""
+            own = [urlsplit(self.address(base)) for base in ("", *self.bases)]
         except ValueError:
             return False
-        if (parts.scheme, parts.netloc) == (base.scheme, base.netloc):
+        if any((parts.scheme, parts.netloc) == (base.scheme, base.netloc) for base in own):
             return True
-        if self.address() != self.base_url.rstrip("/") or parts.username or parts.scheme != "https":
+        moved = self.address() != self.base_url.rstrip("/")
+        if moved or parts.username or parts.scheme != "https":
             return False
-        return any(host == domain or host.endswith("." + domain) for domain in self.hosts)
+        return any(host == domain or host.endswith("." + domain) for domain in domains)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +286,17 @@ class Route:
 
     @property
     def name(self) -> str:
-        """The operation's name in records and logs, like `bfl/flux-pro-1.1-ultra/generate`."""
-        return f"{self.vendor.name}/{self.operation.path}"
+        """The operation's name in records and logs."""
+        return self.operation.path
 
-    def url(self) -> str:
+    def url(self, account: Account) -> str:
         """Return the URL at the vendor, without a query."""
+        if self.operation.locate is not None:
+            return self.operation.locate(self.vendor, account, self.parts)
         path = self.operation.upstream
         for name, value in self.parts.items():
             path = path.replace(f"{{{name}}}", quote(value, safe=""))
-        return self.vendor.address() + path
+        return self.vendor.address(self.operation.base) + path
 
 
 class Catalogue:
@@ -157,19 +308,20 @@ class Catalogue:
         self._patterns: list[tuple[str, re.Pattern[str], Vendor, Operation]] = []
         for vendor in vendors:
             for operation in vendor.operations:
-                path = f"/proxy/{vendor.name}/{operation.path}"
-                if "{" in path:
-                    parts = re.split(r"\{(\w+)\}", path)
-                    pattern = "".join(
-                        f"(?P<{part}>[^/]+)" if i % 2 else re.escape(part)
-                        for i, part in enumerate(parts)
-                    )
-                    entry = (operation.method, re.compile(pattern), vendor, operation)
-                    self._patterns.append(entry)
-                else:
-                    key = (operation.method, path)
-                    assert key not in self._exact, f"{key} is in the catalogue twice"
-                    self._exact[key] = Route(vendor, operation, {})
+                self._add(vendor, operation)
+
+    def _add(self, vendor: Vendor, operation: Operation) -> None:
+        path = f"/proxy/{operation.path}"
+        if "{" in path:
+            parts = re.split(r"\{(\w+)\}", path)
+            pattern = "".join(
+                f"(?P<{part}>[^/]+)" if i % 2 else re.escape(part) for i, part in enumerate(parts)
+            )
+            self._patterns.append((operation.method, re.compile(pattern), vendor, operation))
+        else:
+            key = (operation.method, path)
+            assert key not in self._exact, f"{key} is in the catalogue twice"
+            self._exact[key] = Route(vendor, operation, {})
 
     def find(self, method: str, path: str) -> Route:
         """Return the route of a decoded path, matched exactly, or raise UnknownRoute."""
@@ -183,10 +335,23 @@ class Catalogue:
                     return Route(vendor, operation, match.groupdict())
         raise UnknownRoute(f"{method} {path[:200]} is not an operation of this platform.")
 
-    def operation(self, name: str) -> Route:
-        """Return the priced operation with that `Route.name`, for a job that is remembered."""
-        vendor, _, path = name.partition("/")
-        for operation in self.vendors[vendor].operations:
-            if operation.path == path and operation.kind is not Kind.POLL:
-                return Route(self.vendors[vendor], operation, {})
-        raise UnknownRoute(f"{name} is no longer in the catalogue.")
+    def submit(self, vendor: str, name: str) -> Route | None:
+        """Return the submit of that name, for a job that is remembered; None if it is gone."""
+        found = self.vendors.get(vendor)
+        for operation in found.operations if found else ():
+            if operation.path == name and operation.job is not None:
+                assert found is not None, "its operations were looked at"
+                return Route(found, operation, {})
+        return None
+
+
+def asking(vendor: Vendor, poll: Operation, job_id: str) -> Ask:
+    """Return how the vendor is asked by its poll operation for that id."""
+    named = poll.names
+    assert named is not None, f"{poll.path} names no job"
+    url = vendor.address(poll.base) + poll.upstream
+    if named.where == "path":
+        return Ask(url.replace(f"{{{named.name}}}", quote(job_id, safe="")), poll.method)
+    if named.where == "query":
+        return Ask(f"{url}?{named.name}={quote(job_id, safe='')}", poll.method)
+    return Ask(url, poll.method, {named.name: job_id})

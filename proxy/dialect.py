@@ -1,34 +1,132 @@
-"""What a vendor's refusal becomes for a member (contract 3.6).
+"""What a vendor's answer means, and what a member reads of it (contract 3.6).
 
 A vendor's 401, 402, 403, 409 and 429 are about the operator's account with it, and the node
-client would show them as the member's own fault; its words about accounts never leave here.
+client would show them as the member's own fault; its words about accounts never leave here. A
+status that clients retry by themselves is given only where the vendor certainly did no work.
 """
 
 from __future__ import annotations
 
+import enum
 import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from common import strict_json
 from common.errors import (
     ContentBlocked,
+    OutcomeUnknown,
     PlatformError,
     ProviderDisabled,
     ProviderError,
     ProviderRateLimited,
-    ProviderTimeout,
 )
 
 if TYPE_CHECKING:
     from proxy.catalogue import Vendor
+    from proxy.http import Headers
 
 NOTHING_CHARGED = "Nothing was charged."
 SENTENCE_LIMIT = 400
+DELIVERING = frozenset((200, 201, 202, 203))
+"""A 204 or 205 holds nothing, and a 206 a part of something."""
 UNKNOWN_STATUSES = frozenset((408, 504, 520, 522, 524))
 """A gateway gave up: the work behind it may go on."""
 MODERATED = re.compile(r"\b(moderated|moderation|safety)\b", re.I)
 """As a word: a complaint about the field `safety_tolerance` is none about the content."""
+ACCOUNT = re.compile(
+    r"\b(api[ -]?keys?|credits?|balance|billing|quota|subscription|account|payment|invoice"
+    r"|insufficient|arrears|unauthori[sz]ed)\b",
+    re.I,
+)
+"""Words that are about the operator's account, wherever a vendor says them."""
+
+
+class Verdict(enum.Enum):
+    """What an answer of a vendor means."""
+
+    DONE = "done"
+    """It is a result, or a job was taken."""
+    RUNNING = "running"
+    REJECTED = "rejected"
+    """The input was not accepted."""
+    MODERATED = "moderated"
+    FAILED = "failed"
+    """A job ended without a result."""
+    OPERATOR = "operator"
+    """The operator's account is not served: its key, its credit, its plan."""
+    BUSY = "busy"
+    """Too much at once for the operator's account; nothing was done."""
+    BROKEN = "broken"
+    """The vendor failed before any work."""
+    UNKNOWN = "unknown"
+    """Nobody knows whether it did the work."""
+    MISSING = "missing"
+    """It knows no such job: within its first minute that means not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, with the vendor's words where a member may read them."""
+
+    verdict: Verdict
+    says: str = ""
+
+
+@dataclass(slots=True)
+class Said:
+    """What a vendor said: one answer, read whole."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Headers | tuple[()] = ()
+    retry_after: str = ""
+    _json: Any = NotImplemented
+
+    @property
+    def json(self) -> Any:
+        """Return what the body says as JSON; None if it is none, or nested beyond all use."""
+        if self._json is NotImplemented:
+            try:
+                self._json = orjson.loads(self.body)
+            except orjson.JSONDecodeError:
+                self._json = None
+            if isinstance(self._json, (dict, list)) and strict_json.is_deep(self.body, self._json):
+                self._json = None
+        return self._json
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """Return what the body says as a JSON object; an empty one if it is none."""
+        parsed = self.json
+        return parsed if isinstance(parsed, dict) else {}
+
+
+def judge(vendor: Vendor, said: Said) -> Judged:
+    """Return what an answer means: by the vendor's own words, else by its status."""
+    judged = vendor.judge(said) or by_status(said)
+    if judged.verdict in (Verdict.REJECTED, Verdict.MODERATED) and not judged.says:
+        judged = replace(judged, says=_sentence(vendor, said))
+    if judged.verdict is Verdict.REJECTED and MODERATED.search(judged.says):
+        return replace(judged, verdict=Verdict.MODERATED)
+    return judged
+
+
+def by_status(said: Said) -> Judged:
+    """Return what a status means by itself."""
+    status = said.status
+    if status in DELIVERING:
+        return Judged(Verdict.DONE if said.json is not None else Verdict.UNKNOWN)
+    if status < 300 or status in UNKNOWN_STATUSES:
+        return Judged(Verdict.UNKNOWN)
+    if status in (401, 402, 403):
+        return Judged(Verdict.OPERATOR)
+    if status == 429:
+        return Judged(Verdict.BUSY)
+    return Judged(Verdict.REJECTED if 400 <= status < 500 else Verdict.BROKEN)
 
 
 class ProviderRejected(PlatformError):
@@ -41,32 +139,33 @@ class ProviderRejected(PlatformError):
         self.status = status  # type: ignore[misc]
 
 
-def refusal(vendor: Vendor, status: int, body: bytes, retry_after: str) -> PlatformError:
-    """Return what the member is told about a vendor's answer of 300 or more."""
+def refusal(vendor: Vendor, judged: Judged, said: Said) -> PlatformError:
+    """Return what the member is told of an answer that is no success."""
     name = vendor.display
-    if status in UNKNOWN_STATUSES:
-        return lost(vendor)
-    if status in (401, 402, 403):
-        return ProviderDisabled(
-            f"{name} does not serve this platform's account at the moment. {NOTHING_CHARGED} "
-            "Please tell the operator of this platform."
-        )
-    if status == 429:
-        seconds = retry_after if retry_after.isdigit() and len(retry_after) < 5 else "5"
-        return ProviderRateLimited(
-            f"{name} is busy. {NOTHING_CHARGED} Please try again in a moment.",
-            headers={"Retry-After": seconds},
-        )
-    if 400 <= status < 500:
-        said = _said(vendor, body)
-        if MODERATED.search(said):
-            # The frontend looks for this sentence anywhere in what the node shows (contract 3.3).
-            return ContentBlocked(
-                f"Prompt or Initial Image failed the safety checks. {name} says: {said}"
+    match judged.verdict:
+        case Verdict.OPERATOR:
+            return ProviderDisabled(
+                f"{name} does not serve this platform's account at the moment. {NOTHING_CHARGED} "
+                "Please tell the operator of this platform."
             )
-        sentence = f"{name} did not accept the request" + (f": {said}" if said else ".")
-        return ProviderRejected(sentence, 422 if status == 409 else status)
-    return ProviderError(f"{name} failed (status {status}). {NOTHING_CHARGED}")
+        case Verdict.BUSY:
+            seconds = said.retry_after
+            return ProviderRateLimited(
+                f"{name} is busy. {NOTHING_CHARGED} Please try again in a moment.",
+                headers={"Retry-After": seconds if re.fullmatch(r"\d{1,4}", seconds) else "5"},
+            )
+        case Verdict.MODERATED:
+            # The frontend looks for this sentence anywhere in what the node shows (contract 3.3).
+            told = f" {name} says: {judged.says}" if judged.says else ""
+            return ContentBlocked(f"Prompt or Initial Image failed the safety checks.{told}")
+        case Verdict.REJECTED | Verdict.FAILED | Verdict.MISSING:
+            told = f": {judged.says}" if judged.says else "."
+            # A 408 or a 409 would be read as something else than the vendor's opinion.
+            own = 400 <= said.status < 500 and said.status not in (401, 402, 403, 408, 409, 429)
+            return ProviderRejected(
+                f"{name} did not accept the request{told}", said.status if own else 422
+            )
+    return ProviderError(f"{name} failed (status {said.status}). {NOTHING_CHARGED}")
 
 
 def unreachable(vendor: Vendor) -> ProviderError:
@@ -74,25 +173,45 @@ def unreachable(vendor: Vendor) -> ProviderError:
     return ProviderError(f"{vendor.display} cannot be reached right now. {NOTHING_CHARGED}")
 
 
-def lost(vendor: Vendor) -> ProviderTimeout:
-    """Return what it becomes that nobody knows whether the vendor did the work."""
-    return ProviderTimeout(
-        f"{vendor.display} did not answer in time. You are not charged for a result that you "
-        "did not get."
+def lost(vendor: Vendor, held_seconds: int = 0) -> OutcomeUnknown:
+    """Return what it becomes that nobody knows whether the vendor did the work.
+
+    `held_seconds`: for how long the amount stays held; 0 where nothing is held (any more).
+    """
+    held = ""
+    if held_seconds:
+        minutes = max(1, round(held_seconds / 60))
+        held = f" The amount stays held for {minutes} more minute{'s' if minutes > 1 else ''}."
+    return OutcomeUnknown(
+        f"The answer of {vendor.display} was lost. Nothing is charged unless the work turns out "
+        f"to be delivered.{held} Running the node again is a new call."
     )
 
 
-def unreadable(vendor: Vendor) -> ProviderError:
-    """Return what a success that is none becomes: not in the form that the vendor documents."""
-    return ProviderError(f"{vendor.display} gave an answer that is not a result. {NOTHING_CHARGED}")
+def _sentence(vendor: Vendor, said: Said) -> str:
+    parsed = said.json
+    return clean(vendor, vendor.says(parsed)) if parsed is not None else ""
 
 
-def _said(vendor: Vendor, body: bytes) -> str:
-    try:
-        parsed: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
+def clean(vendor: Vendor, sentence: str) -> str:
+    """Return a vendor's sentence as a member may read it: no secret, no account, one line."""
+    if not isinstance(sentence, str) or ACCOUNT.search(sentence):
         return ""
-    said = vendor.says(parsed) if isinstance(parsed, dict) else ""
-    secret = vendor.key()
+    redacted = vendor.account().redacted(sentence.encode(errors="replace")).decode()
     # It becomes a row's text, too, which cannot hold a NUL.
-    return " ".join(said.replace(secret, "").replace("\x00", " ").split())[:SENTENCE_LIMIT]
+    return " ".join(redacted.replace("\x00", " ").split())[:SENTENCE_LIMIT]
+
+
+def cleaned(vendor: Vendor, value: Any) -> Any:
+    """Return an answer's JSON with every text about the operator's account left out.
+
+    For the error texts of a poll, which a node shows whole. Addresses and short words stay: they
+    say nothing of an account.
+    """
+    if isinstance(value, dict):
+        return {key: cleaned(vendor, each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [cleaned(vendor, each) for each in value]
+    if isinstance(value, str) and " " in value and ACCOUNT.search(value):
+        return "The provider gave a reason that is not shown here."
+    return value

@@ -45,7 +45,7 @@ async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) 
         internal = _Internal("Something went wrong here. Nothing is charged for it.")
         await refused(request, internal, request_id)
     finally:
-        request.release()
+        request.close()
 
 
 async def refused(request: Request, refusal: PlatformError, request_id: str = "") -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from common.errors import PlatformError
     from proxy.coding import Decoder
+    from proxy.forms import Form
     from proxy.memory import Reservation
 
     Message = MutableMapping[str, Any]
@@ -84,6 +85,8 @@ class Request:
         self._send = send
         self._finished = False
         self._watching = False
+        self.form: Form | None = None
+        """The body, where it is a form that was read."""
         self._owner = ""
         self._memory: Reservation | None = None
 
@@ -218,6 +221,8 @@ class Request:
         It is equal for a byte-identical repeat, and for nothing else.
         """
         head = f"{self.method} {self.path}?".encode() + self.scope["query_string"] + b"\n"
+        if self.form is not None:
+            return self.form.fingerprint(head)
         return hashlib.sha256(head + self.body).hexdigest()[:32]
 
     def check_stream_length(self) -> None:
@@ -238,6 +243,12 @@ class Request:
         if self._memory is not None:
             self._memory.release()
         self.body = b""
+
+    def close(self) -> None:
+        """Leave nothing of the request behind, in memory or on disk."""
+        self.release()
+        if self.form is not None:
+            self.form.close()
 
     @staticmethod
     def _too_large(limit: int) -> BodyTooLarge:

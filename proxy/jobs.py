@@ -1,8 +1,14 @@
 """A vendor's long-running job: whose it is, what it says, and settling it when it ends.
 
+    accept --> running --> delivered              paid for, and handed out as often as it is asked
+                  |------> failed | moderated     nothing is charged; nothing is handed out
+                  '------> expired                its time is over; nothing is charged
+                              '--> delivered      it came all the same: charged anew, or kept back
+
 Whoever sees the end first settles it: the member's poll or our own follower (tasks.py). Both call
 `end`, and the hold can only be ended once. A poll is never refused for money, and only the
 workspace that made the job may ask, or who holds the token that was embedded in its polling URL.
+The vendor is asked once in an interval, whoever polls, in whichever process (looking.py).
 """
 
 from __future__ import annotations
@@ -16,23 +22,47 @@ from django.conf import settings
 
 from apikeys import keys
 from common import logs, metrics
-from common.errors import NotFound, Unauthorized
+from common.errors import InsufficientCredits, JobExpired, NotFound, PlatformError, Unauthorized
 from common.money import Micros, credits_text
-from proxy import measure
-from proxy.books import FoundJob, Settle
+from proxy import (
+    dialect,
+    findings,
+    looking,
+    measure,
+    metered,
+    passing,
+    pricing,
+    reading,
+    remembered,
+)
+from proxy.asked import Asked, Evidence
+from proxy.books import Accept, Settle
+from proxy.catalogue import SeveralJobs, asking
+from proxy.dialect import Said, Verdict
 from proxy.http import JSON_TYPE, parameters
-from proxy.relay import Lost, Refused
+from proxy.relay import Lost, Outgoing, Refused
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
-    from proxy.catalogue import Operation, Route, Vendor
+    from proxy.catalogue import Ask, Job, Operation, Route, Vendor
     from proxy.http import Request
+    from proxy.metered import Call
     from proxy.process import Platform
+    from proxy.relay import Reply
+    from proxy.remembered import FoundJob
 
-ANSWER_LIMIT_BYTES = 32 << 20
 MARGIN_SECONDS = 600
 """A hold outlives its job's deadline by this, so that the follower has the last word."""
-
+FIRST_POLL_SECONDS = 5
+"""Our follower lets the member's own polls come first."""
+ID_LIMIT = 1000
+ENDS = {
+    Verdict.DONE: "delivered",
+    Verdict.FAILED: "failed",
+    Verdict.REJECTED: "failed",
+    Verdict.MISSING: "failed",
+    Verdict.MODERATED: "moderated",
+}
 REASONS = {
     "failed": "The provider's job ended without a result.",
     "moderated": "The provider's moderation blocked it.",
@@ -40,15 +70,99 @@ REASONS = {
 }
 
 
+# --- A job begins -------------------------------------------------------------------------------
+
+
+async def accept(
+    platform: Platform, request: Request, call: Call, reply: Reply, said: Said
+) -> None:
+    """Remember the job that the vendor took, durably; then give its id and our polling URL."""
+    vendor, operation, job = call.route.vendor, call.route.operation, call.route.operation.job
+    assert job is not None, "a submit has a job"
+    job_id = job.job_id(said.json)
+    if job_id is None or not 0 < len(job_id) <= ID_LIMIT or not job_id.isprintable():
+        reason = "The provider named no job."
+        await metered.settle(platform, call, reply, "refused", reason=reason)
+        raise dialect.lost(vendor)
+    poll = vendor.poll(job)
+    price, absurd = pricing.settle(
+        operation.price, call.quote.inputs, Evidence(submit=said.json), most=call.quote.most
+    )
+    if absurd is not None:
+        await findings.absurd(platform.books, vendor.name, call.id, absurd)
+    body = _given(request, call, job, poll, job_id, said)
+    headers = [*said.headers, *call.headers]
+    if price is not None:
+        # Clients do not read it on an absolute polling URL (client-behaviour C2).
+        used = credits_text(min(price, call.quote.most))
+        headers.append((b"x-comfy-credits-used", used.encode()))
+    outgoing = call.outgoing(request, reply.status, headers, body)
+    ask = (job.ask and job.ask(call.route, said.json)) or asking(vendor, poll, job_id)
+    accepted = await platform.books.accept(
+        _accepted(call, job, job_id, ask, price, reply, said), outgoing=outgoing
+    )
+    if not accepted:
+        # The hold ended meanwhile, or the job is another call's: not handed out, not paid for.
+        reason = "The provider's job is not its own."
+        await metered.settle(platform, call, reply, "refused", reason=reason)
+        raise dialect.lost(vendor)
+    call.over = True
+    metrics.outcome(vendor.name, "accepted")
+    logs.line(event="accepted", call=call.id, operation=call.route.name, held=call.quote.most)
+    await request.answer(reply.status, body, headers)
+    await platform.books.keep(call.id, outgoing)
+
+
+def _accepted(
+    call: Call, job: Job, job_id: str, ask: Ask, price: Micros | None, reply: Reply, said: Said
+) -> Accept:
+    return Accept(
+        hold=call.id,
+        ttl=job.deadline_seconds + MARGIN_SECONDS,
+        vendor=call.route.vendor.name,
+        operation=call.route.name,
+        scope=job.scope,
+        vendor_job_id=job_id,
+        vendor_request_id=reply.request_id,
+        poll_url=ask.url,
+        poll_method=ask.method,
+        poll_body=ask.body,
+        price=price,
+        most=call.quote.most,
+        inputs=call.quote.inputs,
+        deadline=job.deadline_seconds,
+        first_poll=FIRST_POLL_SECONDS,
+        kept_seconds=job.kept_seconds,
+        assets=[(job.scope, job_id), *job.assets(said.json)],
+    )
+
+
+def _given(
+    request: Request, call: Call, job: Job, poll: Operation, job_id: str, said: Said
+) -> bytes:
+    answer = said.json
+    if call.route.operation.reply is not None:
+        answer = call.route.operation.reply(answer)
+    if job.rewrite is not None:
+        answer = job.rewrite(answer, polling_url(request, poll, job_id, call.id))
+    elif call.route.operation.reply is None:
+        return said.body
+    return orjson.dumps(answer)
+
+
 def token(job_id: str) -> str:
     """Return the secret part of a job's polling URL: 128 bits that only this platform can make."""
     return hmac.digest(settings.SECRET_KEY.encode(), b"job:" + job_id.encode(), "sha256").hex()[:32]
 
 
-def polling_url(request: Request, operation: Operation, vendor: Vendor, job: str, call: str) -> str:
+def polling_url(request: Request, poll: Operation, job: str, call: str) -> str:
     """Return the absolute URL of ours at which this job can be polled without a credential."""
-    path = f"/proxy/{vendor.name}/{operation.path}"
-    return f"{request.origin()}{path}?id={quote(job, safe='')}&token={token(call)}"
+    assert poll.names is not None, "a poll names its job"
+    where = f"{poll.names.name}={quote(job, safe='')}"
+    return f"{request.origin()}/proxy/{poll.path}?{where}&token={token(call)}"
+
+
+# --- A job is asked for -------------------------------------------------------------------------
 
 
 async def poll(platform: Platform, request: Request, route: Route) -> None:
@@ -57,122 +171,255 @@ async def poll(platform: Platform, request: Request, route: Route) -> None:
     While the vendor cannot be asked, the answer is "still running": a client of October 2025
     gives a job up on any other (client-behaviour 3).
     """
-    job = await _find(platform, request, route)
-    vendor, shape = route.vendor, route.vendor.job
-    assert shape is not None, "a vendor with a poll has jobs"
-    headers = [JSON_TYPE, (b"call-id", job.id.encode())]
-    said = await ask(platform, vendor, job)
+    found, shape = await _find(platform, request, route)
+    said = await seen(platform, found, shape)
+    headers = [JSON_TYPE, (b"call-id", found.id.encode())]
+    if found.outcome == "delivered":
+        headers.append((b"x-comfy-credits-used", credits_text(found.price or 0).encode()))
+    await request.answer(200, _words(route, found, shape, said), headers)
+
+
+def _words(route: Route, found: FoundJob, shape: Job, said: Said | None) -> bytes:
+    """Return what the member reads: of an end only what is paid for, or why there is nothing."""
+    if found.outcome == "expired":
+        raise JobExpired(
+            f"{route.vendor.display} did not finish in time. Nothing was charged. Run the node "
+            "again, or ask later: what comes is yours once it is paid for."
+        )
+    if found.outcome and said is None:
+        told = shape.failed(found.vendor_job_id, REASONS.get(found.outcome, ""))
+        return orjson.dumps(told)
     if said is None:
-        await request.answer(200, orjson.dumps(shape.pending(job.vendor_job_id)), headers)
-        return
-    body, raw = said
-    outcome = shape.outcome(body)
-    if outcome is not None:
-        charged = await end(platform, job, outcome, body)
-        if charged is not None and outcome == "delivered":
-            headers.append((b"x-comfy-credits-used", credits_text(charged).encode()))
-    await request.answer(200, raw, headers)
+        return orjson.dumps(shape.pending(found.vendor_job_id))
+    if found.outcome not in ("", "delivered"):
+        return orjson.dumps(dialect.cleaned(route.vendor, _translated(route, said.json)))
+    if route.operation.reply is not None:
+        return orjson.dumps(_translated(route, said.json))
+    return said.body
 
 
-async def ask(
-    platform: Platform, vendor: Vendor, job: FoundJob
-) -> tuple[dict[str, Any], bytes] | None:
-    """Return what the vendor says of a job now, or None if it cannot be asked at the moment.
+def _translated(route: Route, answer: Any) -> Any:
+    return route.operation.reply(answer) if route.operation.reply is not None else answer
 
-    Parsed, and as it came: a member gets the vendor's own bytes.
+
+async def seen(platform: Platform, found: FoundJob, shape: Job) -> Said | None:
+    """Return what the vendor says of a job, None if it says nothing now; `found` then is settled.
+
+    A result is returned only if it is paid for.
     """
-    if not vendor.owns(job.poll_url):
-        return None  # The operator moved the vendor's address; the deadline ends this job.
+    vendor = catalogue().vendors[found.vendor]
+    if found.outcome in ("failed", "moderated"):
+        before = await remembered.said_of(platform.books, found.id)
+        return before if before is not None and not _is_result(shape, before) else None
+    said = await looking.look(platform, vendor, found, shape)
+    judged = shape.judge(said) if said is not None else None
+    if said is None or judged is None or judged.verdict not in ENDS:
+        return said if judged is not None and judged.verdict is Verdict.RUNNING else None
+    if judged.verdict is Verdict.MISSING and found.age_seconds < looking.NOT_YET_SECONDS:
+        return None
+    outcome = ENDS[judged.verdict]
+    if found.outcome == "expired":
+        return await _come_late(platform, found, said) if outcome == "delivered" else None
+    if not found.outcome:
+        await end(platform, found, outcome, said)
+    return said if outcome == found.outcome else None
+
+
+def _is_result(shape: Job, said: Said) -> bool:
+    judged = shape.judge(said)
+    return judged is not None and judged.verdict is Verdict.DONE
+
+
+async def result(platform: Platform, request: Request, route: Route) -> None:
+    """Give what a job made, to its owner only, and only once it is paid for."""
+    account = route.vendor.account(route.operation)
+    digests = reading.digests_of(request)
+    asked = await reading.read(platform, request, route, digests)
+    assert route.operation.names is not None, "a result names its job"
+    asset = (route.operation.scope, route.operation.names.of(asked))
+    workspace = await platform.books.may_call(route.vendor.name, digests, [asset])
+    found = await remembered.job_of(platform.books, route.vendor.name, asset)
+    if found is not None:
+        shape = _shape(found)
+        await seen(platform, found, shape)
+        if found.outcome != "delivered":
+            raise NotFound("There is no result of this job (yet).")
+    outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
     try:
-        reply = await platform.relay.poll(vendor, job.poll_url)
-        try:
-            raw = await reply.read(ANSWER_LIMIT_BYTES)
-        finally:
-            reply.close()
-        parsed = orjson.loads(raw)
-    except (Refused, Lost, orjson.JSONDecodeError):
-        return None
-    if not isinstance(parsed, dict):
-        return None
-    known = vendor.job is not None and vendor.job.outcome(parsed) is not None
-    # BFL says "Task not found" with a 404, and that is an end; any other status is a bad moment.
-    return (parsed, raw) if reply.status == 200 or (reply.status == 404 and known) else None
+        reply = await platform.relay.exchange(outgoing)
+    except Refused as exc:
+        raise dialect.unreachable(route.vendor) from exc
+    except Lost as exc:
+        raise dialect.lost(route.vendor) from exc
+    try:
+        await passing.give(
+            platform, request, route, account=account, reply=reply, workspace=workspace
+        )
+    except Lost as exc:
+        raise dialect.lost(route.vendor) from exc
+    finally:
+        reply.close()
 
 
-async def end(
-    platform: Platform, job: FoundJob, outcome: str, answer: dict[str, Any]
-) -> Micros | None:
-    """Settle a job that ended, once; return what it cost (micros), None if nobody knows now.
+async def _find(platform: Platform, request: Request, route: Route) -> tuple[FoundJob, Job]:
+    """Return the asked job, or raise NotFound or Unauthorized.
 
-    A delivered one costs what its submit answer said, or what the delivered file measures.
+    The job is named where the catalogue says, or by `polling_url` (the node of August 2026 hands
+    back the one we gave it, contract 6.4): only the parts of it are read, it is never fetched.
     """
-    if job.ended:
-        return Micros(job.price or 0) if job.outcome == "delivered" else Micros(0)
+    operation = route.operation
+    assert operation.names is not None, "a poll names its job"
+    if request.method != "GET":
+        await request.read()
+    query = request.query
+    if operation.names.name not in query and "polling_url" in query:
+        query = parameters(query["polling_url"].partition("?")[2])
+    body = request.json() if operation.names.where == "body" else {}
+    asked = Asked(parts=route.parts, query=query, body=body)
+    name, given = _named(operation, asked), query.get("token", "")
+    digests = [] if given else keys.digests(request.credential())
+    looked = await platform.books.find_job(route.vendor.name, operation.scope, name, digests)
+    if not given and not looked.known:
+        raise Unauthorized("This API key is unknown, expired or revoked.")
+    found = remembered.found(looked.job) if looked.job is not None else None
+    if found is None or not (
+        hmac.compare_digest(given.encode(), token(found.id).encode()) if given else looked.own
+    ):
+        raise NotFound("Task not found. It is unknown, or another workspace's.")
+    shape = _shape(found)
+    if shape.poll != operation.path:
+        raise NotFound("Task not found. It is another operation's.")
+    return found, shape
+
+
+def _named(operation: Operation, asked: Asked) -> str:
+    assert operation.names is not None, "a poll names its job"
+    try:
+        return operation.names.of(asked)
+    except SeveralJobs:
+        raise
+    except PlatformError as exc:
+        raise NotFound("A poll needs the id of its job.") from exc
+
+
+def _shape(found: FoundJob) -> Job:
+    submit = catalogue().submit(found.vendor, found.operation)
+    if submit is None or submit.operation.job is None:
+        raise NotFound("Task not found. Its operation is no longer served.")
+    return submit.operation.job
+
+
+# --- A job ends ---------------------------------------------------------------------------------
+
+
+async def end(platform: Platform, found: FoundJob, outcome: str, said: Said | None) -> None:
+    """Settle a job that ended, once; `found` then says how it ended, whoever settled it.
+
+    A delivered one costs what its submit answer said, what its end says, or what the delivered
+    file measures.
+    """
     charged = Micros(0)
     details: dict[str, Any] = {}
-    if outcome == "delivered":
-        charged, details = await _price(platform, job, answer)
+    if outcome == "delivered" and said is not None:
+        charged, details = await _price(platform, found, said)
     settled = await platform.books.settle(
         Settle(
-            hold=job.id,
-            wallet=job.workspace,
+            hold=found.id,
+            wallet=found.workspace,
             outcome=outcome,
             charged=charged,
             reason="" if outcome == "delivered" else REASONS[outcome],
-            status=200,
-            vendor_job_id=job.vendor_job_id,
-            vendor_request_id=job.vendor_request_id,
+            status=said.status if said else 0,
+            vendor_job_id=found.vendor_job_id[:200],
+            vendor_request_id=found.vendor_request_id,
             details=details,
             is_job=True,
+            vendor=found.vendor,
+            assets=_assets(found, said) if outcome == "delivered" else None,
         )
     )
     if settled is None:
+        again = await remembered.read(platform.books, found.id)
+        found.outcome, found.price = (again.outcome, again.price) if again else ("expired", None)
+        return
+    found.outcome, found.price = outcome, settled.charged
+    metrics.outcome(found.vendor, outcome)
+    logs.line(
+        event="job", call=found.id, operation=found.operation, outcome=outcome, charged=charged
+    )
+
+
+def _assets(found: FoundJob, said: Said | None) -> list[tuple[str, str]] | None:
+    submit = catalogue().submit(found.vendor, found.operation)
+    if submit is None or submit.operation.job is None or said is None:
         return None
-    metrics.outcome(job.vendor, outcome)
-    logs.line(event="job", call=job.id, operation=job.operation, outcome=outcome, charged=charged)
-    return Micros(settled.charged)
+    return list(submit.operation.job.assets(said.json)) or None
 
 
-async def _price(
-    platform: Platform, job: FoundJob, answer: dict[str, Any]
-) -> tuple[Micros, dict[str, Any]]:
-    if job.price is not None:
-        return Micros(job.price), {}
-    route = catalogue().operation(job.operation)
-    assert route.vendor.job is not None, "only a job is measured at its end"
-    url = route.vendor.job.result_url(answer)
-    seconds = None
-    if url is not None and route.vendor.owns(url):
+async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micros, dict[str, Any]]:
+    """Return what a delivered job costs, and what was measured for it."""
+    if found.price is not None:
+        return Micros(found.price), {}
+    submit = catalogue().submit(found.vendor, found.operation)
+    assert submit is not None, "a job whose operation is gone is not judged"
+    shape, measured, details = submit.operation.job, {}, {}
+    assert shape is not None, "a submit has a job"
+    if shape.measured:
+        urls = list(shape.results(said.json))
+        seconds = shape.stated(said.json)
+        if seconds is None:
+            seconds = await _seconds(platform, submit.vendor, urls)
+        measured = {} if seconds is None else {"seconds": seconds}
+        details = {"measured_seconds": None if seconds is None else round(float(seconds), 3)}
+        if seconds is None:
+            await findings.unmeasured(platform.books, submit.vendor.name, found, urls)
+    price, absurd = pricing.settle(
+        submit.operation.price,
+        found.inputs,
+        Evidence(end=said.json if said.json is not None else {}, measured=measured),
+        most=Micros(found.most),
+    )
+    assert price is not None, "what is final has a price"
+    if absurd is not None:
+        await findings.absurd(platform.books, found.vendor, found.id, absurd)
+    return price, details
+
+
+async def _seconds(platform: Platform, vendor: Vendor, urls: list[str]) -> Any:
+    """Return the length of what was delivered, None if it cannot be read."""
+    url = urls[0] if urls else ""
+    if not vendor.may_fetch(url):
+        return None
+    try:
+        reply = await platform.relay.exchange(
+            Outgoing("GET", url, {}, silence_seconds=30, total_seconds=60)
+        )
         try:
-            reply = await platform.relay.fetch(url)
-            try:
-                seconds = await measure.mp4_seconds(reply.chunks()) if reply.status == 200 else None
-            finally:
-                reply.close()
-        except (Refused, Lost):
-            seconds = None
-    price = route.operation.price.measured(job.inputs, seconds)
-    return price, {"measured_seconds": None if seconds is None else round(float(seconds), 3)}
+            return await measure.mp4_seconds(reply.chunks()) if reply.status == 200 else None
+        finally:
+            reply.close()
+    except (Refused, Lost):
+        return None
 
 
-async def _find(platform: Platform, request: Request, route: Route) -> FoundJob:
-    """Return the asked job, or raise NotFound or Unauthorized.
+async def _come_late(platform: Platform, found: FoundJob, said: Said) -> Said | None:
+    """Charge a result that came after its hold had ended; raise if it cannot be paid for.
 
-    The job is named by `id`, or by `polling_url` (the node of August 2026 hands back the one we
-    gave it, contract 6.4): only the parts of it are read, it is never fetched.
+    None while another request does that.
     """
-    query = request.query
-    if "id" not in query and "polling_url" in query:
-        query = parameters(query["polling_url"].partition("?")[2])
-    name, given = query.get("id", ""), query.get("token", "")
-    if not name or len(name) > 200 or "\x00" in name:
-        raise NotFound("A poll needs the id of its job.")
-    digests = [] if given else keys.digests(request.credential())
-    job, known, own = await platform.books.find_job(route.vendor.name, name, digests)
-    if not given and not known:
-        raise Unauthorized("This API key is unknown, expired or revoked.")
-    if job is None or not (
-        hmac.compare_digest(given.encode(), token(job.id).encode()) if given else own
-    ):
-        raise NotFound("Task not found. It is unknown, or another workspace's.")
-    return job
+    if not await remembered.claim_late(platform.books, found):
+        again = await remembered.read(platform.books, found.id)
+        if again is None or again.outcome != "delivered":
+            return None
+        found.outcome, found.price = again.outcome, again.price
+        return said
+    price, details = await _price(platform, found, said)
+    charged = await remembered.charge_late(platform.books, found, price, details)
+    if charged is None:
+        raise InsufficientCredits(
+            "The result came after its time was over, and your credits do not cover it now. Add "
+            "credits, and ask for it again."
+        )
+    found.outcome, found.price = "delivered", charged
+    logs.line(event="late_result", call=found.id, operation=found.operation, charged=charged)
+    return said

@@ -14,12 +14,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from common.errors import Unavailable
+from common.lanes import away
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
-    from proxy.replay import Outgoing
+    from proxy.answers import Outgoing
 
 Done = TypeVar("Done")
 
@@ -47,17 +47,22 @@ class Late:
 
         Then the answer is wanted by the client's next try. So it is if this try is cancelled.
         """
-        task = asyncio.get_running_loop().create_task(work)
-        self._owed[task] = outgoing.intent if outgoing else ""
-        task.add_done_callback(self._over)
+        task = self.owe(work, outgoing.intent if outgoing else "")
         try:
             await asyncio.wait({task}, timeout=LATE_SECONDS)
         finally:
             if outgoing is not None and not task.done():
                 outgoing.postpone()
         if not task.done():
-            raise _away()
+            raise away()
         return task.result()
+
+    def owe(self, work: Coroutine[Any, Any, Done], intent: str) -> asyncio.Task[Done]:
+        """Have the work done in the background; the next try of that intention waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._owed[task] = intent
+        task.add_done_callback(self._over)
+        return task
 
     async def none_of(self, intent: str) -> None:
         """Return when nothing is owed of this intention; raise Unavailable if that lasts."""
@@ -65,7 +70,7 @@ class Late:
         if owed:
             _, left = await asyncio.wait(owed, timeout=LATE_SECONDS)
             if left:
-                raise _away()
+                raise away()
 
     async def close(self) -> None:
         """Wait a little for what is owed."""
@@ -85,7 +90,3 @@ async def pauses() -> AsyncIterator[None]:
         await asyncio.sleep(delay)
         delay = min(delay * 1.6, LONGEST_PAUSE_SECONDS)
         yield
-
-
-def _away() -> Unavailable:
-    return Unavailable("The platform cannot reach its books right now. Please try again.")

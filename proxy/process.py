@@ -9,6 +9,7 @@ from typing import Any
 
 from common import logs
 from proxy.books import Books
+from proxy.recent import Recent
 from proxy.relay import Relay
 
 log = logging.getLogger("proxy")
@@ -20,11 +21,12 @@ class Platform:
 
     books: Books
     relay: Relay
+    recent: Recent
 
 
 async def start() -> Platform:
     """Open what the proxy needs; the database need not be there yet."""
-    return Platform(Books(), Relay())
+    return Platform(Books(), Relay(), Recent())
 
 
 async def stop(platform: Platform) -> None:

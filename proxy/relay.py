@@ -13,21 +13,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from proxy.wire import codings
 from proxy.wire.dialing import target
-from proxy.wire.exchange import Exchange, Limits
+from proxy.wire.exchange import Exchange
+from proxy.wire.pace import Limits
 from proxy.wire.pool import NotOpened, Pool
 from proxy.wire.reading import Broken, Ended
 
 if TYPE_CHECKING:
-    from proxy.catalogue import Route, Vendor
-    from proxy.http import Headers, Request
+    from proxy.http import Headers
     from proxy.wire.connection import Connection
     from proxy.wire.dialing import Target
 
-PASSED_ON = (b"content-type", b"accept")
 PASSED_BACK = (b"content-type", b"content-disposition", b"etag", b"last-modified")
 REQUEST_IDS = (b"x-request-id", b"request-id", b"x-correlation-id")
 OWN = frozenset(("host", "content-length", "transfer-encoding", "accept-encoding", "connection"))
@@ -73,7 +71,7 @@ class Reply:
         self._exchange = exchange
         reader = exchange.reader
         self.status = reader.status
-        self._fields = dict(reversed(reader.fields))  # Of equal names, the first.
+        self._fields = reader.fields
         self._content_codings = content = reader.content_codings
         self.coded = not codings.understood([*content, *reader.codings])
         """Whether the body is in a coding that we cannot undo: it can be passed on only."""
@@ -83,10 +81,16 @@ class Reply:
     def headers(self) -> Headers:
         """What a client may see, each once and clean, and true of the body as it is given."""
         names = PASSED_BACK if self._undone else (*PASSED_BACK, b"content-length")
-        found = [(name, value) for name in names if (value := self._clean(name))]
+        fields = self._fields
+        found = [(name, value) for name in names if name in fields and (value := self._clean(name))]
         if self.coded:
             found.append((b"content-encoding", b", ".join(self._content_codings)))
         return found
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the body becomes another length than was told."""
+        return bool(self._undone)
 
     @property
     def content_type(self) -> str:
@@ -96,7 +100,10 @@ class Reply:
     @property
     def request_id(self) -> str:
         """The vendor's name for this exchange, empty if it gave none."""
-        return next((found[:200] for name in REQUEST_IDS if (found := self.header(name))), "")
+        for name in REQUEST_IDS:
+            if name in self._fields and (found := self.header(name)):
+                return found[:200]
+        return ""
 
     def header(self, name: bytes) -> str:
         """Return a header of the vendor's, clean, for our own use; empty if it gave none."""
@@ -124,14 +131,21 @@ class Reply:
         if self.coded:
             self.close()
             raise Lost("the answer is in a coding that was not asked for")
+        if not self._undone and self._exchange.reader.ended:
+            whole = self._exchange.reader.take()
+            return self._within(limit, whole, len(whole))
         parts, size = [], 0
         async for chunk in self.chunks():
             parts.append(chunk)
             size += len(chunk)
-            if size > limit:
-                self.close()
-                raise Lost("the answer is larger than any that we can hold")
+            self._within(limit, chunk, size)
         return b"".join(parts)
+
+    def _within(self, limit: int, part: bytes, size: int) -> bytes:
+        if size > limit:
+            self.close()
+            raise Lost("the answer is larger than any that we can hold")
+        return part
 
     def close(self) -> None:
         """Give up what was not read, if anything; the connection is closed then."""
@@ -163,64 +177,24 @@ class Relay:
         repeatable = outgoing.method in REPEATABLE and outgoing.body == b""
         connection = self._pool.take(there, repeatable=repeatable)
         if connection is not None:
-            kept = await _ask(connection, outgoing, head, deadline)
+            kept = _begin(connection, outgoing, head, deadline)
+            await kept.head()
             if not (repeatable and isinstance(kept.failure, Ended) and not kept.reader.begun):
                 return _reply(kept)
         try:
             connection = await self._pool.open(there, deadline=deadline)
         except NotOpened as exc:
             raise Refused(str(exc)) from exc
-        return _reply(await _ask(connection, outgoing, head, deadline))
-
-    async def send(
-        self, route: Route, request: Request, body: bytes | AsyncIterator[bytes]
-    ) -> Reply:
-        """Make the call and return the vendor's answer, whatever its status.
-
-        Raises Refused or Lost.
-        """
-        operation = route.operation
-        headers = route.vendor.credential(route.vendor.key())
-        for name in PASSED_ON:
-            if value := request.headers.get(name):
-                headers[name.decode()] = value.decode("latin-1")
-        for extra in operation.headers:
-            if value := request.headers.get(extra.encode()):
-                headers[extra] = value.decode("latin-1")
-        url = route.url()
-        if operation.query and request.scope["query_string"]:
-            given = {k: v for k, v in request.query.items() if k in operation.query}
-            url += "?" + urlencode(given) if given else ""
-        said = request.header(b"content-length")
-        length = int(said) if said.isdigit() and not isinstance(body, bytes) else None
-        silence = operation.timeout_seconds
-        return await self.exchange(
-            Outgoing(operation.method, url, headers, body, length, silence_seconds=silence)
-        )
-
-    async def poll(self, vendor: Vendor, url: str, *, timeout_seconds: int = 60) -> Reply:
-        """Ask for a job at a URL that `Vendor.owns` accepted. Raises Refused or Lost."""
-        headers = {**vendor.credential(vendor.key()), "accept": "application/json"}
-        asked = Outgoing("GET", url, headers, silence_seconds=timeout_seconds)
-        return await self.exchange(asked)
-
-    async def fetch(self, url: str) -> Reply:
-        """Get a delivered file, without any credential. Raises Refused or Lost."""
-        return await self.exchange(Outgoing("GET", url, {}, silence_seconds=60))
+        new = _begin(connection, outgoing, head, deadline)
+        await new.head()
+        return _reply(new)
 
 
-async def _ask(
-    connection: Connection, outgoing: Outgoing, head: bytes, deadline: float
-) -> Exchange:
-    """Write a request, and return when the answer's head is here, or none will come."""
+def _begin(connection: Connection, outgoing: Outgoing, head: bytes, deadline: float) -> Exchange:
+    """Write a request, or begin to."""
     limits = Limits(outgoing.silence_seconds, deadline, outgoing.least_rate)
     exchange = Exchange(connection, outgoing.method, limits)
-    try:
-        exchange.send(head, outgoing.body, outgoing.length)
-        await exchange.head()
-    except BaseException:
-        exchange.close()
-        raise
+    exchange.send(head, outgoing.body, outgoing.length)
     return exchange
 
 
@@ -238,20 +212,17 @@ def _reply(exchange: Exchange) -> Reply:
 def _head(outgoing: Outgoing, there: Target) -> bytes:
     """Return the head of a request; raise ValueError if a header could end it, or begin another."""
     assert OWN.isdisjoint(outgoing.headers), "the framing of a request is the relay's own"
-    lines = [
-        f"{outgoing.method} {there.path} HTTP/1.1",
-        f"host: {there.authority}",
-        "accept-encoding: identity",
-        *(f"{name}: {value}" for name, value in outgoing.headers.items()),
-    ]
+    head = f"{outgoing.method} {there.path} HTTP/1.1\r\nhost: {there.authority}\r\n"
+    head += "accept-encoding: identity\r\n"
+    for name, value in outgoing.headers.items():
+        head += f"{name}: {value}\r\n"
+    lines = 3 + len(outgoing.headers)
+    if head.count("\n") != lines or head.count("\r") != lines or "\0" in head:
+        raise ValueError("a header holds a line break")
     if not isinstance(outgoing.body, bytes):
         known = outgoing.length is not None
-        lines.append(
-            f"content-length: {outgoing.length}" if known else "transfer-encoding: chunked"
-        )
+        head += f"content-length: {outgoing.length}" if known else "transfer-encoding: chunked"
+        head += "\r\n"
     elif outgoing.body or outgoing.method not in REPEATABLE:
-        lines.append(f"content-length: {len(outgoing.body)}")
-    head = "\r\n".join([*lines, "", ""])
-    if not head.count("\r") == head.count("\n") == len(lines) + 1 or "\0" in head:
-        raise ValueError("a header holds a line break")
-    return head.encode("latin-1")
+        head += f"content-length: {len(outgoing.body)}\r\n"
+    return f"{head}\r\n".encode("latin-1")

@@ -29,25 +29,77 @@ KEEP = """
 KEPT = f", kept AS ({KEEP})"
 KEEP_LATER = KEEP.format(id="id", source="(SELECT %s::uuid AS id, %s::jsonb AS answer) AS given")
 
+ASSETS = """
+    , assets AS (
+        INSERT INTO proxy_asset (vendor, scope, asset, workspace_id, call_id)
+        SELECT vendor, used->>0, used->>1, wallet, id
+          FROM {source}, jsonb_array_elements({source}.assets) AS used
+         WHERE {source}.assets IS NOT NULL
+         ORDER BY 1, 2, 3
+            ON CONFLICT (vendor, scope, asset) DO NOTHING
+    )
+"""
+"""Have the ids that a call made belong to its workspace; an id that another has stays there."""
+
+NOT_OWN = """
+    CASE WHEN asked.assets IS NOT NULL AND EXISTS (
+             SELECT 1 FROM jsonb_array_elements(asked.assets) AS used
+              WHERE NOT EXISTS (
+                  SELECT 1 FROM proxy_asset asset
+                   WHERE asset.vendor = asked.vendor AND asset.scope = used->>0
+                     AND asset.asset = used->>1 AND asset.workspace_id = key.workspace_id))
+         THEN 'asset' END
+"""
+"""Whether a request names an id that is not its workspace's own."""
+
+OWN = """
+    INSERT INTO proxy_asset (vendor, scope, asset, workspace_id)
+    SELECT %s, used->>0, used->>1, %s::uuid FROM jsonb_array_elements(%s::jsonb) AS used
+     ORDER BY 1, 2, 3
+        ON CONFLICT (vendor, scope, asset) DO UPDATE SET vendor = excluded.vendor
+     WHERE proxy_asset.workspace_id = excluded.workspace_id
+ RETURNING asset
+"""
+
+JOB_COLUMNS = """
+    job.id::text, job.workspace_id::text, job.vendor, job.operation, job.vendor_job_id,
+    job.vendor_request_id, job.poll_url, job.poll_method, job.poll_body, job.price_micros,
+    job.most_micros, job.inputs, job.outcome,
+    extract(epoch FROM now() - job.created_at)::float8
+"""
+"""What `remembered.found` reads of a job, in its order."""
+
 JOB_ENDED = """
     , job AS (
         UPDATE proxy_job SET ended_at = now(),
                (outcome, price_micros) = (
-                   SELECT outcome, charged FROM ended WHERE ended.id = proxy_job.id)
+                   SELECT outcome, CASE WHEN outcome = 'delivered' THEN charged
+                                        ELSE proxy_job.price_micros END
+                     FROM ended WHERE ended.id = proxy_job.id)
          WHERE id = ANY (ARRAY(SELECT id FROM ended WHERE is_job)) AND ended_at IS NULL
     )
 """
 
 JOB_ACCEPTED = """
     , job AS (
-        INSERT INTO proxy_job (id, workspace_id, vendor, operation, vendor_job_id,
-                               vendor_request_id, poll_url,
-                               price_micros, inputs, deadline_at, next_poll_at)
-        SELECT id, wallet, vendor, operation, vendor_job_id, vendor_request_id, poll_url, price,
+        INSERT INTO proxy_job (id, workspace_id, vendor, operation, scope, vendor_job_id,
+                               vendor_request_id, poll_url, poll_method, poll_body,
+                               price_micros, most_micros, inputs, deadline_at, next_poll_at,
+                               kept_seconds)
+        SELECT id, wallet, vendor, operation, scope, vendor_job_id, vendor_request_id, poll_url,
+               poll_method, poll_body, price, most,
                coalesce(inputs, '{}'), now() + deadline * interval '1 second',
-               now() + first_poll * interval '1 second'
+               now() + first_poll * interval '1 second', kept_seconds
           FROM prolonged
-            ON CONFLICT (id) DO NOTHING
+         ORDER BY vendor, scope, vendor_job_id  -- As everybody does who may meet the same jobs.
+            ON CONFLICT DO NOTHING
+     RETURNING id
+    ), accepted AS (
+        SELECT prolonged.* FROM prolonged
+          LEFT JOIN LATERAL (
+              SELECT id FROM proxy_job WHERE proxy_job.id = prolonged.id LIMIT 1
+          ) before ON true
+         WHERE before.id IS NOT NULL OR prolonged.id IN (SELECT id FROM job)
     )
 """
 
@@ -61,49 +113,80 @@ ANSWERED = """
 PLACE = batches.place_many(
     dataclasses.replace(
         keys.PAYER,
+        columns=keys.PAYER.columns + ", assets jsonb",
         join=keys.PAYER.join + ANSWERED,
-        refusal=f"""coalesce({keys.PAYER.refusal},
+        refusal=f"""coalesce({keys.PAYER.refusal}, {NOT_OWN},
                     CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
     )
 )
 
 MAY_CALL = f"""
-    SELECT {keys.PAYER.refusal}
-      FROM (SELECT %s::bytea AS digest, %s::text AS vendor, 0 AS amount) AS asked
+    SELECT coalesce({keys.PAYER.refusal}, {NOT_OWN}), key.workspace_id::text
+      FROM (SELECT %s::bytea AS digest, %s::text AS vendor, 0 AS amount,
+                   %s::jsonb AS assets) AS asked
       {keys.PAYER.join}
 """  # noqa: S608 - the parts are constants of our own modules
 
 SETTLE = batches.settle_many(
-    columns=record.COLUMNS + ", is_job boolean, answer jsonb",
-    record=record.RECORD + JOB_ENDED + KEPT.format(id="id", source="ended"),
+    columns=record.COLUMNS + ", is_job boolean, answer jsonb, vendor text, assets jsonb",
+    record=(
+        record.RECORD
+        + JOB_ENDED
+        + ASSETS.format(source="ended")
+        + KEPT.format(id="id", source="ended")
+    ),
 )
 
 ACCEPT = batches.prolong_many(
     columns=(
-        "vendor text, operation text, vendor_job_id text, vendor_request_id text, poll_url text,"
-        " price bigint,"
-        " inputs jsonb, deadline int, first_poll int, answer jsonb"
+        "vendor text, operation text, scope text, vendor_job_id text, vendor_request_id text,"
+        " poll_url text, poll_method text, poll_body jsonb, price bigint, most bigint,"
+        " inputs jsonb, deadline int, first_poll int, kept_seconds int, assets jsonb, answer jsonb"
     ),
-    record=JOB_ACCEPTED + KEPT.format(id="id", source="prolonged"),
+    record=(
+        JOB_ACCEPTED + ASSETS.format(source="accepted") + KEPT.format(id="id", source="accepted")
+    ),
+    answers="accepted",
 )
 
 FIND_JOBS = f"""
-    SELECT asked.n, job.id::text, job.workspace_id::text, job.vendor, job.operation,
-           job.vendor_job_id, job.vendor_request_id, job.poll_url, job.price_micros, job.inputs,
-           job.ended_at IS NOT NULL, job.outcome, key.id IS NOT NULL,
-           key.workspace_id = job.workspace_id
-      FROM json_to_recordset(%s::json) AS asked(n int, vendor text, job text, digest bytea)
+    SELECT key.id IS NOT NULL, coalesce(key.workspace_id = job.workspace_id, false), {JOB_COLUMNS}
+      FROM json_to_recordset(%s::json)
+           AS asked(n int, vendor text, scope text, job text, digest bytea)
       LEFT JOIN LATERAL (
           SELECT * FROM proxy_job
-           WHERE vendor = asked.vendor AND vendor_job_id = asked.job LIMIT 1
+           WHERE vendor = asked.vendor AND scope = asked.scope AND vendor_job_id = asked.job
+           LIMIT 1
       ) job ON true
       {keys.FIND}
      ORDER BY asked.n
-"""  # noqa: S608 - the parts are constants of our own modules
+"""  # noqa: S608 - constants of our own
+
+PLACE_FOR = batches.place_many(batches.Payer())
+"""Set money aside on a wallet that is named, whoever asks: for what came late."""
+
+AVAILABLE = f"""
+    SELECT wallet.balance_micros - wallet.held_micros
+      FROM (SELECT %s::bytea AS digest, '' AS vendor, 0 AS amount) AS asked
+      {keys.PAYER.join}
+      JOIN credits_account wallet ON wallet.id = key.workspace_id
+"""  # noqa: S608 - constants of our own
 
 EXPIRED = holds.due(
     columns="job.id IS NOT NULL",
     join="LEFT JOIN proxy_job job ON job.id = hold.id AND job.ended_at IS NULL",
 )
+
+REPEATED = """
+    INSERT INTO proxy_repeat (intent, call_id, kept_until)
+    VALUES (%s, %s, now() + interval '10 minutes')
+        ON CONFLICT (intent) DO UPDATE
+       SET call_id = CASE WHEN proxy_repeat.kept_until > now() THEN proxy_repeat.call_id
+                          ELSE excluded.call_id END,
+           kept_until = excluded.kept_until
+ RETURNING call_id::text
+"""
+"""Which call the refusals of an intention are counted at: the first within ten minutes."""
+COUNT_REPEAT = "UPDATE usage_call SET attempts = least(attempts + 1, 32767) WHERE id = %s"
 
 CHARGED = "SELECT charged_micros FROM usage_call WHERE id = %s AND outcome = %s"

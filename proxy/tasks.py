@@ -11,29 +11,14 @@ from django.db import connection
 
 from apikeys import keys
 from common import logs
-from common.errors import PlatformError
-from proxy import jobs, process, replay, sql
-from proxy.books import FoundJob, Settle
+from proxy import answers, following, process, replay, sql
+from proxy.books import Settle
 from proxy.models import Heartbeat
-from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 BATCH = 100
-
-CLAIM_JOBS = """
-    UPDATE proxy_job job
-       SET polls = polls + 1,
-           next_poll_at = now() + least(greatest((now() - created_at) / 4, interval '2 seconds'),
-                                        interval '1 minute')
-     WHERE id IN (SELECT id FROM proxy_job
-                   WHERE ended_at IS NULL AND next_poll_at <= now()
-                   ORDER BY next_poll_at LIMIT %s
-                     FOR UPDATE SKIP LOCKED)
- RETURNING id::text, workspace_id::text, vendor, operation, vendor_job_id, vendor_request_id,
-           poll_url, price_micros, inputs, deadline_at <= now()
-"""
 
 
 @shared_task
@@ -51,40 +36,14 @@ def heartbeat(name: str = "worker") -> None:
 @shared_task
 def follow_jobs() -> int:
     """Ask for the jobs that are due, and settle those that ended. Returns how many were asked."""
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM_JOBS, [BATCH])
-        rows = cursor.fetchall()
-    if rows:
-        _with_platform(lambda platform: _each(_follow(platform, row) for row in rows))
-    return len(rows)
-
-
-async def _follow(platform: process.Platform, row: tuple[Any, ...]) -> None:
-    """Ask once; after the deadline the job has expired, whatever the vendor may do later."""
-    inputs = row[8] if isinstance(row[8], dict) else orjson.loads(row[8])
-    hold, workspace, name, operation, vendor_job_id, request_id, poll_url, price, _, over = row
-    job = FoundJob(
-        id=hold,
-        workspace=workspace,
-        vendor=name,
-        operation=operation,
-        vendor_job_id=vendor_job_id,
-        vendor_request_id=request_id,
-        poll_url=poll_url,
-        price=price,
-        inputs=inputs,
-        ended=False,
-        outcome="",
-    )
-    vendor = catalogue().vendors.get(job.vendor)
-    try:
-        said = await jobs.ask(platform, vendor, job) if vendor else None
-        answer = said[0] if said else None
-        outcome = vendor.job.outcome(answer) if vendor and vendor.job and answer else None
-        if outcome is not None or over:
-            await jobs.end(platform, job, outcome or "expired", answer or {})
-    except PlatformError as exc:
-        logs.line(event="follow", call=job.id, error=exc.code)
+    claimed = following.claim()
+    if claimed:
+        _with_platform(
+            lambda platform: _each(
+                following.follow(platform, found, over=over) for over, found in claimed
+            )
+        )
+    return len(claimed)
 
 
 @shared_task
@@ -127,11 +86,21 @@ async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
 
 @shared_task
 def forget() -> None:
-    """Delete answers that are no longer kept, and jobs that ended three days ago."""
+    """Delete answers that are no longer kept, and jobs whose result no vendor keeps any more."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM proxy_answer WHERE kept_until < now()")
-        cursor.execute("DELETE FROM proxy_job WHERE ended_at < now() - interval '3 days'")
-    replay.sweep_spool()
+        # An answer that a call is just about to write anew is left to it: nobody waits here.
+        cursor.execute(
+            "DELETE FROM proxy_answer WHERE intent IN ("
+            " SELECT intent FROM proxy_answer WHERE kept_until < now() FOR UPDATE SKIP LOCKED)"
+        )
+        cursor.execute(
+            "DELETE FROM proxy_repeat WHERE intent IN ("
+            " SELECT intent FROM proxy_repeat WHERE kept_until < now() FOR UPDATE SKIP LOCKED)"
+        )
+        cursor.execute(
+            "DELETE FROM proxy_job WHERE ended_at < now() - kept_seconds * interval '1 second'"
+        )
+    answers.sweep_spool()
 
 
 async def _each(works: Iterable[Coroutine[Any, Any, None]]) -> None:

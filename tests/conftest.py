@@ -6,9 +6,6 @@ behind, and everybody in them is new, so nobody meets anybody; none of them is d
 
 A test marked `browser` asks for pytest-playwright's `page`, and fails if its console complains. It
 lives in a file without coroutines.
-
-Hypothesis tries the same examples each time, so that a landing does not depend on luck;
-`dev.py test --hypothesis-profile=default` looks for new ones.
 """
 
 from __future__ import annotations
@@ -22,12 +19,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import hypothesis
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
-
-hypothesis.settings.register_profile("landing", derandomize=True)
-hypothesis.settings.load_profile("landing")
 
 
 @dataclass(frozen=True)

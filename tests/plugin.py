@@ -2,21 +2,44 @@
 
 Loaded by `-p tests.plugin`: pytest-django reads the settings before any conftest.py is imported.
 With xdist the controller starts the server and finds the browser; the workers inherit where.
+
+The files that took longest the last time are begun first, so that no worker is left alone with
+one at the end.
+
+Hypothesis tries the same examples each time, so that a landing does not depend on luck;
+`dev.py test --hypothesis-profile=default` looks for new ones. It shrinks for half a minute at most.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis.internal.conjecture import engine
 
 from local import browser, scratch
 
 MARKED = re.compile(r"^\s*(@|pytestmark\b).*\bmark\.browser\b", re.MULTILINE)
+QUICK = ("browser", "system", "slow")
+"""The marks of what `--quick` leaves out."""
+SHRINKING_SECONDS = 30
+SECONDS = "files/seconds"
+"""Where pytest's cache has what each file took."""
 _scratch: scratch.Scratch | None = None
+_seconds: Counter[str] = Counter()
+
+engine.MAX_SHRINKING_SECONDS = SHRINKING_SECONDS  # Made to be replaced, says its comment.
+hypothesis.settings.register_profile("landing", derandomize=True)
+hypothesis.settings.register_profile("quick", derandomize=True, max_examples=25)
+hypothesis.settings.register_profile(
+    "mutants", derandomize=True, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
+)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -34,18 +57,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-browser", action="store_true", help="skip the tests that drive a browser"
     )
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help=f"leave out what is marked {', '.join(QUICK)}; fewer examples of each property",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have a browser where one is needed; without one, no run may look as if it were whole."""
+    """Choose how many examples; have a browser where one is needed.
+
+    Without a browser no run may look as if it were whole.
+    """
     option = config.option
-    if option.no_browser or option.collectonly or hasattr(config, "workerinput"):
+    if not option.hypothesis_profile:
+        hypothesis.settings.load_profile("quick" if option.quick else "landing")
+    if hasattr(config, "workerinput"):
+        return
+    option.loadscopereorder = False  # `pytest_collection_modifyitems` has an order of its own.
+    if option.no_browser or option.quick or option.collectonly:
         return
     if any_browser_test(config.args):
         try:
             os.environ["BROWSER_EXE"] = browser.find_or_install(say=print)
         except browser.BrowserMissing as why:
             raise pytest.UsageError(str(why)) from None
+
+
+def examples(whole: int) -> int:
+    """Return how many examples of a costly property are tried, of so many in a whole run."""
+    quick = hypothesis.settings.get_current_profile_name() == "quick"
+    return max(2, whole // 8) if quick else whole
 
 
 def any_browser_test(arguments: Iterable[str]) -> bool:
@@ -63,11 +105,47 @@ def any_browser_test(arguments: Iterable[str]) -> bool:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker what the files took: all must come to one order."""
+    node.workerinput["seconds"] = taken_before(node.config)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not to be run, and begin with the file that took longest."""
+    if config.option.quick:
+        left_out = [item for item in items if any(map(item.get_closest_marker, QUICK))]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
     if config.option.no_browser:
         for item in items:
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason="--no-browser"))
+    if inherited := getattr(config, "workerinput", None):
+        seconds = inherited["seconds"]
+        items.sort(key=lambda item: -seconds.get(file_of(item.nodeid), 0))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _seconds[file_of(report.nodeid)] += report.duration
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remember what each file took, where a run of many files was shared among workers."""
+    config = session.config
+    shared = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if shared and not config.option.quick and config.cache is not None:
+        config.cache.set(SECONDS, {**taken_before(config), **_seconds})
+
+
+def taken_before(config: pytest.Config) -> dict[str, float]:
+    """Return the seconds that each file took when it was last run whole."""
+    return dict(config.cache.get(SECONDS, {})) if config.cache is not None else {}
+
+
+def file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,7 +11,7 @@ class Call(models.Model):
     The table is partitioned by the month of `settled_at`; its database key is (workspace_id,
     number, settled_at), which Django need not know. `number` comes from the wallet's row, gapless
     with the numbered entries, so any page of a history is a range of numbers (reports.py). Ids
-    of people and keys are kept as values: a call outlives them.
+    of people and keys are plain values: a call outlives them.
     """
 
     class Outcome(models.TextChoices):

@@ -5,7 +5,7 @@ from credits.proofs.reconciliation import Check
 CHECKS = (
     Check(
         "each charged call has its entry, and each call's entry its call",
-        "SELECT count(*), coalesce(sum(charged_micros), 0) FROM usage_call",
+        "SELECT count(*) AS rows, coalesce(sum(charged_micros), 0) AS micros FROM usage_call",
         """
         SELECT 'call ' || coalesce(call.id::text, entry.key) || ': charged '
                || coalesce(call.charged_micros, 0) || ', entry ' || coalesce(entry.amount_micros, 0)
@@ -20,7 +20,7 @@ CHECKS = (
     ),
     Check(
         "each wallet's history is numbered without gaps",
-        "SELECT count(*), 0 FROM credits_account WHERE kind = 'wallet'",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_account WHERE kind = 'wallet'",
         """
         WITH listed AS (
             SELECT wallet, count(*) AS n, count(DISTINCT number) AS different, max(number) AS last

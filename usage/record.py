@@ -25,6 +25,6 @@ RECORD = """
                coalesce(memo->>'price', ''), coalesce(attempts, 1), coalesce(vendor_job_id, ''),
                coalesce(vendor_request_id, ''),
                coalesce(memo->'facts', '{}') || coalesce(details, '{}'), placed_at, now()
-          FROM ended
+          FROM ended WHERE NOT silent
     )
 """

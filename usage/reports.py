@@ -7,10 +7,12 @@ p is a range of numbers on two indexes: the same cost at any depth (docs/decisio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from django.db.models import F, Q
 
+from common.money import Micros
 from credits.models import Account, Entry
 from usage.models import Call
 
@@ -18,28 +20,95 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-CALL_EVENT = "api_usage_completed"
-ENTRY_EVENTS = {
-    (Entry.Kind.TOP_UP, True): "credit_added",
-    (Entry.Kind.GRANT, True): "credit_added",
-    (Entry.Kind.REFUND, False): "credit_refunded",
-    (Entry.Kind.REFUND, True): "credit_restored",
-    (Entry.Kind.DISPUTE, False): "credit_disputed",
-    (Entry.Kind.DISPUTE, True): "credit_restored",
-    (Entry.Kind.RECEIVABLE, False): "credit_owed",
-    (Entry.Kind.RECEIVABLE, True): "credit_restored",
-    (Entry.Kind.EXPIRY, False): "credit_expired",
-    (Entry.Kind.ADJUSTMENT, True): "credit_adjusted",
-    (Entry.Kind.ADJUSTMENT, False): "credit_adjusted",
-    (Entry.Kind.REVERSAL, True): "credit_reversed",
-    (Entry.Kind.REVERSAL, False): "credit_reversed",
+
+class Kind(StrEnum):
+    """What a row of a history is."""
+
+    CALLED = "called"
+    ADDED = "added"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    OWED = "owed"
+    RESTORED = "restored"
+    EXPIRED = "expired"
+    ADJUSTED = "adjusted"
+    REVERSED = "reversed"
+
+
+MOVED = {
+    (Entry.Kind.TOP_UP, True): Kind.ADDED,
+    (Entry.Kind.GRANT, True): Kind.ADDED,
+    (Entry.Kind.REFUND, False): Kind.REFUNDED,
+    (Entry.Kind.REFUND, True): Kind.RESTORED,
+    (Entry.Kind.DISPUTE, False): Kind.DISPUTED,
+    (Entry.Kind.DISPUTE, True): Kind.RESTORED,
+    (Entry.Kind.RECEIVABLE, False): Kind.OWED,
+    (Entry.Kind.RECEIVABLE, True): Kind.RESTORED,
+    (Entry.Kind.EXPIRY, False): Kind.EXPIRED,
+    (Entry.Kind.ADJUSTMENT, True): Kind.ADJUSTED,
+    (Entry.Kind.ADJUSTMENT, False): Kind.ADJUSTED,
+    (Entry.Kind.REVERSAL, True): Kind.REVERSED,
+    (Entry.Kind.REVERSAL, False): Kind.REVERSED,
 }
-"""What an entry is called in a wallet's history: by its kind, and whether the wallet received."""
+"""What an entry is in a wallet's history: by its kind, and whether the wallet received."""
 
 
-def entry_event(entry: Entry) -> str:
-    """Return the event type of a numbered entry."""
-    return ENTRY_EVENTS[Entry.Kind(entry.kind), entry.credit_id == entry.event_wallet_id]
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call, as its owner sees it."""
+
+    number: int
+    at: datetime
+    id: UUID
+    vendor: str
+    operation: str
+    title: str
+    """What the client calls it, if it said."""
+    run: str
+    outcome: Call.Outcome
+    reason: str
+    charged: Micros
+
+    @classmethod
+    def of(cls, row: Call) -> Called:
+        """Read it."""
+        return cls(
+            number=row.number,
+            at=row.settled_at,
+            id=row.id,
+            vendor=row.vendor,
+            operation=row.operation,
+            title=row.facts.get("title") or "",
+            run=row.run_id,
+            outcome=Call.Outcome(row.outcome),
+            reason=row.reason,
+            charged=Micros(row.charged_micros),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What gave credits to a wallet, or took them, other than a call."""
+
+    number: int
+    at: datetime
+    kind: Kind
+    entry: int
+    key: str
+    amount: Micros
+
+    @classmethod
+    def of(cls, row: Entry) -> Moved:
+        """Read a numbered entry."""
+        assert row.event_number is not None, "only numbered entries are listed"
+        return cls(
+            number=row.event_number,
+            at=row.created_at,
+            kind=MOVED[Entry.Kind(row.kind), row.credit_id == row.event_wallet_id],
+            entry=row.pk,
+            key=row.key,
+            amount=Micros(row.amount_micros),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +116,14 @@ class Page:
     """Rows of one page, newest first, and how many there are on all pages."""
 
     total: int
-    rows: list[Call | Entry]
+    rows: list[Called | Moved]
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events are wanted; all if every field is empty. Times are inclusive, exclusive."""
+    """Which rows are wanted; all if every field is empty. Times are inclusive, exclusive."""
 
-    event_type: str = ""
+    kind: Kind | None = None
     start: datetime | None = None
     end: datetime | None = None
 
@@ -67,43 +136,36 @@ def events(workspace_id: UUID, *, page: int, limit: int, wanted: Filter) -> Page
         first = _first_at(workspace_id, wanted.start, total)
     if wanted.end is not None:
         last = _first_at(workspace_id, wanted.end, total) - 1
-    if wanted.event_type == CALL_EVENT:
+    if wanted.kind is Kind.CALLED:
         return _calls_only(workspace_id, first, last, page, limit)
-    if wanted.event_type:
-        return _entries_only(workspace_id, wanted.event_type, first, last, page, limit)
+    if wanted.kind is not None:
+        return _entries_only(workspace_id, wanted.kind, first, last, page, limit)
     newest = last - (page - 1) * limit
     oldest = max(first, newest - limit + 1)
     return Page(max(0, last - first + 1), _between(workspace_id, oldest, newest))
 
 
-def _between(workspace_id: UUID, oldest: int, newest: int) -> list[Call | Entry]:
+def _between(workspace_id: UUID, oldest: int, newest: int) -> list[Called | Moved]:
     if newest < oldest:
         return []
     calls = Call.objects.filter(workspace_id=workspace_id, number__range=(oldest, newest))
     entries = Entry.objects.filter(event_wallet=workspace_id, event_number__range=(oldest, newest))
-    rows: list[Call | Entry] = [*calls, *entries]
-    return sorted(rows, key=number, reverse=True)
-
-
-def number(row: Call | Entry) -> int:
-    """Return the row's place in its workspace's history."""
-    place = row.number if isinstance(row, Call) else row.event_number
-    assert place is not None, "only numbered entries are listed"
-    return place
+    rows: list[Called | Moved] = [*map(Called.of, calls), *map(Moved.of, entries)]
+    return sorted(rows, key=lambda row: row.number, reverse=True)
 
 
 def _entries_only(
-    workspace_id: UUID, event_type: str, first: int, last: int, page: int, limit: int
+    workspace_id: UUID, wanted_kind: Kind, first: int, last: int, page: int, limit: int
 ) -> Page:
     wanted = Q(pk__in=[])
-    for (kind, received), event in ENTRY_EVENTS.items():
-        if event == event_type:
+    for (kind, received), moved in MOVED.items():
+        if moved is wanted_kind:
             wanted |= Q(kind=kind, **{"credit" if received else "debit": F("event_wallet")})
     found = Entry.objects.filter(
         wanted, event_wallet=workspace_id, event_number__range=(first, last)
     ).order_by("-event_number")
     start = (page - 1) * limit
-    return Page(found.count(), list(found[start : start + limit]))
+    return Page(found.count(), [Moved.of(row) for row in found[start : start + limit]])
 
 
 def _calls_only(workspace_id: UUID, first: int, last: int, page: int, limit: int) -> Page:
@@ -119,24 +181,24 @@ def _calls_only(workspace_id: UUID, first: int, last: int, page: int, limit: int
     if newest < oldest:
         return Page(total, [])
     calls = Call.objects.filter(workspace_id=workspace_id, number__range=(oldest, newest))
-    return Page(total, list(calls.order_by("-number")))
+    return Page(total, [Called.of(row) for row in calls.order_by("-number")])
 
 
 def _skip(taken: list[int | None], last: int, calls: int) -> int:
     """Return the number that stands `calls` calls below `last`, counted without `taken`."""
-    place = last - calls
+    number = last - calls
     for entry in taken:
-        if entry is not None and entry > place:
-            place -= 1
+        if entry is not None and entry > number:
+            number -= 1
         else:
             break
-    return place
+    return number
 
 
 def _first_at(workspace_id: UUID, instant: datetime, total: int) -> int:
     """Return the least number whose time is `instant` or later (total + 1 if none is).
 
-    Numbers follow time up to the length of a commit, so a search by halves finds the place with
+    Numbers follow time up to the length of a commit, so a search by halves finds it with
     some twenty index probes, where a scan by time would need an index of its own.
     """
     low, high = 1, total + 1
@@ -149,10 +211,9 @@ def _first_at(workspace_id: UUID, instant: datetime, total: int) -> int:
     return low
 
 
-def _at(workspace_id: UUID, place: int) -> Any:
-    call = Call.objects.filter(workspace_id=workspace_id, number=place)
-    at = call.values_list("settled_at", flat=True).first()
-    if at is None:
-        entry = Entry.objects.filter(event_wallet=workspace_id, event_number=place)
-        at = entry.values_list("created_at", flat=True).get()
-    return at
+def _at(workspace_id: UUID, number: int) -> datetime:
+    calls = Call.objects.filter(workspace_id=workspace_id, number=number)
+    if (at := calls.values_list("settled_at", flat=True).first()) is not None:
+        return at
+    entries = Entry.objects.filter(event_wallet=workspace_id, event_number=number)
+    return entries.values_list("created_at", flat=True).get()

@@ -12,12 +12,26 @@ from rest_framework.views import APIView
 from common.drf import workspace_id
 from common.money import cents
 from usage import reports
-from usage.models import Call
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
     from rest_framework.request import Request
 
-    from credits.models import Entry
+EVENTS = {
+    reports.Kind.CALLED: "api_usage_completed",
+    reports.Kind.ADDED: "credit_added",
+    reports.Kind.REFUNDED: "credit_refunded",
+    reports.Kind.DISPUTED: "credit_disputed",
+    reports.Kind.OWED: "credit_owed",
+    reports.Kind.RESTORED: "credit_restored",
+    reports.Kind.EXPIRED: "credit_expired",
+    reports.Kind.ADJUSTED: "credit_adjusted",
+    reports.Kind.REVERSED: "credit_reversed",
+}
+"""What the wire calls each kind of row."""
+KINDS = {name: kind for kind, name in EVENTS.items()}
 
 
 class EventsView(APIView):
@@ -57,12 +71,7 @@ class EventsView(APIView):
         asked = self.Input(data=request.query_params)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
-        page = reports.events(
-            workspace_id(request),
-            page=given["page"],
-            limit=given["limit"],
-            wanted=reports.Filter(given["filter"], given["start_date"], given["end_date"]),
-        )
+        page = self._page(workspace_id(request), **given)
         return Response(
             {
                 "events": [event(row) for row in page.rows],
@@ -73,24 +82,35 @@ class EventsView(APIView):
             }
         )
 
+    def _page(self, workspace: UUID, **given: Any) -> reports.Page:
+        if given["filter"] and given["filter"] not in KINDS:
+            return reports.Page(0, [])  # A type that no event has.
+        kind = KINDS.get(given["filter"])
+        return reports.events(
+            workspace,
+            page=given["page"],
+            limit=given["limit"],
+            wanted=reports.Filter(kind, given["start_date"], given["end_date"]),
+        )
 
-def event(row: Call | Entry) -> dict[str, Any]:
+
+def event(row: reports.Called | reports.Moved) -> dict[str, Any]:
     """Return the wire's form of one row; params are scalars that are safe to show."""
-    if isinstance(row, Call):
+    if isinstance(row, reports.Called):
         params: dict[str, Any] = {
-            "api_name": row.facts.get("title") or f"{row.vendor} {row.operation}",
+            "api_name": row.title or f"{row.vendor} {row.operation}",
             "model": row.operation,
-            "charge_micro_usd": row.charged_micros,
+            "charge_micro_usd": row.charged,
             "outcome": row.outcome,
         }
-        if row.run_id:
-            params["job_id"] = row.run_id
+        if row.run:
+            params["job_id"] = row.run
         if row.reason:
             params["reason"] = row.reason
-        return _event(reports.CALL_EVENT, str(row.id), row.settled_at, params)
-    params = {"amount": cents(row.amount_micros), "transaction_id": row.key}
-    return _event(reports.entry_event(row), f"entry-{row.pk}", row.created_at, params)
+        return _event(EVENTS[reports.Kind.CALLED], str(row.id), row.at, params)
+    params = {"amount": cents(row.amount), "transaction_id": row.key}
+    return _event(EVENTS[row.kind], f"entry-{row.entry}", row.at, params)
 
 
-def _event(kind: str, event_id: str, at: Any, params: dict[str, Any]) -> dict[str, Any]:
-    return {"event_type": kind, "event_id": event_id, "createdAt": at, "params": params}
+def _event(name: str, event_id: str, at: datetime, params: dict[str, Any]) -> dict[str, Any]:
+    return {"event_type": name, "event_id": event_id, "createdAt": at, "params": params}

@@ -10,13 +10,11 @@ planner sees a table of holds that is almost empty, and would read it whole, dea
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from credits.models import HOUSE, Account
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +120,21 @@ class Ask(Protocol):
 
 
 Asks = TypeVar("Asks", bound=Ask)
+Row: TypeAlias = tuple[Any, ...]
+Run: TypeAlias = Callable[[Sequence[Asks]], Awaitable[list[Row]]]
 
 
-async def in_turn(
-    asks: Sequence[Asks], run: Callable[[Sequence[Asks]], Awaitable[list[tuple[Any, ...]]]]
-) -> list[tuple[Any, ...]]:
+async def in_turn(asks: Sequence[Asks], run: Run[Asks]) -> list[Row | Exception]:
     """Place a batch with the outcome of one after the other; return the statement's rows.
+
+    What the first statement raises is raised: then nothing was placed. What a later one raises is
+    the answer of those who were in it: the others keep theirs.
 
     `run` sends the statement of `place_many`. Mostly that is once: again for who still fits after
     a larger neighbour of its wallet did not, and for who has a key and too little; and a batch is
     parted before an ask whose intent it holds already.
     """
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Row | Exception] = []
     while len(rows) < len(asks):
         part: list[Asks] = []
         intents: set[str | None] = set()
@@ -142,14 +143,46 @@ async def in_turn(
                 break
             intents.add(ask.intent if ask.keyed else None)
             part.append(ask)
-        rows += await _twice(part, run)
+        try:
+            rows += await _twice(part, run)
+        except Exception as exc:
+            if not rows:
+                raise
+            rows += [exc] * len(part)
     return rows
 
 
-async def _twice(
-    asks: Sequence[Asks], run: Callable[[Sequence[Asks]], Awaitable[list[tuple[Any, ...]]]]
-) -> list[tuple[Any, ...]]:
-    rows = await run(asks)
+async def _twice(asks: Sequence[Asks], run: Run[Asks]) -> list[Row | Exception]:
+    first = await run(asks)
+    rows: list[Row | Exception] = [*first]
+    again = _who_fit(asks, first)
+    if again and len(asks) > 1:
+        await _rerun(again, asks, rows, run)
+    # What is missing may be held by its own first try, placed by another process while this
+    # statement waited for the wallet: then its intent is seen only now, and it is a repeat.
+    await _rerun([n for n, row in enumerate(rows) if _may_repeat(asks[n], row)], asks, rows, run)
+    return rows
+
+
+async def _rerun(
+    places: list[int], asks: Sequence[Asks], rows: list[Row | Exception], run: Run[Asks]
+) -> None:
+    if not places:
+        return
+    try:
+        answers: Sequence[Row | Exception] = await run([asks[place] for place in places])
+    except Exception as exc:
+        answers = [exc] * len(places)
+    for place, row in zip(places, answers, strict=True):
+        rows[place] = row
+
+
+def _may_repeat(ask: Ask, row: Row | Exception) -> bool:
+    return ask.keyed and not isinstance(row, Exception) and row[2] == "short"
+
+
+def _who_fit(asks: Sequence[Ask], rows: list[Row]) -> list[int]:
+    """Return whose turn it would have been, had no neighbour asked for more than there was."""
     left: dict[str, int] = {}
     for ask, (_, wallet, verdict, available, *_) in zip(asks, rows, strict=True):
         if available is not None:
@@ -160,23 +193,14 @@ async def _twice(
         if verdict == "short" and left.get(wallet, 0) >= asks[place].amount:
             left[wallet] -= asks[place].amount
             again.append(place)
-    if again and len(asks) > 1:
-        second = await run([asks[place] for place in again])
-        for place, row in zip(again, second, strict=True):
-            rows[place] = row
-    # What is missing may be held by its own first try, placed by another process while this
-    # statement waited for the wallet: then its intent is seen only now, and it is a repeat.
-    keyed = [n for n, row in enumerate(rows) if row[2] == "short" and asks[n].keyed]
-    if keyed:
-        for place, row in zip(keyed, await run([asks[place] for place in keyed]), strict=True):
-            rows[place] = row
-    return rows
+    return again
 
 
 def settle_many(columns: str = "", record: str = "") -> str:
     """Return the statement that ends all holds it is asked for (one JSON parameter, a list).
 
-    An ask has `hold`, `wallet`, `charged` (micros; 0 voids), `only_expired`, and `columns`. It
+    An ask has `hold`, `wallet`, `charged` (micros; 0 voids), `only_expired`, `silent` (whether it
+    takes no place in the wallet's history: nothing may be charged then), and `columns`. It
     answers a row (hold id, charged micros, shortfall micros) for each hold that this statement
     ended; a hold without a row had ended before. `record` is SQL of further CTEs (each begins
     with a comma), written in the same commit; it reads `ended`: id, wallet, held, charged,
@@ -187,7 +211,7 @@ def settle_many(columns: str = "", record: str = "") -> str:
     return f"""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(
-            hold uuid, wallet uuid, charged bigint, only_expired bool
+            hold uuid, wallet uuid, charged bigint, only_expired bool, silent bool
             {"," if columns else ""} {columns})
     ), wallet AS MATERIALIZED (
         SELECT id, events FROM credits_account
@@ -208,7 +232,9 @@ def settle_many(columns: str = "", record: str = "") -> str:
                least(asked.charged, gone.amount_micros) AS charged,
                greatest(asked.charged - gone.amount_micros, 0) AS shortfall,
                gone.memo, gone.placed_at,
-               wallet.events + row_number() OVER (PARTITION BY gone.account_id ORDER BY gone.id)
+               coalesce(asked.silent, false) AS silent,
+               wallet.events + sum(CASE WHEN asked.silent THEN 0 ELSE 1 END)
+                                   OVER (PARTITION BY gone.account_id ORDER BY gone.id)
                AS number {asked}
           FROM gone JOIN asked ON asked.hold = gone.id JOIN wallet ON wallet.id = gone.account_id
     ), freed AS (
@@ -217,7 +243,7 @@ def settle_many(columns: str = "", record: str = "") -> str:
                held_micros = account.held_micros - share.held,
                events = account.events + share.n
           FROM (SELECT wallet, sum(charged)::bigint AS charged, sum(held)::bigint AS held,
-                       count(*) AS n
+                       count(*) FILTER (WHERE NOT silent) AS n
                   FROM ended GROUP BY wallet) share
          WHERE account.id = share.wallet
     ), posted AS (
@@ -234,18 +260,25 @@ def settle_many(columns: str = "", record: str = "") -> str:
     """  # noqa: S608 - the parts are constants of our own modules
 
 
-def prolong_many(columns: str, record: str) -> str:
+def prolong_many(columns: str, record: str, *, answers: str = "prolonged") -> str:
     """Return the statement that gives open holds a later end (one JSON parameter, a list).
 
     The intent is free again: its answer is known now, and the layer above keeps it. An ask has
-    `hold`, `ttl` (seconds from now) and `columns`. It answers the ids of the holds that were
-    still open; `record` reads `prolonged` (id, wallet, memo and the columns).
+    `hold`, `ttl` (seconds from now) and `columns`. `record` reads `prolonged`, the holds that were
+    still open (id, wallet, memo and the columns); it answers the ids in `answers`, if not all of
+    these.
     """
     names = [column.split()[0] for column in columns.split(",") if column.strip()]
     asked = "".join(f", asked.{name}" for name in names)
     return f"""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(hold uuid, ttl int, {columns})
+    ), wallet AS MATERIALIZED (
+        SELECT id FROM credits_account
+         WHERE id = ANY (ARRAY(SELECT account_id FROM credits_hold
+                                WHERE id = ANY (ARRAY(SELECT hold FROM asked))))
+         ORDER BY id
+           FOR NO KEY UPDATE
     ), kept_open AS (
         UPDATE credits_hold
            SET intent = NULL,
@@ -253,11 +286,12 @@ def prolong_many(columns: str, record: str) -> str:
                           * (ARRAY(SELECT ttl FROM asked))[
                                 array_position(ARRAY(SELECT hold FROM asked), id)]
          WHERE id = ANY (ARRAY(SELECT hold FROM asked))
+           AND account_id = ANY (ARRAY(SELECT id FROM wallet))
      RETURNING id, account_id, memo
     ), prolonged AS MATERIALIZED (
         SELECT kept_open.id, kept_open.account_id AS wallet, kept_open.memo {asked}
           FROM kept_open JOIN asked ON asked.hold = kept_open.id
     )
     {record}
-    SELECT id::text FROM prolonged
+    SELECT id::text FROM {answers}
     """  # noqa: S608 - the parts are constants of our own modules

@@ -24,9 +24,9 @@ def expire_due(*, now: datetime | None = None, limit: int = 500) -> int:
     many lots it looked at.
     """
     due = Lot.objects.filter(left_micros__gt=0, expires_at__lte=now or timezone.now())
-    some = list(due.order_by("expires_at").values_list("entry_id", "wallet_id")[:limit])
-    for entry_id, wallet_id in some:
-        _expire(entry_id, wallet_id)
+    some = list(due.order_by("expires_at").only("entry_id", "wallet_id")[:limit])
+    for lot in some:
+        _expire(lot.entry_id, lot.wallet_id)
     return len(some)
 
 

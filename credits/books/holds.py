@@ -5,9 +5,17 @@
                   '--> expired    nobody came back in time: the sweep frees all
 
 A hold is a row of `credits_hold` exactly while it is open. Whoever ends it locks the wallet's row
-first (wallets in the order of their ids, so nobody waits in a circle), then deletes the hold; who
-finds no row came too late and moves nothing. So each step is one statement that happens whole or
-not at all, and two that race are one that wins.
+first, then deletes the hold; who finds no row came too late and moves nothing. So each step is one
+statement that happens whole or not at all, and two that race are one that wins.
+
+Nobody waits in a circle, because everybody locks in one order, all of a kind before the next:
+
+    wallets, by id -> holds and what else is a wallet's -> what several wallets share (a voucher)
+    -> jobs, by vendor and id -> answers
+
+ledger.py states it of each transaction that locks wallets. A batch holds many wallets at once, so
+it is the transaction beside it, which takes two the other way round, that would close a circle.
+Should one close all the same, the server undoes one statement, and common/db.py runs it again.
 
 Each step stands twice. The plain forms here (`place`, `capture`, `void`, `expire`) take one hold
 and are the reference; batches.py does the same for all who wait at one moment (common/lanes.py).
@@ -146,17 +154,22 @@ def _one(sql: str, asked: dict[str, Any]) -> tuple[Any, ...] | None:
     return row
 
 
-# Let an intention stand for an open hold that has none; only while its answer is not known: an
-# accepted job's hold lasts longer than its first time, and its answer is kept elsewhere.
+# Let an intention stand for an open hold that has none, unless it stands for another; only while
+# its answer is not known: an accepted job's hold lasts longer than its first time, and its answer
+# is kept elsewhere.
 CLAIM_INTENT = """
-    UPDATE credits_hold SET intent = %s
-     WHERE id = %s AND intent IS NULL
-       AND expires_at <= placed_at + %s * interval '1 second'
+    UPDATE credits_hold hold SET intent = wanted.id
+      FROM (SELECT %s::uuid AS id) AS wanted
+     WHERE hold.id = %s AND hold.intent IS NULL
+       AND hold.expires_at <= hold.placed_at + %s * interval '1 second'
+       AND NOT EXISTS (SELECT FROM credits_hold other WHERE other.intent = wanted.id)
 """
 
 RELEASE_INTENT = "UPDATE credits_hold SET intent = NULL WHERE id = %s"
 
 RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' WHERE id = %s"
+
+WALLET_OF = "SELECT account_id::text FROM credits_hold WHERE id = %s"
 
 MEMO_OF_INTENT = "SELECT memo FROM credits_hold WHERE intent = %s"
 

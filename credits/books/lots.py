@@ -18,7 +18,7 @@ from common.rows import rows
 from credits.models import Account, Lot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -89,7 +89,7 @@ def contents(wallet_id: UUID) -> Contents:
         for row in found
         if row.entry is not None
     ]
-    taken = dict(_spent([(lot.entry, lot.left) for lot in lots], balance=wallet.balance))
+    taken = _spent({lot.entry: lot.left for lot in lots}, balance=wallet.balance)
     now = [replace(lot, left=Micros(lot.left - taken.get(lot.entry, 0))) for lot in lots]
     return Contents(
         wallet.balance, wallet.held, wallet.paused_because, [lot for lot in now if lot.left]
@@ -102,19 +102,19 @@ def work_out(wallet: Account) -> None:
     The wallet's row is locked by the caller, and as it was read under that lock.
     """
     lots = Lot.objects.filter(wallet=wallet, left_micros__gt=0).order_by(*IN_ORDER)
-    left = list(lots.values_list("entry_id", "left_micros"))
-    for entry_id, used in _spent(left, balance=wallet.balance_micros):
+    left = dict(lots.values_list("entry_id", "left_micros"))
+    for entry_id, used in _spent(left, balance=wallet.balance_micros).items():
         Lot.objects.filter(entry_id=entry_id).update(left_micros=F("left_micros") - used)
 
 
-def _spent(lots: Sequence[tuple[int, int]], *, balance: int) -> list[tuple[int, int]]:
+def _spent(lots: Mapping[int, int], *, balance: int) -> dict[int, int]:
     """Return how much of each lot is used up, given the lots in order and what is left of all."""
-    spent = sum(left for _, left in lots) - balance
+    spent = sum(lots.values()) - balance
     assert spent >= 0, "every amount that comes into a wallet makes a lot"
-    used = []
-    for entry_id, left in lots:
+    used = {}
+    for entry_id, left in lots.items():
         if not spent:
             break
-        used.append((entry_id, min(left, spent)))
-        spent -= used[-1][1]
+        used[entry_id] = min(left, spent)
+        spent -= used[entry_id]
     return used

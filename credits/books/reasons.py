@@ -1,4 +1,4 @@
-"""Why staff do what they do with money: always said, and short enough to be kept as it was said."""
+"""Why staff do what they do with money: always said, and short enough to be stored as it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST: Final = 300
 
 
 def given(reason: str, *, to: str) -> str:
-    """Return a reason without spaces around it; raise InvalidRequest if there is none to keep."""
+    """Return a reason without spaces around it; raise InvalidRequest if there is none to store."""
     reason = reason.strip()
     if not reason:
         raise InvalidRequest(f"{to} needs a reason.")

@@ -3,8 +3,8 @@
     account (wallet or house) <- entry (debit, credit, amount) -> account        hold -> wallet
 
 An entry moves an amount from one account to another, so the books balance by construction; it is
-never changed or deleted (a trigger refuses). A wallet keeps its balance on its row, so that one
-guarded statement can check and take it; house accounts are summed when somebody asks, because
+never changed or deleted (a trigger refuses). A wallet has its balance on its row, so that one
+guarded UPDATE can check and take it; house accounts are summed when somebody asks, because
 every call would queue for their row.
 """
 
@@ -129,7 +129,7 @@ class Entry(models.Model):
         EXPIRY = "expiry"
 
     kind = models.CharField(max_length=16, choices=Kind)
-    # That its accounts exist is checked once for each statement, not row by row (migration 0008).
+    # That its accounts exist is checked once for each INSERT, not row by row (migration 0008).
     debit = models.ForeignKey(
         Account, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )
@@ -148,7 +148,7 @@ class Entry(models.Model):
         db_constraint=False,
     )
     event_number = models.BigIntegerField(null=True)
-    """Its place in the history of `event_wallet`. A call's entry has none: its Call has."""
+    """Its number in the history of `event_wallet`. A call's entry has none: its Call has."""
     facts = models.JSONField(default=dict, db_default={})
     created_at = models.DateTimeField(db_default=Now())
 
@@ -202,7 +202,7 @@ class Entry(models.Model):
 
 
 class Seal(models.Model):
-    """An entry's place in the chain of a wallet, final once written (sealing.py).
+    """An entry's position in the chain of a wallet, final once written (sealing.py).
 
     An entry between two wallets is sealed in each.
     """
@@ -311,7 +311,10 @@ class Lot(models.Model):
 
 
 class Freeze(models.Model):
-    """A reason for which a wallet places no new holds; `Account.frozen_reason` is the newest's."""
+    """A reason for which a wallet places no new holds, until it is lifted (freezes.py).
+
+    `Account.frozen_reason` is the sentence of the newest that is in force.
+    """
 
     class Cause(models.TextChoices):
         RECEIVABLE = "receivable"
@@ -320,11 +323,25 @@ class Freeze(models.Model):
     wallet = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="freezes")
     cause = models.CharField(max_length=16, choices=Cause)
     sentence = models.CharField(max_length=300)
+    set_by = models.UUIDField(null=True)
+    """Who of staff; null: nobody, it came about by itself."""
     created_at = models.DateTimeField(db_default=Now())
+    lifted_at = models.DateTimeField(null=True)
+    lifted_by = models.UUIDField(null=True)
+    lift_reason = models.CharField(max_length=300, default="", db_default="")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="freeze_once_per_cause", fields=["wallet", "cause"]),
+            models.UniqueConstraint(
+                name="freeze_once_per_cause",
+                fields=["wallet", "cause"],
+                condition=Q(lifted_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="freeze_lifted_by_somebody_with_a_reason",
+                condition=Q(lifted_by__isnull=True)
+                | Q(~Q(lift_reason=""), lifted_at__isnull=False),
+            ),
             models.CheckConstraint(name="freeze_says_why", condition=~Q(sentence="")),
             models.CheckConstraint(
                 name="freeze_cause_known", condition=Q(cause__in=["receivable", "staff"])

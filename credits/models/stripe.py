@@ -59,6 +59,7 @@ class Finding(models.Model):
         PROCESSOR = "processor"  # Our purchases differ from the processor's payments.
         FRAUD = "fraud"  # An early warning, or a review of the processor's.
         PAYMENT = "payment"  # A payment or a refund that cannot go on as it stands.
+        VENDOR = "vendor"  # A vendor delivered or named what cannot be measured or believed.
 
     key = models.CharField(primary_key=True, max_length=200)
     kind = models.CharField(max_length=16, choices=Kind)
@@ -68,11 +69,19 @@ class Finding(models.Model):
     sentence = models.CharField(max_length=500)
     created_at = models.DateTimeField(db_default=Now())
     resolved_at = models.DateTimeField(null=True)
+    resolved_by = models.UUIDField(null=True)
+    """Who of staff; null: it was found no more."""
+    resolution = models.CharField(max_length=300, default="", db_default="")
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                name="finding_kind_known", condition=Q(kind__in=["processor", "fraud", "payment"])
+                name="finding_kind_known",
+                condition=Q(kind__in=["processor", "fraud", "payment", "vendor"]),
+            ),
+            models.CheckConstraint(
+                name="finding_resolved_by_somebody_with_a_reason",
+                condition=Q(resolved_by__isnull=True) | ~Q(resolution=""),
             ),
         ]
         indexes = [

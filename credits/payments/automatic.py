@@ -8,6 +8,7 @@ dies in between leaves a row that is taken up again.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from credits.models.purchases import WAITING
 from credits.payments import customers, mails, stripe_api, topups
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from credits.payments.stripe_objects import Payment
@@ -37,6 +39,41 @@ KEY_FORGOTTEN = timedelta(hours=20)
 NOT_PAID = ("requires_action", "requires_confirmation", "requires_payment_method", "canceled")
 UNSAVED = "Save a payment method first, then switch automatic top-up on."
 TAXED = "Automatic top-up cannot work out the tax that is switched on here. Buy credits by hand."
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A wish as it stands, and how it fares."""
+
+    enabled: bool
+    threshold: Micros
+    amount: Micros
+    monthly_cap: Micros
+    method: str
+    """The saved card, as its owner knows it; empty if none is saved."""
+    bought_this_month: Micros
+    failures: int
+    """In a row."""
+    last_failure: str
+    last_failure_at: datetime | None
+    next_try_at: datetime | None
+
+
+def standing(wallet_id: UUID) -> Standing:
+    """Return the wish of a wallet; one that was never set is off, with our proposals."""
+    wish = AutoTopUp.objects.filter(pk=wallet_id).first() or AutoTopUp(pk=wallet_id)
+    return Standing(
+        enabled=wish.enabled,
+        threshold=Micros(wish.threshold_micros),
+        amount=Micros(wish.amount_micros),
+        monthly_cap=Micros(wish.monthly_cap_micros),
+        method=wish.method_label,
+        bought_this_month=spent_this_month(wallet_id),
+        failures=wish.failures,
+        last_failure=wish.last_failure,
+        last_failure_at=wish.last_failure_at,
+        next_try_at=wish.next_try_at,
+    )
 
 
 def configure(
@@ -127,13 +164,13 @@ def _begin(wallet_id: UUID) -> TopUp | None:
     )
 
 
-def spent_this_month(wallet_id: UUID) -> int:
-    """Return the micros that were bought automatically in this calendar month (UTC)."""
+def spent_this_month(wallet_id: UUID) -> Micros:
+    """Return what was bought automatically in this calendar month (UTC)."""
     month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     bought = TopUp.objects.filter(
         wallet_id=wallet_id, source=TopUp.Source.AUTOMATIC, created_at__gte=month
     ).exclude(state__in=[State.FAILED, State.EXPIRED])
-    return int(bought.aggregate(sum=Sum("amount_micros", default=0))["sum"])
+    return Micros(bought.aggregate(sum=Sum("amount_micros", default=0))["sum"])
 
 
 def _switch_off(wish: AutoTopUp, why: str) -> None:

@@ -8,7 +8,7 @@ What is unspent is set aside at once, in the house's account `disputed`. When th
 withdrawn it goes to Stripe, and the spent part is owed. When they come back everything is undone;
 when a part of them does (Stripe calls that partly won, and the dispute lost), so much of it is.
 A refund at Stripe while nothing is withdrawn yet (an inquiry) takes what it needs from there.
-A dispute is read whole from Stripe each time, so the order in which its events come is nothing.
+All of a dispute is read from Stripe each time, so the order in which its events come is nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def learn(seen: DisputeSeen) -> None:
         # News that it is won may come before its money; money that came tells how much was won.
         won = seen.status in IN_OUR_FAVOUR and not seen.returned_cents
         returned = seen.reinstated or blocked or won
-        # The money decides, not the word: one that is called lost may have come back in whole.
+        # The money decides, not the word: all of one that is called lost may have come back.
         lost = not returned and seen.status in ("lost", "prevented", *IN_OUR_FAVOUR)
         if (seen.withdrawn or lost) and dispute.phase == Phase.OPEN:
             _withdraw(dispute)
@@ -168,7 +168,7 @@ def _return(dispute: Dispute) -> None:
             key=f"{key}:returned",
         )
     if not never_left:
-        taxes.keep(dispute.tax_cents - dispute.returned_tax_cents, key=f"{key}:tax:returned")
+        taxes.receive(dispute.tax_cents - dispute.returned_tax_cents, key=f"{key}:tax:returned")
     receivables.undo(key)
     dispute.phase = Phase.RETURNED
     dispute.save(update_fields=["phase"])
@@ -196,7 +196,7 @@ def _return_part(dispute: Dispute, cents: int) -> None:
             amount=Micros(back),
             key=f"{key}:returned:{before}",
         )
-    taxes.keep(tax, key=f"{key}:tax:returned:{before}")
+    taxes.receive(tax, key=f"{key}:tax:returned:{before}")
     dispute.owed_micros -= forgiven
     dispute.taken_micros -= back
     dispute.returned_cents = cents

@@ -82,9 +82,9 @@ def dispute_closed(dispute: Dispute) -> None:
     else:
         lines = ["Your bank took the payment back. The credits that were bought with it are gone."]
         if dispute.returned_cents:
-            kept = dispute.cents - dispute.returned_cents
+            lost = dispute.cents - dispute.returned_cents
             lines = [
-                f"Your bank took {show(kept * MICROS_PER_CENT)} of the payment back; "
+                f"Your bank took {show(lost * MICROS_PER_CENT)} of the payment back; "
                 f"{show(dispute.returned_cents * MICROS_PER_CENT)} of it came to us again. The "
                 "credits that were bought with what came are yours, the others are gone."
             ]

@@ -116,7 +116,7 @@ def _refunds(result: Comparison, moved: list[Movement], since: datetime, until: 
             continue
         ours = 0 if refund.state == Refund.State.FAILED else -refund.cents
         what = f"Refund {name} of purchase {refund.top_up_id}"
-        found = _whole(name, ours, theirs.get(name, 0), ask=stripe_api.moved_by_refund)
+        found = _all_moved(name, ours, theirs.get(name, 0), ask=stripe_api.moved_by_refund)
         result.differs("refund", name, ours=ours, theirs=found, what=what)
     known = set(in_sight.values_list("stripe_id", flat=True))
     for each in moved:
@@ -138,7 +138,7 @@ def _disputes(result: Comparison, moved: list[Movement], since: datetime, until:
         ours = dispute.returned_cents - dispute.cents if taken else 0
         what = f"Dispute {name} of purchase {dispute.top_up_id}"
         if name not in young:
-            found = _whole(name, ours, theirs.get(name, 0), ask=stripe_api.moved_by_dispute)
+            found = _all_moved(name, ours, theirs.get(name, 0), ask=stripe_api.moved_by_dispute)
             result.differs("dispute", name, ours=ours, theirs=found, what=what)
     for each in moved:
         unknown = each.type == "adjustment" and each.source not in known.keys() | young
@@ -147,8 +147,8 @@ def _disputes(result: Comparison, moved: list[Movement], since: datetime, until:
             result.differs("dispute", each.source, ours=0, theirs=theirs[each.source], what=what)
 
 
-def _whole(name: str, ours: int, in_sight: int, *, ask: Callable[[str], int]) -> int:
-    """Return what a refund or a dispute moved at Stripe, of which the days in sight differ.
+def _all_moved(name: str, ours: int, in_sight: int, *, ask: Callable[[str], int]) -> int:
+    """Return all that a refund or a dispute moved at Stripe, of which the days in sight differ.
 
     Its money may have gone months before it came back: then only the one half is in sight.
     """

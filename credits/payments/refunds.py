@@ -109,7 +109,7 @@ def _take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: 
 def tax_share(top_up: TopUp, micros: int) -> int:
     """Return the cents of tax that go back with so many micros of a purchase's credits.
 
-    Counted over all refunds of the purchase, so that their parts add up to the tax of the whole.
+    Counted over all refunds of the purchase, so that their parts add up to all of its tax.
     """
     cents, tax = _refunded(top_up)
     together = min((cents - tax) * MICROS_PER_CENT + micros, top_up.amount_micros)
@@ -260,7 +260,7 @@ def fail(refund_id: UUID, why: str) -> None:
             amount=Micros(refund.taken_micros),
             key=f"{key}:failed",
         )
-    taxes.keep(refund.tax_cents, key=f"{key}:tax:failed")
+    taxes.receive(refund.tax_cents, key=f"{key}:tax:failed")
     receivables.undo(key)
     receivables.collect(ledger.lock(refund.top_up.wallet_id))
     if before != State.REQUESTED:  # Its owner was told that it comes.

@@ -191,6 +191,28 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address that Stripe sends events to."""
+
+    url: str
+    is_enabled: bool
+    events: tuple[str, ...]
+    """Kinds of event by our names; `*` is all of them."""
+
+    @classmethod
+    def of(cls, found: Any) -> Self:
+        """Read one that gets whole events."""
+        return cls(str(found.url), found.status == "enabled", tuple(found.enabled_events))
+
+    @classmethod
+    def of_thin(cls, found: Any) -> Self:
+        """Read one that gets thin events; what is no web address (a cloud's bus) has no URL."""
+        url = getattr(found.webhook_endpoint, "url", None) or ""
+        events = tuple(name.removeprefix("v1.") for name in found.enabled_events)
+        return cls(str(url), found.status == "enabled", events)
+
+
+@dataclass(frozen=True, slots=True)
 class Movement:
     """A balance transaction: what really moved between us and Stripe."""
 
@@ -198,7 +220,7 @@ class Movement:
     type: str
     """`charge`, `payment`, `refund`, `payment_refund`, `adjustment`, ..."""
     cents: int
-    """In the currency of the payment, whatever our balance is kept in."""
+    """In the currency of the payment, whatever that of our balance is."""
     source: str
     payment_intent: str
     happened_at: datetime
@@ -230,20 +252,20 @@ def _at(seconds: int) -> datetime:
 def cents_moved(transaction: Any, source: Any) -> int:
     """Return the cents of a balance transaction, in its source's currency.
 
-    An account that is paid out in euros keeps its balance in euros: what a payment in dollars
+    An account that is paid out in euros has its balance in euros: what a payment in dollars
     moved there is another figure, at the rate of that day.
     """
     amount: int = transaction.amount
     if getattr(source, "currency", transaction.currency) == transaction.currency:
         return amount
-    whole, rate = int(source.amount), getattr(transaction, "exchange_rate", None)
+    total, rate = int(source.amount), getattr(transaction, "exchange_rate", None)
     if amount < 0:
-        return -whole
+        return -total
     if source.object == "dispute" and rate:
-        # Of a dispute a part may come back. What differs from the whole by rounding is the whole.
+        # Of a dispute a part may come back. What differs from all by rounding only is all of it.
         part = round(amount / rate)
-        return part if whole - part > 2 + whole // 10_000 else whole
-    return whole
+        return part if total - part > 2 + total // 10_000 else total
+    return total
 
 
 def our_id(thing: Any, name: str) -> str:

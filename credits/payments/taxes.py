@@ -1,4 +1,4 @@
-"""Tax that Stripe added at the checkout: kept in the house's account until it is declared."""
+"""Tax that Stripe added at the checkout: in the house's account until it is declared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from credits.books import ledger
 from credits.models import Account, Entry
 
 
-def keep(cents: int, *, key: str) -> None:
+def receive(cents: int, *, key: str) -> None:
     """Note tax that came in with a payment, or came back with it; 0 is nothing."""
     _move(Account.Kind.STRIPE, Account.Kind.TAX, cents, key)
 

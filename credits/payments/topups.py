@@ -196,7 +196,7 @@ def credit(top_up: TopUp, payment: Payment) -> None:
         key=f"topup:{payment.id}",
         facts={"purchase": str(top_up.pk)},
     )
-    taxes.keep(top_up.tax_cents, key=f"tax:{payment.id}")
+    taxes.receive(top_up.tax_cents, key=f"tax:{payment.id}")
     findings.resolve(f"payment:{payment.id}")
     TopUp.objects.filter(pk=top_up.pk).update(
         state=State.CREDITED, entry=entry, credited_at=timezone.now(), next_check_at=None,

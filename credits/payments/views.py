@@ -16,7 +16,7 @@ from common.drf import ReturnURLField, base_url, workspace_id
 from common.errors import BodyTooLarge, InvalidRequest, PlatformError
 from common.money import Micros, cents
 from credits.books import lots, wallets
-from credits.models import AutoTopUp, Lot
+from credits.models import Lot
 from credits.payments import (
     automatic,
     customers,
@@ -292,9 +292,7 @@ class AutoTopUpView(APIView):
     @extend_schema(responses=Output)
     def get(self, request: Request) -> Response:
         """Return the wish as it stands."""
-        wallet = workspace_id(request)
-        wish = AutoTopUp.objects.filter(pk=wallet).first() or AutoTopUp(pk=wallet)
-        return Response(self._shown(wish))
+        return Response(self._shown(automatic.standing(workspace_id(request))))
 
     @extend_schema(request=Input, responses=Output)
     def put(self, request: Request) -> Response:
@@ -302,23 +300,23 @@ class AutoTopUpView(APIView):
         asked = self.Input(data=request.data)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
-        wish = automatic.configure(
+        automatic.configure(
             workspace_id(request),
             enabled=given["enabled"],
             threshold=Micros(given["threshold_micro_usd"]),
             amount=Micros(given["amount_micro_usd"]),
             monthly_cap=Micros(given["monthly_cap_micro_usd"]),
         )
-        return Response(self._shown(wish))
+        return self.get(request)
 
-    def _shown(self, wish: AutoTopUp) -> dict[str, Any]:
+    def _shown(self, wish: automatic.Standing) -> dict[str, Any]:
         return {
             "enabled": wish.enabled,
-            "threshold_micro_usd": wish.threshold_micros,
-            "amount_micro_usd": wish.amount_micros,
-            "monthly_cap_micro_usd": wish.monthly_cap_micros,
-            "payment_method": wish.method_label,
-            "bought_this_month_micro_usd": automatic.spent_this_month(wish.pk),
+            "threshold_micro_usd": wish.threshold,
+            "amount_micro_usd": wish.amount,
+            "monthly_cap_micro_usd": wish.monthly_cap,
+            "payment_method": wish.method,
+            "bought_this_month_micro_usd": wish.bought_this_month,
             "failures": wish.failures,
             "last_failure": wish.last_failure,
             "last_failure_at": wish.last_failure_at,

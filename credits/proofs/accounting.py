@@ -8,7 +8,7 @@ was bought (`paid`) by walking along each wallet's entries in their order: calls
 first (lots.py).
 
 Entries are summed by day once, range by range of their ids (`tally`); a report adds the sums and
-reads only the entries behind the last range, in one statement, which sees one moment. A range is
+reads only the entries behind the last range, in one query, which sees one moment. A range is
 summed when it is complete, and that is certain: an id below one that is visible belongs to a
 transaction that has ended, or to one that was inside the table when we looked, and for these we
 wait (`settled_entry`). So there is no "late" entry; one that is dated before midnight and comes
@@ -27,6 +27,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common.errors import InvalidRequest
+from common.rows import rows, values
 from credits.models import Account
 
 RANGE: Final = 1_000_000
@@ -102,7 +103,7 @@ TALLY: Final = f"""
     WITH {WALK.format(after="%(after)s", until="%(until)s")}, made AS (
         INSERT INTO credits_tally (after_entry, last_entry) VALUES (%(after)s, %(until)s)
      RETURNING id
-    ), kept AS (
+    ), stored AS (
         INSERT INTO credits_daysum (tally_id, day, kind, debit_kind, credit_kind, entries, micros,
                                     granted_micros)
         SELECT made.id, day, kind, debit_kind, credit_kind, entries, micros, granted_micros
@@ -118,7 +119,7 @@ BEHIND: Final = WALK.format(
 REPORT: Final = f"""
     WITH {BEHIND}
     SELECT CASE WHEN day >= %(first)s THEN day END AS day, debit_kind, credit_kind,
-           sum(micros)::bigint, sum(granted_micros)::bigint
+           sum(micros)::bigint AS micros, sum(granted_micros)::bigint AS granted
       FROM (SELECT day, debit_kind, credit_kind, micros, granted_micros FROM credits_daysum
              UNION ALL
             SELECT day, debit_kind, credit_kind, micros, granted_micros FROM summed) AS part
@@ -131,6 +132,19 @@ WRITERS: Final = """
        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND mode = 'RowExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """A row of `REPORT`: what went from accounts of one kind to those of another on a day."""
+
+    day: date | None
+    """None: before the first day of the report."""
+    debit_kind: str
+    credit_kind: str
+    micros: int
+    granted: int
+    """By how much it changed what was given of the credits outstanding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,28 +204,28 @@ def days(first: date, until: date | None = None) -> list[Day]:
     count = (end - first).days
     if not 0 < count <= MOST_DAYS:
         raise InvalidRequest(f"The period has {count} days; it may have 1 to {MOST_DAYS}.")
-    moved: dict[date | None, list[tuple[str, str, int]]] = defaultdict(list)
-    given: dict[date | None, int] = defaultdict(int)
-    with connection.cursor() as cursor:
-        cursor.execute(REPORT, {"first": first, "until": end})
-        for day, debit, credit, micros, granted in cursor:
-            moved[day].append((debit, credit, micros))
-            given[day] += granted
-    balances = _after(dict.fromkeys(MEANING, 0), moved[None])
-    granted, found = given[None], []
+    flows: dict[date | None, list[_Flow]] = defaultdict(list)
+    for flow in rows(_Flow, REPORT, {"first": first, "until": end}):
+        flows[flow.day].append(flow)
+    balances = _after(dict.fromkeys(MEANING, 0), flows[None])
+    granted, found = _granted(flows[None]), []
     for day in (first + timedelta(days=n) for n in range(count)):
-        granted += given[day]
-        found.append(Day(day, _movements(balances, moved[day]), granted))
-        balances = _after(balances, moved[day])
+        granted += _granted(flows[day])
+        found.append(Day(day, _movements(balances, flows[day]), granted))
+        balances = _after(balances, flows[day])
     return found
 
 
-def _movements(balances: dict[str, int], moved: list[tuple[str, str, int]]) -> list[Movement]:
+def _granted(flows: list[_Flow]) -> int:
+    return sum(flow.granted for flow in flows)
+
+
+def _movements(balances: dict[str, int], flows: list[_Flow]) -> list[Movement]:
     debits: dict[str, int] = defaultdict(int)
     credits_: dict[str, int] = defaultdict(int)
-    for debit, credit, micros in moved:
-        debits[debit] += micros
-        credits_[credit] += micros
+    for flow in flows:
+        debits[flow.debit_kind] += flow.micros
+        credits_[flow.credit_kind] += flow.micros
     return [
         Movement(kind, opening, debits[kind], credits_[kind])
         for kind, opening in balances.items()
@@ -219,11 +233,11 @@ def _movements(balances: dict[str, int], moved: list[tuple[str, str, int]]) -> l
     ]
 
 
-def _after(balances: dict[str, int], moved: list[tuple[str, str, int]]) -> dict[str, int]:
+def _after(balances: dict[str, int], flows: list[_Flow]) -> dict[str, int]:
     after = dict(balances)
-    for debit, credit, micros in moved:
-        after[debit] -= micros
-        after[credit] += micros
+    for flow in flows:
+        after[flow.debit_kind] -= flow.micros
+        after[flow.credit_kind] += flow.micros
     return after
 
 
@@ -242,8 +256,7 @@ def tally() -> int:
 def _tally_one(last: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('tally', 0))")
-        cursor.execute("SELECT coalesce(max(last_entry), 0) FROM credits_tally")
-        (after,) = cursor.fetchone()
+        (after,) = values("SELECT coalesce(max(last_entry), 0) FROM credits_tally")
         if after >= last:
             return False
         cursor.execute(TALLY, {"after": after, "until": min(after + RANGE, last)})
@@ -258,15 +271,11 @@ def settled_entry(*, wait_seconds: float = WAIT_SECONDS) -> int | None:
     after the last id was read, and to wait until each of them has left.
     """
     patience = time.monotonic() + wait_seconds
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(max(id), 0) FROM credits_entry")
-        (last,) = cursor.fetchone()
-        cursor.execute(WRITERS)
-        inside = {row[0] for row in cursor}
-        while inside:
-            if time.monotonic() > patience:
-                return None
-            time.sleep(0.02)
-            cursor.execute(WRITERS)
-            inside &= {row[0] for row in cursor}
+    (last,) = values("SELECT coalesce(max(id), 0) FROM credits_entry")
+    inside = set(values(WRITERS))
+    while inside:
+        if time.monotonic() > patience:
+            return None
+        time.sleep(0.02)
+        inside &= set(values(WRITERS))
     return int(last)

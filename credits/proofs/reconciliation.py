@@ -1,4 +1,4 @@
-"""Prove that the numbers which are kept equal the numbers they are kept of.
+"""Prove that what is stored as a sum, or twice, agrees with what it was made of.
 
 Each check is a query that returns only what differs, so an empty answer is the proof. All run in
 one repeatable-read snapshot: calls go on meanwhile and cannot make a difference of their own.
@@ -7,26 +7,31 @@ one repeatable-read snapshot: calls go on meanwhile and cannot make a difference
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from django.db import connection
-
+from common.rows import rows, values
 from credits.proofs import accounting
 from credits.statements import sealing
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One equality: its name, what is counted (for the proof), and the rows that break it."""
+    """One equality, by two queries that change nothing."""
 
     name: str
     counted: str
+    """How much is looked at, as `rows` and `micros`: what a proof is a proof of."""
     differences: str
+    """A sentence for each row that breaks it."""
 
 
 CHECKS = (
     Check(
         "each wallet's balance is the sum of its entries",
-        "SELECT count(*), coalesce(sum(balance_micros), 0)"
+        "SELECT count(*) AS rows, coalesce(sum(balance_micros), 0) AS micros"
         " FROM credits_account WHERE kind = 'wallet'",
         """
         WITH moved AS (
@@ -42,7 +47,7 @@ CHECKS = (
     ),
     Check(
         "each wallet's held amount is the sum of its open holds",
-        "SELECT count(*), coalesce(sum(amount_micros), 0) FROM credits_hold",
+        "SELECT count(*) AS rows, coalesce(sum(amount_micros), 0) AS micros FROM credits_hold",
         """
         WITH open AS (
             SELECT account_id, sum(amount_micros) AS micros FROM credits_hold GROUP BY account_id)
@@ -54,7 +59,7 @@ CHECKS = (
     ),
     Check(
         "no wallet is below what it holds, or below zero",
-        "SELECT count(*), coalesce(min(balance_micros - held_micros), 0)"
+        "SELECT count(*) AS rows, coalesce(min(balance_micros - held_micros), 0) AS micros"
         " FROM credits_account WHERE kind = 'wallet'",
         """
         SELECT 'wallet ' || id || ': balance ' || balance_micros || ', held ' || held_micros
@@ -63,7 +68,7 @@ CHECKS = (
     ),
     Check(
         "no hold is open past its time by more than ten minutes",
-        "SELECT count(*), coalesce(sum(amount_micros), 0) FROM credits_hold"
+        "SELECT count(*) AS rows, coalesce(sum(amount_micros), 0) AS micros FROM credits_hold"
         " WHERE expires_at < now()",
         """
         SELECT 'hold ' || id || ' expired at ' || expires_at
@@ -99,7 +104,8 @@ def _house_equals(name: str, kind: str, counted: str, expected: str) -> Check:
 MONEY = (
     Check(
         "each wallet's open lots cover its balance",
-        "SELECT count(*), coalesce(sum(left_micros), 0) FROM credits_lot WHERE left_micros > 0",
+        "SELECT count(*) AS rows, coalesce(sum(left_micros), 0) AS micros FROM credits_lot"
+        " WHERE left_micros > 0",
         """
         WITH lots AS (
             SELECT wallet_id, sum(left_micros) AS micros FROM credits_lot GROUP BY wallet_id)
@@ -111,7 +117,7 @@ MONEY = (
     ),
     Check(
         "each credited purchase is one entry, and each such entry one purchase",
-        "SELECT count(*), coalesce(sum(amount_micros), 0) FROM credits_topup"
+        "SELECT count(*) AS rows, coalesce(sum(amount_micros), 0) AS micros FROM credits_topup"
         " WHERE state = 'credited'",
         """
         SELECT coalesce('purchase ' || top_up.id, 'entry ' || entry.key)
@@ -127,7 +133,7 @@ MONEY = (
     ),
     Check(
         "each refund took its credits, and each failed one gave them back",
-        "SELECT count(*), coalesce(sum(taken_micros), 0) FROM credits_refund",
+        "SELECT count(*) AS rows, coalesce(sum(taken_micros), 0) AS micros FROM credits_refund",
         """
         SELECT 'refund ' || refund.id || ' (' || refund.state || '): took '
                || coalesce(taken.amount_micros, 0) || ' of ' || refund.taken_micros
@@ -143,20 +149,21 @@ MONEY = (
     _house_equals(
         "what is set aside for disputes is what open disputes took",
         "disputed",
-        "SELECT count(*), coalesce(sum(taken_micros), 0) FROM credits_dispute",
+        "SELECT count(*) AS rows, coalesce(sum(taken_micros), 0) AS micros FROM credits_dispute",
         "SELECT coalesce(sum(taken_micros), 0) AS micros FROM credits_dispute WHERE phase = 'open'",
     ),
     _house_equals(
         "what workspaces owe is what their receivables say",
         "receivable",
-        "SELECT count(*), coalesce(sum(amount_micros), 0) FROM credits_receivable",
+        "SELECT count(*) AS rows, coalesce(sum(amount_micros), 0) AS micros"
+        " FROM credits_receivable",
         "SELECT coalesce(-sum(amount_micros - paid_micros - waived_micros), 0) AS micros"
         " FROM credits_receivable",
     ),
     _house_equals(
         "what is with the processor is purchases less refunds and lost disputes",
         "stripe",
-        "SELECT count(*), coalesce(sum(amount_micros), 0) FROM credits_topup"
+        "SELECT count(*) AS rows, coalesce(sum(amount_micros), 0) AS micros FROM credits_topup"
         " WHERE state = 'credited'",
         """
         SELECT (SELECT coalesce(-sum(amount_micros + tax_cents * 10000), 0) FROM credits_topup
@@ -169,9 +176,9 @@ MONEY = (
         """,
     ),
     _house_equals(
-        "the tax that is kept is that of purchases less refunds and lost disputes",
+        "the tax in the books is that of purchases less refunds and lost disputes",
         "tax",
-        "SELECT count(*), coalesce(sum(tax_cents * 10000), 0) FROM credits_topup"
+        "SELECT count(*) AS rows, coalesce(sum(tax_cents * 10000), 0) AS micros FROM credits_topup"
         " WHERE state = 'credited'",
         """
         SELECT 10000 * ((SELECT coalesce(sum(tax_cents), 0) FROM credits_topup
@@ -185,7 +192,8 @@ MONEY = (
     ),
     Check(
         "exactly the wallets that owe something are paused for it",
-        "SELECT count(*), 0 FROM credits_freeze WHERE cause = 'receivable'",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_freeze"
+        " WHERE cause = 'receivable' AND lifted_at IS NULL",
         """
         WITH owing AS (
             SELECT wallet_id, sum(amount_micros - paid_micros - waived_micros) AS micros
@@ -195,23 +203,25 @@ MONEY = (
                || coalesce(owing.micros, 0)
                || CASE WHEN pause.id IS NULL THEN ', not paused' ELSE ', paused' END
           FROM owing
-          FULL JOIN (SELECT * FROM credits_freeze WHERE cause = 'receivable') AS pause
+          FULL JOIN (SELECT * FROM credits_freeze
+                      WHERE cause = 'receivable' AND lifted_at IS NULL) AS pause
                ON pause.wallet_id = owing.wallet_id
          WHERE owing.wallet_id IS NULL OR pause.id IS NULL
         """,
     ),
     Check(
         "no wallet with a reason to be paused takes calls",
-        "SELECT count(DISTINCT wallet_id), 0 FROM credits_freeze",
+        "SELECT count(DISTINCT wallet_id) AS rows, 0 AS micros FROM credits_freeze"
+        " WHERE lifted_at IS NULL",
         """
         SELECT 'wallet ' || wallet_id || ' takes calls, though: ' || sentence
           FROM credits_freeze JOIN credits_account account ON account.id = wallet_id
-         WHERE frozen_reason = ''
+         WHERE frozen_reason = '' AND lifted_at IS NULL
         """,
     ),
     Check(
         "nothing that the processor told waits for more than an hour",
-        "SELECT count(*), 0 FROM credits_stripeevent",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_stripeevent",
         """
         SELECT 'event ' || id || ' (' || type || ') waits since ' || received_at || ': ' || error
           FROM credits_stripeevent
@@ -220,7 +230,7 @@ MONEY = (
     ),
     Check(
         "no refund waits for more than an hour to be taken by the processor",
-        "SELECT count(*), coalesce(sum(taken_micros), 0) FROM credits_refund"
+        "SELECT count(*) AS rows, coalesce(sum(taken_micros), 0) AS micros FROM credits_refund"
         " WHERE state = 'requested'",
         """
         SELECT 'refund ' || id || ' of purchase ' || top_up_id || ' (' || cents
@@ -231,7 +241,7 @@ MONEY = (
     ),
     Check(
         "every difference from the processor was resolved",
-        "SELECT count(*), 0 FROM credits_finding",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_finding",
         "SELECT key || ': ' || sentence FROM credits_finding"
         " WHERE resolved_at IS NULL AND kind <> 'fraud'",
     ),
@@ -240,7 +250,7 @@ MONEY = (
 SEALS = (
     Check(
         "each wallet's seals are numbered without gaps, in the order of its entries",
-        "SELECT count(*), 0 FROM credits_seal",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_seal",
         """
         SELECT 'wallet ' || wallet_id || ': ' || count(*) || ' seals, the last is position '
                || max(position) || CASE WHEN bool_and(follows) THEN '' ELSE ', out of order' END
@@ -255,7 +265,7 @@ SEALS = (
     ),
     Check(
         "each wallet's sealed balance is the sum of all its entries up to there",
-        "SELECT count(*), coalesce(sum(balance_micros), 0) FROM"
+        "SELECT count(*) AS rows, coalesce(sum(balance_micros), 0) AS micros FROM"
         " (SELECT DISTINCT ON (wallet_id) balance_micros FROM credits_seal"
         "   ORDER BY wallet_id, position DESC) AS last",
         """
@@ -280,9 +290,10 @@ SEALS = (
 DAYS = (
     Check(
         "the sums by day are those of the entries",
-        "SELECT coalesce(sum(entries), 0), coalesce(sum(micros), 0) FROM credits_daysum",
+        "SELECT coalesce(sum(entries), 0) AS rows, coalesce(sum(micros), 0) AS micros"
+        " FROM credits_daysum",
         """
-        WITH kept AS (
+        WITH summed AS (
             SELECT day, kind, debit_kind, credit_kind, sum(entries) AS n, sum(micros) AS micros
               FROM credits_daysum GROUP BY day, kind, debit_kind, credit_kind
         ), house AS (
@@ -298,15 +309,15 @@ DAYS = (
              WHERE entry.id <= (SELECT coalesce(max(last_entry), 0) FROM credits_tally)
              GROUP BY 1, 2, 3, 4)
         SELECT day || ' ' || kind || ' ' || debit_kind || ' to ' || credit_kind || ': summed '
-               || coalesce(kept.n, 0) || ', ' || coalesce(kept.micros, 0) || '; entries '
+               || coalesce(summed.n, 0) || ', ' || coalesce(summed.micros, 0) || '; entries '
                || coalesce(made.n, 0) || ', ' || coalesce(made.micros, 0)
-          FROM kept FULL JOIN made USING (day, kind, debit_kind, credit_kind)
-         WHERE (kept.n, kept.micros) IS DISTINCT FROM (made.n, made.micros)
+          FROM summed FULL JOIN made USING (day, kind, debit_kind, credit_kind)
+         WHERE (summed.n, summed.micros) IS DISTINCT FROM (made.n, made.micros)
         """,
     ),
     Check(
         "what entries say was given of each wallet is what its lots say",
-        "SELECT count(*), coalesce(sum(micros), 0) FROM credits_grantedleft",
+        "SELECT count(*) AS rows, coalesce(sum(micros), 0) AS micros FROM credits_grantedleft",
         f"""
         WITH {accounting.BEHIND}, walked_to AS (
             SELECT DISTINCT ON (wallet) wallet, granted FROM level ORDER BY wallet, id DESC
@@ -328,7 +339,7 @@ DAYS = (
     ),
     Check(
         "what was given of all wallets, by day, is what was given of each",
-        "SELECT count(*), coalesce(sum(granted_micros), 0) FROM credits_daysum",
+        "SELECT count(*) AS rows, coalesce(sum(granted_micros), 0) AS micros FROM credits_daysum",
         """
         SELECT 'by day ' || day.micros || ', by wallet ' || wallet.micros
           FROM (SELECT coalesce(sum(granted_micros), 0) AS micros FROM credits_daysum) AS day,
@@ -350,33 +361,44 @@ class Proof:
     differences: list[str]
 
 
+class _Counted(NamedTuple):
+    """How much a check looks at."""
+
+    rows: int
+    micros: int
+
+
+class _Chain(NamedTuple):
+    """A wallet that has seals, and the position of the last."""
+
+    wallet_id: UUID
+    last: int
+
+
+# Some, as chance has it; all, if `deep`.
+CHAINS = """
+    SELECT wallet_id, max(position) AS last FROM credits_seal GROUP BY wallet_id
+     ORDER BY CASE WHEN %(deep)s THEN 0 ELSE random() END LIMIT %(limit)s
+"""
+
+
 def prove(checks: tuple[Check, ...]) -> list[Proof]:
     """Run the checks; each difference is a line that names its row. Reads only."""
     proofs = []
     for check in checks:
-        with connection.cursor() as cursor:
-            cursor.execute(check.counted)
-            rows, micros = cursor.fetchone()
-            cursor.execute(check.differences)
-            proofs.append(Proof(check.name, rows, int(micros), [row[0] for row in cursor]))
+        (counted,) = rows(_Counted, check.counted)
+        differences = values(check.differences)
+        proofs.append(Proof(check.name, counted.rows, int(counted.micros), differences))
     return proofs
 
 
 def prove_chains(*, deep: bool = False) -> Proof:
     """Recompute hashes from the entries: a sample's newest lines, or (`deep`) every line."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT wallet_id, max(position) FROM credits_seal GROUP BY wallet_id
-             ORDER BY CASE WHEN %s THEN 0 ELSE random() END LIMIT %s
-            """,
-            [deep, None if deep else SAMPLED_WALLETS],
-        )
-        wallets = cursor.fetchall()
     lines, differences = 0, list[str]()
-    for wallet_id, last in wallets:
-        after = 0 if deep else max(0, last - SAMPLED_LINES)
-        lines += last - after
-        differences += sealing.broken(wallet_id, after=after)
+    limit = None if deep else SAMPLED_WALLETS
+    for chain in list(rows(_Chain, CHAINS, {"deep": deep, "limit": limit})):
+        after = 0 if deep else max(0, chain.last - SAMPLED_LINES)
+        lines += chain.last - after
+        differences += sealing.broken(chain.wallet_id, after=after)
     name = "each seal's hash is that of its entry and the seal before"
     return Proof(name if deep else f"{name} (a sample)", lines, 0, differences)

@@ -14,7 +14,6 @@ import csv
 import hashlib
 import json
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
@@ -33,13 +32,13 @@ def digest(content: list[Any]) -> str:
     return hashlib.sha256(_encode(content).encode()).hexdigest()
 
 
-def link(previous: str, workspace: str, line: tuple[Any, ...]) -> str:
-    """Return the hash of a line (its fields without `hash`) that follows the hash `previous`."""
-    return digest([FORMAT, workspace, *line[:7], previous])
+def link(previous: str, workspace: str, line: Line) -> str:
+    """Return the hash of a line (of its fields without `hash`) that follows the hash `previous`."""
+    return digest([FORMAT, workspace, *line[:-1], previous])
 
 
 def seal_of(head: dict[str, Any], totals: list[Total], closing: dict[str, Any]) -> str:
-    """Return the hash of a whole statement: all that is not a line, and the last line's hash."""
+    """Return the hash of a statement: of all that is not a line, and of the last line's hash."""
     return digest(
         [
             *(head[name] for name in HEAD),
@@ -47,6 +46,27 @@ def seal_of(head: dict[str, Any], totals: list[Total], closing: dict[str, Any]) 
             *(closing[name] for name in CLOSING[:-1]),
         ]
     )
+
+
+class Sums:
+    """Lines counted and amounts added up, by kind."""
+
+    def __init__(self) -> None:
+        self._totals: dict[str, Total] = {}
+
+    def add(self, line: Line) -> None:
+        """Count a line in."""
+        before = self.of(line.kind)
+        amount = before.amount_micros + line.amount_micros
+        self._totals[line.kind] = Total(line.kind, before.lines + 1, amount)
+
+    def of(self, kind: str) -> Total:
+        """Return the total of one kind."""
+        return self._totals.get(kind) or Total(kind, 0, 0)
+
+    def totals(self) -> list[Total]:
+        """Return those of all kinds that there were, in order of their names."""
+        return [self._totals[kind] for kind in sorted(self._totals)]
 
 
 @dataclass
@@ -126,10 +146,16 @@ def _follow(events: Iterator[tuple[str, Event]], verdict: Verdict, seen: Seen | 
     verdict.head = head
     _check_head(where, head, verdict)
     before = Line(
-        head["opening_position"], head["from"], "", "", "", 0,
-        head["opening_balance_micros"], head["opening_hash"],
-    )  # fmt: skip
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        position=head["opening_position"],
+        time=head["from"],
+        kind="",
+        key="",
+        about="",
+        amount_micros=0,
+        balance_micros=head["opening_balance_micros"],
+        hash=head["opening_hash"],
+    )
+    sums = Sums()
     totals: list[Total] = []
     for what, (where, values) in events:
         if what == "line":
@@ -137,8 +163,7 @@ def _follow(events: Iterator[tuple[str, Event]], verdict: Verdict, seen: Seen | 
             _check_line(where, line, before, head, verdict)
             if seen is not None:
                 seen(where, line)
-            sums[line.kind][0] += 1
-            sums[line.kind][1] += line.amount_micros
+            sums.add(line)
             verdict.lines += 1
             before = line
         elif what == "total":
@@ -148,7 +173,7 @@ def _follow(events: Iterator[tuple[str, Event]], verdict: Verdict, seen: Seen | 
             verdict.closing = values
     if not verdict.closing:
         raise Unreadable(where, "the file ends before its closing: lines may be missing.")
-    if [total.kind for total in totals] != sorted(sums):
+    if [total.kind for total in totals] != [total.kind for total in sums.totals()]:
         verdict.add(where, "the totals are not those of the kinds that stand above, in order.")
     _check_closing(where, before, totals, verdict)
 
@@ -189,13 +214,13 @@ def _check_line(
         verdict.add(where, f"position {line.position}: {line.time} is out of order.")
 
 
-def _check_total(where: int, total: Total, sums: dict[str, list[int]], verdict: Verdict) -> None:
-    lines, amount = sums.get(total.kind, [0, 0])
-    if (total.lines, total.amount_micros) != (lines, amount):
+def _check_total(where: int, total: Total, sums: Sums, verdict: Verdict) -> None:
+    made = sums.of(total.kind)
+    if total != made:
         verdict.add(
             where,
             f"total of {total.kind}: {total.lines} lines and {total.amount_micros}, "
-            f"but the lines above are {lines} and {amount}.",
+            f"but the lines above are {made.lines} and {made.amount_micros}.",
         )
 
 

@@ -8,7 +8,6 @@ the last minute are not yet, and carry the hash that they will be sealed with.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -18,7 +17,7 @@ from django.utils import timezone
 
 from common.errors import InvalidRequest, NotFound
 from credits.statements import chain, sealing
-from credits.statements.forms import Csv, Json, Line, Total
+from credits.statements.forms import Csv, Json, Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,17 +109,15 @@ def pages(statement: Statement, form: Form) -> Iterator[str]:
         "opening_hash": opening.hash,
     }
     yield form.head(head)
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    sums = chain.Sums()
     position, balance, end = opening.position, opening.balance, opening.hash
     for page in lines(statement):
         for line in page:
-            of_kind = sums[line.kind]
-            of_kind[0] += 1
-            of_kind[1] += line.amount_micros
+            sums.add(line)
         position, balance, end = page[-1].position, page[-1].balance_micros, page[-1].hash
         yield form.lines(page)
     assert statement.balance in (None, balance), "a wallet's balance is the sum of its entries"
-    totals = [Total(kind, *sums[kind]) for kind in sorted(sums)]
+    totals = sums.totals()
     closing: dict[str, Any] = {
         "closing_position": position,
         "closing_balance_micros": balance,

@@ -39,7 +39,7 @@ NUMBERS: Final = frozenset(
     }
 )  # fmt: skip
 SPACES = " \t\r\n"  # RFC 8259, section 2
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -163,7 +163,7 @@ def _typed(where: int, names: tuple[str, ...], values: dict[str, Any]) -> dict[s
     for name in names:
         value = values[name]
         if name in NUMBERS:
-            if isinstance(value, str) and _WHOLE.fullmatch(value):
+            if isinstance(value, str) and _INTEGER.fullmatch(value):
                 value = int(value)
             if type(value) is not int:
                 raise Unreadable(where, f"{name} is not a whole number: {value!r}.")
@@ -303,8 +303,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return named
 
 
-def _json_events(whole: str) -> Iterator[tuple[str, Event]]:
-    text = _Text(whole)
+def _json_events(written: str) -> Iterator[tuple[str, Event]]:
+    text = _Text(written)
     text.name("statement", "{")
     yield "head", text.object(HEAD)
     text.name("lines", ",")

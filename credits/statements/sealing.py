@@ -1,14 +1,14 @@
 """Seal a wallet's entries: chain them by hashes, in their order, once and for good.
 
-Every entry of a wallet is written by a statement that holds the lock on the wallet's row, and its
-id is drawn under that lock. So the ids of a wallet are in the order in which its entries became
+Whoever writes an entry of a wallet holds the lock on the wallet's row, and the entry's id is drawn
+under that lock. So the ids of a wallet are in the order in which its entries became
 visible; and who has the lock, and sees the id 17 as the wallet's last, has all of its entries up
 to 17: none can come below it later. That moment is all that sealing needs the lock for (`horizon`).
 The work itself is done in batches, each a transaction of its own, under a lock that only another
 sealing of the same wallet waits for. Calls never do.
 
-An entry's time may be a moment earlier than that of the entry before it, if its statement waited
-for the lock. A line's time never is: it is the later of the two. So lines are in order of time,
+An entry's time may be a moment earlier than that of the entry before it, if its writer waited for
+the lock. A line's time never is: it is the later of the two. So lines are in order of time,
 and a period is a range of positions.
 """
 
@@ -22,6 +22,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common.errors import NotFound
+from common.rows import rows, values
 from credits.models import LAST_HOUSE, Account
 from credits.statements import chain
 from credits.statements.forms import Line
@@ -40,12 +41,13 @@ LAST_ENTRY = """
                  WHERE debit_id = %(wallet)s AND debit_id > %(house)s),
                (SELECT max(id) FROM credits_entry
                  WHERE credit_id = %(wallet)s AND credit_id > %(house)s),
-               0),
-           balance_micros, clock_timestamp()
+               0) AS entry,
+           balance_micros AS balance, clock_timestamp() AS at
       FROM credits_account WHERE id = %(wallet)s
 """
 ENTRIES = """
-    SELECT id, created_at, kind, key, coalesce(facts->>'purchase', facts->>'of', ''), amount
+    SELECT id AS entry, created_at, kind, key,
+           coalesce(facts->>'purchase', facts->>'of', '') AS about, amount
       FROM ((SELECT id, created_at, kind, key, facts, -amount_micros AS amount
                FROM credits_entry
               WHERE debit_id = %(wallet)s AND debit_id > %(house)s AND id > %(after)s
@@ -57,6 +59,30 @@ ENTRIES = """
               ORDER BY id LIMIT %(limit)s)
            ) AS entry
      ORDER BY id LIMIT %(limit)s
+"""
+TIP = """
+    SELECT position, entry_id AS entry, at, balance_micros AS balance, encode(hash, 'hex') AS hash
+      FROM credits_seal
+     WHERE wallet_id = %(wallet)s AND position <= coalesce(%(position)s, position)
+     ORDER BY position DESC LIMIT 1
+"""
+LINES = """
+    SELECT position, at, kind, key, coalesce(facts->>'purchase', facts->>'of', '') AS about,
+           CASE debit_id WHEN wallet_id THEN -amount_micros ELSE amount_micros END AS amount_micros,
+           balance_micros, encode(hash, 'hex') AS hash
+      FROM credits_seal JOIN credits_entry ON id = entry_id
+     WHERE wallet_id = %(wallet)s AND position > %(after)s AND position <= %(until)s
+     ORDER BY position LIMIT %(limit)s
+"""
+UNSEALED_WALLETS = """
+    SELECT id FROM credits_account wallet
+     WHERE kind = 'wallet' AND greatest(
+           (SELECT max(entry.id) FROM credits_entry entry
+             WHERE entry.debit_id = wallet.id AND entry.debit_id > %(house)s),
+           (SELECT max(entry.id) FROM credits_entry entry
+             WHERE entry.credit_id = wallet.id AND entry.credit_id > %(house)s))
+         > coalesce((SELECT entry_id FROM credits_seal WHERE wallet_id = wallet.id
+                      ORDER BY position DESC LIMIT 1), 0)
 """
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('seal:' || %s, 0))"
 WRITE = "COPY credits_seal (wallet_id, position, entry_id, at, balance_micros, hash) FROM STDIN"
@@ -86,6 +112,17 @@ class Horizon:
     at: datetime
 
 
+class _Entry(NamedTuple):
+    """A row of `ENTRIES`: what an entry did to the wallet."""
+
+    entry: int
+    created_at: datetime
+    kind: str
+    key: str
+    about: str
+    amount: int
+
+
 class Sealed(NamedTuple):
     """A line as the books make it, and the chain's tip after it."""
 
@@ -96,12 +133,12 @@ class Sealed(NamedTuple):
 @transaction.atomic
 def horizon(wallet_id: UUID) -> Horizon:
     """Return up to where a wallet's entries are complete. Calls wait for two index probes."""
-    rows = Account.objects.select_for_update(no_key=True)
-    if not rows.filter(pk=wallet_id, kind=Account.Kind.WALLET).exists():
+    wallets = Account.objects.select_for_update(no_key=True)
+    if not wallets.filter(pk=wallet_id, kind=Account.Kind.WALLET).exists():
         raise NotFound("There is no such workspace.")
-    with connection.cursor() as cursor:  # A statement of its own: it sees what the lock waited for.
-        cursor.execute(LAST_ENTRY, {"wallet": wallet_id, "house": LAST_HOUSE})
-        return Horizon(*cursor.fetchone())
+    # A query of its own: it sees what the lock waited for.
+    (found,) = rows(Horizon, LAST_ENTRY, {"wallet": wallet_id, "house": LAST_HOUSE})
+    return found
 
 
 def seal(wallet_id: UUID, *, until: datetime | None = None, now: datetime | None = None) -> int:
@@ -138,21 +175,7 @@ def _seal_some(wallet_id: UUID, *, last: int, until: datetime) -> int:
 
 def seal_all(*, now: datetime | None = None) -> int:
     """Seal every wallet that has something to seal."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id FROM credits_account wallet
-             WHERE kind = 'wallet' AND greatest(
-                   (SELECT max(entry.id) FROM credits_entry entry
-                     WHERE entry.debit_id = wallet.id AND entry.debit_id > %(house)s),
-                   (SELECT max(entry.id) FROM credits_entry entry
-                     WHERE entry.credit_id = wallet.id AND entry.credit_id > %(house)s))
-                 > coalesce((SELECT entry_id FROM credits_seal WHERE wallet_id = wallet.id
-                              ORDER BY position DESC LIMIT 1), 0)
-            """,
-            {"house": LAST_HOUSE},
-        )
-        wallets = [row[0] for row in cursor]
+    wallets = values(UNSEALED_WALLETS, {"house": LAST_HOUSE})
     return sum(seal(wallet, now=now) for wallet in wallets)
 
 
@@ -160,51 +183,25 @@ def tip(wallet_id: UUID, position: int | None = None) -> Tip:
     """Return where the sealed chain stands: after `position`, or after its last line."""
     if position == 0:
         return ROOT
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT position, entry_id, at, balance_micros, encode(hash, 'hex') FROM credits_seal
-             WHERE wallet_id = %(wallet)s AND position <= coalesce(%(position)s, position)
-             ORDER BY position DESC LIMIT 1
-            """,
-            {"wallet": wallet_id, "position": position},
-        )
-        row = cursor.fetchone()
-    return Tip(*row) if row else ROOT
+    return next(rows(Tip, TIP, {"wallet": wallet_id, "position": position}), ROOT)
 
 
 def unsealed(wallet_id: UUID, after: Tip, *, last: int, limit: int) -> list[Sealed]:
     """Return the lines of the entries that follow a tip, up to entry `last`: as they will be."""
-    found = []
-    workspace, end = str(wallet_id), after
-    with connection.cursor() as cursor:
-        cursor.execute(
-            ENTRIES,
-            {"wallet": wallet_id, "house": LAST_HOUSE, "after": after.entry, "limit": limit},
-        )
-        for entry, created_at, *content in cursor:
-            if entry > last:
-                break
-            line, end = _next(workspace, end, entry, created_at, *content)
-            found.append(Sealed(line, end))
+    found, end = list[Sealed](), after
+    asked = {"wallet": wallet_id, "house": LAST_HOUSE, "after": after.entry, "limit": limit}
+    for row in rows(_Entry, ENTRIES, asked):
+        if row.entry > last:
+            break
+        found.append(_next(str(wallet_id), end, row))
+        end = found[-1].tip
     return found
 
 
 def sealed(wallet_id: UUID, *, after: int, until: int, limit: int) -> list[Line]:
     """Return some lines that are sealed, from behind position `after` up to `until`."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT position, at, kind, key, coalesce(facts->>'purchase', facts->>'of', ''),
-                   CASE debit_id WHEN wallet_id THEN -amount_micros ELSE amount_micros END,
-                   balance_micros, encode(hash, 'hex')
-              FROM credits_seal JOIN credits_entry ON id = entry_id
-             WHERE wallet_id = %s AND position > %s AND position <= %s
-             ORDER BY position LIMIT %s
-            """,
-            [wallet_id, after, until, limit],
-        )
-        return [Line(row[0], written(row[1]), *row[2:]) for row in cursor]
+    asked = {"wallet": wallet_id, "after": after, "until": until, "limit": limit}
+    return list(rows(_line, LINES, asked))
 
 
 def first_at(wallet_id: UUID, instant: datetime) -> int:
@@ -244,10 +241,23 @@ def written(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def _next(workspace: str, before: Tip, entry: int, created_at: datetime, *content: Any) -> Sealed:
+def _line(*, at: datetime, **fields: Any) -> Line:
+    """Return the line of a row of `LINES`."""
+    return Line(time=written(at), **fields)
+
+
+def _next(workspace: str, before: Tip, row: _Entry) -> Sealed:
     """Return the line of an entry that follows `before`."""
-    kind, key, about, amount = content
-    at, balance = max(created_at, before.at), before.balance + amount
-    plain = (before.position + 1, written(at), kind, key, about, amount, balance)
-    link = chain.link(before.hash, workspace, plain)
-    return Sealed(Line(*plain, link), Tip(plain[0], entry, at, balance, link))
+    at = max(row.created_at, before.at)
+    line = Line(
+        position=before.position + 1,
+        time=written(at),
+        kind=row.kind,
+        key=row.key,
+        about=row.about,
+        amount_micros=row.amount,
+        balance_micros=before.balance + row.amount,
+        hash="",
+    )
+    line = line._replace(hash=chain.link(before.hash, workspace, line))
+    return Sealed(line, Tip(line.position, row.entry, at, line.balance_micros, line.hash))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class StatementView(APIView):
-    """What moved in a period, to be kept and verified (docs/statements.md)."""
+    """What moved in a period, to be filed and verified (docs/statements.md)."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
@@ -93,7 +93,7 @@ class StatementView(APIView):
 
 
 async def _streamed(pages: Iterator[str]) -> AsyncIterator[bytes]:
-    """Send each page as the client takes it; no connection is kept while it does."""
+    """Send each page as the client takes it; no connection waits while it does."""
     while (page := await sync_to_async(_page)(pages)) is not None:
         yield page.encode()
 

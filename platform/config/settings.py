@@ -230,6 +230,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "config.away.DatabaseAway",
     "config.headers.NoStore",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -251,6 +252,15 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W008",  # The proxy that ends TLS redirects; a health check here asks without it.
 ]
 
+# How long to try to reach a server, and after how long one that says nothing is gone: what
+# DATABASE_URL says goes first. It may name several hosts, with target_session_attrs=read-write.
+PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 _database = conninfo_to_dict(env.database_url)
 DATABASES = {
     "default": {
@@ -260,7 +270,12 @@ DATABASES = {
         "PASSWORD": _database.pop("password", ""),
         "HOST": _database.pop("host", ""),
         "PORT": _database.pop("port", ""),
-        "OPTIONS": {**_database, "pool": {"min_size": 0, "max_size": 16, "timeout": 10}},
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **PATIENCE,
+            **_database,
+            "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
+        },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -326,10 +341,15 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 # What asks vendors may hang; it has a queue, and a worker process, of its own (docs/running.md).
-CELERY_TASK_QUEUES = [
-    Queue(name, Exchange(name), routing_key=name)
-    for name in ("default", "beat", "calls", "money", "jobs")
-]
+HEARTBEATS = {
+    "default": "default",
+    "beat": "worker",
+    "calls": "calls",
+    "money": "money",
+    "jobs": "jobs",
+}
+"""Each queue, and the name under which a heartbeat that went through it is written."""
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in HEARTBEATS]
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "proxy.tasks.follow_jobs": {"queue": "jobs"},
@@ -344,6 +364,15 @@ CELERY_BEAT_SCHEDULE = {
         "args": ["jobs"],
         "schedule": 5,
         "options": {"expires": 10, "queue": "jobs"},
+    },
+    **{
+        f"heartbeat-of-{queue}": {
+            "task": "proxy.tasks.heartbeat",
+            "args": [HEARTBEATS[queue]],
+            "schedule": 15,
+            "options": {"expires": 30, "queue": queue},
+        }
+        for queue in ("default", "calls", "money")
     },
     "follow-jobs": {"task": "proxy.tasks.follow_jobs", "schedule": 2, "options": {"expires": 4}},
     "sweep-holds": {"task": "proxy.tasks.sweep_holds", "schedule": 10, "options": {"expires": 20}},

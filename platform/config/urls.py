@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("credits.urls")),
     path("", include("usage.urls")),
+    path("", include("proxy.urls")),
 ]
 handler404 = "config.health.not_found"
 handler500 = "config.health.server_error"

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.money import Micros, usd
-from proxy.catalogue import Kind, Operation, Vendor
+from proxy.catalogue import Gives, Kind, Operation, Takes, Vendor
+from proxy.credentials import bearer
 from proxy.pricing import Flat, Quote, whole
 
 if TYPE_CHECKING:
-    from fractions import Fraction
+    from proxy.asked import Asked, Evidence
 
 VERSION = "sandbox-1"
 
@@ -24,26 +25,22 @@ class PerUnit:
 
     unit: Micros
     reads_body: bool = True
-    reads_answer: bool = True
+    fits_wallet: bool = False
 
-    def quote(self, asked: dict[str, Any]) -> Quote:
+    async def quote(self, asked: Asked) -> Quote:
         """Hold the most units that the request allows."""
-        most = whole(asked, "most_units", default=1, least=1, most=1000)
+        most = whole(asked.body, "most_units", default=1, least=1, most=1000)
         return Quote(Micros(self.unit * most), {"most_units": most})
 
-    def settle(self, inputs: dict[str, Any], answer: dict[str, Any]) -> Micros | None:
+    def settle(self, inputs: dict[str, Any], evidence: Evidence) -> Micros | None:
         """Charge the units used."""
-        usage = answer.get("usage")
+        usage = evidence.end.get("usage") if isinstance(evidence.end, dict) else None
         units = usage.get("units") if isinstance(usage, dict) else None
         return Micros(self.unit * (units if isinstance(units, int) and units >= 0 else 1))
 
-    def measured(self, inputs: dict[str, Any], seconds: Fraction | None) -> Micros:
-        """Nothing is left to measure: `settle` always knows."""
-        raise AssertionError("priced by its answer")
 
-
-def _says(body: dict[str, Any]) -> str:
-    detail = body.get("detail")
+def _says(body: Any) -> str:
+    detail = body.get("detail") if isinstance(body, dict) else None
     return detail if isinstance(detail, str) else ""
 
 
@@ -52,22 +49,36 @@ SANDBOX = Vendor(
     name="sandbox",
     display="Sandbox",
     base_url="http://127.0.0.1:9",
-    hosts=(),
-    credential=lambda key: {"authorization": f"Bearer {key}"},
+    credential=bearer(),
     operations=(
-        Operation("POST", "v1/echo", "/v1/echo", PerUnit(usd("0.001")), price_version=VERSION),
-        Operation("POST", "v1/image", "/v1/image", CENT, price_version=VERSION),
+        Operation(
+            "POST", "sandbox/v1/echo", "/v1/echo", PerUnit(usd("0.001")), price_version=VERSION
+        ),
+        Operation(
+            "POST", "sandbox/v1/image", "/v1/image", CENT, gives=Gives.BYTES, price_version=VERSION
+        ),
         Operation(
             "POST",
-            "v1/stream",
+            "sandbox/v1/stream",
             "/v1/stream",
             CENT,
+            gives=Gives.BYTES,
             query=("bytes", "seconds"),
             price_version=VERSION,
         ),
-        Operation("POST", "v1/free", "/v1/echo", kind=Kind.FREE),
-        Operation("POST", "v1/lines", "/v1/lines", CENT, price_version=VERSION),
-        Operation("POST", "v1/upload", "/v1/upload", CENT, json_body=False, price_version=VERSION),
+        Operation("POST", "sandbox/v1/free", "/v1/echo", kind=Kind.FREE),
+        Operation(
+            "POST", "sandbox/v1/lines", "/v1/lines", CENT, gives=Gives.BYTES, price_version=VERSION
+        ),
+        Operation(
+            "POST",
+            "sandbox/v1/upload",
+            "/v1/upload",
+            CENT,
+            takes=Takes.STREAM,
+            gives=Gives.BYTES,
+            price_version=VERSION,
+        ),
     ),
     says=_says,
 )

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import select
+import ssl
 from typing import TYPE_CHECKING
 
+from proxy.wire.pace import Pace
 from proxy.wire.reading import Ended
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.origin = origin
         self.loop = asyncio.get_running_loop()
+        self.pace = Pace(self.loop)
         self.exchange: Exchange | None = None
         self.idle_since = self.idle_until = 0.0
         self.kept_for: int | None = None
@@ -55,6 +58,16 @@ class Connection(asyncio.Protocol):
         A new one may have something unread: TLS sends tickets behind its handshake.
         """
         return self.alive() and not self._kernel.poll(0)
+
+    async def told(self) -> None:
+        """Let the loop read what came, if anything did and nobody holds it back.
+
+        Who writes to a vendor that has hung up loses what it said before.
+        """
+        for _ in range(2):  # A turn in which it is found, and one in which it is told.
+            if self.paused or self._transport is None or not self._kernel.poll(0):
+                return
+            await asyncio.sleep(0)
 
     def write(self, data: bytes) -> None:
         """Give this to the network, behind what it has."""
@@ -116,12 +129,17 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """See asyncio. The transport closes itself behind this."""
-        if self.exchange is not None:
+        if self.exchange is None or self._transport is None:
+            return
+        if _is_the_vendors(self._transport.get_extra_info("ssl_object")):
             self.exchange.came_to_end()
+        else:
+            self.exchange.fail(Ended("the connection was cut"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         self._transport = None
+        self.pace.stop()
         if self.exchange is not None:
             why = type(exc).__name__ if exc else "the vendor closed it"
             self.exchange.fail(Ended(f"the connection broke: {why}"))
@@ -136,3 +154,15 @@ class Connection(asyncio.Protocol):
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
             writable.set_result(None)
+
+
+def _is_the_vendors(secured: ssl.SSLObject | None) -> bool:
+    """Whether an end is told under TLS, if there is TLS: else anybody between could have cut it."""
+    if secured is None:
+        return True
+    try:
+        return not secured.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False

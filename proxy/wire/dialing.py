@@ -74,7 +74,7 @@ class Dialer:
         except OSError:
             self._addresses.pop(there.origin, None)
             raise
-        context, name = (_tls(), there.host) if there.tls else (None, None)
+        context, name = (verified(), there.host) if there.tls else (None, None)
         try:
             await loop.create_connection(protocol, sock=door, ssl=context, server_hostname=name)
         except BaseException:
@@ -82,10 +82,13 @@ class Dialer:
             raise
 
     async def _where(self, there: Target) -> list[Address]:
-        """Return a host's addresses, looked up once for all who ask at the time."""
+        """Return a host's addresses, looked up once for all who ask at the time.
+
+        Who must wait for a slow look-up waits for the one that is on its way: each takes a thread.
+        """
         loop = asyncio.get_running_loop()
         until, looked_up = self._addresses.get(there.origin, (0.0, None))
-        if looked_up is None or loop.time() > until:
+        if looked_up is None or (looked_up.done() and loop.time() > until):
             if len(self._addresses) > 1000:
                 self._addresses.clear()
             looked_up = loop.create_task(_look_up(there.host, there.port))
@@ -95,7 +98,8 @@ class Dialer:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def verified() -> ssl.SSLContext:
+    """Return how vendors are known under TLS."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
@@ -144,6 +148,7 @@ async def _connect(address: Address) -> socket.socket:
     door = socket.socket(family, socket.SOCK_STREAM)
     try:
         door.setblocking(False)
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A vendor thinks for minutes: keep what lies between awake, and notice if it is gone.
         door.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         with contextlib.suppress(AttributeError, OSError):  # Not every system has them.

@@ -6,10 +6,8 @@ stays in the network. The request may still be on its way when the answer is the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxy.wire.pace import Pace
 from proxy.wire.reading import Broken, Reader
 
 if TYPE_CHECKING:
@@ -17,28 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from proxy.wire.connection import Connection
+    from proxy.wire.pace import Limits
 
 HIGH_WATER_BYTES = 64 << 10
 """Beyond this the vendor is held back; what one read brings comes on top."""
 AT_ONCE_BYTES = 256 << 10
-"""A body up to this is given to the network whole, a larger one in slices of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long an exchange may take."""
-
-    silence: float
-    deadline: float
-    """On the loop's clock."""
-    least_rate: int
-    """In bytes a second."""
+"""A body up to this is given to the network whole, a larger one in slices."""
+SLICE_BYTES = 64 << 10
 
 
 class Exchange:
     """A request that is on its way, and what came of its answer."""
 
-    __slots__ = ("_connection", "_given", "_pace", "_waiter", "_waits_for_body", "_writer",
+    __slots__ = ("_connection", "_given", "_loop", "_pace", "_waiter", "_waits_for_body", "_writer",
                  "failure", "reader")  # fmt: skip
 
     def __init__(self, connection: Connection, method: str, limits: Limits) -> None:
@@ -52,7 +41,9 @@ class Exchange:
         self._waits_for_body = False
         self._given = 0
         connection.exchange = self
-        self._pace = Pace(self, connection.loop, limits)
+        self._loop = connection.loop
+        self._pace = connection.pace
+        self._pace.begin(self, limits)
 
     # --- the request ------------------------------------------------------------------------
 
@@ -65,8 +56,7 @@ class Exchange:
             length = len(body)
             body = _slices(body)
         self._write(head)
-        assert self._connection is not None, "it has just begun"
-        self._writer = self._connection.loop.create_task(self._write_all(body, length))
+        self._writer = self._loop.create_task(self._write_all(body, length))
 
     async def _write_all(self, body: AsyncIterator[bytes], length: int | None) -> None:
         """Write the body as it comes, at the vendor's pace. What goes wrong ends the exchange."""
@@ -84,6 +74,8 @@ class Exchange:
         connection, left = self._connection, length
         self._waits_for_body = True
         async for part in body:
+            if connection is not None:
+                await connection.told()
             if connection is None or connection.exchange is not self:
                 return
             self._waits_for_body = False
@@ -111,9 +103,14 @@ class Exchange:
     # --- the answer -------------------------------------------------------------------------
 
     async def head(self) -> None:
-        """Wait until the head of the answer is here, or it failed."""
-        while not self.reader.status and self.failure is None:
-            await self._more()
+        """Wait until the head of the answer is here, or it failed. Who is cancelled gives it up."""
+        try:
+            while not self.reader.status and self.failure is None:
+                self._waiter = self._loop.create_future()
+                await self._waiter
+        except BaseException:
+            self.close()
+            raise
 
     async def block(self) -> bytes:
         """Return what is there of the body, once there is something; empty at its end.
@@ -125,7 +122,8 @@ class Exchange:
                 raise self.failure
             if self.reader.ended:
                 return b""
-            await self._more()
+            self._waiter = self._loop.create_future()
+            await self._waiter
         block = self.reader.take()
         if self._connection is not None and self._connection.paused:
             self._connection.resume()
@@ -135,11 +133,6 @@ class Exchange:
     def close(self) -> None:
         """Give up what is left of it, if anything is; its connection is closed then."""
         self.fail(Broken("it was given up"))
-
-    async def _more(self) -> None:
-        assert self._connection is not None, "what is over has ended or failed"
-        self._waiter = self._connection.loop.create_future()
-        await self._waiter
 
     # --- what the connection tells ----------------------------------------------------------
 
@@ -152,7 +145,7 @@ class Exchange:
         except Broken as exc:
             self.fail(exc)
             return
-        self._pace.heard_at = connection.loop.time()
+        self._pace.heard_at = self._loop.time()
         if reader.ended:
             self._whole(connection)
         elif reader.status:
@@ -196,7 +189,7 @@ class Exchange:
 
     def _leave(self, connection: Connection) -> None:
         self._connection = connection.exchange = None
-        self._pace.stop()
+        self._pace.end()
         self._stop_writing()
         self._wake()
 
@@ -222,5 +215,5 @@ class Exchange:
 
 
 async def _slices(body: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(body), AT_ONCE_BYTES):
-        yield body[at : at + AT_ONCE_BYTES]
+    for at in range(0, len(body), SLICE_BYTES):
+        yield body[at : at + SLICE_BYTES]

@@ -1,20 +1,21 @@
 """When an exchange is given up: a silence, hardly anything in a minute, or too long in all.
 
-One timer for each exchange, looked at when it may be time, and never moved by what comes. What we
-ourselves hold up is not held against the vendor: while the client reads slowly, or is slow to send
-what it uploads, only the whole counts.
+One timer for each connection, looked at when it may be time, and not moved by what comes: it costs
+an exchange next to nothing. What we ourselves hold up is not held against the vendor: while the
+client reads slowly, or is slow to send what it uploads, only the whole counts.
 """
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.wire.reading import Broken
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from proxy.wire.exchange import Exchange, Limits
+    from proxy.wire.exchange import Exchange
+    from proxy.wire.reading import Fields
 
 RATE_SECONDS = 60
 """Over so long the least rate is averaged."""
@@ -22,40 +23,66 @@ SLOW_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl
 """Lines come when there is something to say; a silence ends them, a low rate does not."""
 
 
+@dataclass(slots=True)
+class Limits:
+    """How long an exchange may take."""
+
+    silence: float
+    deadline: float
+    """On the loop's clock."""
+    least_rate: int
+    """In bytes a second."""
+
+
 class Pace:
-    """Watches one exchange from its first byte to its last."""
+    """Watches the exchanges of one connection, each from its first byte to its last."""
 
-    __slots__ = ("_before", "_exchange", "_limits", "_loop", "_timer", "_was_its_turn",
-                 "_window_end", "_written", "heard_at")  # fmt: skip
-
-    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
-        self._exchange: Exchange | None = exchange
-        self._loop, self._limits = loop, limits
-        self.heard_at = now = loop.time()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.heard_at = 0.0
         """When the vendor last sent something, or took something of ours."""
-        self._written = 0
-        self._was_its_turn = False
-        self._before = 0
-        self._window_end = now + RATE_SECONDS
-        self._timer = loop.call_at(self._next(), self._look)
+        self._loop = loop
+        self._exchange: Exchange | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def begin(self, exchange: Exchange, limits: Limits) -> None:
+        """Watch this one."""
+        self._exchange, self._limits = exchange, limits
+        self._written = self._before = 0
+        self.ours()
+        self._set()
+
+    def end(self) -> None:
+        """Watch no longer. The timer goes on for the next, and says nothing if there is none."""
+        self._exchange = None
 
     def stop(self) -> None:
-        """Watch no longer."""
-        self._timer.cancel()
+        """There will be no next."""
         self._exchange = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def ours(self) -> None:
         """Let the silence, and the minute, begin anew: it was we who held things up."""
         self.heard_at = now = self._loop.time()
         self._was_its_turn, self._window_end = False, now + RATE_SECONDS
 
-    def _next(self) -> float:
+    def _set(self) -> None:
+        """See that the timer looks before anything can be too late."""
         limits = self._limits
-        return min(self.heard_at + limits.silence, self._window_end, limits.deadline)
+        at = min(self.heard_at + limits.silence, self._window_end, limits.deadline)
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at, self._timer = at, self._loop.call_at(at, self._look)
 
     def _look(self) -> None:
+        self._timer = None
         exchange, now = self._exchange, self._loop.time()
-        assert exchange is not None, "it was stopped, and its timer with it"
+        if exchange is None:
+            return
         written = exchange.written()
         if exchange.held_up:
             self.ours()
@@ -69,7 +96,7 @@ class Pace:
         elif now >= self._window_end and not self._moved_enough(exchange, now):
             exchange.fail(Broken("the vendor sends, or takes, next to nothing"))
         else:
-            self._timer = self._loop.call_at(self._next(), self._look)
+            self._set()
 
     def _moved_enough(self, exchange: Exchange, now: float) -> bool:
         """Begin another minute; False if the last was the vendor's, and hardly anything moved.
@@ -86,7 +113,5 @@ class Pace:
         return self._before - before >= self._limits.least_rate * RATE_SECONDS
 
 
-def _is_slow(fields: list[tuple[bytes, bytes]]) -> bool:
-    return any(
-        name == b"content-type" and value.lower().startswith(SLOW_TYPES) for name, value in fields
-    )
+def _is_slow(fields: Fields) -> bool:
+    return fields.get(b"content-type", b"").lower().startswith(SLOW_TYPES)

@@ -12,10 +12,12 @@ or a line that is no header are refused, because whoever reads them otherwise re
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 HEAD_LIMIT_BYTES = 64 << 10
 """Of one exchange: what comes before the answer (100, 103) counts too."""
@@ -26,17 +28,18 @@ ANSWER_LIMIT_BYTES = 5 << 30
 
 _BEGIN = b"HTTP/1."
 _STATUS = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
-_FIELD = re.compile(rb"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)\r?$", re.MULTILINE)
-_FOLD = re.compile(rb"\r?\n[ \t]+")
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+_FOLD = re.compile(rb"\n[ \t]+")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_FRAMING = (b"content-length", b"transfer-encoding", b"content-encoding", b"connection",
-            b"keep-alive")  # fmt: skip
+_LISTS = (b"content-length", b"transfer-encoding", b"content-encoding", b"connection")
+"""A length is in none: twice is once too often."""
 _KEPT_FOR = re.compile(rb"timeout=([0-9]{1,9})")
 _MORE = -1
 """What a step returns that cannot go on before more came."""
 
-Fields = list[tuple[bytes, bytes]]
+Fields = Mapping[bytes, bytes]
+"""Names in lower case, values as they came."""
 
 
 class Broken(Exception):
@@ -50,35 +53,31 @@ class Ended(Broken):
 class Reader:
     """Takes the bytes of one answer; its body gathers in `parts` until somebody takes it."""
 
-    __slots__ = ("_head_bytes", "_held", "_left", "_method", "_step", "begun", "codings",
-                 "content_codings", "ended", "fields", "kept_for", "parts", "received", "reusable",
-                 "size", "status", "surplus")  # fmt: skip
+    status = 0
+    """Of the answer itself, 0 until its head is whole."""
+    fields: Fields = MappingProxyType({})
+    codings: Sequence[bytes] = ()
+    """Transfer codings around the body, beside chunks."""
+    content_codings: Sequence[bytes] = ()
+    """Those of the body itself, in the order in which they were applied."""
+    size = 0
+    """Bytes in `parts`."""
+    received = 0
+    begun = False
+    ended = False
+    surplus = False
+    """Whether something came behind the answer."""
+    reusable = False
+    """Whether the vendor will take another request on this connection."""
+    kept_for: int | None = None
+    """For how many seconds it says that it keeps an idle connection."""
+    _held = b""
+    _left = 0
+    _head_bytes = 0
 
     def __init__(self, method: str) -> None:
-        self.status = 0
-        """Of the answer itself, 0 until its head is whole."""
-        self.fields: Fields = []
-        """Names in lower case, values as they came."""
-        self.codings: list[bytes] = []
-        """Transfer codings around the body, beside chunks."""
-        self.content_codings: list[bytes] = []
-        """Those of the body itself, in the order in which they were applied."""
         self.parts: list[bytes] = []
-        self.size = 0
-        """Bytes in `parts`."""
-        self.received = 0
-        self.begun = False
-        self.ended = False
-        self.surplus = False
-        """Whether something came behind the answer."""
-        self.reusable = False
-        """Whether the vendor will take another request on this connection."""
-        self.kept_for: int | None = None
-        """For how many seconds it says that it keeps an idle connection."""
         self._method = method
-        self._held = b""
-        self._left = 0
-        self._head_bytes = 0
         self._step: Callable[[Reader, bytes, int], int] = Reader._head
 
     def feed(self, data: bytes) -> None:
@@ -139,37 +138,39 @@ class Reader:
 
     def _frame(self, status: int, *, minor: int) -> None:
         """Find out where the body ends, and what may follow it."""
-        said: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING}
-        for name, value in self.fields:
-            if name in said:
-                said[name].append(value)
-        lengths, codings = said[b"content-length"], _tokens(said[b"transfer-encoding"])
-        self.content_codings = _tokens(said[b"content-encoding"])
-        if kept := _KEPT_FOR.search(b",".join(said[b"keep-alive"])):
-            self.kept_for = int(kept[1])
-        if len(lengths) > 1 or (lengths and said[b"transfer-encoding"]):
+        fields = self.fields
+        length, codings = fields.get(b"content-length"), fields.get(b"transfer-encoding")
+        if length is not None and codings is not None:
             raise Broken("the answer has more than one length")
-        self.reusable = minor >= 1 and b"close" not in _tokens(said[b"connection"])
+        options = fields.get(b"connection", b"").lower()
+        closing = b"close" in options and b"close" in _tokens(options)
+        self.reusable = minor >= 1 and not closing
+        if b"content-encoding" in fields:
+            self.content_codings = _tokens(fields[b"content-encoding"])
+        if b"keep-alive" in fields and (kept := _KEPT_FOR.search(fields[b"keep-alive"])):
+            self.kept_for = int(kept[1])
+        transferred = _tokens(codings) if codings is not None else []
         if self._method == "HEAD" or status in (204, 304):
-            self.reusable = self.reusable and not lengths and not codings
+            self.reusable = self.reusable and length is None and codings is None
             self.ended = True
-        elif codings:
-            self._frame_codings(codings)
-        elif lengths:
-            self._frame_length(lengths[0])
+        elif transferred:
+            self._frame_codings(transferred)
+        elif length is not None:
+            self._frame_length(length)
         else:
-            self._step = Reader._until_end
+            self._step, self.reusable = Reader._until_end, False
 
     def _frame_codings(self, codings: list[bytes]) -> None:
         chunked = codings[-1] == b"chunked"
         self._step = Reader._chunk if chunked else Reader._until_end
+        self.reusable = self.reusable and chunked
         self.codings = codings[:-1] if chunked else codings
         if b"chunked" in self.codings:
             raise Broken("the body is in chunks of chunks")
 
     def _frame_length(self, text: bytes) -> None:
         if not _LENGTH.fullmatch(text):
-            raise Broken("the length of the answer is no number")
+            raise Broken("the length of the answer is not one number")
         self._left = int(text)
         if self._left > ANSWER_LIMIT_BYTES:
             raise Broken("the answer is larger than any that is passed on")
@@ -228,9 +229,9 @@ class Reader:
         return end
 
 
-def _tokens(values: list[bytes]) -> list[bytes]:
-    """Return the members of a list in headers, in lower case; `identity` says nothing."""
-    found = (each.strip(b" \t") for value in values for each in value.lower().split(b","))
+def _tokens(value: bytes) -> list[bytes]:
+    """Return the members of a list in a header, in lower case; `identity` says nothing."""
+    found = (each.strip(b" \t") for each in value.lower().split(b","))
     return [each for each in found if each and each != b"identity"]
 
 
@@ -244,12 +245,24 @@ def _head_end(data: bytes, at: int) -> int:
 
 
 def _fields(block: bytes) -> Fields:
-    """Return the headers in the lines of a head; raise Broken if one is none."""
+    """Return the headers in the lines of a head; raise Broken if one is none.
+
+    Of equal names the first counts, but where they make a list.
+    """
+    block = block.replace(b"\r\n", b"\n")
     if b"\n " in block or b"\n\t" in block:  # Folded lines, which RFC 9112 5.2 has us read.
         block = _FOLD.sub(b" ", block)
-    found = _FIELD.findall(block)
-    if len(found) != block.count(b"\n") - 1:
-        raise Broken("a header cannot be read")
-    if len(found) > FIELDS_LIMIT:
+    lines = block.split(b"\n")[:-2]  # Behind them is an empty one, and nothing.
+    if len(lines) > FIELDS_LIMIT:
         raise Broken("the answer has too many headers")
-    return [(name.lower(), value.strip(b" \t")) for name, value in found]
+    fields: dict[bytes, bytes] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        name, value = name.lower() if colon else b"", value.strip(b" \t")
+        if name not in fields:
+            fields[name] = value
+        elif name in _LISTS:
+            fields[name] += b"," + value
+    if b"" in fields or b"\r" in block or b"".join(fields).translate(None, _TOKEN):
+        raise Broken("a header cannot be read")
+    return fields

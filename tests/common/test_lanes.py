@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import Unavailable
 from common.ids import uuid7
-from common.lanes import BATCH, CROWD, Lane
+from common.lanes import BATCH, CROWD, Lane, Lost
 from credits.books import batches
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -140,7 +140,7 @@ async def test_a_lost_connection_is_unavailable_and_the_lane_recovers(lanes):
 
     answers = await asyncio.gather(*(lane.ask(n) for n in range(3)), return_exceptions=True)
 
-    assert [type(answer) for answer in answers] == [Unavailable] * 3
+    assert [type(answer) for answer in answers] == [Lost] * 3
     assert await lane.ask(7) == 7
 
 
@@ -175,6 +175,54 @@ async def test_a_statement_that_takes_too_long_is_unavailable_for_its_ask_alone(
 
     assert (answers[0], answers[2]) == ("a", "b")
     assert isinstance(answers[1], Unavailable)
+
+
+@pytest.mark.parametrize("state", ["53100", "53200", "53300", "25006", "57P03", "58030", "08006"])
+async def test_a_database_that_can_do_nothing_is_unavailable_for_all_at_once(lanes, state):
+    """Full, out of memory, read-only: nobody waits while it says so to each of the others."""
+    batches = []
+
+    async def work(db, asks):
+        batches.append(db)
+        if len(batches) == 1:
+            await db.execute(f"DO $$BEGIN RAISE 'no' USING ERRCODE = '{state}'; END$$")
+        return asks
+
+    lane = lanes(work)
+
+    answers = await asyncio.gather(*(lane.ask(n) for n in range(5)), return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [Unavailable] * 5
+    assert len(batches) == 1
+    assert await lane.ask(7) == 7
+    # After a failover only another connection finds the new primary.
+    assert (batches[1] is batches[0]) == (state != "25006")
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001", "55P03"])
+async def test_who_stood_in_the_way_of_a_statement_is_no_fault_of_an_ask(lanes, state):
+    async def work(db, asks):
+        await db.execute(f"DO $$BEGIN RAISE 'no' USING ERRCODE = '{state}'; END$$")
+
+    with pytest.raises(Unavailable, match="try again"):
+        await lanes(work).ask(1)
+
+
+async def test_why_there_is_no_connection_is_said_once_a_minute(lanes, monkeypatch, caplog):
+    from django.db import connections
+
+    monkeypatch.setattr("common.lanes._told", -float("inf"))
+    lane = lanes(Echo())
+    with monkeypatch.context() as away:
+        away.setitem(connections["default"].settings_dict, "HOST", "127.0.0.1")
+        away.setitem(connections["default"].settings_dict, "PORT", "9")
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await lane.ask(1)
+
+    (said,) = [each.getMessage() for each in caplog.records if each.name == "common.lanes"]
+    assert "OperationalError" in said
+    assert "refused" in said
 
 
 async def test_who_leaves_does_not_take_the_lane_along(lanes):

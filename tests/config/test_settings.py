@@ -12,6 +12,7 @@ from config import settings
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import dotenv_values
 
+pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 
 

@@ -14,6 +14,7 @@ from common import metrics  # noqa: F401 - as the web process has loaded it
 from common.money import Micros
 from credits.books import holds
 from credits.gifts import grants
+from tests.plugin import examples
 
 READS = ["/customers/me", "/customers/balance", "/customers/events"]
 
@@ -334,7 +335,9 @@ VALUES = (
 
 
 @settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(250),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     method=st.sampled_from(["get", "post", "put", "patch", "head", "options"]),

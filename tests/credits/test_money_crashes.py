@@ -40,6 +40,7 @@ from credits.models import Adjustment, AutoTopUp, Dispute, Receivable, Refund, T
 from credits.payments import automatic, customers, following, methods, refunds, topups, webhooks
 from outbox.models import Mail
 
+pytestmark = pytest.mark.system
 KILLED = -signal.SIGKILL
 SCRIPT = Path(__file__).with_name("money_process.py")
 

@@ -60,6 +60,7 @@ from credits.gifts import adjustments, grants, vouchers
 from credits.models import AutoTopUp, Refund, TopUp, Voucher
 from credits.payments import automatic, customers, methods, refunds, tasks, topups, webhooks
 from sandbox.stripe.remote import ControlRefusedError
+from tests.plugin import examples
 
 STAFF, OTHERS = uuid.UUID(int=1), uuid.UUID(int=2)
 MEMBERS = (uuid.UUID(int=1001), uuid.UUID(int=1002))
@@ -436,7 +437,9 @@ def test_money_is_neither_lost_nor_made(fake, settings):
     run_state_machine_as_test(
         Money,
         settings=profile(
-            max_examples=int(by_night or 40), steps=50 if by_night else 30, fixed=not by_night
+            max_examples=int(by_night or examples(40)),
+            steps=50 if by_night else 30,
+            fixed=not by_night,
         ),
     )
 

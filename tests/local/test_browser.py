@@ -15,6 +15,7 @@ from local import browser
 from local.browser import BrowserMissing
 from tests import plugin
 
+pytestmark = pytest.mark.system
 NOWHERE = "http://127.0.0.1:9"
 
 

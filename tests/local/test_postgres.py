@@ -16,6 +16,8 @@ import pytest
 from local import postgres, processes
 from local.postgres import Cluster, PostgresError
 
+pytestmark = pytest.mark.system
+
 PARENT = """
 import sys, time
 from pathlib import Path

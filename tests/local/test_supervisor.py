@@ -16,6 +16,8 @@ import pytest
 from local import processes
 from local.supervisor import Child, DataLock, Failed, Stopped, Supervisor
 
+pytestmark = pytest.mark.system
+
 SLEEP = ["sleep", "60"]
 SUPERVISING = """
 import sys

@@ -39,6 +39,7 @@ def test_a_database_that_is_not_there_is_one_line(tmp_path, capsys, monkeypatch)
     assert "secret-4711" not in said
 
 
+@pytest.mark.system
 def test_once_is_no_success_when_it_was_stopped_before(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL",)}
     command = [sys.executable, "-m", "local.up", "--once", "--port", "18998"]

@@ -146,6 +146,15 @@ class Stage:
             member.workspace,
         )
 
+    def aged(self, member: Member, minutes: int = 2) -> None:
+        """Let a member's jobs be so many minutes old, and not asked for lately."""
+        self.do(
+            "UPDATE proxy_job SET created_at = now() - %s * interval '1 minute', asked_at = NULL"
+            " WHERE workspace_id = %s",
+            minutes,
+            member.workspace,
+        )
+
     # --- HTTP ---------------------------------------------------------------------------------
 
     async def ask(
@@ -177,11 +186,11 @@ class Stage:
         return await self.ask("GET", path, by=by, **rest)
 
     async def poll_until_end(self, url: str, by: Member | None = None) -> Answer:
-        for _ in range(100):
+        for _ in range(200):
             answer = await self.get(url, by)
             if answer.status != 200 or answer.json()["status"] != "Pending":
                 return answer
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         raise AssertionError("the job did not end")
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

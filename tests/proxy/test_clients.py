@@ -256,9 +256,10 @@ async def test_what_reaches_the_vendor(stage, settings, path, vendor, credential
     from proxy_stage import VENDOR_KEY
 
     settings.TRUSTED_PROXIES = ["127.0.0.1"]
+    settings.ALLOWED_HOSTS = ["credits.example.org", stage.host]
     member = await stage.member()
     headers = {**NOT_FOR_A_VENDOR, "X-API-KEY": member.key, "Accept": "image/webp"}
-    headers["X-Forwarded-Host"] = f"{stage.host}:{stage.port}"
+    headers["X-Forwarded-Host"] = "credits.example.org"
 
     answer = await stage.post(path, json={"prompt": "x"}, headers=headers)
 
@@ -275,8 +276,9 @@ async def test_what_reaches_the_vendor(stage, settings, path, vendor, credential
         assert secret not in everything
     if vendor == "bfl":
         url = answer.json()["polling_url"]
-        assert url.startswith("https://"), "a trusted proxy in front says so"
-        await stage.get(url.replace("https://", "http://"), headers=headers)
+        ours = "https://credits.example.org"
+        assert url.startswith(f"{ours}/"), "a trusted proxy in front says so"
+        await stage.get(url.replace(ours, stage.url), headers=headers)
         poll = stage.vendor.requests("bfl")[-1]
         assert poll.method == "GET"
         assert set(poll.headers) <= MAY_REACH_A_VENDOR | {credential}

@@ -13,7 +13,7 @@ from PIL import Image
 from proxy_stage import ULTRA, ULTRA_MICROS, answering, check_refusal, in_thread
 
 from common.money import credits_text
-from proxy import jobs, tasks
+from proxy import looking, tasks
 
 FLUX2 = "/proxy/bfl/flux-2-pro/generate"
 FLUX3 = "/proxy/bfl/v1/flux-3-video"
@@ -34,9 +34,9 @@ async def test_poll_and_follower_settle_it_once(stage):
         made = await stage.post(ULTRA, member, json={"prompt": f"race {n}"})
         stage.due(member)
         polled, _, again = await asyncio.gather(
-            stage.get(made.json()["polling_url"]),
+            stage.poll_until_end(made.json()["polling_url"]),
             in_thread(tasks.follow_jobs),
-            stage.get(made.json()["polling_url"]),
+            stage.poll_until_end(made.json()["polling_url"]),
         )
         assert polled.json()["status"] == again.json()["status"] == "Ready"
         await stage.settled(member, n + 1)
@@ -148,7 +148,7 @@ async def test_the_polling_url_may_come_back_as_a_parameter(stage):
 
 async def test_a_poll_is_never_refused_for_money(stage):
     member = await stage.member(micros=ULTRA_MICROS)
-    job = (await stage.post(ULTRA, member, json={"prompt": "sandbox:delay=0.2"})).json()
+    job = (await stage.post(ULTRA, member, json={"prompt": "sandbox:delay=0.7"})).json()
     assert stage.wallet(member) == (ULTRA_MICROS, ULTRA_MICROS)
     stage.do("UPDATE credits_account SET frozen_reason = 'Frozen.' WHERE id = %s", member.workspace)
     path = f"/proxy/bfl/v1/get_result?id={job['id']}"
@@ -176,13 +176,13 @@ async def test_the_result_is_fetched_without_credential(stage):
 
 
 @pytest.mark.parametrize(
-    ("named", "status", "type_"),
+    "named",
     [
-        ("twice", 504, "provider_timeout"),
-        *((name, 502, "provider_error") for name in ("a\0b", "a b", "\u00e9", "a" * 201)),
+        "twice",
+        *("a\0b", "a b", "\u00e9", "a" * 201),
     ],
 )
-async def test_a_job_that_cannot_be_told_apart_costs_nothing(stage, settings, named, status, type_):
+async def test_a_job_that_cannot_be_told_apart_costs_nothing(stage, settings, named):
     """Its end could not be asked for, or would be paid for by two calls."""
 
     async def accepting(_: web.Request) -> web.Response:
@@ -195,7 +195,7 @@ async def test_a_job_that_cannot_be_told_apart_costs_nothing(stage, settings, na
         before = stage.wallet(member)
         answer = await stage.post(ULTRA, member, json={"prompt": "x"})
 
-    assert (answer.status, answer.type) == (status, type_)
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
     check_refusal(answer)
     assert stage.wallet(member) == before
     assert [call["outcome"] for call in stage.calls(member)] == ["refused"]
@@ -288,14 +288,14 @@ async def test_a_job_that_cannot_be_settled_is_not_its_neighbours(stage, monkeyp
     stage.do("UPDATE proxy_job SET inputs = '{}' WHERE workspace_id = %s", broken.workspace)
     for each in (broken, member):
         stage.due(each)
-    ask = jobs.ask
+    ask = looking.ask
 
     async def slow(platform, vendor, job):
         if job.workspace == member.workspace:
             await asyncio.sleep(0.5)
         return await ask(platform, vendor, job)
 
-    monkeypatch.setattr(jobs, "ask", slow)
+    monkeypatch.setattr(looking, "ask", slow)
     with pytest.raises(KeyError):
         await in_thread(tasks.follow_jobs)
 

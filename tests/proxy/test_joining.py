@@ -13,6 +13,8 @@ from common.ids import uuid7
 from proxy import replay, sql
 from proxy.books import Books
 
+pytestmark = pytest.mark.slow
+
 BODY = b'{"prompt": "a lighthouse", "seed": 5}'
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from proxy_stage import CENT, IMAGE, ULTRA, check_refusal, eventually, read_answer
 
 from proxy import memory
+from tests.plugin import examples
 
 UPLOAD = "/proxy/sandbox/v1/upload"
 
@@ -405,7 +406,7 @@ methods = st.sampled_from(["GET", "POST", "POST", "POST", "PUT", "DELETE", "OPTI
 
 
 @rules(
-    max_examples=250,
+    max_examples=examples(250),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -2,12 +2,14 @@
 
 import asyncio
 
+import pytest
 from proxy_stage import IMAGE, in_thread
 
 from apikeys import keys
 from apikeys.models import ApiKey
 
 
+@pytest.mark.slow
 async def test_a_key_under_an_older_pepper_works_and_gets_its_new_digest(stage, settings):
     member = await stage.member()
     settings.KEY_PEPPERS = {**settings.KEY_PEPPERS, 2: b"2" * 32}

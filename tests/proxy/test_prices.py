@@ -6,9 +6,11 @@ it costs (USD) and the most it can cost.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
+import math
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -21,13 +23,20 @@ from PIL import Image
 from proxy_stage import in_thread
 
 from common.errors import InvalidRequest
-from proxy import tasks
+from proxy import pricing, tasks
+from proxy.asked import Asked, Evidence
 from proxy.catalogue import Kind
 from proxy.vendors import catalogue
+from tests.plugin import examples
 
 SAMPLES = json.loads((Path(__file__).parent / "bfl_samples.json").read_text())
 VIDEO_UPSCALE = "/proxy/bfl/v1/flux-tools/video-upscale-v1"
 MEASURED_FROM = {"/proxy/bfl/v1/flux-tools/erase-v1", "/proxy/bfl/v1/flux-tools/vto-v1"}
+
+
+def quoted(price, body):
+    """Return the quote of a body; no price waits for anything but a measurement."""
+    return asyncio.run(price.quote(Asked(body=body)))
 
 
 def micros(usd: str) -> int:
@@ -36,7 +45,7 @@ def micros(usd: str) -> int:
 
 def test_every_operation_has_a_sample():
     bfl = catalogue().vendors["bfl"]
-    ours = {f"/proxy/bfl/{o.path}" for o in bfl.operations if o.kind is Kind.SUBMIT}
+    ours = {f"/proxy/{o.path}" for o in bfl.operations if o.kind is Kind.SUBMIT}
     assert ours == {sample["path"] for sample in SAMPLES}
     assert len(bfl.operations) == len(SAMPLES) + 1
 
@@ -44,15 +53,15 @@ def test_every_operation_has_a_sample():
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["path"])
 def test_a_sample_is_quoted_as_recorded(sample):
     price = catalogue().find("POST", sample["path"]).operation.price
-    quote = price.quote(sample["body"])
+    quote = quoted(price, sample["body"])
     if sample["path"] in MEASURED_FROM:
         # The record holds with the top of the range; we measure the picture before.
         assert quote.most == micros(sample["sample_usd"]) <= micros(sample["most_usd"])
     else:
         assert quote.most == micros(sample["most_usd"])
-    settled = price.settle(quote.inputs, {})
+    settled = price.settle(quote.inputs, Evidence(submit={}))
     if settled is None:
-        settled = price.measured(quote.inputs, Fraction(5))
+        settled = price.settle(quote.inputs, Evidence(end={}, measured={"seconds": Fraction(5)}))
     assert settled == micros(sample["sample_usd"]) <= quote.most
 
 
@@ -134,7 +143,7 @@ PRICED = [
 ]
 
 
-@rules(max_examples=400, deadline=None)
+@rules(max_examples=examples(400), deadline=None)
 @given(
     which=st.sampled_from(PRICED),
     asked=requests,
@@ -144,19 +153,20 @@ def test_what_we_work_out_is_never_more_than_was_quoted(which, asked, seconds):
     """A vendor may name any figure: what is over the hold is not the member's."""
     price = which[1].price
     try:
-        quote = price.quote(asked)
+        quote = quoted(price, asked)
     except InvalidRequest:
         return
     assert quote.most >= 0
     json.dumps(quote.inputs, allow_nan=False)  # They are written down.
-    settled = price.settle(quote.inputs, {})
+    settled = price.settle(quote.inputs, Evidence(submit={}))
     if settled is None:
-        settled = price.measured(quote.inputs, seconds)
+        measured = {} if seconds is None else {"seconds": seconds}
+        settled = price.settle(quote.inputs, Evidence(end={}, measured=measured))
     assert isinstance(settled, int)
     assert 0 <= settled <= quote.most
 
 
-@rules(max_examples=200, deadline=None)
+@rules(max_examples=examples(200), deadline=None)
 @given(
     which=st.sampled_from(PRICED),
     asked=requests,
@@ -175,9 +185,34 @@ def test_what_we_work_out_is_never_more_than_was_quoted(which, asked, seconds):
 def test_whatever_the_vendor_says_is_an_amount(which, asked, answer):
     price = which[1].price
     try:
-        quote = price.quote(asked)
+        quote = quoted(price, asked)
     except InvalidRequest:
         return
-    settled = price.settle(quote.inputs, answer)
-    assert settled is None or (isinstance(settled, int) and settled >= 0)
-    assert settled is None or settled < 2**63
+    for known in (Evidence(submit=answer), Evidence(end=answer), Evidence(submit=answer, end={})):
+        settled, absurd = pricing.settle(price, quote.inputs, known, most=quote.most)
+        assert settled is None or (isinstance(settled, int) and settled >= 0)
+        assert settled is None or settled <= pricing.BELIEVED * quote.most
+        assert absurd is None or absurd > pricing.BELIEVED * quote.most
+
+
+@pytest.mark.parametrize(
+    ("said", "micros"),
+    [
+        (5.5, 55_000),
+        (1.1, 11_000),  # As it is written, not as a binary fraction has it, which is more.
+        (1.23456, 12_346),  # A part of a micro is rounded up: the vendor bills it to us.
+        (0.00001, 1),
+        (0, 0),
+        (10**12 - 1, (10**12 - 1) * 10_000),
+    ],
+)
+def test_a_vendors_price_in_cents_is_exact_and_rounded_up_once(said, micros):
+    assert pricing.vendor_cents({"cost": said}, "cost") == micros
+
+
+@pytest.mark.parametrize(
+    "said", [None, True, "5.5", [], -0.01, math.nan, math.inf, 10**12, {"cents": 5}]
+)
+def test_what_is_no_price_in_cents_is_none(said):
+    assert pricing.vendor_cents({"cost": said}, "cost") is None
+    assert pricing.vendor_cents(said, "cost") is None

@@ -347,6 +347,36 @@ async def test_an_address_that_hesitates_is_overtaken_by_the_next(monkeypatch):
                 one.close()
 
 
+async def test_small_parts_do_not_wait_for_one_another():
+    async with vendor_that(answers(HERS)) as vendor:
+        where = ("127.0.0.1", int(vendor.url.rpartition(":")[2]))
+        with await dialing.first_of([(socket.AF_INET, where)]) as door:
+            assert door.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_a_slow_look_up_is_not_begun_again(monkeypatch):
+    monkeypatch.setattr(dialing, "ADDRESSES_SECONDS", 0)
+    asked = []
+
+    async with vendor_that(answers(HERS, close=True)) as vendor, relaying() as relay:
+        port = int(vendor.url.rpartition(":")[2])
+
+        async def look_up(host, _port):
+            asked.append(host)
+            await asyncio.sleep(0.1)
+            return [(socket.AF_INET, ("127.0.0.1", port))]
+
+        async def later(seconds):
+            await asyncio.sleep(seconds)
+            return await outcome(relay, post("http://vendor.example"))
+
+        monkeypatch.setattr(dialing, "_look_up", look_up)
+        assert await asyncio.gather(*map(later, (0, 0.02, 0.04))) == ["answered"] * 3
+        assert len(asked) == 1
+        assert await later(0) == "answered"
+        assert len(asked) == 2, "what is old is looked up anew"
+
+
 async def test_no_proxy_of_the_environment_is_used(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")

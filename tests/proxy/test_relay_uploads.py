@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 
 import pytest
+import uvloop
 from wire_vendor import OK, get, outcome, post, relaying, sized, vendor_that, whole
 
 from proxy.relay import Lost
@@ -119,6 +122,32 @@ async def test_a_refusal_before_the_body_is_whole_is_read(body):
         assert taken < 1000, "the rest was not sent"
         assert await outcome(relay, post(vendor.url)) == "answered"
         assert len(vendor.visits) == 2, "half a request is nothing to put another behind"
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_refusal_is_read_though_its_vendor_hung_up_behind_it(new_loop):
+    """The next part that was written would meet the reset, and the answer be lost."""
+
+    async def work():
+        with socket.create_server(("127.0.0.1", 0)) as vendor:
+            vendor.settimeout(5)
+
+            async def parts():
+                yield b"part"
+                door, _ = vendor.accept()
+                door.sendall(EARLY)
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                door.close()  # No turn of the loop until the next part.
+                while True:
+                    yield b"part"
+
+            async with relaying() as relay:
+                url = f"http://127.0.0.1:{vendor.getsockname()[1]}"
+                reply = await relay.exchange(post(url, parts()))
+                assert (reply.status, await reply.read()) == (413, b"long")
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(work())
 
 
 async def test_a_refusal_while_the_client_has_yet_to_send():

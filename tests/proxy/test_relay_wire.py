@@ -66,6 +66,7 @@ FRAMED = {
         + in_chunks(body, TRAILERS, more=b' ; name="value";x')
     ),
     "until the end": lambda body, said: OK + said + b"Connection: close\r\n\r\n" + body,
+    "until an end that nobody told": lambda body, said: OK + said + b"\r\n" + body,
     "HTTP/1.0": lambda body, said: b"HTTP/1.0 200\r\n" + JSON + said + b"\r\n" + body,
     "100 before it": lambda body, said: b"HTTP/1.1 100 Continue\r\n\r\n" + sized(body, said),
     "102 and 103 before it": lambda body, said: (
@@ -90,7 +91,7 @@ FRAMED = {
         body, said + b"Connection: Upgrade, keep-alive\r\nUpgrade: h2,h2c\r\nAlt-Svc: h3\r\n"
     ),
 }
-ENDS_WITH_ITS_CONNECTION = ("until the end", "HTTP/1.0")
+ENDS_WITH_ITS_CONNECTION = ("until the end", "until an end that nobody told", "HTTP/1.0")
 THREE_CODINGS = {("transfer coding", "stacked"), ("transfer coding", "stacked lines")}
 ALL = [(f, c) for f in FRAMED for c in CODED if (f, c) not in THREE_CODINGS]
 
@@ -226,7 +227,7 @@ BROKEN = {
     "too many headers": OK + b"X: 1\r\n" * 100 + b"\r\n",
     "too long a head": OK + b"X: " + b"x" * (64 << 10) + b"\r\n\r\n",
     "a head that never ends": OK + b"X: 1\r\n" * 20_000,
-    "too much before it": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3_000,
+    "too much before it": b"HTTP/1.1 103 Early\r\nLink: %b\r\n\r\n" % (b"x" * 1000) * 70,
 }
 BAD_CHUNKS = {
     "no number": b"zz\r\n1\r\n0\r\n\r\n",

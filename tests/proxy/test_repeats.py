@@ -61,6 +61,7 @@ async def test_a_repeat_waits_for_the_running_one(stage):
     assert stage.spent(member) == CENT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("version", "status"),
     [
@@ -120,6 +121,7 @@ async def test_the_same_key_for_something_else_is_a_mismatch(stage, running):
     assert stage.spent(member) == CENT
 
 
+@pytest.mark.slow
 async def test_an_expired_call_consumed_its_key(stage):
     member = await stage.member()
     headers = keyed()
@@ -134,7 +136,7 @@ async def test_an_expired_call_consumed_its_key(stage):
     assert again.status == 409
     check_refusal(again)
     assert again.headers["x-comfy-error-type"] == "idempotency_consumed"
-    assert (await lost).status == 504, "what nobody pays for is not handed out"
+    assert (await lost).status == 422, "what nobody pays for is not handed out"
     assert stage.vendor.counts("bfl")["submits"] == 1
     assert stage.wallet(member) == (5_000_000, 0)
 

@@ -71,7 +71,8 @@ async def test_a_lost_answer_keeps_its_hold_until_its_time_is_over(stage, path, 
 
     answer = await stage.post(path, member, json={"prompt": "x"})
 
-    assert (answer.status, answer.type) == (504, "provider_timeout")
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
+    assert "stays held for" in answer.json()["message"]
     check_refusal(answer)
     counts = stage.vendor.counts(vendor)
     assert (counts["submits"], counts["accepted"]) == (1, accepted)
@@ -159,15 +160,14 @@ async def test_a_job_without_a_result_costs_nothing(stage, failure, status, outc
     assert stage.vendor.counts("bfl")["accepted"] == 1
 
 
-@pytest.mark.parametrize(("failure", "status"), [("nonjson", 502), ("no_id", 502), ("cut", 504)])
-async def test_a_success_that_is_none_costs_nothing(stage, failure, status):
+@pytest.mark.parametrize("failure", ["nonjson", "no_id", "cut"])
+async def test_a_success_that_is_none_costs_nothing(stage, failure):
     member = await stage.member()
     stage.vendor.fail_next("bfl", failure)
 
     answer = await stage.post(ULTRA, member, json={"prompt": "x"})
 
-    assert answer.status == status
-    assert answer.type == {502: "provider_error", 504: "provider_timeout"}[status]
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
     check_refusal(answer)
     assert stage.vendor.counts("bfl")["submits"] == 1
     assert stage.wallet(member) == (5_000_000, 0)
@@ -175,14 +175,14 @@ async def test_a_success_that_is_none_costs_nothing(stage, failure, status):
     assert (call["outcome"], call["charged_micros"]) == ("refused", 0)
 
 
-@pytest.mark.parametrize(("failure", "status"), [("nonjson", 502), ("cut", 504)])
-async def test_a_measured_answer_that_cannot_be_read_costs_nothing(stage, failure, status):
+@pytest.mark.parametrize("failure", ["nonjson", "cut"])
+async def test_a_measured_answer_that_cannot_be_read_costs_nothing(stage, failure):
     member = await stage.member()
     stage.vendor.fail_next("sandbox", failure)
 
     answer = await stage.post(ECHO, member, json={"units": 1})
 
-    assert answer.status == status
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
     check_refusal(answer)
     assert stage.wallet(member) == (5_000_000, 0)
     (call,) = stage.calls(member)
@@ -210,7 +210,7 @@ async def test_an_empty_success_is_no_result(stage):
 
     answer = await stage.post(STREAM + "?bytes=0", member, json={})
 
-    assert (answer.status, answer.type) == (502, "provider_error")
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
     check_refusal(answer)
     assert stage.wallet(member) == (5_000_000, 0)
 
@@ -253,6 +253,7 @@ async def test_a_vendor_that_is_not_there_costs_nothing(stage, settings):
     assert (call["outcome"], call["status"]) == ("refused", 0)
 
 
+@pytest.mark.slow
 async def test_a_vendor_that_is_too_slow_is_a_lost_answer(stage, monkeypatch):
     routes = catalogue()._exact
     route = routes["POST", IMAGE]
@@ -263,7 +264,7 @@ async def test_a_vendor_that_is_too_slow_is_a_lost_answer(stage, monkeypatch):
 
     answer = await stage.post(IMAGE, member, json={})
 
-    assert (answer.status, answer.type) == (504, "provider_timeout")
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
     assert stage.wallet(member) == (5_000_000, CENT)
 
 
@@ -297,7 +298,9 @@ async def test_a_job_that_never_ends_expires(stage):
     assert stage.wallet(member) == (5_000_000, 0)
     (call,) = stage.calls(member)
     assert (call["outcome"], call["charged_micros"]) == ("expired", 0)
-    assert (await stage.get(url)).status == 200
+    told = await stage.get(url)
+    assert (told.status, told.type) == (422, "job_expired")
+    check_refusal(told)
     assert len(stage.calls(member)) == 1
 
 
@@ -313,20 +316,44 @@ async def test_the_sweep_alone_ends_a_job_too(stage):
     assert (call["outcome"], call["vendor_job_id"]) == ("expired", call["vendor_job_id"])
     job = stage.row("SELECT * FROM proxy_job WHERE workspace_id = %s", member.workspace)
     assert job["outcome"] == "expired"
-    assert (await stage.get(made.json()["polling_url"])).status == 200
+    assert (await stage.get(made.json()["polling_url"])).type == "job_expired"
 
 
-async def test_a_result_after_the_deadline_is_not_charged(stage):
+async def test_a_result_after_the_deadline_is_charged_once_and_given(stage):
     member = await stage.member()
     made = await stage.post(ULTRA, member, json={"prompt": "x"})
+    url = made.json()["polling_url"]
     stage.over(member)
     await in_thread(tasks.sweep_holds)
-
-    polled = await stage.get(made.json()["polling_url"])
-
-    assert polled.json()["status"] == "Ready"
     assert stage.wallet(member) == (5_000_000, 0)
-    assert [call["outcome"] for call in stage.calls(member)] == ["expired"]
+
+    polled = await asyncio.gather(*(stage.get(url) for _ in range(8)))
+    again = await stage.get(url)
+
+    assert {answer.status for answer in polled} <= {200, 422}
+    assert again.json()["status"] == "Ready"
+    assert again.headers["x-comfy-credits-used"] == "12.66"
+    assert stage.wallet(member) == (5_000_000 - ULTRA_MICROS, 0)
+    calls = stage.calls(member)
+    assert [call["outcome"] for call in calls] == ["expired", "delivered"]
+    assert calls[1]["facts"]["late_of"] == str(calls[0]["id"])
+
+
+async def test_a_late_result_that_nobody_can_pay_for_is_not_given(stage):
+    member = await stage.member(micros=ULTRA_MICROS)
+    made = await stage.post(ULTRA, member, json={"prompt": "x"})
+    url = made.json()["polling_url"]
+    stage.over(member)
+    await in_thread(tasks.sweep_holds)
+    spent = await stage.post(IMAGE, member, json={})
+    assert spent.status == 200
+
+    refused = await stage.get(url)
+
+    assert (refused.status, refused.type) == (402, "insufficient_credits")
+    check_refusal(refused)
+    assert b"sample" not in refused.body
+    assert stage.wallet(member) == (ULTRA_MICROS - CENT, 0)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +381,7 @@ async def test_while_the_vendor_cannot_be_asked_the_job_still_runs(stage, failur
     }
     assert polled.headers["content-type"] == "application/json"
     assert stage.calls(member) == []
-    stage.vendor.desks["bfl"].plans.polls.clear()
+    stage.vendor.desks["bfl"].plans.questions.clear()
     assert (await stage.poll_until_end(made.json()["polling_url"])).json()["status"] == "Ready"
     assert stage.wallet(member) == (5_000_000 - ULTRA_MICROS, 0)
 
@@ -362,13 +389,23 @@ async def test_while_the_vendor_cannot_be_asked_the_job_still_runs(stage, failur
 async def test_a_job_that_the_vendor_forgot_has_failed(stage):
     member = await stage.member()
     made = await stage.post(ULTRA, member, json={"prompt": "sandbox:never"})
+    forgotten = dict(stage.vendor.desks["bfl"].jobs._by_id)
     stage.vendor.desks["bfl"].jobs._by_id.clear()
 
-    polled = await stage.get(made.json()["polling_url"])
+    early = await stage.get(made.json()["polling_url"])
+    assert early.json()["status"] == "Pending", "in its first minute that means not yet"
+    assert stage.wallet(member) == (5_000_000, ULTRA_MICROS)
 
+    stage.aged(member)
+    await asyncio.sleep(1.1)  # This process remembers for a second what it was told.
+    polled = await stage.get(made.json()["polling_url"])
     assert polled.json()["status"] == "Task not found"
     assert stage.wallet(member) == (5_000_000, 0)
     assert [call["outcome"] for call in stage.calls(member)] == ["failed"]
+
+    stage.vendor.desks["bfl"].jobs._by_id.update(forgotten)
+    stage.aged(member)
+    assert (await stage.get(made.json()["polling_url"])).json()["status"] == "Task not found"
 
 
 async def test_one_failure_is_not_its_neighbours(stage):

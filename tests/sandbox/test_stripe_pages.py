@@ -186,6 +186,7 @@ def test_the_overview_ends_what_is_pending(v1, payer, fake):
     assert v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
 
 
+@pytest.mark.system
 def test_it_runs_as_a_program():
     command = [sys.executable, "-m", "sandbox.stripe", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:

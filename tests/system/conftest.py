@@ -16,3 +16,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield made
     finally:
         made.stop()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker("system")

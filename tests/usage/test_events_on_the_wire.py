@@ -1,5 +1,8 @@
 import pytest
 
+from usage.reports import Kind
+from usage.views import EVENTS, KINDS
+
 
 @pytest.fixture
 def get(client, alice):
@@ -47,6 +50,19 @@ def test_pages_are_counted(get, alice, history):
     assert get(filter="credit_refunded").json()["total"] == 1
     assert get(start_date="2099-01-01T00:00:00Z").json()["total"] == 0
     assert get(end_date="2000-01-01T00:00:00Z").json()["events"] == []
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_of_row_has_its_name_on_the_wire(get, kind):
+    """And a client may ask for it by that name."""
+    assert KINDS[EVENTS[kind]] is kind
+    assert get(filter=EVENTS[kind]).json()["total"] == (1 if kind is Kind.ADDED else 0)
+
+
+def test_a_type_that_no_event_has_finds_none(get):
+    body = get(filter="no_such_event").json()
+
+    assert (body["events"], body["total"], body["totalPages"]) == ([], 0, 0)
 
 
 @pytest.mark.parametrize(

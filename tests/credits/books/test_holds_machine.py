@@ -23,6 +23,7 @@ from credits.books import batches, holds, ledger
 from credits.gifts import grants
 from credits.models import Account, Entry, Hold
 from credits.proofs import reconciliation
+from tests.plugin import examples
 
 PLACE = batches.place_many(batches.Payer())
 SETTLE = batches.settle_many()
@@ -232,7 +233,7 @@ def test_many_at_once_is_the_same_as_one_after_the_other():
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=30,
+            max_examples=examples(30),
             stateful_step_count=20,
             deadline=None,
             database=None,
@@ -248,6 +249,19 @@ def test_twins_of_one_batch_are_placed_once_even_when_the_money_is_for_one():
     try:
         machine.place([(60, None), (30, 3), (30, 3), (30, 3)])
 
+        assert Hold.objects.filter(account=machine.many).count() == 2
+        machine.both_wallets_are_the_same()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_batch_may_hold_all_that_there_is_and_no_more():
+    machine = Machine()
+    try:
+        machine.place([(60, None), (40, None), (1, None)])
+
+        assert machine._place_many([(1, None)], [uuid7()]) == ["short"]
         assert Hold.objects.filter(account=machine.many).count() == 2
         machine.both_wallets_are_the_same()
     finally:

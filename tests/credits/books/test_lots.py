@@ -14,6 +14,7 @@ from common.money import Micros, usd
 from credits.books import expiry, holds, ledger, lots
 from credits.gifts import grants
 from credits.models import Account, Entry, Lot
+from tests.plugin import examples
 
 STRIPE = Account.Kind.STRIPE
 
@@ -222,7 +223,9 @@ class Model:
 
 
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(history=HISTORY)
 def test_after_any_history_each_lot_is_exact(make_member, history):

@@ -95,6 +95,7 @@ def test_the_money_may_come_before_the_page_was_completed(alice, shop, stored):
     assert alice.now().balance_micros == usd("26.00")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_in_whatever_order_and_however_often_events_come_the_end_is_the_same(
     alice, shop, stored, seed, books_balance

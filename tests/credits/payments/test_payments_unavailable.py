@@ -41,6 +41,7 @@ def pay(fake, session):
     fake.post(f"sessions/{session}/pay")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [CUSTOMERS, SESSIONS])
 @pytest.mark.parametrize("failure", NOT_DONE + DONE_AND_LOST)
 def test_it_is_a_503_and_later_it_works(alice, fake, buy, failure, path, books_balance):

@@ -313,6 +313,7 @@ def test_a_word_of_stripe_that_we_do_not_know_puts_no_credits_back(
     books_balance()
 
 
+@pytest.mark.slow
 def test_who_was_told_of_a_refund_a_moment_before_it_failed_is_told_that_too(
     committed, alice, shop, at_once
 ):

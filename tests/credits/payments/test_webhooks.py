@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from credits.models import StripeEvent
 from sandbox.stripe.webhooks import signature
+from tests.plugin import examples
 
 SECRET, OTHER = "whsec_for_tests", "whsec_of_somebody_else"
 PATH = "/webhooks/stripe"
@@ -291,7 +292,9 @@ JSON = st.recursive(
 )
 PIECES = st.sampled_from(["t=", "v1=", ",", "=", "0", "9" * 30, "-1", "é", " ", "a" * 64, "\t"])
 quiet = hypothesis_settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

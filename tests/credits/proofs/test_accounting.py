@@ -22,6 +22,7 @@ from credits.books import expiry, holds, ledger
 from credits.gifts import grants
 from credits.models import HOUSE, Account, DaySum, Entry, Lot, Tally
 from credits.proofs import accounting, reconciliation
+from tests.plugin import examples
 
 FIRST, LAST = date(2026, 3, 1), date(2026, 3, 5)
 USD = 1_000_000
@@ -136,7 +137,7 @@ STEPS = st.lists(
     max_size=25,
 )  # fmt: skip
 often = settings(
-    max_examples=120,
+    max_examples=examples(120),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -21,6 +21,7 @@ from credits.books import holds
 from credits.gifts import grants
 from credits.statements import chain, files, sealing
 from credits.statements.forms import Csv, Json, read
+from tests.plugin import examples
 
 ROOT = Path(__file__).parents[3]
 FORMS = {"csv": Csv, "json": Json}
@@ -186,6 +187,7 @@ def test_nobody_has_no_statement(db):
         files.cut("01234567-89ab-cdef-0123-456789abcdef", first=date(2026, 3, 1))
 
 
+@pytest.mark.slow
 def test_a_statement_of_many_lines_needs_the_memory_of_a_page(make_member):
     member = make_member("0")
     history.many_calls(member.workspace_id, 20_000)
@@ -249,12 +251,13 @@ every_file = pytest.mark.parametrize(
     "original", KINDS_OF_FILES, indirect=True, ids=[" ".join(map(str, k)) for k in KINDS_OF_FILES]
 )
 often = settings(
-    max_examples=150,
+    max_examples=examples(150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
+@pytest.mark.slow
 @every_file
 def test_every_single_character_counts(original):
     """Each digit made another digit, each other character made an x: every one is caught."""
@@ -273,6 +276,7 @@ def test_what_stands_before_it_is_a_space_or_no_statement(original, put):
     assert is_caught(original, original + put)
 
 
+@pytest.mark.slow
 @often
 @every_file
 @given(data=st.data())
@@ -398,6 +402,7 @@ def run_alone(tmp_path):
     return run
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("form", FORMS)
 def test_it_runs_alone_with_a_verdict_and_a_status(carol, tmp_path, run_alone, form):
     file = tmp_path / "statement"
@@ -444,14 +449,13 @@ def forged(text, change):
     lines = [dict(line) for line in lines]
     head, lines = change(head, lines)
     before, balance = head["opening_hash"], head["opening_balance_micros"]
-    sums = {}
+    sums = chain.Sums()
     for n, line in enumerate(lines, head["opening_position"] + 1):
         balance += line["amount_micros"]
         line.update(position=n, balance_micros=balance)
-        line["hash"] = before = chain.link(before, head["workspace"], tuple(line.values()))
-        count, amount = sums.get(line["kind"], (0, 0))
-        sums[line["kind"]] = (count + 1, amount + line["amount_micros"])
-    totals = [files.Total(kind, *sums[kind]) for kind in sorted(sums)]
+        line["hash"] = before = chain.link(before, head["workspace"], chain.Line(**line))
+        sums.add(chain.Line(**line))
+    totals = sums.totals()
     closing.update(
         closing_position=head["opening_position"] + len(lines),
         closing_balance_micros=balance,

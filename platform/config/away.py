@@ -1,0 +1,34 @@
+"""The database away, full or only read from, at any of Django's views: come again, never a 500."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from django.db import Error, connection
+from django.http import JsonResponse
+from django.utils.deprecation import MiddlewareMixin
+
+from common import db
+from common.lanes import away
+from config.preflight import first_line
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+log = logging.getLogger("config")
+
+
+class DatabaseAway(MiddlewareMixin):
+    """Answers 503 with `Retry-After` for what a view could not do in a bad moment."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> JsonResponse | None:
+        """Answer if the same request may succeed in a moment; leave every other error alone."""
+        if not isinstance(exception, Error) or not db.is_passing(exception):
+            return None
+        log.warning("%s cannot be answered: %s", request.path[:200], first_line(exception))
+        if db.is_read_only(exception):  # Another server is the primary now: find it.
+            connection.close()
+            connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has one.
+        refusal = away()
+        return JsonResponse(refusal.body(), status=refusal.status, headers=refusal.headers)

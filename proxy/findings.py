@@ -1,0 +1,54 @@
+"""What staff must look at: a delivered file that cannot be measured, a cost that none can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from common import logs
+from common.money import show
+from credits.books import findings
+from credits.models import Finding
+
+if TYPE_CHECKING:
+    from common.money import Micros
+    from proxy.books import Books
+    from proxy.remembered import FoundJob
+
+
+async def unmeasured(books: Books, vendor: str, found: FoundJob, urls: list[str]) -> None:
+    """Say that what was delivered was charged by the stated minimum: one row for each host."""
+    host = (urlsplit(urls[0]).hostname if urls else "") or "no address"
+    await _report(
+        books,
+        f"unmeasured:{vendor}:{host}",
+        f"{vendor} delivered a file at {host} that cannot be measured; call {found.id} and later "
+        "ones like it were charged by the stated minimum.",
+    )
+
+
+async def unreported(books: Books, vendor: str, operation: str, call: str) -> None:
+    """Say that an answer did not say what it used: one row for each operation."""
+    await _report(
+        books,
+        f"unreported:{operation}",
+        f"{vendor} did not say what call {call} of {operation} used; it and later ones like it "
+        "were charged by our own estimate. Compare them with the vendor's bill.",
+    )
+
+
+async def absurd(books: Books, vendor: str, call: str, figure: Micros) -> None:
+    """Say that a vendor named a cost that no such call can have; it was not believed."""
+    await _report(
+        books,
+        f"absurd:{vendor}:{call}",
+        f"{vendor} named a cost of {show(figure)} for call {call}. It was not believed: the call "
+        "was charged by our own rule. Compare it with the vendor's bill.",
+    )
+
+
+async def _report(books: Books, key: str, sentence: str) -> None:
+    told = (key, str(Finding.Kind.VENDOR), sentence, None)
+    ((is_new,),) = await books.query(findings.REPORT, *told)
+    if is_new:
+        logs.line(level="error", event="finding", key=key, sentence=sentence)

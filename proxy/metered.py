@@ -1,0 +1,295 @@
+"""One metered call: its hold, the vendor's answer, its end. What runs in between is its caller's.
+
+    hold --> send --> settle     charged for what was delivered, or nothing, and written down
+               |----> refuse     the vendor said no: nothing is charged
+               '----> unknown    no readable answer came: the hold stays until its time is over
+
+Whatever else happens between `hold` and the end (`guarded`), no hold is left behind: it is freed
+where nothing was sent yet, and kept as unknown where something was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import orjson
+
+from apikeys import keys
+from common import logs, metrics
+from common.errors import ContentBlocked
+from common.ids import uuid7
+from common.money import Micros
+from proxy import answers, dialect, replay
+from proxy.books import Place, Placed, Settle
+from proxy.catalogue import Kind
+from proxy.dialect import Verdict
+from proxy.http import JSON_TYPE
+from proxy.process import soon
+from proxy.relay import Lost, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.asked import Asked
+    from proxy.catalogue import Route
+    from proxy.credentials import Account
+    from proxy.dialect import Judged, Said
+    from proxy.http import Headers, Request
+    from proxy.pricing import Quote
+    from proxy.process import Platform
+    from proxy.relay import Outgoing, Reply
+
+HOLD_MARGIN_SECONDS = 60
+"""A hold outlives its vendor's time limit by this; then the sweep frees it."""
+LONGEST_STREAM_SECONDS = 24 * 3600
+AGAIN = (Verdict.BUSY, Verdict.BROKEN)
+"""Refusals that clients answer with the same request, up to sixteen times."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One metered call on its way."""
+
+    route: Route
+    account: Account
+    asked: Asked
+    quote: Quote
+    intention: replay.Intention
+    id: str = field(default_factory=uuid7)
+    wallet: str = ""
+    request_bytes: int = 0
+    placed_at: float = 0.0
+    answered_at: float = 0.0
+    sent: bool = False
+    """Whether the vendor may have something of it."""
+    over: bool = False
+    """Whether its hold is another's to end: it ended, a job has it, or nobody knows."""
+
+    @property
+    def ttl(self) -> int:
+        """For how many seconds the hold stands without an answer."""
+        return self.route.operation.timeout_seconds + HOLD_MARGIN_SECONDS
+
+    @property
+    def unanswered(self) -> int:
+        """For how many seconds the hold may stand before its answer is known: see `deliver`."""
+        return self.ttl if self.route.operation.kind is Kind.SUBMIT else LONGEST_STREAM_SECONDS
+
+    def outgoing(
+        self, request: Request, status: int, headers: Headers, body: bytes
+    ) -> answers.Outgoing:
+        """Return a whole answer that is about to be given."""
+        row = partial(self.intention.kept, status, headers, body)
+        return answers.Outgoing(self.intention, request, row)
+
+    @property
+    def headers(self) -> Headers:
+        """What every answer of this call carries."""
+        return [(b"call-id", self.id.encode())]
+
+
+async def hold(platform: Platform, request: Request, call: Call, digests: list[bytes]) -> bool:
+    """Set the most it can cost aside; False if it was a repeat, and is answered.
+
+    One statement checks the key and every limit. Raises what refuses it.
+    """
+    while (placed := await _place(platform, request, call, digests)).verdict != "placed":
+        if await replay.answer(request, call.intention, platform.books):
+            return False
+        call.id = uuid7()  # The first try was released meanwhile: this one is new.
+    call.wallet, request.call = placed.wallet, call.id
+    call.placed_at = time.perf_counter()
+    keys.used.note(placed.key)
+    if placed.old_pepper:
+        soon(platform.books.query(keys.REPEPPER, *keys.repeppered(digests)))
+    return True
+
+
+async def _place(platform: Platform, request: Request, call: Call, digests: list[bytes]) -> Placed:
+    operation = call.route.operation
+    facts = {
+        "title": operation.title,
+        "inputs": call.quote.inputs,
+        "bytes_in": call.request_bytes,
+        "source": request.header(b"comfy-usage-source")[:100],
+        "core": request.header(b"comfy-core-version")[:50],
+        "env": request.header(b"comfy-env")[:100],
+    }
+    uses = list(operation.uses(call.asked)) if operation.uses else None
+    ask = Place(
+        hold=call.id,
+        digest="",
+        vendor=call.route.vendor.name,
+        amount=call.quote.most,
+        ttl=call.ttl,
+        intent=call.intention.id,
+        keyed=call.intention.keyed,
+        assets=uses or None,
+        memo={
+            "vendor": call.route.vendor.name,
+            "operation": operation.path,
+            "run": request.header(b"comfy-job-id")[:64],
+            "quoted": call.quote.most,
+            "price": operation.price_version,
+            "fingerprint": call.intention.fingerprint,
+            "keyed": call.intention.keyed,
+            "facts": {name: value for name, value in facts.items() if value},
+        },
+    )
+    return await platform.books.place(ask, digests)
+
+
+@asynccontextmanager
+async def guarded(platform: Platform, call: Call) -> AsyncIterator[None]:
+    """Leave no hold behind, whatever is raised within."""
+    try:
+        yield
+    except BaseException:
+        if not call.over and not call.sent:
+            await settle(platform, call, None, "refused", reason="Nothing was sent.")
+        elif not call.over:
+            await unknown(platform, call)
+        raise
+
+
+async def send(platform: Platform, request: Request, call: Call, outgoing: Outgoing) -> Reply:
+    """Send it to the vendor; return what it answers, or end the call and raise what is told."""
+    vendor = call.route.vendor
+    if call.intention.whole and not call.intention.keyed:  # What has a key is kept anyway.
+        _keep_for_who_leaves(platform, request, call)
+    call.sent = True
+    try:
+        reply = await platform.relay.exchange(outgoing)
+    except Refused as exc:
+        await settle(platform, call, None, "refused", reason="No connection to the provider.")
+        raise dialect.unreachable(vendor) from exc
+    except (Lost, asyncio.CancelledError) as exc:
+        if isinstance(exc, Lost) and request.broken is not None:
+            # The client left, or sent too much: the vendor never had the whole request.
+            await settle(platform, call, None, "refused", reason="The upload was not finished.")
+            raise request.broken from exc
+        await unknown(platform, call)
+        if isinstance(exc, Lost):
+            raise dialect.lost(vendor, call.ttl) from exc
+        raise
+    finally:
+        request.release()
+    call.answered_at = time.perf_counter()
+    return reply
+
+
+def _keep_for_who_leaves(platform: Platform, request: Request, call: Call) -> None:
+    request.watch()
+    claim = platform.books.claim
+    request.on_gone = lambda: soon(claim(call.id, call.intention.id, call.unanswered))
+    if request.gone:  # It waited for an earlier try before, and left since.
+        request.on_gone()
+
+
+async def refuse(
+    platform: Platform, request: Request, call: Call, judged: Judged, said: Said, reply: Reply
+) -> None:
+    """End a call that the vendor did not do, or did not say; raise what the member reads."""
+    vendor = call.route.vendor
+    if judged.verdict is Verdict.UNKNOWN:
+        if said.status >= 300:
+            await unknown(platform, call)
+            raise dialect.lost(vendor, call.ttl)
+        # It came, and cannot be read or given: nobody will ever be able to.
+        reason = "The provider's answer is not a result."
+        await settle(platform, call, reply, "refused", reason=reason)
+        raise dialect.lost(vendor)
+    if judged.verdict is Verdict.OPERATOR:
+        call.account.forget_minted()
+        metrics.outcome(vendor.name, "account")
+        logs.line(
+            level="error", event="vendor_account", vendor=vendor.name, status=said.status,
+            call=call.id,
+        )  # fmt: skip
+    refusal = dialect.refusal(vendor, judged, said)
+    outgoing = None
+    if call.intention.keyed and isinstance(refusal, (dialect.ProviderRejected, ContentBlocked)):
+        told = orjson.dumps(refusal.proxy_body())
+        outgoing = call.outgoing(request, refusal.status, [JSON_TYPE], told)
+    outcome = "moderated" if isinstance(refusal, ContentBlocked) else "refused"
+    again = judged.verdict in AGAIN and call.intention.joinable
+    counted = again and await platform.books.count_repeat(call.intention.id, call.id)
+    await settle(
+        platform,
+        call,
+        reply,
+        outcome,
+        reason=str(refusal)[:300],
+        outgoing=outgoing,
+        silent=counted,
+    )
+    raise refusal
+
+
+async def unknown(platform: Platform, call: Call) -> None:
+    """Keep the hold: the vendor may have done the work. The sweep frees it when its time is over.
+
+    The intention is released, so that the member's next try is a new call and not a riddle.
+    """
+    call.over = True
+    metrics.outcome(call.route.vendor.name, "unknown")
+    logs.line(event="unknown", call=call.id, operation=call.route.name)
+    if call.intention.joinable:
+        await platform.books.release(call.id)
+
+
+async def settle(
+    platform: Platform,
+    call: Call,
+    reply: Reply | None,
+    outcome: str,
+    *,
+    charged: Micros = Micros(0),  # noqa: B008 - an int
+    reason: str = "",
+    outgoing: answers.Outgoing | None = None,
+    bytes_out: int = 0,
+    assets: list[tuple[str, str]] | None = None,
+    silent: bool = False,
+) -> bool:
+    """End the hold, write entry and call, durably, in one commit.
+
+    False if the hold had ended before: that changes nothing, and what nobody pays for is not
+    handed out.
+    """
+    settled = await platform.books.settle(
+        Settle(
+            hold=call.id,
+            wallet=call.wallet,
+            outcome=outcome,
+            charged=charged,
+            reason=reason,
+            status=reply.status if reply else 0,
+            vendor_request_id=reply.request_id if reply else "",
+            details={"bytes_out": bytes_out} if bytes_out else {},
+            vendor=call.route.vendor.name,
+            assets=assets or None,
+            silent=silent,
+        ),
+        outgoing=outgoing,
+    )
+    call.over = True
+    if settled is None:
+        return False
+    if call.answered_at:
+        metrics.SETTLE_LAG.observe(time.perf_counter() - call.answered_at)
+    metrics.outcome(call.route.vendor.name, outcome)
+    logs.line(
+        event="call",
+        call=call.id,
+        operation=call.route.name,
+        outcome=outcome,
+        status=reply.status if reply else 0,
+        charged=settled.charged,
+        held=call.quote.most,
+    )
+    return True

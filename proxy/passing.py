@@ -1,0 +1,87 @@
+"""What costs nothing by itself: uploads, steps of a job, cancels, look-ups.
+
+It needs a key that may call the vendor, no credits, and nothing is recorded; but the ids that it
+names must be its workspace's own, and the ids that it makes are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from proxy import delivery, dialect, reading
+from proxy.catalogue import Gives
+from proxy.credentials import Redactor
+from proxy.dialect import Verdict
+from proxy.relay import Lost, Refused
+
+if TYPE_CHECKING:
+    from proxy.catalogue import Route
+    from proxy.credentials import Account
+    from proxy.http import Request
+    from proxy.process import Platform
+    from proxy.relay import Reply
+
+
+async def free(platform: Platform, request: Request, route: Route) -> None:
+    """Pass it through: a request within the limits, an answer that was judged and redacted."""
+    account = route.vendor.account(route.operation)
+    digests = reading.digests_of(request)
+    asked = await reading.read(platform, request, route, digests)
+    uses = list(route.operation.uses(asked)) if route.operation.uses else []
+    workspace = await platform.books.may_call(route.vendor.name, digests, uses)
+    outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
+    try:
+        reply = await platform.relay.exchange(outgoing)
+    except Refused as exc:
+        raise dialect.unreachable(route.vendor) from exc
+    except Lost as exc:
+        if request.broken is not None:
+            raise request.broken from exc
+        raise dialect.lost(route.vendor) from exc
+    try:
+        await give(platform, request, route, account=account, reply=reply, workspace=workspace)
+    except Lost as exc:
+        raise dialect.lost(route.vendor) from exc
+    finally:
+        reply.close()
+
+
+async def give(
+    platform: Platform,
+    request: Request,
+    route: Route,
+    *,
+    account: Account,
+    reply: Reply,
+    workspace: str,
+) -> None:
+    """Give an answer that nobody pays for now: judged and whole, or as it comes."""
+    operation = route.operation
+    if reply.status in dialect.DELIVERING and operation.gives is not Gives.JSON:
+        await _pass(request, account, reply)
+        return
+    limit = operation.answer_limit_bytes
+    said = await delivery.gather(reply, owner=request.owner, limit=limit, account=account)
+    judged = dialect.judge(route.vendor, said)
+    if judged.verdict is Verdict.UNKNOWN:
+        raise dialect.lost(route.vendor)
+    if judged.verdict is not Verdict.DONE:
+        raise dialect.refusal(route.vendor, judged, said)
+    if operation.makes is not None:
+        made = list(operation.makes(said.json))
+        if not await platform.books.own(route.vendor.name, workspace, made):
+            raise dialect.lost(route.vendor)  # The vendor named an id that is another's.
+    body = said.body if operation.reply is None else orjson.dumps(operation.reply(said.json))
+    await request.answer(reply.status, body, list(said.headers))
+
+
+async def _pass(request: Request, account: Account, reply: Reply) -> None:
+    """Pass bytes through as they come, redacted."""
+    redactor = Redactor(account)
+    await request.start(reply.status, reply.headers)
+    async for chunk in reply.chunks():
+        if part := redactor.feed(chunk):
+            await request.chunk(part)
+    await request.last(redactor.end())

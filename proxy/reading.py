@@ -1,0 +1,127 @@
+"""Read what was asked, and make of it what the vendor is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import orjson
+
+from apikeys import keys
+from proxy import dialect, forms
+from proxy.asked import Asked
+from proxy.catalogue import Takes
+from proxy.relay import Lost, Outgoing, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proxy.catalogue import Route
+    from proxy.credentials import Account
+    from proxy.http import Request
+    from proxy.process import Platform
+
+PASSED_ON = ("content-type", "accept")
+STREAM_SECONDS = 3600
+"""The whole of an exchange whose body or answer passes through as it comes."""
+
+
+async def read(
+    platform: Platform, request: Request, route: Route, digests: list[bytes] | None
+) -> Asked:
+    """Read what a price or an id in it depends on: a body whole, except one that streams through.
+
+    A large body is not read before its key was looked up (`digests`): strangers fill no memory.
+    """
+    operation = route.operation
+    if digests is not None and request.is_large:
+        await platform.books.may_call(route.vendor.name, digests)
+        request.owner = f"key {digests[0].hex()}"
+    asked = Asked(
+        parts=route.parts,
+        query=request.query if operation.query or operation.names else {},
+        headers={
+            name: value for name in operation.headers if (value := request.header(name.encode()))
+        },
+    )
+    if request.method == "GET":
+        return asked
+    if operation.takes is Takes.STREAM:
+        request.check_stream_length()
+    elif operation.takes is Takes.FORM:
+        asked.form = await forms.read(request, repeated=operation.repeated)
+        asked.body = dict(asked.form.fields)
+    else:
+        await request.read()
+        if reads_body(route):
+            asked.body = request.json()
+    if operation.price.fits_wallet and digests is not None:
+        asked.available = await platform.books.available(digests)
+    return asked
+
+
+def reads_body(route: Route) -> bool:
+    """Whether anything depends on what the body says."""
+    operation = route.operation
+    return bool(
+        operation.price.reads_body or operation.prepare or operation.uses or operation.names
+    )
+
+
+async def outgoing(
+    platform: Platform,
+    request: Request,
+    route: Route,
+    asked: Asked,
+    *,
+    account: Account,
+    inputs: Mapping[str, Any],
+) -> Outgoing:
+    """Return the request to the vendor, signed. Everything that can refuse it does so here."""
+    operation = route.operation
+    prepared = operation.prepare(asked, inputs) if operation.prepare is not None else None
+    made = Outgoing(
+        method=operation.method,
+        url=_url(request, route, account),
+        headers=_headers(request, asked),
+        silence_seconds=operation.timeout_seconds,
+        total_seconds=operation.timeout_seconds,
+    )
+    if operation.takes is Takes.STREAM:
+        made.body, made.total_seconds = request.stream(), STREAM_SECONDS
+        length = request.header(b"content-length")
+        made.length = int(length) if length.isdigit() else None
+    elif asked.form is not None:
+        made.body, made.length, content_type = asked.form.sent(prepared)
+        made.headers["content-type"] = content_type
+        made.total_seconds = STREAM_SECONDS
+    elif prepared is not None:
+        made.body = orjson.dumps(prepared)
+        made.headers["content-type"] = "application/json"
+    else:
+        made.body = request.body
+    scheme = operation.credential or route.vendor.credential
+    try:
+        await scheme.sign(made, account, platform.relay.exchange)
+    except (Refused, Lost) as exc:
+        # Who gives the token did not answer: of the call itself nothing was sent to anybody.
+        raise dialect.unreachable(route.vendor) from exc
+    return made
+
+
+def _url(request: Request, route: Route, account: Account) -> str:
+    url, operation = route.url(account), route.operation
+    if operation.query and request.scope["query_string"]:
+        given = {k: v for k, v in request.query.items() if k in operation.query}
+        url += ("&" if "?" in url else "?") + urlencode(given) if given else ""
+    return url
+
+
+def _headers(request: Request, asked: Asked) -> dict[str, str]:
+    passed = {name: value for name in PASSED_ON if (value := request.header(name.encode()))}
+    return {**passed, **asked.headers}
+
+
+def digests_of(request: Request) -> list[bytes]:
+    """Return the digests of the request's key, or raise Unauthorized."""
+    return keys.digests(request.credential())

@@ -1,0 +1,68 @@
+"""A statement that another transaction undid is run again; and what an error means to who asked."""
+
+import psycopg
+import pytest
+from django.db import IntegrityError, OperationalError
+
+from common import db
+
+pytestmark = pytest.mark.usefixtures("committed")
+# A sequence counts tries, because nothing takes its numbers back.
+FAILS = """
+    CREATE TEMPORARY SEQUENCE tries;
+    CREATE FUNCTION pg_temp.fails(state text, times int) RETURNS bigint LANGUAGE plpgsql AS $$
+    DECLARE n bigint := nextval('tries');
+    BEGIN
+        IF n <= times THEN RAISE 'not yet' USING ERRCODE = state; END IF;
+        RETURN n;
+    END $$
+"""
+
+
+@pytest.fixture
+async def connection():
+    made = await db.connect()
+    await made.execute(FAILS, prepare=False)
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001", "23505"])
+async def test_what_another_transaction_undid_is_run_again(connection, state):
+    assert await db.rows(connection, "SELECT pg_temp.fails(%s, %s)", state, 2) == [(3,)]
+
+
+async def test_not_for_ever(connection):
+    with pytest.raises(psycopg.errors.DeadlockDetected):
+        await db.rows(connection, "SELECT pg_temp.fails(%s, %s)", "40P01", 99)
+
+    assert await db.rows(connection, "SELECT nextval('tries')") == [(db.TRIES + 1,)]
+
+
+@pytest.mark.parametrize("state", ["23514", "22P02", "53100", "57014"])
+async def test_any_other_error_is_raised_at_once(connection, state):
+    with pytest.raises(psycopg.Error):
+        await db.rows(connection, "SELECT pg_temp.fails(%s, %s)", state, 1)
+
+    assert await db.rows(connection, "SELECT nextval('tries')") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("state", "passes"),
+    [("40P01", True), ("55P03", True), ("53300", True), ("23505", False), ("42601", False)],
+)
+async def test_djangos_errors_mean_the_same(connection, state, passes):
+    with pytest.raises(psycopg.Error) as raised:
+        await db.rows(connection, "SELECT pg_temp.fails(%s, %s)", state, 99)
+    wrapped = (IntegrityError if state == "23505" else OperationalError)(str(raised.value))
+    wrapped.__cause__ = raised.value
+
+    assert db.is_passing(raised.value) is passes
+    assert db.is_passing(wrapped) is passes
+
+
+def test_no_connection_is_a_bad_moment_and_a_mistake_is_none():
+    assert db.is_passing(OperationalError("the pool gave none"))
+    assert db.is_passing(psycopg.OperationalError("connection refused"))
+    assert not db.is_passing(TypeError("a mistake"))
+    assert not db.is_passing(psycopg.ProgrammingError("no result"))

@@ -1,0 +1,191 @@
+"""What a vendor says is cleaned, covered, or not believed before a member reads or pays it."""
+
+from __future__ import annotations
+
+import uuid
+
+import orjson
+import pytest
+from aiohttp import web
+from proxy_stage import ECHO, IMAGE, ULTRA, VENDOR_KEY, answering, check_refusal
+
+from proxy.credentials import Account, Redactor
+
+FLUX2 = "/proxy/bfl/flux-2-pro/generate"
+FLUX3 = "/proxy/bfl/v1/flux-3-video"
+
+
+def job():
+    """Return a submit's answer: each job has an id of its own."""
+    return {"id": uuid.uuid4().hex}
+
+
+def vendor(submit=None, poll=None):
+    """Return a vendor that answers submits and polls with these."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        said = submit if request.method == "POST" else poll
+        return said() if callable(said) else web.json_response(said)
+
+    return answer
+
+
+async def test_a_failed_jobs_words_about_our_account_stay_here(stage, settings):
+    failed = {
+        "id": "j",
+        "status": "Error",
+        "details": {
+            "reason": "Your account acc_77 is out of credits. Top up at the billing page.",
+            "field": "prompt: too long",
+        },
+    }
+    member = await stage.member()
+    async with answering(vendor(job(), failed)) as settings.VENDOR_BASE_URL:
+        url = (await stage.post(ULTRA, member, json={"prompt": "x"})).json()["polling_url"]
+        polled = await stage.get(url)
+
+    assert polled.json()["status"] == "Error"
+    assert b"acc_77" not in polled.body
+    assert b"billing" not in polled.body
+    assert polled.json()["details"]["field"] == "prompt: too long"
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
+async def test_newer_status_words_read_as_pending(stage, settings):
+    member = await stage.member()
+    said = {"id": "j", "status": "Reasoning", "progress": 0.2}
+    async with answering(vendor(job(), said)) as settings.VENDOR_BASE_URL:
+        url = (await stage.post(ULTRA, member, json={"prompt": "x"})).json()["polling_url"]
+        polled = await stage.get(url)
+    assert polled.json() == {**said, "status": "Pending"}
+
+
+@pytest.mark.parametrize("path", [ECHO, IMAGE])
+async def test_a_credential_that_the_vendor_echoes_is_covered(stage, settings, path):
+    def echo() -> web.Response:
+        kind = "application/json" if path == ECHO else "image/png"
+        body = orjson.dumps({"usage": {"units": 1}, "you": f"Bearer {VENDOR_KEY}"})
+        return web.Response(body=body, content_type=kind)
+
+    member = await stage.member()
+    async with answering(vendor(echo)) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(path, member, json={})
+
+    assert answer.status == 200
+    assert VENDOR_KEY.encode() not in answer.body
+    assert b"*" * len(VENDOR_KEY) in answer.body
+    assert int(answer.headers["content-length"]) == len(answer.body)
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_secret_that_is_cut_in_two_is_covered_too(cut):
+    account = Account("x", {"KEY": VENDOR_KEY})
+    body = f"--{VENDOR_KEY}--{VENDOR_KEY[:-1]}?".encode()
+    redactor = Redactor(account)
+
+    seen = redactor.feed(body[:cut]) + redactor.feed(body[cut:]) + redactor.end()
+
+    assert seen == body.replace(VENDOR_KEY.encode(), b"*" * len(VENDOR_KEY))
+
+
+def test_what_is_no_beginning_of_a_secret_passes_at_once():
+    redactor = Redactor(Account("x", {"KEY": VENDOR_KEY}))
+    assert redactor.feed(b"a line\n") == b"a line\n"
+    assert redactor.end() == b""
+
+
+@pytest.mark.parametrize("status", [204, 205, 206])
+@pytest.mark.parametrize("path", [ECHO, IMAGE, ULTRA])
+async def test_a_part_or_nothing_is_no_delivery(stage, settings, path, status):
+    def part() -> web.Response:
+        body = b"" if status in (204, 205) else b'{"id": "j", "usage": {"units": 1}}'
+        return web.Response(status=status, body=body, content_type="application/json")
+
+    member = await stage.member()
+    async with answering(vendor(part)) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(path, member, json={"prompt": "x"})
+
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
+    check_refusal(answer)
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
+@pytest.mark.parametrize("cost", [999_999_999, 1e300, 10**30])
+async def test_a_cost_that_no_call_can_have_is_a_finding_and_not_revenue(stage, settings, cost):
+    member = await stage.member()
+    ready = {"id": "j", "status": "Ready", "result": {"sample": "https://x.bfl.ai/1"}}
+    picture = "iVBORw0KGgo="
+    async with answering(vendor({**job(), "cost": cost}, ready)) as settings.VENDOR_BASE_URL:
+        made = await stage.post(FLUX2, member, json={"prompt": "x", "input_image": picture})
+        await stage.get(made.json()["polling_url"])
+
+    assert stage.spent(member) == 45_000, "our own rule: one megapixel for the reference"
+    shortfalls = stage.rows(
+        "SELECT 1 FROM credits_entry WHERE kind = 'shortfall' AND key = %s",
+        f"shortfall:{made.headers['call-id']}",
+    )
+    assert shortfalls == []
+    (call,) = stage.calls(member)
+    found = stage.rows("SELECT * FROM credits_finding WHERE key = %s", f"absurd:bfl:{call['id']}")
+    assert [row["kind"] for row in found] == (["vendor"] if cost < 10**12 else [])
+
+
+async def test_a_file_that_cannot_be_measured_is_charged_by_the_minimum_and_found(stage, settings):
+    member = await stage.member(micros=10_000_000)
+    ready = {"id": "j", "status": "Ready", "result": {"sample": "https://odd.bfl.ai/v.mp4"}}
+    asked = {"prompt": "x", "mode": "t2v", "duration": "auto"}
+    async with answering(vendor(job(), ready)) as settings.VENDOR_BASE_URL:
+        made = await stage.post(FLUX3, member, json=asked)
+        await stage.get(made.json()["polling_url"])
+
+    assert stage.spent(member) == 5 * 243_100
+    (found,) = stage.rows("SELECT * FROM credits_finding WHERE key LIKE 'unmeasured:bfl:odd%%'")
+    assert found["kind"] == "vendor"
+    assert "minimum" in found["sentence"]
+
+
+@pytest.mark.parametrize("image", [[], False, 0, {}, 1.5, ["x"]])
+async def test_a_reference_that_is_no_image_is_refused(stage, image):
+    member = await stage.member()
+    answer = await stage.post(FLUX2, member, json={"prompt": "x", "input_image": image})
+    assert (answer.status, answer.type) == (400, "invalid_request")
+    assert "input_image" in answer.json()["message"]
+    assert stage.wallet(member) == (5_000_000, 0)
+    assert stage.vendor.counts("bfl")["submits"] == 0
+
+
+async def test_an_answer_beyond_its_operations_limit_is_not_gathered(stage, settings, monkeypatch):
+    member = await stage.member()
+    big = {"usage": {"units": 1}, "pad": "x" * 2000}
+    async with answering(vendor(big)) as settings.VENDOR_BASE_URL:
+        await _with_a_small_limit(stage, member, monkeypatch)
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
+async def _with_a_small_limit(stage, member, monkeypatch):
+    import dataclasses
+
+    from proxy.vendors import catalogue
+
+    routes = catalogue()._exact
+    route = routes["POST", ECHO]
+    small = dataclasses.replace(route.operation, answer_limit_bytes=1000)
+    monkeypatch.setitem(routes, ("POST", ECHO), dataclasses.replace(route, operation=small))
+    answer = await stage.post(ECHO, member, json={})
+
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
+
+
+@pytest.mark.parametrize("path", [ECHO, "/proxy/sandbox/v1/free"])
+async def test_gathered_answers_count_in_the_memory_of_all(stage, settings, path):
+    from proxy import memory
+
+    settings.BODY_MEMORY_BYTES = 400_000
+    member = await stage.member()
+    big = {"usage": {"units": 1}, "pad": "x" * 150_000}
+    async with answering(vendor(big)) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(path, member, json={})
+
+    assert answer.status in (429, 503), "more than the share of one"
+    check_refusal(answer)
+    assert memory.held.taken == 0
