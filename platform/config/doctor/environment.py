@@ -12,7 +12,7 @@ from django.db.models import Count
 from django.http.request import validate_host
 
 from apikeys.models import ApiKey
-from apikeys.states import LIVING
+from apikeys.states import ENABLED
 from config.doctor.verdicts import Verdict, failed, ok, warning
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _hosts() -> Iterator[Verdict]:
 
 def look_at_keys() -> Iterator[Verdict]:
     """Look for living keys that nobody can use, because their pepper is gone."""
-    lost = ApiKey.objects.filter(LIVING).exclude(pepper_version__in=settings.KEY_PEPPERS)
+    lost = ApiKey.objects.filter(ENABLED).exclude(pepper_version__in=settings.KEY_PEPPERS)
     found = lost.values("pepper_version").annotate(number=Count("id")).order_by("pepper_version")
     for row in found:
         version = row["pepper_version"]

@@ -49,7 +49,7 @@ def _of(vendor: Vendor) -> Iterator[Verdict]:
 
 def _is_set_up(vendor: Vendor) -> bool:
     try:
-        vendor.key()
+        vendor.account()
     except ProviderDisabled:
         return False
     return True
