@@ -346,10 +346,16 @@ class Books:
     async def place_for(
         self, wallet: str, *, hold: str, amount: Micros, memo: dict[str, Any]
     ) -> bool:
-        """Set money aside on a wallet for a moment; False if it has not enough, or is frozen."""
+        """Set money aside on a wallet for a moment; False if it has not enough, or is frozen.
+
+        Again for the same hold, while that is open, it changes nothing, and is True.
+        """
         ask = {"n": 0, "hold": hold, "wallet": wallet, "amount": amount, "ttl": 60,
                "intent": None, "keyed": False, "memo": memo}  # fmt: skip
-        rows = await self.query(sql.PLACE_FOR, _document([ask]))
+        try:
+            rows = await self.query(sql.PLACE_FOR, _document([ask]))
+        except psycopg.errors.UniqueViolation:  # Its try before ended in the middle.
+            return bool(await self.query(holds.WALLET_OF, hold))
         return bool(rows[0][2] == "placed")
 
     async def count_repeat(self, intent: str, call: str) -> bool:
