@@ -108,7 +108,7 @@ def _let_rest() -> None:
     from outbox.models import Mail
 
     never = datetime(9999, 1, 1, tzinfo=UTC)
-    Hold.objects.update(expires_at=never)
+    Hold.objects.update(expires_at=never, process_id=None)
     TopUp.objects.filter(next_check_at__isnull=False).update(next_check_at=never)
     StripeEvent.objects.filter(processed_at=None).delete()
     for rows in (Refund, Mail):
