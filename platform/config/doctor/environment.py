@@ -83,7 +83,7 @@ def _hosts() -> Iterator[Verdict]:
 
 
 def look_at_keys() -> Iterator[Verdict]:
-    """Look for living keys that nobody can use, because their pepper is gone."""
+    """Look for keys that nobody can use any more, because their pepper is gone."""
     lost = ApiKey.objects.filter(ENABLED).exclude(pepper_version__in=settings.KEY_PEPPERS)
     found = lost.values("pepper_version").annotate(number=Count("id")).order_by("pepper_version")
     for row in found:
@@ -92,4 +92,4 @@ def look_at_keys() -> Iterator[Verdict]:
         do = f"Put version {version} back into KEY_PEPPERS, or revoke them (manage.py keys)."
         yield failed("keys", sentence, do)
     if not found:
-        yield ok("keys", "Every living key can be recognised.")
+        yield ok("keys", "Every key that may be used can be recognised.")
