@@ -1,4 +1,4 @@
-"""Issue, recognise and revoke `comfyui-` keys.
+"""Issue and recognise `comfyui-` keys; states.py ends them.
 
 A key is exactly 72 characters: `comfyui-`, 56 hex digits of chance, and the CRC-32 of what stands
 before them in 8 more. So a mistyped or invented key is refused without a query, and a scanner can
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.expressions import RawSQL
-from django.utils import timezone
 
 from apikeys.models import ApiKey
 from common.cached import from_settings
@@ -93,11 +92,6 @@ def issue(
         **fields,
     )
     return key, record
-
-
-def revoke(key: ApiKey) -> None:
-    """End a key for good, at once: every call checks it in the query that sets money aside."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
 
 
 def checksum(head: str) -> str:

@@ -92,7 +92,7 @@ class Copy:
 
     def test(self, tests: Iterable[str]) -> Ended:
         """Run some files of tests until a test fails."""
-        files = [find(test, self.root) for test in tests]
+        files = [str(find(test, self.root)) for test in tests]
         quiet = ("-q", "-x", "--tb=no", "--no-browser", "--hypothesis-profile=mutants")
         same = ("-p", "no:cacheprovider", "-p", "no:randomly")
         command = [sys.executable, "-m", "pytest", *quiet, *same, *files]

@@ -59,13 +59,18 @@ def an_accept(hold: str, job: str, **more: Any) -> Accept:
         ttl=100,
         vendor="bfl",
         operation="flux-pro-1.1",
+        scope="task",
         vendor_job_id=job,
         vendor_request_id="",
         poll_url="",
+        poll_method="GET",
+        poll_body=None,
         price=10_000,
+        most=10_000,
         inputs={},
         deadline=100,
         first_poll=60,
+        kept_seconds=60,
         **more,
     )
 

@@ -21,10 +21,9 @@ from proxy_stage import connect
 from common import db
 from common.errors import InsufficientCredits, Unavailable
 from common.money import Micros
-from credits.books import expiry, ledger
+from credits.books import expiry, freezes, ledger
 from credits.gifts import adjustments, grants, vouchers
 from credits.models import Account, Freeze
-from credits.payments import receivables
 from proxy import tasks
 from proxy.books import Settle
 
@@ -108,8 +107,8 @@ def move_once(chance, wallet, voucher, staff):
 
 
 def freeze_a_moment(wallet):
-    receivables.freeze(wallet, Freeze.Cause.STAFF, "Wait.")
-    receivables.lift(wallet, Freeze.Cause.STAFF)
+    freezes.freeze(wallet, Freeze.Cause.STAFF, "Wait.")
+    freezes.lift(wallet, Freeze.Cause.STAFF)
 
 
 class Circle:

@@ -5,27 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from system_stack import CENT, Load
-
-
-def prove(stack, member, load):
-    """What was given was charged once; what was not is at most charged for a finished call."""
-    calls = {call["id"]: call for call in stack.calls(member)}
-    charged = stack.charged(member)
-    assert len(load.delivered) == len(set(load.delivered))
-    for call in load.delivered:
-        assert calls[call]["outcome"] == "delivered"
-        assert charged[call] == CENT
-    assert charged.keys() == {id_ for id_, call in calls.items() if call["outcome"] == "delivered"}
-    assert set(charged.values()) <= {CENT}
-    numbers = sorted(call["number"] for call in calls.values())
-    assert numbers == list(range(2, len(calls) + 2)), "gapless"
-
-    stack.sweep()
-    assert stack.holds() == 0
-    assert stack.wallet(member)[1] == 0
-    assert stack.charged(member) == charged, "the sweep charges nothing"
-    assert "DIFFERS" not in stack.reconcile()
+from system_stack import Load, prove
 
 
 async def test_the_web_process_is_killed(stack):

@@ -1,5 +1,6 @@
 """Automatic top-up: one purchase at a time, never beyond the cap, and nobody is charged twice."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -108,7 +109,7 @@ def test_nothing_is_bought_for_who_did_not_wish_it(alice, shop, wish):
 
 def test_a_paused_wallet_is_not_charged(alice, shop, wish):
     wish(alice)
-    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.", by=uuid.uuid4())
 
     assert automatic.due_wallets() == []
     assert automatic.buy(alice.workspace_id) is None
