@@ -21,7 +21,7 @@ def look() -> Iterator[Verdict]:
     vendors = list(catalogue().vendors.values())
     for vendor in vendors:
         yield from _of(vendor)
-    if not any(map(_is_set_up, vendors)):
+    if all(map(_problem, vendors)):
         sentence = "None has a credential: there is nothing to call, and nothing to sell."
         yield failed("vendors", sentence, "Set the VENDOR_... of those you have contracts with.")
     if settings.SANDBOX_OPERATIONS:
@@ -37,7 +37,10 @@ def _of(vendor: Vendor) -> Iterator[Verdict]:
             sentence = f"{name} is an example's, or has blanks around it: the vendor refuses us."
             yield failed(check, sentence, f"Put into {name} what the vendor gave you.")
             return
-    if not _is_set_up(vendor):
+    if problem := _problem(vendor):
+        if any(not name.endswith("_BASE_URL") for name in given):
+            yield failed(check, problem, f"Look at your {prefix}... again (.env.example).")
+            return
         sentence = f"{vendor.display} is switched off: it has no credential here."
         yield warning(check, sentence, f"Set {prefix}... (.env.example) if you have a contract.")
     elif vendor.address() != vendor.base_url.rstrip("/"):
@@ -47,9 +50,10 @@ def _of(vendor: Vendor) -> Iterator[Verdict]:
         yield ok(check, f"{vendor.display} has a credential.")
 
 
-def _is_set_up(vendor: Vendor) -> bool:
+def _problem(vendor: Vendor) -> str:
+    """Return why a vendor cannot be called with what is set; empty if it can."""
     try:
         vendor.account()
-    except ProviderDisabled:
-        return False
-    return True
+    except ProviderDisabled as problem:
+        return str(problem)
+    return ""
