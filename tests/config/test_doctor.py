@@ -479,6 +479,9 @@ def test_events_that_did_not_come_by_themselves_are_found(db):
         ({"VENDOR_BFL_KEY": "a-good-key"}, "vendor bfl", OK),
         ({"VENDOR_BFL_KEY": ""}, "vendor bfl", WARNING),
         ({"VENDOR_BFL_KEY": "replace-this"}, "vendor bfl", FAILED),
+        ({"VENDOR_KLING_SECRET": "half-of-a-pair"}, "vendor kling", FAILED),
+        ({"VENDOR_VERTEXAI_CREDENTIALS": "/not/there.json"}, "vendor vertexai", FAILED),
+        ({"VENDOR_VERTEXAI_KEY": "a-good-key"}, "vendor vertexai", OK),
         ({"VENDOR_BFL_KEY": "a-good-key "}, "vendor bfl", FAILED),
         (
             {"VENDOR_BFL_KEY": "a-good-key", "VENDOR_BFL_BASE_URL": "http://127.0.0.1:9"},
@@ -491,7 +494,6 @@ def test_events_that_did_not_come_by_themselves_are_found(db):
             "vendor kling",
             WARNING,  # A pair is not for all of its models.
         ),
-        ({"VENDOR_VERTEXAI_KEY": "a-good-key"}, "vendor vertexai", OK),
         ({"VENDOR_VERTEXAI_CREDENTIALS": "/none/key.json"}, "vendor vertexai", FAILED),
         ({"VENDOR_VERTEXAI_CREDENTIALS": " {}\n"}, "vendor vertexai", FAILED),
         ({}, "vendor vertexai", WARNING),
