@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from common.db import Db
     from common.money import Micros
+    from proxy.alive import Alive
     from proxy.answers import Outgoing
     from proxy.catalogue import Asset
 
@@ -59,6 +60,7 @@ class Place:
     memo: dict[str, Any]
     assets: list[Asset] | None = None
     """Ids of earlier calls that it uses: they must be its workspace's own."""
+    process: str | None = None
     n: int = 0
     """Its place in the batch it goes with."""
 
@@ -155,7 +157,9 @@ class Found:
 class Books:
     """The lanes of one process. Every ask is safe to repeat."""
 
-    def __init__(self) -> None:
+    def __init__(self, alive: Alive | None = None) -> None:
+        """With `alive`, holds are in the name of this process, and freed soon after its death."""
+        self._alive = alive
         self._place: Lane[Place, Placed | Exception] = Lane("place", _place)
         self._settle: Lane[Settle, Settled | None] = Lane("settle", _settle)
         self._accept: Lane[Accept, bool] = Lane("accept", _accept)
@@ -170,6 +174,8 @@ class Books:
         await self._late.close()
         lanes = (self._place, self._settle, self._accept, self._find, self._other)
         await asyncio.gather(*(lane.close() for lane in lanes))
+        if self._alive is not None:
+            await self._alive.close()
 
     async def place(self, ask: Place, digests: list[bytes]) -> Placed:
         """Set money aside under the first digest that is known, or raise why not.
@@ -184,6 +190,7 @@ class Books:
         # The newest again at the end: the key may be getting its new digest at this moment.
         for digest in digests if len(digests) == 1 else [*digests, digests[0]]:
             ask.digest = "\\x" + digest.hex()
+            ask.process = self._alive.name if self._alive is not None else None
             answer = await self._placed(ask)
             if isinstance(answer, Placed):
                 return answer if digest is digests[0] else replace(answer, old_pepper=True)
@@ -250,9 +257,12 @@ class Books:
         before: Callable[[Owed], Awaitable[Done]],
     ) -> Done:
         try:
-            return await self._try(lane, ask, outgoing)
+            done = await self._try(lane, ask, outgoing)
         except Unavailable:
             return await self._late.insist(self._again(lane, ask, outgoing, before), outgoing)
+        if not done:
+            _tell_too_late(ask)
+        return done
 
     @staticmethod
     async def _try(lane: Lane[Owed, Done], ask: Owed, outgoing: Outgoing | None) -> Done:
@@ -283,6 +293,8 @@ class Books:
                     await self.keep(ask.hold, outgoing)
             except Unavailable:
                 continue
+            if not done:
+                _tell_too_late(ask)
             return done
         raise AssertionError("pauses do not end")
 
@@ -334,10 +346,16 @@ class Books:
     async def place_for(
         self, wallet: str, *, hold: str, amount: Micros, memo: dict[str, Any]
     ) -> bool:
-        """Set money aside on a wallet for a moment; False if it has not enough, or is frozen."""
+        """Set money aside on a wallet for a moment; False if it has not enough, or is frozen.
+
+        Again for the same hold, while that is open, it changes nothing, and is True.
+        """
         ask = {"n": 0, "hold": hold, "wallet": wallet, "amount": amount, "ttl": 60,
                "intent": None, "keyed": False, "memo": memo}  # fmt: skip
-        rows = await self.query(sql.PLACE_FOR, _document([ask]))
+        try:
+            rows = await self.query(sql.PLACE_FOR, _document([ask]))
+        except psycopg.errors.UniqueViolation:  # Its try before ended in the middle.
+            return bool(await self.query(holds.WALLET_OF, hold))
         return bool(rows[0][2] == "placed")
 
     async def count_repeat(self, intent: str, call: str) -> bool:
@@ -374,6 +392,15 @@ class Books:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def _tell_too_late(ask: Settle | Accept) -> None:
+    """Tell of a result that was to be paid for after its hold had ended: it is not handed out.
+
+    A job is another matter: whoever sees its end settles it, and all but one come too late.
+    """
+    if isinstance(ask, Settle) and ask.charged and not ask.is_job:
+        logs.line(level="error", event="settled_too_late", call=ask.hold, micros=ask.charged)
 
 
 def _document(asks: Sequence[Any]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common import logs
 from proxy.books import Books
 from proxy.recent import Recent
 from proxy.relay import Relay
+
+if TYPE_CHECKING:
+    from proxy.alive import Alive
 
 log = logging.getLogger("proxy")
 
@@ -24,9 +27,12 @@ class Platform:
     recent: Recent
 
 
-async def start() -> Platform:
-    """Open what the proxy needs; the database need not be there yet."""
-    return Platform(Books(), Relay(), Recent())
+async def start(*, alive: Alive | None = None) -> Platform:
+    """Open what the proxy needs; the database need not be there yet.
+
+    Who takes calls is `alive`: should it die, its holds are freed soon.
+    """
+    return Platform(Books(alive), Relay(), Recent())
 
 
 async def stop(platform: Platform) -> None:

@@ -11,6 +11,7 @@ from django.db import connection
 
 from apikeys import keys
 from common import logs
+from credits.books import processes
 from proxy import answers, following, process, replay, sql
 from proxy.books import Settle
 from proxy.models import Heartbeat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 BATCH = 100
+DIED = "The program that made this call ended in the middle of it."
 
 
 @shared_task
@@ -48,8 +50,12 @@ def follow_jobs() -> int:
 
 @shared_task
 def sweep_holds() -> int:
-    """End the holds whose time is over; nothing is charged. Returns how many were found."""
+    """End the holds that are over; nothing is charged. Returns how many were found.
+
+    Their time is over, or the program died that alone could end them.
+    """
     with connection.cursor() as cursor:
+        cursor.execute(processes.BEAT, [processes.WATCH])
         cursor.execute(sql.EXPIRED, [BATCH])
         rows = cursor.fetchall()
     if rows:
@@ -58,7 +64,7 @@ def sweep_holds() -> int:
 
 
 async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
-    hold, wallet, intent, memo, is_job = row
+    hold, wallet, intent, memo, is_late, is_job = row
     memo = memo if isinstance(memo, dict) else orjson.loads(memo)
     consumed = {
         "intent": intent,
@@ -75,13 +81,14 @@ async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
             wallet=wallet,
             outcome="expired",
             only_expired=True,
-            reason="Nobody came to know how it ended, in time.",
+            reason="Nobody came to know how it ended, in time." if is_late else DIED,
             is_job=is_job,
-            # An intention that its client named is used up; one of ours is free again.
-            answer=consumed if intent and memo.get("keyed") else None,
+            # An intention that its client named is used up; one of ours is free again, and so is
+            # one whose program died.
+            answer=consumed if is_late and intent and memo.get("keyed") else None,
         )
     )
-    logs.line(event="expired", call=hold)
+    logs.line(event="expired" if is_late else "orphaned", call=hold)
 
 
 @shared_task
@@ -100,6 +107,7 @@ def forget() -> None:
         cursor.execute(
             "DELETE FROM proxy_job WHERE ended_at < now() - kept_seconds * interval '1 second'"
         )
+        cursor.execute(processes.FORGET)
     answers.sweep_spool()
 
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from credits.books.processes import orphaned
 from credits.models import HOUSE, Account
 
 
@@ -38,8 +39,9 @@ def place_many(payer: Payer) -> str:
     """Return the statement that places all holds it is asked for (one JSON parameter, a list).
 
     An ask has `n` (its place in the list), `hold`, `amount`, `ttl` (seconds), `intent`, `keyed`
-    (whether the hold takes the intent for itself), `memo`, and the payer's columns. One row
-    answers each ask, in the order of `n`: `n`, wallet, verdict (`placed`, `repeat` of an open
+    (whether the hold takes the intent for itself), `process` (the program that will end it, if no
+    other can), `memo`, and the payer's columns. One row answers each ask, in the order of `n`:
+    `n`, wallet, verdict (`placed`, `repeat` of an open
     hold with that intent, `frozen`, `short`, or the payer's refusal), available micros before
     this batch, the sentence of a freeze, the payer's facts, and the id of the earlier hold.
 
@@ -49,10 +51,12 @@ def place_many(payer: Payer) -> str:
     return f"""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(
-            n int, hold uuid, amount bigint, ttl int, intent uuid, keyed bool, memo jsonb,
+            n int, hold uuid, amount bigint, ttl int, intent uuid, keyed bool, process uuid,
+            memo jsonb,
             {payer.columns})
     ), payer AS MATERIALIZED (
         SELECT asked.n, asked.hold, asked.amount, asked.ttl, asked.intent, asked.keyed,
+               asked.process,
                {payer.wallet} AS wallet, {payer.memo} AS memo, {payer.facts} AS facts,
                earlier.id AS earlier,
                coalesce({payer.refusal}, CASE WHEN earlier.id IS NOT NULL THEN 'repeat' END)
@@ -89,8 +93,9 @@ def place_many(payer: Payer) -> str:
            AND account.balance_micros - account.held_micros >= share.amount
      RETURNING account.id
     ), opened AS (
-        INSERT INTO credits_hold (id, account_id, amount_micros, intent, memo, expires_at)
-        SELECT hold, wallet, amount, CASE WHEN keyed THEN intent END, memo,
+        INSERT INTO credits_hold (id, account_id, amount_micros, intent, process_id, memo,
+                                  expires_at)
+        SELECT hold, wallet, amount, CASE WHEN keyed THEN intent END, process, memo,
                statement_timestamp() + ttl * interval '1 second'
           FROM judged JOIN taken ON taken.id = judged.wallet
          WHERE verdict = 'placed'
@@ -224,8 +229,8 @@ def settle_many(columns: str = "", record: str = "") -> str:
            AND account_id = (ARRAY(SELECT wallet FROM asked))[
                    array_position(ARRAY(SELECT hold FROM asked), id)]
            AND account_id = ANY (ARRAY(SELECT id FROM wallet))
-           AND (expires_at <= now()
-                OR id <> ALL (ARRAY(SELECT hold FROM asked WHERE only_expired)))
+           AND (id <> ALL (ARRAY(SELECT hold FROM asked WHERE only_expired))
+                OR expires_at <= now() OR {orphaned("credits_hold")})
      RETURNING id, account_id, amount_micros, memo, placed_at
     ), ended AS MATERIALIZED (
         SELECT gone.id, gone.account_id AS wallet, gone.amount_micros AS held,
@@ -263,7 +268,8 @@ def settle_many(columns: str = "", record: str = "") -> str:
 def prolong_many(columns: str, record: str, *, answers: str = "prolonged") -> str:
     """Return the statement that gives open holds a later end (one JSON parameter, a list).
 
-    The intent is free again: its answer is known now, and the layer above keeps it. An ask has
+    The intent is free again: its answer is known now, and the layer above keeps it. Any program
+    may end it from now on. An ask has
     `hold`, `ttl` (seconds from now) and `columns`. `record` reads `prolonged`, the holds that were
     still open (id, wallet, memo and the columns); it answers the ids in `answers`, if not all of
     these.
@@ -281,7 +287,7 @@ def prolong_many(columns: str, record: str, *, answers: str = "prolonged") -> st
            FOR NO KEY UPDATE
     ), kept_open AS (
         UPDATE credits_hold
-           SET intent = NULL,
+           SET intent = NULL, process_id = NULL,
                expires_at = statement_timestamp() + interval '1 second'
                           * (ARRAY(SELECT ttl FROM asked))[
                                 array_position(ARRAY(SELECT hold FROM asked), id)]

@@ -2,7 +2,8 @@
 
     place --> open --> captured   the call was delivered: its price is spent, the rest is freed
                   |--> voided     it was certainly not: all is freed
-                  '--> expired    nobody came back in time: the sweep frees all
+                  '--> expired    nobody came back in time, or its program died (processes.py):
+                                  the sweep frees all
 
 A hold is a row of `credits_hold` exactly while it is open. Whoever ends it locks the wallet's row
 first, then deletes the hold; who finds no row came too late and moves nothing. So each step is one
@@ -34,6 +35,7 @@ from django.db import connection
 from common.errors import AccessDisabled, InsufficientCredits
 from common.ids import uuid7
 from common.money import Micros, show
+from credits.books.processes import orphaned
 from credits.models import HOUSE, Account
 
 PLACE = """
@@ -51,13 +53,13 @@ PLACE = """
  RETURNING id
 """
 
-END = """
+END = f"""
     WITH wallet AS MATERIALIZED (
         SELECT id FROM credits_account WHERE id = %(account)s FOR NO KEY UPDATE
     ), ended AS (
         DELETE FROM credits_hold hold USING wallet
          WHERE hold.id = %(hold)s AND hold.account_id = wallet.id
-           AND (NOT %(only_expired)s OR hold.expires_at <= now())
+           AND (NOT %(only_expired)s OR hold.expires_at <= now() OR {orphaned("hold")})
      RETURNING hold.id, hold.account_id, hold.amount_micros AS held,
                least(%(charged)s::bigint, hold.amount_micros) AS charged,
                greatest(%(charged)s::bigint - hold.amount_micros, 0) AS shortfall
@@ -77,7 +79,7 @@ END = """
           FROM ended WHERE shortfall > 0
     )
     SELECT charged FROM ended
-"""
+"""  # noqa: S608 - constants of our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def void(hold: Hold) -> bool:
 
 
 def expire(hold: Hold) -> bool:
-    """Free the hold if its time is over; False if not, or if it had ended before."""
+    """Free the hold if its time is over, or its program is silent; False if not, or if it ended."""
     return _end(hold, charged=Micros(0), only_expired=True)
 
 
@@ -165,7 +167,8 @@ CLAIM_INTENT = """
        AND NOT EXISTS (SELECT FROM credits_hold other WHERE other.intent = wanted.id)
 """
 
-RELEASE_INTENT = "UPDATE credits_hold SET intent = NULL WHERE id = %s"
+# Nobody will end it any more: it waits for its time, whether its program lives or not.
+RELEASE_INTENT = "UPDATE credits_hold SET intent = NULL, process_id = NULL WHERE id = %s"
 
 RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' WHERE id = %s"
 
@@ -182,14 +185,16 @@ OPEN = """
 
 
 def due(columns: str, join: str) -> str:
-    """Return the statement that finds holds whose time is over, the oldest first.
+    """Return the statement that finds holds that are over: their time is, or their program is.
 
-    Its parameter is how many at most. A row is hold, wallet, intent, memo, and what a layer above
-    adds: `columns` of what its `join` finds beside `hold`.
+    Its parameter is how many at most, the oldest first. A row is hold, wallet, intent, memo,
+    whether its time is over, and what a layer above adds: `columns` of what its `join` finds
+    beside `hold`.
     """
     return f"""
-    SELECT hold.id::text, hold.account_id::text, hold.intent::text, hold.memo, {columns}
+    SELECT hold.id::text, hold.account_id::text, hold.intent::text, hold.memo,
+           hold.expires_at <= now(), {columns}
       FROM credits_hold hold {join}
-     WHERE hold.expires_at <= now()
+     WHERE hold.expires_at <= now() OR {orphaned("hold")}
      ORDER BY hold.expires_at LIMIT %s
     """  # noqa: S608 - the parts are constants of our own modules

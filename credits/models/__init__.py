@@ -1,6 +1,16 @@
 """The tables of money: the books, what is bought, what is given, and what staff must look at."""
 
-from credits.models.books import HOUSE, LAST_HOUSE, Account, Entry, Freeze, Hold, Lot, Seal
+from credits.models.books import (
+    HOUSE,
+    LAST_HOUSE,
+    Account,
+    Entry,
+    Freeze,
+    Hold,
+    Lot,
+    Process,
+    Seal,
+)
 from credits.models.gifts import Adjustment, Voucher, VoucherTry, VoucherUse
 from credits.models.purchases import (
     AutoTopUp,
@@ -29,6 +39,7 @@ __all__ = [
     "GrantedLeft",
     "Hold",
     "Lot",
+    "Process",
     "Receivable",
     "Refund",
     "Seal",

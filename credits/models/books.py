@@ -252,6 +252,8 @@ class Hold(models.Model):
     """The caller's name for its intention: while it is open, the same one never holds twice."""
     memo = models.JSONField(default=dict, db_default={})
     """What it is for, so that whoever ends it can say so; the books do not read it."""
+    process_id = models.UUIDField(null=True)
+    """The program that alone can end it well; null where any other can, or none (processes.py)."""
     placed_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
 
@@ -265,6 +267,15 @@ class Hold(models.Model):
                 name="hold_intent_once", fields=["intent"], condition=Q(intent__isnull=False)
             ),
         ]
+
+
+class Process(models.Model):
+    """A program that sets money aside, or sweeps, and the last that was heard of it."""
+
+    id = models.UUIDField(primary_key=True)
+    since_at = models.DateTimeField()
+    """Since when it is heard without a gap."""
+    seen_at = models.DateTimeField()
 
 
 class Lot(models.Model):

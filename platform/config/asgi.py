@@ -24,6 +24,7 @@ from apikeys import keys  # noqa: E402
 from common import logs  # noqa: E402
 from config import rooms  # noqa: E402
 from proxy import door, process  # noqa: E402
+from proxy.alive import Alive  # noqa: E402
 
 if TYPE_CHECKING:
     from proxy.http import Receive, Scope, Send
@@ -47,7 +48,7 @@ class Application:
                 path = scope["path"] = "/" + path.lstrip("/")
             if path.startswith("/proxy/"):
                 if self._platform is None:
-                    self._platform = await process.start()
+                    self._platform = await process.start(alive=Alive())
                 await door.serve(self._platform, scope, receive, send)
             else:
                 await rooms.serve(django, scope, receive, send)
@@ -58,7 +59,7 @@ class Application:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._platform = await process.start()
+                self._platform = await process.start(alive=Alive())
                 logs.gather()
                 _calm_the_collector()
                 self._chores = asyncio.get_running_loop().create_task(_keep_writing_used_keys())

@@ -30,8 +30,14 @@ def require_settings(program: str) -> None:
 
 
 def require_database(program: str) -> None:
-    """End with status 1 and one line unless the database can be worked with."""
-    if problem := obstacle():
+    """End with status 1 and one line unless the database can be worked with.
+
+    Nothing stays open: a worker forks its beat, which must not use its connections.
+    """
+    problem = obstacle()
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has one.
+    if problem:
         stop(program, problem)
 
 

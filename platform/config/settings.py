@@ -375,7 +375,7 @@ CELERY_BEAT_SCHEDULE = {
         for queue in ("default", "calls", "money")
     },
     "follow-jobs": {"task": "proxy.tasks.follow_jobs", "schedule": 2, "options": {"expires": 4}},
-    "sweep-holds": {"task": "proxy.tasks.sweep_holds", "schedule": 10, "options": {"expires": 20}},
+    "sweep-holds": {"task": "proxy.tasks.sweep_holds", "schedule": 5, "options": {"expires": 10}},
     "forget-answers": {"task": "proxy.tasks.forget", "schedule": 300, "options": {"expires": 300}},
     "follow-money": {
         "task": "credits.payments.tasks.follow_money",

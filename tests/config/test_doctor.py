@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socketserver
 import subprocess
 import sys
@@ -35,11 +36,12 @@ from credits.models import StripeEvent
 from credits.payments.stripe_api import HANDLED
 from local.processes import free_port
 from outbox.models import Mail
+from proxy.vendors import catalogue
 from sandbox.stripe.remote import stripe_in_thread
 
 ROOT = Path(__file__).resolve().parents[2]
 OK, WARNING, FAILED = State.OK, State.WARNING, State.FAILED
-FINE = {"ready": True, "public_url": True}
+FINE = {"ready": True, "public_url": "fine"}
 METRICS = "platform_open_holds 0.0\n"
 
 
@@ -124,10 +126,7 @@ WRONG_SITES = {
         "/ready", (503, {}, {"ready": False, "migrations": False}), "ready", "serve: migrations",
     ),
     "one that hands out others": (
-        "/ready", (200, {}, {"ready": True, "public_url": False}), "ready", "other addresses",
-    ),
-    "one that says why": (
-        "/ready", (200, {}, {"ready": True, "public_url": "a sentence."}), "ready", "a sentence.",
+        "/ready", (200, {}, {"ready": True, "public_url": "why."}), "ready", "addresses: why.",
     ),
 }  # fmt: skip
 
@@ -291,6 +290,7 @@ def odd_database(django_db_setup):
         db.execute("DROP DATABASE odd WITH (FORCE)")
 
 
+@pytest.mark.system
 def test_a_database_in_no_encoding_is_told_with_all_the_rest(odd_database):
     status, checks = run(DATABASE_URL=odd_database)
 
@@ -302,6 +302,7 @@ def test_a_database_in_no_encoding_is_told_with_all_the_rest(odd_database):
     assert {"broker", "vendor bfl", "stripe", "mail", "disk", "rest"} <= set(checks)
 
 
+@pytest.mark.system
 def test_a_database_that_is_away_is_told_with_all_the_rest():
     status, checks = run(DATABASE_URL="postgresql://nobody:secret-4711@127.0.0.1:9/none")
 
@@ -480,13 +481,27 @@ def test_events_that_did_not_come_by_themselves_are_found(db):
         ({"VENDOR_BFL_KEY": "a-good-key"}, "vendor bfl", OK),
         ({"VENDOR_BFL_KEY": ""}, "vendor bfl", WARNING),
         ({"VENDOR_BFL_KEY": "replace-this"}, "vendor bfl", FAILED),
+        ({"VENDOR_KLING_SECRET": "half-of-a-pair"}, "vendor kling", FAILED),
+        ({"VENDOR_VERTEXAI_CREDENTIALS": "/not/there.json"}, "vendor vertexai", FAILED),
+        ({"VENDOR_VERTEXAI_KEY": "a-good-key"}, "vendor vertexai", OK),
         ({"VENDOR_BFL_KEY": "a-good-key "}, "vendor bfl", FAILED),
         (
             {"VENDOR_BFL_KEY": "a-good-key", "VENDOR_BFL_BASE_URL": "http://127.0.0.1:9"},
             "vendor bfl",
             WARNING,
         ),
+        ({"VENDOR_KLING_KEY": "a-good-key"}, "vendor kling", OK),
+        (
+            {"VENDOR_KLING_KEY": "a-good-key", "VENDOR_KLING_SECRET": "a-good-secret"},
+            "vendor kling",
+            WARNING,  # A pair is not for all of its models.
+        ),
+        ({"VENDOR_VERTEXAI_CREDENTIALS": "/none/key.json"}, "vendor vertexai", FAILED),
+        ({"VENDOR_VERTEXAI_CREDENTIALS": " {}\n"}, "vendor vertexai", FAILED),
+        ({}, "vendor vertexai", WARNING),
         ({}, "vendors", FAILED),
+        ({"VENDOR_BFL_KEY": "a-good-key", "VENDOR_BFL_KYE": "x"}, "vendors", WARNING),
+        ({"VENDOR_BFL_KEY": "a-good-key", "VENDOR_BLF_KEY": "x"}, "vendors", WARNING),
     ],
 )
 def test_vendors_are_told_one_by_one(settings, given, check, state):
@@ -494,6 +509,14 @@ def test_vendors_are_told_one_by_one(settings, given, check, state):
     settings.VENDOR_SETTINGS = given
 
     assert found(vendors.look, check)[0] == [state]
+
+
+def test_the_example_names_what_each_vendor_is_called_with():
+    said = (ROOT / ".env.example").read_text()
+
+    for vendor in catalogue().vendors.values():
+        for name in vendors.credentials_of(vendor):
+            assert re.search(rf"^#?{name}=", said, re.MULTILINE), name
 
 
 def test_a_folder_that_cannot_be_written_is_found(settings, tmp_path):

@@ -25,7 +25,7 @@ from proxy_stage import in_thread
 from common.errors import InvalidRequest
 from proxy import pricing, tasks
 from proxy.asked import Asked, Evidence
-from proxy.catalogue import Kind
+from proxy.catalogue import Kind, Takes
 from proxy.vendors import catalogue
 from tests.plugin import examples
 
@@ -139,7 +139,7 @@ PRICED = [
     (vendor.name, operation)
     for vendor in catalogue().vendors.values()
     for operation in vendor.operations
-    if operation.kind in (Kind.SYNC, Kind.SUBMIT)
+    if operation.kind in (Kind.SYNC, Kind.SUBMIT) and operation.takes is Takes.JSON
 ]
 
 

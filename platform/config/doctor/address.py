@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SET_IT = "Set PUBLIC_URL to where clients reach you, like https://credits.example.org."
-AGREES = (True, "fine")
 NEEDED = ("database", "migrations", "encoding")
 """The fields of /ready without which a web process cannot serve."""
 
@@ -95,9 +94,8 @@ def _ready(url: str) -> Iterator[Verdict]:
         yield failed("ready", sentence, "Look at its log; start it again when that is mended.")
     else:
         yield ok("ready", "The web process that was asked can serve.")
-    if (told := fields.get("public_url", True)) not in AGREES:
-        why = told if isinstance(told, str) else "it takes itself to be elsewhere."
-        sentence = f"A web process that is asked at {url} would hand out other addresses: {why}"
+    if (told := fields.get("public_url", "fine")) != "fine":
+        sentence = f"A web process that is asked at {url} would hand out other addresses: {told}"
         do = "Give web processes the same PUBLIC_URL, and have the proxy pass Host and scheme on."
         yield failed("ready", sentence, do)
 
