@@ -238,6 +238,11 @@ class Request:
         if int(self.headers.get(b"content-length", 0)) > limit:
             raise self._too_large(limit)
 
+    def also_holds(self, size: int) -> None:
+        """Count bytes that were made of a large body, too: they go when it goes."""
+        if self._memory is not None:
+            self._memory.add(size)
+
     def release(self) -> None:
         """Give back what the body took; its bytes are not needed any more."""
         if self._memory is not None:
