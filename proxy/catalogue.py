@@ -170,6 +170,9 @@ class Operation:
     """Where a poll or a result names its job."""
     scope: str = "task"
     """What the id in `names` is of."""
+    of_call: bool = False
+    """Of a result: whether the call that made it was its payment. Else there was a job, and while
+    that is remembered it tells whether it was paid for; then nothing is given any more."""
     uses: Callable[[Asked], Iterable[Asset]] | None = None
     """Ids of earlier calls in a request: they must be its workspace's own."""
     makes: Callable[[Any], Iterable[Asset]] | None = None

@@ -239,6 +239,8 @@ async def result(platform: Platform, request: Request, route: Route) -> None:
     asset = (route.operation.scope, route.operation.names.of(asked))
     workspace = await platform.books.may_call(route.vendor.name, digests, [asset])
     found = await remembered.job_of(platform.books, route.vendor.name, asset)
+    if found is None and not route.operation.of_call:
+        raise NotFound("There is no result of this job any more.")
     if found is not None:
         shape = _shape(found)
         await seen(platform, found, shape)
@@ -421,5 +423,6 @@ async def _come_late(platform: Platform, found: FoundJob, said: Said) -> Said | 
             "credits, and ask for it again."
         )
     found.outcome, found.price = "delivered", charged
+    await platform.books.own(found.vendor, found.workspace, _assets(found, said) or [])
     logs.line(event="late_result", call=found.id, operation=found.operation, charged=charged)
     return said

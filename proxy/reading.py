@@ -97,6 +97,7 @@ async def outgoing(
         made.total_seconds = STREAM_SECONDS
     elif prepared is not None:
         made.body = orjson.dumps(prepared)
+        request.sent_as(len(made.body))
         made.headers["content-type"] = "application/json"
     else:
         made.body = request.body

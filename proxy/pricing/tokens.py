@@ -35,7 +35,7 @@ def affordable(wanted: int, *, least: int, rate: int, available: int | None, bef
 def text_bytes(value: Any) -> int:
     """Return the bytes of all texts in a JSON value, names and numbers included."""
     if isinstance(value, str):
-        return len(value.encode())
+        return len(value) if value.isascii() else len(value.encode())
     if isinstance(value, dict):
         return sum(len(f"{name}".encode()) + text_bytes(each) for name, each in value.items())
     if isinstance(value, list):

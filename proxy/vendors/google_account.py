@@ -71,7 +71,7 @@ class ServiceAccountOrKey:
         if found is None:
             outgoing.headers[KEY_HEADER] = account.settings["KEY"]
             return
-        token = await account.minted("token", lambda: _granted(found, exchange))
+        token = await account.minted("token", lambda: _granted(account.vendor, found, exchange))
         outgoing.headers["authorization"] = f"Bearer {token}"
 
 
@@ -99,7 +99,7 @@ def _read(credentials: str) -> ServiceAccount:
     )
 
 
-async def _granted(account: ServiceAccount, exchange: Exchange) -> tuple[str, float]:
+async def _granted(vendor: str, account: ServiceAccount, exchange: Exchange) -> tuple[str, float]:
     """Return a token and the seconds that it lasts. Raises as `Scheme.sign` does."""
     assertion = await asyncio.to_thread(_assertion, account)
     asked = Outgoing(
@@ -116,7 +116,7 @@ async def _granted(account: ServiceAccount, exchange: Exchange) -> tuple[str, fl
     finally:
         reply.close()
     if reply.status in (400, 401, 403):
-        logs.line(level="error", event="vendor_account", vendor="vertexai", status=reply.status)
+        logs.line(level="error", event="vendor_account", vendor=vendor, status=reply.status)
         raise ProviderDisabled(
             "Google does not take this platform's service account at the moment. Nothing was "
             "charged. Please tell the operator of this platform."

@@ -156,6 +156,7 @@ OPERATIONS = (
         gives=Gives.BYTES,
         names=Named("path", "file"),
         scope="file",
+        of_call=True,
         base=BASE,
         credential=KEY,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import io
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from aiohttp import web
 from proxy_stage import VENDOR_KEY, answering, check_refusal
 from vendor_calls import RICH, micros
 
+from proxy import memory
 from proxy.credentials import account_of
 from proxy.vendors.google import GOOGLE
 from proxy.vendors.google_account import ServiceAccountOrKey, service_account
@@ -508,6 +510,24 @@ async def test_a_repeat_of_a_generation_is_answered_from_the_first(stage):
     assert (first.status, first.body) == (second.status, second.body)
     assert stage.vendor.counts("vertexai")["submits"] == 1
     assert len(stage.calls(member)) == 1
+
+
+async def test_a_large_request_counts_once_in_the_memory_of_all(stage):
+    """What is written anew takes the place of what came."""
+    member = await stage.member()
+    data = base64.b64encode(bytes(2 << 20)).decode()
+    picture = {"inlineData": {"mimeType": "image/png", "data": data}}
+    body = {"contents": [{"role": "user", "parts": [picture, {"text": "sandbox:slow=0.3"}]}]}
+    raw = json.dumps(body).encode()
+    asked = asyncio.ensure_future(stage.post(FLASH, member, data=io.BytesIO(raw)))
+    taken = []
+    while not asked.done():
+        taken.append(memory.held.taken)
+        await asyncio.sleep(0.01)
+
+    assert (await asked).status == 200
+    assert 0.9 * len(raw) < max(taken) < 1.1 * len(raw)
+    assert memory.held.taken == 0
 
 
 async def test_a_token_that_runs_out_is_renewed_before_it_does(stage, key_file):

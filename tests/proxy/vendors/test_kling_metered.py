@@ -156,6 +156,24 @@ async def test_a_job_that_never_ends_expires_and_what_comes_late_is_not_free(sta
     check_refusal(answer)
 
 
+async def test_a_video_that_came_late_is_paid_for_and_can_be_extended(stage):
+    member = await stage.member(micros=RICH)
+    task = await made(stage, member, body={**WAVES, "prompt": "sandbox:delay=1"})
+    stage.over(member)
+    await followed(stage, member)
+    spent(stage, member, "0")
+    await asyncio.sleep(1.1)
+    stage.do("UPDATE proxy_job SET asked_at = NULL WHERE workspace_id = %s", member.workspace)
+    stage.application._platform.recent._said.clear()
+
+    end = await stage.get(address(TEXT2VIDEO, task), member)
+
+    assert word(end) == "succeed"
+    spent(stage, member, PRICE)
+    (video,) = told(end)["task_result"]["videos"]
+    assert (await stage.post(EXTEND, member, json={"video_id": video["id"]})).status == 200
+
+
 async def test_what_kling_withdraws_or_does_not_sell_is_refused_before_it_is_held(stage, settings):
     member = await stage.member()
     for body in ({"model_name": "kling-v9"}, {**WAVES, "duration": "7"}, {**WAVES, "mode": "4k"}):
@@ -327,7 +345,11 @@ async def test_a_task_that_kling_does_not_know_yet_is_running_and_later_is_lost(
     answer = await stage.get(address(TEXT2VIDEO, task), member)
     assert word(answer) == "processing"
 
-    stage.do("UPDATE proxy_job SET created_at = now() - interval '2 minutes', asked_at = NULL")
+    stage.do(
+        "UPDATE proxy_job SET created_at = now() - interval '2 minutes', asked_at = NULL"
+        " WHERE workspace_id = %s",
+        member.workspace,
+    )
     stage.application._platform.recent._said.clear()
     answer = await stage.get(address(TEXT2VIDEO, task), member)
     assert answer.status == 200

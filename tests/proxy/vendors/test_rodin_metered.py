@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 from PIL import Image
-from proxy_stage import answering, check_refusal
+from proxy_stage import answering, check_refusal, in_thread
 from vendor_calls import RICH, followed, micros, samples, spent, until
 
 from common.errors import InvalidRequest
+from proxy import tasks
 from proxy.asked import Asked, Evidence
 from proxy.forms import File, Form
 from proxy.vendors import catalogue
@@ -175,7 +176,7 @@ async def test_a_result_that_comes_after_its_time_is_charged_when_it_is_handed_o
     await followed(stage, member)
     spent(stage, member, "0")
     await asyncio.sleep(1.1)
-    stage.do("UPDATE proxy_job SET asked_at = NULL")
+    stage.do("UPDATE proxy_job SET asked_at = NULL WHERE workspace_id = %s", member.workspace)
     stage.application._platform.recent._said.clear()
 
     files = await stage.post(DOWNLOAD, member, json={"task_uuid": task["uuid"]})
@@ -183,6 +184,22 @@ async def test_a_result_that_comes_after_its_time_is_charged_when_it_is_handed_o
     assert files.status == 201, files.body
     spent(stage, member, PRICE)
     assert [call["outcome"] for call in stage.calls(member)] == ["expired", "delivered"]
+
+
+async def test_a_job_that_is_forgotten_gives_nothing_any_more(stage):
+    """Nobody knows then whether it was paid for; Rodin may have kept it."""
+    member = await stage.member(micros=RICH)
+    task = await submit(stage, member, {**FOX, "prompt": "sandbox:never"})
+    stage.over(member)
+    await followed(stage, member)
+    long_ago = "UPDATE proxy_job SET ended_at = now() - interval '4 days' WHERE workspace_id = %s"
+    stage.do(long_ago, member.workspace)
+    await in_thread(tasks.forget)
+    stage.vendor.desks["rodin"].jobs.find(task["uuid"]).failures.clear()
+
+    refused = await stage.post(DOWNLOAD, member, json={"task_uuid": task["uuid"]})
+    assert (refused.status, refused.type) == (404, "not_found")
+    assert stage.vendor.counts("rodin")["by_path"].get("/api/v2/download") is None
 
 
 async def test_nobody_reaches_what_another_made(stage):
