@@ -5,6 +5,7 @@
                             (--no-browser: without those that need Chromium; --quick: without
                             those that start programs or are slow; --cov: and which branches of
                             credits/ and proxy/ they took)
+    python3 dev.py mutate   break each money rule in a copy: some test must fail (NAME: only that)
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
     python3 dev.py manage   manage.py, on what a running `up` works on
@@ -34,6 +35,7 @@ COMMANDS = {
     "up": ["-m", "local.up"],
     "test": ["-m", "pytest"],
     "check": ["-m", "local.check"],
+    "mutate": ["-m", "local.mutate"],
     "bench": ["-m", "bench"],
     "manage": ["-m", "local.manage"],
     "licences": ["-m", "local.licences"],

@@ -28,6 +28,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     email_verified_at = models.DateTimeField(null=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
+    status_changed_at = models.DateTimeField(null=True)
+    """When staff last deactivated or reactivated them, who did, and why."""
+    status_changed_by = models.UUIDField(null=True)
+    status_reason = models.CharField(max_length=300, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -39,6 +43,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         constraints = [
             models.CheckConstraint(
                 name="user_email_in_lower_case", condition=Q(email=Lower("email"))
+            ),
+            models.CheckConstraint(
+                name="user_status_changed_by_somebody_with_a_reason",
+                condition=Q(status_changed_at__isnull=True)
+                | Q(Q(status_changed_by__isnull=False), ~Q(status_reason="")),
             ),
         ]
 

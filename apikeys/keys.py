@@ -1,4 +1,4 @@
-"""Issue, recognise and revoke `comfyui-` keys.
+"""Issue and recognise `comfyui-` keys; states.py ends them.
 
 A key is exactly 72 characters: `comfyui-`, 56 hex digits of chance, and the CRC-32 of what stands
 before them in 8 more. So a mistyped or invented key is refused without a query, and a scanner can
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.expressions import RawSQL
-from django.utils import timezone
 
 from apikeys.models import ApiKey
 from common.cached import from_settings
@@ -28,6 +27,8 @@ from credits.books.batches import Payer
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
+
+    from django.db.models import QuerySet
 
 MOST_NAME = 100
 PREFIX = "comfyui-"
@@ -95,11 +96,6 @@ def issue(
     return key, record
 
 
-def revoke(key: ApiKey) -> None:
-    """End a key for good, at once: every call checks it in the query that sets money aside."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
-
-
 def checksum(head: str) -> str:
     """Return the 8 hex digits that end a key: the CRC-32 of what stands before them."""
     return f"{zlib.crc32(head.encode()):08x}"
@@ -127,10 +123,14 @@ def _peppers() -> tuple[bytes, ...]:
     return tuple(pepper for _, pepper in sorted(settings.KEY_PEPPERS.items(), reverse=True))
 
 
+def living() -> QuerySet[ApiKey]:
+    """Return all keys that may be used."""
+    return ApiKey.objects.filter(pk__in=RawSQL(f"SELECT key.id {LIVING}", []))  # noqa: S611
+
+
 def authenticate(key: str) -> ApiKey:
     """Return the living key with its user, or raise Unauthorized. Notes that it was used."""
-    living = RawSQL(f"SELECT key.id {LIVING} AND key.digest = ANY (%s)", [digests(key)])  # noqa: S611
-    found = ApiKey.objects.select_related("user", "workspace").filter(pk__in=living).first()
+    found = living().select_related("user", "workspace").filter(digest__in=digests(key)).first()
     if found is None:
         raise Unauthorized("This API key is unknown, expired or revoked.")
     if found.pepper_version < max(settings.KEY_PEPPERS):

@@ -47,6 +47,10 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    status_changed_at = models.DateTimeField(null=True, blank=True)
+    """When it was last disabled, enabled or revoked, who did (a user), and why."""
+    status_changed_by = models.UUIDField(null=True, blank=True)
+    status_reason = models.CharField(max_length=300, default="", db_default="", blank=True)
 
     class Meta:
         constraints = [
@@ -62,5 +66,10 @@ class ApiKey(models.Model):
             models.CheckConstraint(
                 name="api_key_scopes_known",
                 condition=Q(scopes__contained_by=list(SCOPES)),
+            ),
+            models.CheckConstraint(
+                name="api_key_status_changed_by_somebody_with_a_reason",
+                condition=Q(status_changed_at__isnull=True)
+                | Q(Q(status_changed_by__isnull=False), ~Q(status_reason="")),
             ),
         ]

@@ -18,7 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-EMAIL = "demo@example.org"
+EMAIL, STAFF = "demo@example.org", "staff@example.org"
+SCOPES = ("proxy", "usage:read", "billing:manage")
 OPERATION = "/proxy/bfl/flux-pro-1.1-ultra/generate"
 PRICE_CENTS = Decimal(6)
 CREDITS_PER_USD = 211
@@ -177,10 +178,20 @@ def _key_is_good(who: Member) -> bool:
 
 
 def _add(base_url: str, password: str, manage: Manage) -> Member:
-    """Have the member, 5 USD richer and with a new key."""
-    words = ["member", "add", EMAIL, "--credits", "5", "--key", "demo"]
+    """Have the member, 5 USD richer and with a new key that may do everything."""
+    by = _of_staff(manage)
+    words = ["member", "add", EMAIL, "--credits", "5", "--by", by, "--reason", "demonstration"]
+    words += ["--key", "demo", *(word for scope in SCOPES for word in ("--scope", scope))]
     added = json.loads(manage(*words, "--password", password, "--json"))
     return Member(base_url=base_url, api_key=added["api_key"], email=EMAIL, password=password)
+
+
+def _of_staff(manage: Manage) -> str:
+    """Return whose gift it is: somebody of staff, or the first, whom nobody appoints."""
+    there = json.loads(manage("member", "list", "--staff", "--json"))
+    if not there:
+        manage("member", "add", STAFF, "--staff")
+    return str(there[0]["email"]) if there else STAFF
 
 
 def _ask(

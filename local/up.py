@@ -25,9 +25,12 @@ from psycopg import conninfo
 from local import demo, processes
 from local.postgres import Cluster, PostgresError
 from local.supervisor import Child, Failed, Stopped, Supervisor, answers
+from sandbox import service_account
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "comfy"
+VENDORS = ("KLING", "RODIN", "VERTEXAI")
+"""Those that the sandbox plays, beside the one whose call is shown."""
 
 Environment = dict[str, str]
 
@@ -135,6 +138,8 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
         environment[name] = environment.get(name) or value
     environment["SANDBOX_KEY"] = environment["VENDOR_BFL_KEY"]
     environment.setdefault("VENDOR_SANDBOX_KEY", environment["SANDBOX_KEY"])
+    if with_sandbox:
+        environment = {**vendors_of_the_sandbox(environment, data, sandbox_port), **environment}
 
     ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
     demo.write_private(data / "environment.json", json.dumps(ours, indent=2) + "\n")
@@ -173,6 +178,17 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
         supervisor.start(child)
         say(f"started {name}")
     return environment
+
+
+def vendors_of_the_sandbox(environment: Environment, data: Path, port: int) -> Environment:
+    """Return the credentials by which every vendor of the sandbox is called."""
+    key = {f"VENDOR_{name}_KEY": environment["SANDBOX_KEY"] for name in VENDORS}
+    file = data / "service-account.json"
+    kept = str(file) if file.exists() else None
+    made = service_account.content(f"http://127.0.0.1:{port}/vertexai/token", kept)
+    demo.write_private(file, json.dumps(made, indent=2) + "\n")
+    google = ("VENDOR_VERTEXAI_CREDENTIALS", "SANDBOX_SERVICE_ACCOUNT")
+    return {**key, **dict.fromkeys(google, str(file))}
 
 
 def worker(queues: str, *more: str) -> list[str]:

@@ -55,11 +55,11 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     digests = reading.digests_of(request)
     asked = await reading.read(platform, request, route, digests)
     quote = await operation.price.quote(asked)
+    intention = replay.Intention(request, digests[0], whole=operation.takes is not Takes.STREAM)
+    made = Call(route, account, asked, quote, intention, request_bytes=len(request.body))
     outgoing = await reading.outgoing(
         platform, request, route, asked, account=account, inputs=quote.inputs
     )
-    intention = replay.Intention(request, digests[0], whole=operation.takes is not Takes.STREAM)
-    made = Call(route, account, asked, quote, intention, request_bytes=len(request.body))
 
     if not await metered.hold(platform, request, made, digests):
         return  # It was a repeat, and is answered.

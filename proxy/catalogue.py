@@ -17,6 +17,8 @@ from proxy.credentials import Account, account_of
 from proxy.pricing import FREE, Price
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from proxy.asked import Asked
     from proxy.credentials import Scheme
     from proxy.dialect import Judged, Said
@@ -26,12 +28,11 @@ Asset = tuple[str, str]
 
 
 @from_settings
-def _address(name: str, base: str, base_url: str) -> str:
-    """Return where a vendor is: its own address, or what the operator put in its place."""
-    setting = f"VENDOR_{name}_{base}_BASE_URL" if base else f"VENDOR_{name}_BASE_URL"
+def moved_to(vendor: str, base: str = "") -> str:
+    """Return the address that the operator put in the place of a vendor's own, empty if none."""
+    setting = f"VENDOR_{vendor}_{base}_BASE_URL" if base else f"VENDOR_{vendor}_BASE_URL"
     template = str(settings.VENDOR_SETTINGS.get(setting.upper(), "") or settings.VENDOR_BASE_URL)
-    place = f"{name}-{base}" if base else name
-    return (template.replace("{vendor}", place) if template else base_url).rstrip("/")
+    return template.replace("{vendor}", f"{vendor}-{base}" if base else vendor).rstrip("/")
 
 
 class Kind(enum.Enum):
@@ -77,12 +78,18 @@ class Gives(enum.Enum):
     """JSON lines, passed through one by one; the last one settles."""
 
 
+class SeveralJobs(InvalidRequest):
+    """A poll asks for more than one job."""
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """Where a request names the job it is about: a part of its path, its query, or its body."""
 
     where: str
     name: str
+    separator: str = ""
+    """By which the vendor takes several ids at once, where it does; here it is always one."""
 
     def of(self, asked: Asked) -> str:
         """Return the vendor's id, or raise InvalidRequest."""
@@ -94,6 +101,8 @@ class Named:
         found = place.get(self.name, "")
         if not isinstance(found, str) or not found or len(found) > 1000 or "\x00" in found:
             raise InvalidRequest(f"{self.name} must be the id of a job.")
+        if self.separator and self.separator in found:
+            raise SeveralJobs(f"{self.name} must be one id: please ask for one job at a time.")
         return found
 
 
@@ -132,6 +141,8 @@ class Job:
     scope: str = "task"
     measured: str = ""
     """What of the delivered file decides the price: `seconds` of an MP4, or nothing."""
+    stated: Callable[[Any], Fraction | None] = lambda _: None
+    """The same as the end itself says it; the file is measured only where that says nothing."""
     interval_seconds: float = 2.0
     """The vendor is not asked more often than this, whoever polls."""
     deadline_seconds: int = 3600
@@ -159,15 +170,27 @@ class Operation:
     """Where a poll or a result names its job."""
     scope: str = "task"
     """What the id in `names` is of."""
+    of_call: bool = False
+    """Of a result: whether the call that made it was its payment. Else there was a job, and while
+    that is remembered it tells whether it was paid for; then nothing is given any more."""
     uses: Callable[[Asked], Iterable[Asset]] | None = None
     """Ids of earlier calls in a request: they must be its workspace's own."""
     makes: Callable[[Any], Iterable[Asset]] | None = None
     """Ids in the answer that are its workspace's own from now on."""
-    prepare: Callable[[Asked, Mapping[str, Any]], dict[str, Any]] | None = None
+    prepare: Callable[[Asked, Mapping[str, Any]], dict[str, Any] | None] | None = None
     """The JSON or the form's fields as the vendor wants them, from what was asked and the inputs
-    of the price: a limit injected, fields dropped or renamed. None: sent as it came."""
+    of the price: a limit injected, fields dropped or renamed. None, or where it returns None: sent
+    as it came."""
+    repeated: tuple[str, ...] = ()
+    """Fields of a form that may come several times: each is a list of texts in the body."""
+    locate: Callable[[Vendor, Account, Mapping[str, str]], str] | None = None
+    """Its URL at the vendor, without a query, from the operator's account and the parts of the
+    path, where `upstream` at its base is not all of it."""
     reply: Callable[[Any], Any] | None = None
     """The answer's JSON as clients of every generation read it. None: given as it came."""
+    reports: Callable[[Any], bool] = lambda _: True
+    """Whether an answer says what the price is made of. One that does not is charged by the rule's
+    own estimate, and leaves a finding."""
     judge_line: Callable[[Any], Judged | None] | None = None
     """What a line means, of an operation that gives lines; None if more come."""
     query: tuple[str, ...] = ()
@@ -215,17 +238,21 @@ class Vendor:
     def account(self, operation: Operation | None = None) -> Account:
         """Return the operator's account, or raise ProviderDisabled: without it, switched off."""
         scheme = (operation and operation.credential) or self.credential
-        found = account_of(self.name, (*scheme.required, *scheme.optional))
-        if any(name not in found.settings for name in scheme.required):
-            raise ProviderDisabled(
-                f"{self.display} is not set up on this platform. Ask its operator, or use a node "
-                "of another provider."
-            )
+        found = account_of(self.name, (*scheme.required, *scheme.optional), scheme.public)
+        if problem := scheme.problem(found):
+            raise ProviderDisabled(f"{self.display} {problem}")
         return found
+
+    def poll(self, job: Job) -> Operation:
+        """Return the operation that polls a job."""
+        return next(
+            each for each in self.operations if each.kind is Kind.POLL and each.path == job.poll
+        )
 
     def address(self, base: str = "") -> str:
         """Return where the vendor is, by one of its bases."""
-        return _address(self.name, base, self.bases[base] if base else self.base_url)
+        own = self.bases[base] if base else self.base_url
+        return moved_to(self.name, base) or own.rstrip("/")
 
     def may_sign(self, url: str) -> bool:
         """Whether a URL may get our credential: at one of the bases, or on a host of the vendor."""
@@ -265,8 +292,10 @@ class Route:
         """The operation's name in records and logs."""
         return self.operation.path
 
-    def url(self) -> str:
+    def url(self, account: Account) -> str:
         """Return the URL at the vendor, without a query."""
+        if self.operation.locate is not None:
+            return self.operation.locate(self.vendor, account, self.parts)
         path = self.operation.upstream
         for name, value in self.parts.items():
             path = path.replace(f"{{{name}}}", quote(value, safe=""))
@@ -317,12 +346,6 @@ class Catalogue:
                 assert found is not None, "its operations were looked at"
                 return Route(found, operation, {})
         return None
-
-    def poll(self, vendor: Vendor, job: Job) -> Operation:
-        """Return the operation that polls a job."""
-        return next(
-            each for each in vendor.operations if each.kind is Kind.POLL and each.path == job.poll
-        )
 
 
 def asking(vendor: Vendor, poll: Operation, job_id: str) -> Ask:

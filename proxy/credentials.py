@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -30,6 +31,10 @@ FRESH_SECONDS = 60
 """A minted token is not used in its last minute: the call may take that long to arrive."""
 
 
+NOT_SET_UP = "is not set up on this platform. Ask its operator, or use a node of another provider."
+OLD_TOKENS = 8
+
+
 class Scheme(Protocol):
     """How requests are signed."""
 
@@ -41,10 +46,21 @@ class Scheme(Protocol):
     def optional(self) -> tuple[str, ...]:
         """Settings that may be there beside them."""
 
+    @property
+    def public(self) -> tuple[str, ...]:
+        """Settings that may be there, too, and are no secret: a project, a place."""
+
+    def problem(self, account: Account) -> str:
+        """Return why nothing can be signed with these settings, to be read after the vendor's name.
+
+        Empty if it can.
+        """
+
     async def sign(self, outgoing: Outgoing, account: Account, exchange: Exchange) -> None:
         """Put the credential on a request that is otherwise whole.
 
-        Raises Refused or Lost where it must ask somebody first and cannot.
+        Raises Refused or Lost where it must ask somebody first and cannot, ProviderDisabled where
+        that somebody does not know us.
         """
 
 
@@ -56,11 +72,16 @@ class Header:
     form: str = "{}"
     setting: str = "KEY"
     optional: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
 
     @property
     def required(self) -> tuple[str, ...]:
         """See Scheme."""
         return (self.setting,)
+
+    def problem(self, account: Account) -> str:
+        """See Scheme."""
+        return "" if self.setting in account.settings else NOT_SET_UP
 
     async def sign(self, outgoing: Outgoing, account: Account, exchange: Exchange) -> None:
         """See Scheme."""
@@ -78,7 +99,11 @@ class Account:
 
     vendor: str
     settings: Mapping[str, str]
+    public: frozenset[str] = frozenset()
+    """Settings of it that are no secret."""
     _minted: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _old: deque[str] = field(default_factory=lambda: deque(maxlen=OLD_TOKENS))
+    """Tokens that are not used any more, but may be in an answer that is still on its way."""
     _minting: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     async def minted(self, name: str, mint: Callable[[], Awaitable[tuple[str, float]]]) -> str:
@@ -91,6 +116,8 @@ class Account:
             if (kept := self._kept(name)) is not None:
                 return kept
             token, seconds = await mint()
+            if name in self._minted:
+                self._old.append(self._minted[name][0])
             self._minted[name] = token, time.monotonic() + seconds
             return token
 
@@ -100,11 +127,13 @@ class Account:
 
     def forget_minted(self) -> None:
         """Have the next request signed anew: the vendor did not take the token."""
+        self._old.extend(token for token, _ in self._minted.values())
         self._minted.clear()
 
     def secrets(self) -> list[bytes]:
         """Return what must not be seen in an answer, the longest first."""
-        values = [*self.settings.values(), *(token for token, _ in self._minted.values())]
+        values = [value for name, value in self.settings.items() if name not in self.public]
+        values += [*(token for token, _ in self._minted.values()), *self._old]
         found = {value.encode() for value in values if len(value) >= SHORTEST_SECRET}
         return sorted(found, key=len, reverse=True)
 
@@ -147,10 +176,12 @@ def _begun(part: bytes, secret: bytes) -> int:
 
 
 @from_settings
-def account_of(vendor: str, names: tuple[str, ...]) -> Account:
+def account_of(vendor: str, secret: tuple[str, ...], public: tuple[str, ...]) -> Account:
     """Return the operator's account with a vendor, with those settings that are there."""
-    given = {name: _setting(f"VENDOR_{vendor.upper()}_{name}") for name in names}
-    return Account(vendor, {name: value for name, value in given.items() if value})
+    given = {name: _setting(f"VENDOR_{vendor.upper()}_{name}") for name in (*secret, *public)}
+    return Account(
+        vendor, {name: value for name, value in given.items() if value}, frozenset(public)
+    )
 
 
 def _setting(name: str) -> str:

@@ -84,8 +84,11 @@ async def _price(platform: Platform, call: Call, known: Evidence) -> Micros:
     rule, most = call.route.operation.price, call.quote.most
     price, absurd = pricing.settle(rule, call.quote.inputs, known, most=most)
     assert price is not None, "what is final has a price"
+    vendor, operation = call.route.vendor, call.route.operation
     if absurd is not None:
-        await findings.absurd(platform.books, call.route.vendor.name, call.id, absurd)
+        await findings.absurd(platform.books, vendor.name, call.id, absurd)
+    if not operation.reports(known.end):
+        await findings.unreported(platform.books, vendor.name, operation.path, call.id)
     return price
 
 
@@ -270,10 +273,7 @@ async def _lines(chunks: AsyncIterator[bytes], account: Account) -> AsyncIterato
 
 
 def _json(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
+    return Said(200, line).json
 
 
 def _used(price: int) -> tuple[bytes, bytes]:

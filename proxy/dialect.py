@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from common import strict_json
 from common.errors import (
     ContentBlocked,
     OutcomeUnknown,
@@ -87,11 +88,13 @@ class Said:
 
     @property
     def json(self) -> Any:
-        """Return what the body says as JSON; None if it is none."""
+        """Return what the body says as JSON; None if it is none, or nested beyond all use."""
         if self._json is NotImplemented:
             try:
                 self._json = orjson.loads(self.body)
             except orjson.JSONDecodeError:
+                self._json = None
+            if isinstance(self._json, (dict, list)) and strict_json.is_deep(self.body, self._json):
                 self._json = None
         return self._json
 

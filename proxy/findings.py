@@ -27,6 +27,16 @@ async def unmeasured(books: Books, vendor: str, found: FoundJob, urls: list[str]
     )
 
 
+async def unreported(books: Books, vendor: str, operation: str, call: str) -> None:
+    """Say that an answer did not say what it used: one row for each operation."""
+    await _report(
+        books,
+        f"unreported:{operation}",
+        f"{vendor} did not say what call {call} of {operation} used; it and later ones like it "
+        "were charged by our own estimate. Compare them with the vendor's bill.",
+    )
+
+
 async def absurd(books: Books, vendor: str, call: str, figure: Micros) -> None:
     """Say that a vendor named a cost that no such call can have; it was not believed."""
     await _report(
@@ -38,6 +48,7 @@ async def absurd(books: Books, vendor: str, call: str, figure: Micros) -> None:
 
 
 async def _report(books: Books, key: str, sentence: str) -> None:
-    ((is_new,),) = await books.query(findings.REPORT, key, str(Finding.Kind.VENDOR), sentence)
+    told = (key, str(Finding.Kind.VENDOR), sentence, None)
+    ((is_new,),) = await books.query(findings.REPORT, *told)
     if is_new:
         logs.line(level="error", event="finding", key=key, sentence=sentence)

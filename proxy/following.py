@@ -75,7 +75,7 @@ async def follow(platform: Platform, found: FoundJob, *, over: bool) -> None:
 
 async def _ask(platform: Platform, vendor: Vendor, shape: Job, found: FoundJob) -> None:
     """Settle what ended; ask again later for what runs, and for what is silent after its lease."""
-    said = await looking.ask(platform, vendor, found)
+    said = await looking.ask(platform, vendor, found, shape)
     judged = shape.judge(said) if said is not None else None
     if said is None or judged is None:
         return

@@ -50,12 +50,14 @@ class File:
 class Form:
     """A form that was read whole."""
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, repeated: tuple[str, ...] = ()) -> None:
         self.content_type = content_type
-        self.fields: dict[str, str] = {}
+        self.fields: dict[str, str | list[str]] = {}
+        """Its texts; of a name that may come several times, always a list."""
         self.files: list[File] = []
         self.order: list[tuple[str, str | File]] = []
         self.length = 0
+        self._repeated = repeated
         self.spool: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - see `close`
             IN_MEMORY_BYTES, dir=_folder()
         )
@@ -67,7 +69,11 @@ class Form:
         self.order.append((name, part))
         if isinstance(part, File):
             self.files.append(part)
-        elif name in self.fields and not name.endswith("[]"):
+        elif name in self._repeated:
+            listed = self.fields.setdefault(name, [])
+            assert isinstance(listed, list), "a name is a list from its first text on"
+            listed.append(part)
+        elif name in self.fields:
             raise InvalidRequest(f"The form has the field {name[:100]} twice.")
         else:
             self.fields[name] = part
@@ -75,6 +81,12 @@ class Form:
     def has_file(self, name: str) -> bool:
         """Whether a file of that field name came."""
         return any(file.name == name for file in self.files)
+
+    def check_files(self, *names: str) -> None:
+        """Raise InvalidRequest for a file of another name: a vendor may read it as a field."""
+        for file in self.files:
+            if file.name not in names:
+                raise InvalidRequest(f"{file.name[:100]} must be a text, not a file.")
 
     def fingerprint(self, head: bytes) -> str:
         """Return 128 bits of a digest of the head and all parts, in hex, whatever the boundary."""
@@ -101,17 +113,22 @@ class Form:
     def sent(self, fields: Mapping[str, Any] | None) -> tuple[AsyncIterator[bytes], int, str]:
         """Return the body, its length and its Content-Type: as it came, or with other fields.
 
-        `fields` replaces the text fields; None as a value leaves one out.
+        `fields` replaces the text fields; None as a value leaves one out, a list is several.
         """
         if fields is None:
             return self._blocks(0, self.length), self.length, self.content_type
-        texts = {name: str(value) for name, value in fields.items() if value is not None}
+        texts = [
+            (name, str(each))
+            for name, value in fields.items()
+            for each in (value if isinstance(value, list) else [value])
+            if each is not None
+        ]
         if not self.files and self.content_type.startswith(URLENCODED):
             body = urlencode(texts).encode()
             return _once(body), len(body), URLENCODED
         boundary = secrets.token_hex(16)
         pieces: list[bytes | File] = []
-        for name, text in texts.items():
+        for name, text in texts:
             pieces.append(_head(boundary, name) + text.encode() + b"\r\n")
         for file in self.files:
             pieces += [_head(boundary, file.name, file), file, b"\r\n"]
@@ -153,11 +170,11 @@ def _quoted(text: str) -> str:
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
-async def read(request: Request) -> Form:
+async def read(request: Request, *, repeated: tuple[str, ...] = ()) -> Form:
     """Read the request's form whole. Raises InvalidRequest, BodyTooLarge, Unavailable or Left."""
     request.check_stream_length()
     kind, options = parse_options_header(request.headers.get(b"content-type", b""))
-    form = Form(request.header(b"content-type"))
+    form = Form(request.header(b"content-type"), repeated)
     request.form = form
     if kind == URLENCODED.encode():
         await _urlencoded(request, form)

@@ -238,6 +238,13 @@ class Request:
         if int(self.headers.get(b"content-length", 0)) > limit:
             raise self._too_large(limit)
 
+    def sent_as(self, size: int) -> None:
+        """Let the body go for what was made of it, which holds so many bytes in its place."""
+        self.body = b""
+        if self._memory is not None:
+            self._memory.release()
+            self._memory.add(size)
+
     def release(self) -> None:
         """Give back what the body took; its bytes are not needed any more."""
         if self._memory is not None:

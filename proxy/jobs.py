@@ -37,7 +37,7 @@ from proxy import (
 )
 from proxy.asked import Asked, Evidence
 from proxy.books import Accept, Settle
-from proxy.catalogue import asking
+from proxy.catalogue import SeveralJobs, asking
 from proxy.dialect import Said, Verdict
 from proxy.http import JSON_TYPE, parameters
 from proxy.relay import Lost, Outgoing, Refused
@@ -84,7 +84,7 @@ async def accept(
         reason = "The provider named no job."
         await metered.settle(platform, call, reply, "refused", reason=reason)
         raise dialect.lost(vendor)
-    poll = catalogue().poll(vendor, job)
+    poll = vendor.poll(job)
     price, absurd = pricing.settle(
         operation.price, call.quote.inputs, Evidence(submit=said.json), most=call.quote.most
     )
@@ -239,6 +239,8 @@ async def result(platform: Platform, request: Request, route: Route) -> None:
     asset = (route.operation.scope, route.operation.names.of(asked))
     workspace = await platform.books.may_call(route.vendor.name, digests, [asset])
     found = await remembered.job_of(platform.books, route.vendor.name, asset)
+    if found is None and not route.operation.of_call:
+        raise NotFound("There is no result of this job any more.")
     if found is not None:
         shape = _shape(found)
         await seen(platform, found, shape)
@@ -296,6 +298,8 @@ def _named(operation: Operation, asked: Asked) -> str:
     assert operation.names is not None, "a poll names its job"
     try:
         return operation.names.of(asked)
+    except SeveralJobs:
+        raise
     except PlatformError as exc:
         raise NotFound("A poll needs the id of its job.") from exc
 
@@ -364,7 +368,9 @@ async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micro
     assert shape is not None, "a submit has a job"
     if shape.measured:
         urls = list(shape.results(said.json))
-        seconds = await _seconds(platform, submit.vendor, urls)
+        seconds = shape.stated(said.json)
+        if seconds is None:
+            seconds = await _seconds(platform, submit.vendor, urls)
         measured = {} if seconds is None else {"seconds": seconds}
         details = {"measured_seconds": None if seconds is None else round(float(seconds), 3)}
         if seconds is None:
@@ -417,5 +423,6 @@ async def _come_late(platform: Platform, found: FoundJob, said: Said) -> Said | 
             "credits, and ask for it again."
         )
     found.outcome, found.price = "delivered", charged
+    await platform.books.own(found.vendor, found.workspace, _assets(found, said) or [])
     logs.line(event="late_result", call=found.id, operation=found.operation, charged=charged)
     return said

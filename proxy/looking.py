@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from common.errors import ProviderDisabled
 from proxy import delivery, remembered
 from proxy.catalogue import Ask
 from proxy.recent import SAID_LIMIT_BYTES
@@ -48,7 +49,7 @@ async def look(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job) 
 async def _look(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job) -> Said | None:
     if not await remembered.claim_ask(platform.books, found, shape.interval_seconds):
         return found.said
-    said = await ask(platform, vendor, found)
+    said = await ask(platform, vendor, found, shape)
     if said is None or shape.judge(said) is None:  # A bad moment: it is asked again later.
         return found.said
     platform.recent.note(found.id, said)
@@ -65,19 +66,21 @@ async def note(platform: Platform, found: FoundJob, said: Said) -> None:
     found.said = said
 
 
-async def ask(platform: Platform, vendor: Vendor, found: FoundJob) -> Said | None:
+async def ask(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job) -> Said | None:
     """Ask the vendor once, in bounded time; None if it cannot be asked or understood now."""
     how = Ask(found.poll_url, found.poll_method, found.poll_body)
     if not vendor.may_sign(how.url):
         return None  # The operator moved the vendor's address; the deadline ends this job.
     try:
-        return await asyncio.wait_for(_ask(platform, vendor, how, found.id), ASK_SECONDS)
-    except (Refused, Lost, TimeoutError):
+        asking = _ask(platform, vendor, how, shape, owner=f"job {found.id}")
+        return await asyncio.wait_for(asking, ASK_SECONDS)
+    except (Refused, Lost, TimeoutError, ProviderDisabled):
         return None
 
 
-async def _ask(platform: Platform, vendor: Vendor, how: Ask, owner: str) -> Said:
-    account = vendor.account()
+async def _ask(platform: Platform, vendor: Vendor, how: Ask, shape: Job, *, owner: str) -> Said:
+    poll = vendor.poll(shape)
+    account = vendor.account(poll)
     outgoing = Outgoing(
         how.method,
         how.url,
@@ -88,11 +91,10 @@ async def _ask(platform: Platform, vendor: Vendor, how: Ask, owner: str) -> Said
     if how.body is not None:
         outgoing.body = orjson.dumps(how.body)
         outgoing.headers["content-type"] = "application/json"
-    await vendor.credential.sign(outgoing, account, platform.relay.exchange)
+    scheme = poll.credential or vendor.credential
+    await scheme.sign(outgoing, account, platform.relay.exchange)
     reply = await platform.relay.exchange(outgoing)
     try:
-        return await delivery.gather(
-            reply, owner=f"job {owner}", limit=ANSWER_LIMIT_BYTES, account=account
-        )
+        return await delivery.gather(reply, owner=owner, limit=ANSWER_LIMIT_BYTES, account=account)
     finally:
         reply.close()

@@ -45,6 +45,8 @@ SAYS_HTTPS = {
 }
 FORWARDED_PROTO = re.compile(r'proto="?https"?', re.IGNORECASE)
 FORWARDED_FOR = (b"x-forwarded-for", b"x-real-ip")
+TELLING = frozenset((*SAYS_HTTPS, b"forwarded", b"x-forwarded-host"))
+"""Without any of these no proxy says anything; that is soon seen."""
 
 
 def check_host(request: Request) -> None:
@@ -116,29 +118,40 @@ _seen = _Seen()
 
 def _problem(request: Request, told: str) -> str:
     """Return a sentence for the operator, empty if nothing speaks against the URL."""
-    parts = urlsplit(told)
-    if (parts.scheme, parts.port) in (("http", 443), ("https", 80)):
+    scheme, netloc, is_odd, is_here = _parts(told)
+    if is_odd:
         return f"{told} has one scheme and the other's port. Set PUBLIC_URL."
-    if parts.scheme == "http" and _came_by_https(request):
+    is_relayed = not TELLING.isdisjoint(request.headers)
+    if scheme == "http" and _came_by_https(request, is_relayed=is_relayed):
         return (
             f"clients come by https and would be sent to {told}."
             " Set PUBLIC_URL, or list the proxy in TRUSTED_PROXIES."
         )
-    forwarded = request.header(b"x-forwarded-host").split(",")[-1].strip()
-    if forwarded and not _public_url() and forwarded.lower() != parts.netloc.lower():
+    forwarded = request.header(b"x-forwarded-host").split(",")[-1].strip() if is_relayed else ""
+    if forwarded and not _public_url() and forwarded.lower() != netloc:
         return (
             f"a proxy says that clients ask {forwarded[:100]}, and they would be sent to {told}."
             " Set PUBLIC_URL, or list the proxy in TRUSTED_PROXIES."
         )
-    if _is_here(parts.hostname or "") and _came_from_afar(request):
+    if is_here and _came_from_afar(request):
         return f"clients come from elsewhere and would be sent to {told}. Set PUBLIC_URL."
     return ""
 
 
-def _came_by_https(request: Request) -> bool:
+@functools.lru_cache(maxsize=256)
+def _parts(url: str) -> tuple[str, str, bool, bool]:
+    """Return scheme and host with its port; whether they disagree; whether it is this machine."""
+    parts = urlsplit(url)
+    is_odd = (parts.scheme, parts.port) in (("http", 443), ("https", 80))
+    return parts.scheme, parts.netloc.lower(), is_odd, _is_here(parts.hostname or "")
+
+
+def _came_by_https(request: Request, *, is_relayed: bool) -> bool:
     """Whether anything says so. Whoever invents it is refused what only they asked for."""
     if request.scope["scheme"] == "https" or request.header(b"host").endswith(":443"):
         return True
+    if not is_relayed:
+        return False
     believed = request.scope.get("forwarded", False)
     return any(
         request.header(name).split(",")[-1].strip().lower() == value
@@ -148,10 +161,14 @@ def _came_by_https(request: Request) -> bool:
 
 
 def _came_from_afar(request: Request) -> bool:
-    host = urlsplit(f"//{request.header(b'host')}").hostname or ""
-    if host and not _is_here(host):
+    host = request.header(b"host")
+    if host and not _parts(f"http://{host}")[3]:
         return True
-    told = (request.header(name).split(",")[-1].strip() for name in FORWARDED_FOR)
+    told = (
+        request.header(name).split(",")[-1].strip()
+        for name in FORWARDED_FOR
+        if name in request.headers
+    )
     return any(address is not None and not address.is_loopback for address in map(read, told))
 
 

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 import orjson
 
 from apikeys import keys
-from proxy import forms
+from proxy import dialect, forms
 from proxy.asked import Asked
 from proxy.catalogue import Takes
-from proxy.relay import Outgoing
+from proxy.relay import Lost, Outgoing, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ async def read(
     if operation.takes is Takes.STREAM:
         request.check_stream_length()
     elif operation.takes is Takes.FORM:
-        asked.form = await forms.read(request)
+        asked.form = await forms.read(request, repeated=operation.repeated)
         asked.body = dict(asked.form.fields)
     else:
         await request.read()
@@ -79,9 +79,10 @@ async def outgoing(
 ) -> Outgoing:
     """Return the request to the vendor, signed. Everything that can refuse it does so here."""
     operation = route.operation
+    prepared = operation.prepare(asked, inputs) if operation.prepare is not None else None
     made = Outgoing(
         method=operation.method,
-        url=_url(request, route),
+        url=_url(request, route, account),
         headers=_headers(request, asked),
         silence_seconds=operation.timeout_seconds,
         total_seconds=operation.timeout_seconds,
@@ -91,22 +92,26 @@ async def outgoing(
         length = request.header(b"content-length")
         made.length = int(length) if length.isdigit() else None
     elif asked.form is not None:
-        fields = operation.prepare(asked, inputs) if operation.prepare else None
-        made.body, made.length, content_type = asked.form.sent(fields)
+        made.body, made.length, content_type = asked.form.sent(prepared)
         made.headers["content-type"] = content_type
         made.total_seconds = STREAM_SECONDS
-    elif operation.prepare is not None:
-        made.body = orjson.dumps(operation.prepare(asked, inputs))
+    elif prepared is not None:
+        made.body = orjson.dumps(prepared)
+        request.sent_as(len(made.body))
         made.headers["content-type"] = "application/json"
     else:
         made.body = request.body
     scheme = operation.credential or route.vendor.credential
-    await scheme.sign(made, account, platform.relay.exchange)
+    try:
+        await scheme.sign(made, account, platform.relay.exchange)
+    except (Refused, Lost) as exc:
+        # Who gives the token did not answer: of the call itself nothing was sent to anybody.
+        raise dialect.unreachable(route.vendor) from exc
     return made
 
 
-def _url(request: Request, route: Route) -> str:
-    url, operation = route.url(), route.operation
+def _url(request: Request, route: Route, account: Account) -> str:
+    url, operation = route.url(account), route.operation
     if operation.query and request.scope["query_string"]:
         given = {k: v for k, v in request.query.items() if k in operation.query}
         url += ("&" if "?" in url else "?") + urlencode(given) if given else ""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from rest_framework.request import Request
 
+    from proxy.catalogue import Route
+
 STATUS = {"": "running", "delivered": "delivered"}
 
 
@@ -45,6 +47,7 @@ class CallResultView(APIView):
         job = Job.objects.filter(pk=call_id, workspace_id=workspace_id(request)).first()
         if job is None:
             raise NotFound("There is no such call, or its result is no longer kept.")
+        submit = catalogue().submit(job.vendor, job.operation)
         answer = _answer(job) if job.outcome == "delivered" else None
         kept = job.ended_at + timedelta(seconds=job.kept_seconds) if job.ended_at else None
         if kept is not None and kept < timezone.now():
@@ -53,8 +56,8 @@ class CallResultView(APIView):
             {
                 "call_id": job.pk,
                 "status": STATUS.get(job.outcome, job.outcome),
-                "urls": _urls(job, answer),
-                "answer": answer,
+                "urls": _urls(submit, answer),
+                "answer": _as_polled(submit, answer),
                 "kept_until": kept,
             }
         )
@@ -67,8 +70,15 @@ def _answer(job: Job) -> Any:
         return None
 
 
-def _urls(job: Job, answer: Any) -> list[str]:
-    submit = catalogue().submit(job.vendor, job.operation)
+def _urls(submit: Route | None, answer: Any) -> list[str]:
     if submit is None or submit.operation.job is None or answer is None:
         return []
     return list(submit.operation.job.results(answer))
+
+
+def _as_polled(submit: Route | None, answer: Any) -> Any:
+    """Return what a poll would answer: nothing of the operator's account with the vendor."""
+    if submit is None or submit.operation.job is None or answer is None:
+        return None
+    reply = submit.vendor.poll(submit.operation.job).reply
+    return answer if reply is None else reply(answer)

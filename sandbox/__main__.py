@@ -5,6 +5,7 @@ SANDBOX_SECRET         its other half, for vendors that want requests signed wit
 SANDBOX_JOB_SECONDS    how long a job takes, 0.3 unless told
 SANDBOX_LINK_SECONDS   how long a link to a result lives where links die, 600 unless told
 SANDBOX_TOKEN_SECONDS  how long an access token lives where there are some, 3600 unless told
+SANDBOX_SERVICE_ACCOUNT  the key file of who may sign in at Google; unset: one of its own
 SANDBOX_PUBLIC_URL     what the addresses of results begin with; unset: as the request came
 """
 

@@ -33,6 +33,8 @@ class Settings:
     """How long a link to a result lives, at vendors whose links die."""
     token_seconds: float = 3600.0
     """How long an access token lives, at vendors that hand out tokens."""
+    service_account: str | None = None
+    """The key file of the account that may sign in; unset: one of the sandbox's own."""
     public_url: str | None = None
     jobs_kept: int = 100_000
 
@@ -45,6 +47,7 @@ class Settings:
             job_seconds=float(os.environ.get("SANDBOX_JOB_SECONDS") or 0.3),
             link_seconds=float(os.environ.get("SANDBOX_LINK_SECONDS") or 600),
             token_seconds=float(os.environ.get("SANDBOX_TOKEN_SECONDS") or 3600),
+            service_account=os.environ.get("SANDBOX_SERVICE_ACCOUNT") or None,
             public_url=os.environ.get("SANDBOX_PUBLIC_URL") or None,
         )
 

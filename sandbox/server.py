@@ -45,9 +45,10 @@ def build_app(settings: Settings | None = None) -> web.Application:
     app.router.add_post("/control/{vendor}/next", _fail_next)
     for vendor in VENDORS:
         desk = far_side.desks[vendor.name]
-        for route in (*vendor.routes, NOT_THERE):
-            path = f"/{vendor.name}{route.path}"
-            app.router.add_route(route.method, path, _door(vendor, route, desk))
+        for name in (vendor.name, *(f"{vendor.name}-{base}" for base in vendor.bases)):
+            for route in (*vendor.routes, NOT_THERE):
+                path = f"/{name}{route.path}"
+                app.router.add_route(route.method, path, _door(vendor, route, desk))
     return app
 
 

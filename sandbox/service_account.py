@@ -3,13 +3,16 @@
     GET  /console/service-account.json -> the key file, as the console gives it, for anybody here
     POST /token                        -> {"access_token", "expires_in", "token_type"}
 
-The account's key is made when it is first wanted and lives as long as the process. A token is not
-remembered but sealed, so that a reset of the vendor ends them all.
+The account's key is made when it is first wanted and lives as long as the process, or it is read
+from the file that was made before (`content`). A token is not remembered but sealed, so that a
+reset of the vendor ends them all.
 """
 
 import asyncio
+import json
 import time
 from functools import cache
+from pathlib import Path
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -31,8 +34,33 @@ SKEW_SECONDS = 60
 
 
 @cache
-def _key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+def _key(file: str | None) -> rsa.RSAPrivateKey:
+    """Return the account's key: of the file, or a new one."""
+    if file is None:
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    written = json.loads(Path(file).read_text())["private_key"]
+    key = serialization.load_pem_private_key(written.encode(), password=None)
+    assert isinstance(key, rsa.RSAPrivateKey), "the file is one that was made here"
+    return key
+
+
+def content(token_uri: str, file: str | None = None) -> dict[str, str]:
+    """Make what stands in a key file, with the key of an earlier file where there is one."""
+    written = _key(file).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return {
+        "type": "service_account",
+        "project_id": PROJECT,
+        "private_key_id": KEY_ID,
+        "private_key": written.decode(),
+        "client_email": EMAIL,
+        "client_id": "100000000000000000001",
+        "token_uri": token_uri,
+        "universe_domain": "googleapis.com",
+    }
 
 
 def _token_uri(exchange: Exchange) -> str:
@@ -42,23 +70,8 @@ def _token_uri(exchange: Exchange) -> str:
 
 async def key_file(exchange: Exchange) -> Answer:
     """Give the file that an operator would be given."""
-    key = await asyncio.to_thread(_key)
-    written = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    content = {
-        "type": "service_account",
-        "project_id": PROJECT,
-        "private_key_id": KEY_ID,
-        "private_key": written.decode(),
-        "client_email": EMAIL,
-        "client_id": "100000000000000000001",
-        "token_uri": _token_uri(exchange),
-        "universe_domain": "googleapis.com",
-    }
-    return Answer.json(content)
+    file = exchange.desk.settings.service_account
+    return Answer.json(await asyncio.to_thread(content, _token_uri(exchange), file))
 
 
 async def grant(exchange: Exchange) -> Answer:
@@ -68,7 +81,7 @@ async def grant(exchange: Exchange) -> Answer:
         return _no("unsupported_grant_type", "Invalid grant_type")
     try:
         assertion = tokens.read(form.get("assertion", [""])[0])
-        await _believe(assertion, _token_uri(exchange))
+        await _believe(assertion, exchange)
     except tokens.InvalidTokenError as invalid:
         return _no("invalid_grant", f"Invalid JWT: {invalid}")
     if SCOPE not in str(assertion.claims.get("scope", "")).split():
@@ -83,14 +96,15 @@ async def grant(exchange: Exchange) -> Answer:
     return Answer.json(content)
 
 
-async def _believe(assertion: tokens.Token, token_uri: str) -> None:
+async def _believe(assertion: tokens.Token, exchange: Exchange) -> None:
     """Raise InvalidTokenError unless the account signed this for us, just now."""
     if assertion.header.get("kid") not in {None, KEY_ID}:
         raise tokens.InvalidTokenError("kid is not one of the account's keys")
-    assertion.check_rsa((await asyncio.to_thread(_key)).public_key())
+    key = await asyncio.to_thread(_key, exchange.desk.settings.service_account)
+    assertion.check_rsa(key.public_key())
     if assertion.claims.get("iss") != EMAIL:
         raise tokens.InvalidTokenError("iss is no account")
-    if assertion.claims.get("aud") not in {token_uri, GOOGLES_OWN}:
+    if assertion.claims.get("aud") not in {_token_uri(exchange), GOOGLES_OWN}:
         raise tokens.InvalidTokenError("aud is not this address")
     issued, ends = assertion.seconds("iat"), assertion.seconds("exp")
     now = time.time()

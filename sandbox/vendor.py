@@ -150,6 +150,8 @@ class Vendor:
     """The status of an answer whose body says no."""
     ids: frozenset[str] = frozenset({"id"})
     """What its answers call the ids that a caller needs; for `no_id`."""
+    bases: tuple[str, ...] = ()
+    """Further addresses of the vendor's: `gemini` makes it `/vertexai-gemini`, too."""
 
 
 async def delivery(media: Media) -> Answer:

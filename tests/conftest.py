@@ -80,9 +80,13 @@ def django_db_setup(
 ) -> Iterator[None]:
     """Make the test database, also where only `committed` asks for it.
 
-    pytest-django's own fixture would make none then, and leave everybody in the real one.
+    pytest-django's own fixture would make none then, and leave everybody in the real one. It is a
+    copy of `TEMPLATE_DATABASE`, if there is one: who runs tests often has that migrated once.
     """
+    from django.db import connection
     from django.test.utils import setup_databases, teardown_databases
+
+    connection.settings_dict["TEST"]["TEMPLATE"] = os.environ.get("TEMPLATE_DATABASE")
 
     with django_db_blocker.unblock():
         made = setup_databases(0, interactive=False, serialized_aliases=set())
@@ -103,14 +107,15 @@ def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 
 def _let_rest() -> None:
-    """Leave nothing that a sweep in a later test would find due; Stripe has forgotten it."""
-    from credits.models import Hold, Refund, StripeEvent, TopUp
+    """Leave nothing that a sweep in a later test would find due, and nothing to look at."""
+    from credits.models import Finding, Hold, Refund, StripeEvent, TopUp
     from outbox.models import Mail
 
     never = datetime(9999, 1, 1, tzinfo=UTC)
     Hold.objects.update(expires_at=never, process_id=None)
     TopUp.objects.filter(next_check_at__isnull=False).update(next_check_at=never)
-    StripeEvent.objects.filter(processed_at=None).delete()
+    StripeEvent.objects.filter(processed_at=None).delete()  # Stripe has forgotten it, too.
+    Finding.objects.all().delete()
     for rows in (Refund, Mail):
         rows.objects.filter(next_try_at__isnull=False).update(next_try_at=never)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from django.db import connection
 from django.utils import timezone
 
+from credits.books import reasons
 from credits.models import Finding
 
 if TYPE_CHECKING:
@@ -16,20 +18,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT = """
-    INSERT INTO credits_finding (key, kind, sentence) VALUES (left(%s, 200), %s, left(%s, 500))
-        ON CONFLICT (key) DO UPDATE SET sentence = excluded.sentence, resolved_at = NULL
+    INSERT INTO credits_finding (key, kind, sentence, wallet_id)
+    VALUES (left(%s, 200), %s, left(%s, 500), %s)
+        ON CONFLICT (key) DO UPDATE
+       SET sentence = excluded.sentence, resolved_at = NULL, resolved_by = NULL, resolution = ''
  RETURNING xmax = 0
 """
-"""What `report` does, for who has a connection of another kind; answers whether it is new."""
+"""Have an open row that says so, whoever closed it before; answers whether it is new."""
 
 
 def report(key: str, *, kind: Finding.Kind, sentence: str, wallet_id: UUID | None = None) -> None:
     """Have a row that says so, and a line in the log when it is new. Again: the same row."""
-    _, is_new = Finding.objects.update_or_create(
-        key=key[:200],
-        defaults={"sentence": sentence[:500], "resolved_at": None},
-        create_defaults={"kind": kind, "sentence": sentence[:500], "wallet_id": wallet_id},
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(REPORT, [key, kind, sentence, wallet_id])
+        ((is_new,),) = cursor.fetchall()
     if is_new:
         log.error("finding %s: %s", key, sentence)
 
@@ -37,6 +39,13 @@ def report(key: str, *, kind: Finding.Kind, sentence: str, wallet_id: UUID | Non
 def resolve(key: str) -> None:
     """Close the finding, if there is one."""
     Finding.objects.filter(key=key[:200], resolved_at=None).update(resolved_at=timezone.now())
+
+
+def settle(key: str, *, by: UUID, reason: str) -> bool:
+    """Close the finding for somebody of staff, who says why; False if it is not open."""
+    note = {"resolved_by": by, "resolution": reasons.given(reason, to="This")}
+    open_one = Finding.objects.filter(key=key[:200], resolved_at=None)
+    return bool(open_one.update(resolved_at=timezone.now(), **note))
 
 
 def resolve_others(prefix: str, found: Collection[str]) -> None:

@@ -1,10 +1,15 @@
-"""Reasons for which a wallet places no new holds, each until it is lifted."""
+"""Reasons for which a wallet places no new holds, each until it is lifted.
+
+A row is one such time. It stays when it is lifted, and says who of staff set it and who lifted it,
+and why; what comes about by itself is nobody's.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils import timezone
 
 from credits.books import ledger, reasons
 from credits.models import Account, Freeze
@@ -14,26 +19,41 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def freeze(wallet_id: UUID, cause: Freeze.Cause, sentence: str) -> None:
-    """Place no new holds on a wallet, for that cause, until it is lifted; the sentence says why."""
+def freeze(wallet_id: UUID, cause: Freeze.Cause, sentence: str, *, by: UUID | None = None) -> None:
+    """Place no new holds on a wallet, for that cause, until it is lifted; the sentence says why.
+
+    Again: the sentence and the name are the new ones.
+    """
+    _check_whose(cause, by)
     sentence = reasons.given(sentence, to="A pause")
     ledger.lock(wallet_id)  # Or another cause, not committed yet, is not seen and not shown.
-    Freeze.objects.update_or_create(
-        wallet_id=wallet_id, cause=cause, defaults={"sentence": sentence}
-    )
+    in_force = Freeze.objects.filter(wallet_id=wallet_id, cause=cause, lifted_at=None)
+    if not in_force.update(sentence=sentence, set_by=by):
+        Freeze.objects.create(wallet_id=wallet_id, cause=cause, sentence=sentence, set_by=by)
     _show(wallet_id)
 
 
 @transaction.atomic
-def lift(wallet_id: UUID, cause: Freeze.Cause) -> None:
-    """Take a cause away; holds are placed again when none is left."""
+def lift(wallet_id: UUID, cause: Freeze.Cause, *, by: UUID | None = None, reason: str = "") -> bool:
+    """Take a cause away; False if it was not there. Holds are placed again when none is left."""
+    _check_whose(cause, by)
+    if by is not None:
+        reason = reasons.given(reason, to="A release")
     ledger.lock(wallet_id)
-    Freeze.objects.filter(wallet_id=wallet_id, cause=cause).delete()
+    in_force = Freeze.objects.filter(wallet_id=wallet_id, cause=cause, lifted_at=None)
+    lifted = in_force.update(lifted_at=timezone.now(), lifted_by=by, lift_reason=reason)
     _show(wallet_id)
+    return bool(lifted)
+
+
+def _check_whose(cause: Freeze.Cause, by: UUID | None) -> None:
+    by_staff = cause == Freeze.Cause.STAFF
+    assert by_staff == (by is not None), "what staff do is somebody's, and nothing else is"
 
 
 def _show(wallet_id: UUID) -> None:
-    newest = Freeze.objects.filter(wallet_id=wallet_id).order_by("-created_at", "-id").first()
+    in_force = Freeze.objects.filter(wallet_id=wallet_id, lifted_at=None)
+    newest = in_force.order_by("-created_at", "-id").first()
     sentence = newest.sentence if newest else ""
     Account.objects.filter(pk=wallet_id).exclude(frozen_reason=sentence).update(
         frozen_reason=sentence

@@ -60,7 +60,7 @@ def request(
 
 
 @transaction.atomic
-def decide(adjustment_id: UUID, *, accept: bool, decided_by: UUID) -> Adjustment:
+def decide(adjustment_id: UUID, *, accept: bool, decided_by: UUID, reason: str = "") -> Adjustment:
     """Post or refuse what waits, as a second person; deciding again changes nothing.
 
     Raises AccessDisabled if that is the person who asked for it, and NotFound.
@@ -79,6 +79,7 @@ def decide(adjustment_id: UUID, *, accept: bool, decided_by: UUID) -> Adjustment
         _post(made)
     else:
         made.state = State.REFUSED
+        made.decision = reason[: reasons.MOST]
         made.save()
     return made
 

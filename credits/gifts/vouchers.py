@@ -7,14 +7,15 @@ import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from common import failpoints
-from common.errors import InvalidRequest, RateLimited
+from common.errors import AccessDisabled, InvalidRequest, NotFound, RateLimited
 from common.money import Micros
-from credits.books import ledger
+from credits.books import ledger, reasons
 from credits.gifts import grants
 from credits.models import Voucher, VoucherTry, VoucherUse
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from credits.models import Entry
 
+WAITING = Q(needs_second=True, approved_by=None, disabled_at=None)
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # Without what people confuse: I, O, 0, 1.
 GROUPS, GROUP_LENGTH = 4, 5  # 100 bits: a plain hash is enough to store them.
 TRIES_PER_HOUR = 10
@@ -40,9 +42,11 @@ def make(
     redeem_until: datetime | None = None,
     credits_last_days: int | None = None,
     made_by: UUID | None = None,
+    reason: str = "",
 ) -> tuple[str, Voucher]:
     """Make a voucher; the code is readable only here.
 
+    One that could give more than the limit of adjustments waits for a second person (`approve`).
     Raises InvalidRequest for what could never be redeemed, or not be told from others.
     """
     if amount <= 0 or not 0 < uses <= MOST_USES:
@@ -65,8 +69,39 @@ def make(
         redeem_until=redeem_until,
         credits_last_days=credits_last_days,
         made_by=made_by,
+        reason=reason if made_by is None else reasons.given(reason, to="A voucher"),
+        needs_second=amount * uses > settings.ADJUSTMENT_LIMIT_MICROS,
     )
     return code, voucher
+
+
+def approve(voucher_id: UUID, *, by: UUID) -> bool:
+    """Let a voucher that waits be redeemed; False if it does not wait.
+
+    Raises NotFound, and AccessDisabled if that is the person who made it.
+    """
+    waiting = Voucher.objects.filter(WAITING, pk=voucher_id)
+    if waiting.exclude(made_by=by).update(approved_by=by):
+        return True
+    if waiting.exists():
+        raise AccessDisabled("It could give more than the limit: a second person must approve it.")
+    _known(voucher_id)
+    return False
+
+
+def stop(voucher_id: UUID, *, by: UUID, reason: str) -> bool:
+    """Let nobody redeem it any more; False if that is so already. What was given stays given."""
+    note = {"disabled_by": by, "disabled_reason": reasons.given(reason, to="This")}
+    running = Voucher.objects.filter(pk=voucher_id, disabled_at=None)
+    if running.update(disabled_at=timezone.now(), **note):
+        return True
+    _known(voucher_id)
+    return False
+
+
+def _known(voucher_id: UUID) -> None:
+    if not Voucher.objects.filter(pk=voucher_id).exists():
+        raise NotFound("There is no such voucher.")
 
 
 def redeem(wallet_id: UUID, code: str) -> Entry:
@@ -107,6 +142,7 @@ def _use(wallet_id: UUID, voucher: Voucher) -> Entry | None:
     now = timezone.now()
     taken = Voucher.objects.filter(
         Q(redeem_until__isnull=True) | Q(redeem_until__gt=now),
+        Q(needs_second=False) | Q(approved_by__isnull=False),
         pk=voucher.pk,
         disabled_at=None,
         used__lt=F("uses"),

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("credits", "0011_vendor_findings")]
+    dependencies = [("credits", "0012_staff_by_name")]
 
     operations = [
         migrations.CreateModel(

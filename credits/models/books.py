@@ -331,7 +331,10 @@ class Lot(models.Model):
 
 
 class Freeze(models.Model):
-    """A reason for which a wallet places no new holds; `Account.frozen_reason` is the newest's."""
+    """A reason for which a wallet places no new holds, until it is lifted (freezes.py).
+
+    `Account.frozen_reason` is the sentence of the newest that is in force.
+    """
 
     class Cause(models.TextChoices):
         RECEIVABLE = "receivable"
@@ -340,11 +343,25 @@ class Freeze(models.Model):
     wallet = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="freezes")
     cause = models.CharField(max_length=16, choices=Cause)
     sentence = models.CharField(max_length=300)
+    set_by = models.UUIDField(null=True)
+    """Who of staff; null: nobody, it came about by itself."""
     created_at = models.DateTimeField(db_default=Now())
+    lifted_at = models.DateTimeField(null=True)
+    lifted_by = models.UUIDField(null=True)
+    lift_reason = models.CharField(max_length=300, default="", db_default="")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="freeze_once_per_cause", fields=["wallet", "cause"]),
+            models.UniqueConstraint(
+                name="freeze_once_per_cause",
+                fields=["wallet", "cause"],
+                condition=Q(lifted_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="freeze_lifted_by_somebody_with_a_reason",
+                condition=Q(lifted_by__isnull=True)
+                | Q(~Q(lift_reason=""), lifted_at__isnull=False),
+            ),
             models.CheckConstraint(name="freeze_says_why", condition=~Q(sentence="")),
             models.CheckConstraint(
                 name="freeze_cause_known", condition=Q(cause__in=["receivable", "staff"])

@@ -26,8 +26,14 @@ class Voucher(models.Model):
     redeem_until = models.DateTimeField(null=True)
     credits_last_days = models.IntegerField(null=True)
     """From redemption; null: they do not expire."""
-    disabled_at = models.DateTimeField(null=True)
     made_by = models.UUIDField(null=True)
+    reason = models.CharField(max_length=300, default="", db_default="")
+    needs_second = models.BooleanField(default=False, db_default=False)
+    """All its uses together give more than one of staff may give alone."""
+    approved_by = models.UUIDField(null=True)
+    disabled_at = models.DateTimeField(null=True)
+    disabled_by = models.UUIDField(null=True)
+    disabled_reason = models.CharField(max_length=300, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -42,6 +48,16 @@ class Voucher(models.Model):
             models.CheckConstraint(
                 name="voucher_days_positive",
                 condition=Q(credits_last_days__isnull=True) | Q(credits_last_days__gt=0),
+            ),
+            models.CheckConstraint(
+                name="voucher_second_person",
+                condition=Q(used=0)
+                | Q(needs_second=False)
+                | Q(~Q(approved_by=F("made_by")), approved_by__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="voucher_stopped_by_somebody_with_a_reason",
+                condition=Q(disabled_by__isnull=True) | ~Q(disabled_reason=""),
             ),
         ]
 
@@ -93,6 +109,8 @@ class Adjustment(models.Model):
     state = models.CharField(max_length=16, choices=State, default=State.WAITING)
     requested_by = models.UUIDField()
     decided_by = models.UUIDField(null=True)
+    decision = models.CharField(max_length=300, default="", db_default="")
+    """Why it was refused, if it was."""
     needs_second = models.BooleanField()
     entry = models.OneToOneField(
         Entry, on_delete=models.PROTECT, null=True, related_name="adjustment"

@@ -69,12 +69,19 @@ class Finding(models.Model):
     sentence = models.CharField(max_length=500)
     created_at = models.DateTimeField(db_default=Now())
     resolved_at = models.DateTimeField(null=True)
+    resolved_by = models.UUIDField(null=True)
+    """Who of staff; null: it was found no more."""
+    resolution = models.CharField(max_length=300, default="", db_default="")
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 name="finding_kind_known",
                 condition=Q(kind__in=["processor", "fraud", "payment", "vendor"]),
+            ),
+            models.CheckConstraint(
+                name="finding_resolved_by_somebody_with_a_reason",
+                condition=Q(resolved_by__isnull=True) | ~Q(resolution=""),
             ),
         ]
         indexes = [

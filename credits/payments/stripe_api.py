@@ -23,6 +23,7 @@ from django.conf import settings
 from common.errors import AccessDisabled, InvalidRequest, PlatformError, Unavailable
 from credits.payments.stripe_objects import (
     DisputeSeen,
+    Endpoint,
     Heard,
     Method,
     Movement,
@@ -74,6 +75,10 @@ class PaymentsUnavailable(Unavailable):
     """Stripe did not answer, or not clearly: whether it acted is not known."""
 
     code = "payments_unavailable"
+
+
+class KeyRefused(PaymentsUnavailable):
+    """Stripe does not let our key do this; whoever buys cannot mend it."""
 
 
 class Refused(PlatformError):
@@ -360,6 +365,22 @@ def events_since(since: datetime) -> Iterator[Heard]:
                 yield Heard.of(found)
 
 
+def endpoints() -> list[Endpoint]:
+    """List where Stripe sends events to: whole ones, and thin ones, which its second API knows."""
+    client = _configured()
+    with _asking():
+        first = client.v1.webhook_endpoints.list({"limit": 100}).auto_paging_iter()
+        whole = [Endpoint.of(each) for each in first]
+    asked: Any = {"include": ["webhook_endpoint.url"], "limit": 100}
+    try:
+        with _asking():
+            second = client.v2.core.event_destinations.list(asked).auto_paging_iter()
+            others = [Endpoint.of_thin(each) for each in second if each.event_payload == "thin"]
+    except (Refused, KeyRefused):
+        others = []  # Neither every key may ask that, nor does every stand-in know it.
+    return [*whole, *others]
+
+
 def movements_since(since: datetime) -> Iterator[Movement]:
     """List what moved on our balance with Stripe, newest first, back to `since`."""
     with _asking():
@@ -402,9 +423,13 @@ def _client(key: str, base: str) -> stripe.StripeClient:
     )
 
 
-def _v1() -> Any:
+def _configured() -> stripe.StripeClient:
     require_configured()
-    return _client(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE).v1
+    return _client(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE)
+
+
+def _v1() -> Any:
+    return _configured().v1
 
 
 @contextmanager
@@ -427,7 +452,8 @@ def _asking() -> Iterator[None]:
         raise Refused(said[:300]) from exc
     except stripe.StripeError as exc:
         # Connection, 5xx, rate limit; a wrong key too: nothing that the caller can mend.
-        raise PaymentsUnavailable(
+        of_key = isinstance(exc, stripe.AuthenticationError | stripe.PermissionError)
+        raise (KeyRefused if of_key else PaymentsUnavailable)(
             "The payment provider cannot be reached right now. Try again in a moment."
         ) from exc
 

@@ -191,6 +191,28 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address that Stripe sends events to."""
+
+    url: str
+    is_enabled: bool
+    events: tuple[str, ...]
+    """Kinds of event by our names; `*` is all of them."""
+
+    @classmethod
+    def of(cls, found: Any) -> Self:
+        """Read one that gets whole events."""
+        return cls(str(found.url), found.status == "enabled", tuple(found.enabled_events))
+
+    @classmethod
+    def of_thin(cls, found: Any) -> Self:
+        """Read one that gets thin events; what is no web address (a cloud's bus) has no URL."""
+        url = getattr(found.webhook_endpoint, "url", None) or ""
+        events = tuple(name.removeprefix("v1.") for name in found.enabled_events)
+        return cls(str(url), found.status == "enabled", events)
+
+
+@dataclass(frozen=True, slots=True)
 class Movement:
     """A balance transaction: what really moved between us and Stripe."""
 

@@ -216,7 +216,8 @@ MONEY = (
     ),
     Check(
         "exactly the wallets that owe something are paused for it",
-        "SELECT count(*) AS rows, 0 AS micros FROM credits_freeze WHERE cause = 'receivable'",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_freeze"
+        " WHERE cause = 'receivable' AND lifted_at IS NULL",
         """
         WITH owing AS (
             SELECT wallet_id, sum(amount_micros - paid_micros - waived_micros) AS micros
@@ -226,18 +227,20 @@ MONEY = (
                || coalesce(owing.micros, 0)
                || CASE WHEN pause.id IS NULL THEN ', not paused' ELSE ', paused' END
           FROM owing
-          FULL JOIN (SELECT * FROM credits_freeze WHERE cause = 'receivable') AS pause
+          FULL JOIN (SELECT * FROM credits_freeze
+                      WHERE cause = 'receivable' AND lifted_at IS NULL) AS pause
                ON pause.wallet_id = owing.wallet_id
          WHERE owing.wallet_id IS NULL OR pause.id IS NULL
         """,
     ),
     Check(
         "no wallet with a reason to be paused takes calls",
-        "SELECT count(DISTINCT wallet_id) AS rows, 0 AS micros FROM credits_freeze",
+        "SELECT count(DISTINCT wallet_id) AS rows, 0 AS micros FROM credits_freeze"
+        " WHERE lifted_at IS NULL",
         """
         SELECT 'wallet ' || wallet_id || ' takes calls, though: ' || sentence
           FROM credits_freeze JOIN credits_account account ON account.id = wallet_id
-         WHERE frozen_reason = ''
+         WHERE frozen_reason = '' AND lifted_at IS NULL
         """,
     ),
     Check(
@@ -264,7 +267,7 @@ MONEY = (
         "every difference from the processor was resolved",
         "SELECT count(*) AS rows, 0 AS micros FROM credits_finding",
         "SELECT key || ': ' || sentence FROM credits_finding"
-        " WHERE resolved_at IS NULL AND kind <> 'fraud'",
+        " WHERE resolved_at IS NULL AND kind NOT IN ('fraud', 'vendor')",
     ),
 )
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
+from django.conf import settings
+from django.db import connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -39,6 +41,7 @@ def _look_first(**_: Any) -> None:
 
     logging.captureWarnings(True)
     preflight.require_database("celery")
+    connection.close_pool()  # type: ignore[attr-defined]  # A beat of -B is forked from here.
 
 
 @setup_logging.connect
@@ -51,7 +54,5 @@ def _live_at_once(sender: Any, **_: Any) -> None:
     """Say that the worker lives before beat's first round, so that a start is soon ready."""
     from proxy.tasks import heartbeat  # The apps are loaded by now.
 
-    queues = {queue.name for queue in sender.task_consumer.queues}
-    for queue, name in {"beat": "worker", "jobs": "jobs"}.items():
-        if queue in queues:
-            heartbeat(name)
+    for queue in sender.task_consumer.queues:
+        heartbeat(settings.HEARTBEATS[queue.name])

@@ -341,10 +341,15 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 # What asks vendors may hang; it has a queue, and a worker process, of its own (docs/running.md).
-CELERY_TASK_QUEUES = [
-    Queue(name, Exchange(name), routing_key=name)
-    for name in ("default", "beat", "calls", "money", "jobs")
-]
+HEARTBEATS = {
+    "default": "default",
+    "beat": "worker",
+    "calls": "calls",
+    "money": "money",
+    "jobs": "jobs",
+}
+"""Each queue, and the name under which a heartbeat that went through it is written."""
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in HEARTBEATS]
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "proxy.tasks.follow_jobs": {"queue": "jobs"},
@@ -359,6 +364,15 @@ CELERY_BEAT_SCHEDULE = {
         "args": ["jobs"],
         "schedule": 5,
         "options": {"expires": 10, "queue": "jobs"},
+    },
+    **{
+        f"heartbeat-of-{queue}": {
+            "task": "proxy.tasks.heartbeat",
+            "args": [HEARTBEATS[queue]],
+            "schedule": 15,
+            "options": {"expires": 30, "queue": queue},
+        }
+        for queue in ("default", "calls", "money")
     },
     "follow-jobs": {"task": "proxy.tasks.follow_jobs", "schedule": 2, "options": {"expires": 4}},
     "sweep-holds": {"task": "proxy.tasks.sweep_holds", "schedule": 5, "options": {"expires": 10}},

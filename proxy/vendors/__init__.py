@@ -7,10 +7,15 @@ from django.conf import settings
 from common.cached import from_settings
 from proxy.catalogue import Catalogue
 from proxy.vendors.bfl import BFL
+from proxy.vendors.google import GOOGLE
+from proxy.vendors.kling import KLING
+from proxy.vendors.rodin import RODIN
 from proxy.vendors.sandbox import SANDBOX
+
+VENDORS = (BFL, KLING, RODIN, GOOGLE)
 
 
 @from_settings
 def catalogue() -> Catalogue:
     """Return what can be called on this platform."""
-    return Catalogue((BFL, SANDBOX) if settings.SANDBOX_OPERATIONS else (BFL,))
+    return Catalogue((*VENDORS, SANDBOX) if settings.SANDBOX_OPERATIONS else VENDORS)

@@ -6,7 +6,8 @@ POST /control/next      {"failure": "status=503", "times": 1, "method": "POST", 
      status=N, drop_before: nothing is done;  slow=S: done S seconds later, its key in progress;
      status_after=N, timeout=S, drop_after: done, and the answer lost or held back
 POST /control/webhook   {"url", "secrets", "duplicate", "reorder", "delay_seconds", "drop_next",
-                         "drop_all", "retry_seconds", "timeout_seconds", "signed_ahead_seconds"}
+                         "drop_all", "retry_seconds", "timeout_seconds", "signed_ahead_seconds",
+                         "events": ["*"], "enabled", "thin"}
 POST /control/webhook/flush {"seconds": 5}   wait until all is delivered
 POST /control/webhook/resend {"events": ["evt_..."]}   none named: all that never arrived
 POST /control/switches  {"tax_percent": 10, "refunds": "succeeded" | "pending", "methods": [...],

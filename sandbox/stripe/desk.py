@@ -57,6 +57,13 @@ class Webhook:
     retry_seconds: list[float] = field(default_factory=lambda: [0.1, 0.3, 1.0, 3.0])
     timeout_seconds: float = 10.0
     signed_ahead_seconds: int = 0
+    events: list[str] = field(default_factory=lambda: ["*"])
+    enabled: bool = True
+    thin: bool = False
+
+    def wants(self, kind: str) -> bool:
+        """Whether an event of that kind is sent."""
+        return bool(self.url) and self.enabled and bool({"*", kind} & set(self.events))
 
 
 @dataclass(slots=True)
@@ -158,12 +165,12 @@ class Desk:
             "created": self.now(),
             "data": data,
             "livemode": False,
-            "pending_webhooks": 1 if self.webhook.url else 0,
+            "pending_webhooks": 1 if self.webhook.wants(kind) else 0,
             "request": dict(self.asking),
             "type": kind,
         }
         self.add(event)
-        if self.webhook.url:
+        if self.webhook.wants(kind):
             self.outbox.append(event)
             self.posted()
         return event

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import orjson
 from aiohttp import web
 
-from sandbox.stripe import control, idempotency, intents, memory, pages, resources, views
+from sandbox.stripe import control, endpoints, idempotency, intents, memory, pages, resources, views
 from sandbox.stripe.desk import API_VERSION, Desk, Planned, Settings, new_id
 from sandbox.stripe.resources import Call, Route
 from sandbox.stripe.webhooks import Courier
@@ -26,7 +26,7 @@ def build_app(desk: Desk, courier: Courier) -> web.Application:
     """Build the server's application around its memory."""
     state = desk.settings.state
     app = web.Application(middlewares=[memory.keeping(desk, state)] if state else [])
-    for route in (*intents.ROUTES, *resources.ROUTES):
+    for route in (*intents.ROUTES, *resources.ROUTES, *endpoints.ROUTES):
         app.router.add_route(route.method, route.path, _door(desk, route))
     app.router.add_get("/health", _health)
     app.add_routes(control.routes(desk, courier))

@@ -216,6 +216,7 @@ GEMINI = Vendor(
     refuse=refuse,
     failures=(OF_JOB | OF_MODEL | OF_TOKEN | OF_POLL) - {"cost", "token_inside", "poll_inside"},
     ids=frozenset({"responseId", "id"}),
+    bases=("gemini",),
     routes=(
         Route(
             "POST",

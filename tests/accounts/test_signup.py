@@ -68,6 +68,11 @@ def test_a_user_is_found_in_whatever_case_the_address_is_typed():
     [
         ("user_email_in_lower_case", "UPDATE accounts_user SET email = 'A@b.org' WHERE id = %(u)s"),
         (
+            "user_status_changed_by_somebody_with_a_reason",
+            "UPDATE accounts_user SET status_changed_at = now(), status_reason = 'x'"
+            " WHERE id = %(u)s",
+        ),
+        (
             "workspace_personal_has_its_person",
             "UPDATE accounts_workspace SET personal_of_id = NULL WHERE id = %(w)s",
         ),

@@ -107,17 +107,6 @@ def test_a_user_who_is_switched_off_cannot_use_a_key(alice):
         keys.authenticate(alice.key)
 
 
-def test_revoking_is_for_good_and_keeps_its_first_time(alice):
-    keys.revoke(alice.api_key_record)
-    first = ApiKey.objects.get(pk=alice.api_key_record.pk).revoked_at
-
-    keys.revoke(alice.api_key_record)
-
-    assert ApiKey.objects.get(pk=alice.api_key_record.pk).revoked_at == first
-    with pytest.raises(Unauthorized):
-        keys.authenticate(alice.key)
-
-
 @pytest.mark.parametrize("name", ["", "   "])
 def test_a_key_needs_a_name(alice, name):
     with pytest.raises(InvalidRequest, match="needs a name"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("accounts", "apikeys", "credits", "outbox", "proxy", "usage")
 

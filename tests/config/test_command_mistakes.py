@@ -13,7 +13,11 @@ from django.db import OperationalError, connections
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.signup import sign_up
+from apikeys import keys, states
+from apikeys.models import ApiKey
 from common.money import usd
+from credits.gifts import adjustments, vouchers
 from credits.models import Adjustment, TopUp, Voucher
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +27,8 @@ TOMORROW = f"{timezone.now() + timedelta(days=1):%Y-%m-%d}"
 STAFF = ("--by", "grace@example.org")
 WHY = (*STAFF, "--reason", "asked for it")
 GIVE = ("money", "give", "{alice}", "5")
-VOUCHER = ("money", "voucher", "spring", "5", *STAFF)
+VOUCHER = ("money", "voucher", "make", "spring", "5", *WHY)
+ADD = ("member", "add", "c@example.org")
 
 MISTAKES = {
     "a purchase that is none": (("money", "refund", "first", *WHY), "'first' is not an id"),
@@ -52,20 +57,53 @@ MISTAKES = {
     "a gift for days gone": ((*GIVE, *WHY, "--days", "-1"), "days"),
     "a gift beyond all calendars": ((*GIVE, *WHY, "--days", "99999999999"), "days"),
     "more taken than is there": (("money", "take", "{alice}", "50", *WHY), "available"),
-    "an adjustment that is none": (("money", "decide", "it", "accept", *STAFF), "not an id"),
-    "no such adjustment": (("money", "decide", NOBODY, "accept", *STAFF), "no such adjustment"),
-    "a verdict that is none": (("money", "decide", NOBODY, "perhaps", *STAFF), "perhaps"),
+    "an adjustment that is none": (("money", "approve", "it", *STAFF), "not an id"),
+    "no such adjustment": (("money", "approve", NOBODY, *STAFF), "no such adjustment"),
+    "nothing to refuse": (("money", "refuse", NOBODY, *WHY), "no such adjustment"),
+    "what one asked for oneself": (("money", "approve", "{waiting}", *STAFF), "second person"),
+    "a voucher of one's own": (("money", "approve", "{voucher}", *STAFF), "second person"),
     "a voucher without uses": ((*VOUCHER, "--uses", "0"), "uses"),
     "a voucher for mankind": ((*VOUCHER, "--uses", "9999999999"), "uses"),
     "a voucher until some day": ((*VOUCHER, "--until", "soon"), "not a day"),
     "a voucher until yesterday": ((*VOUCHER, "--until", "2020-01-01"), "is over"),
     "a voucher whose credits never were": ((*VOUCHER, "--days", "-5"), "days"),
-    "a voucher with a long name": (("money", "voucher", LONG, "5", *STAFF), "100 characters"),
+    "a voucher with a long name": (("money", "voucher", "make", LONG, "5", *WHY), "100 characters"),
     "a pause for a long reason": (
-        ("money", "freeze", "{alice}", "--reason", LONG), "at most 300 characters",
+        ("money", "freeze", "{alice}", *STAFF, "--reason", LONG), "at most 300 characters",
     ),
-    "a pause for no reason": (("money", "freeze", "{alice}", "--reason", " "), "a reason"),
-    "a finding that is none": (("money", "findings", "--resolve", "x"), "no open finding"),
+    "a pause for no reason": (("money", "freeze", "{alice}", *STAFF, "--reason", " "), "a reason"),
+    "a finding that is none": (("money", "findings", "--resolve", "x", *WHY), "no open finding"),
+    "a finding resolved by nobody": (("money", "findings", "--resolve", "x"), "needs --by"),
+    "a pause by nobody": (("money", "freeze", "{alice}", "--reason", "x"), "--by"),
+    "a release by nobody": (("money", "release", "{alice}", "--reason", "x"), "--by"),
+    "a release for no reason": (("money", "release", "{alice}", *STAFF, "--reason", ""), "reason"),
+    "a voucher for no reason": ((*VOUCHER[:-1], " "), "a reason"),
+    "a voucher by nobody": (("money", "voucher", "make", "x", "5", "--reason", "x"), "--by"),
+    "a voucher that is none": (("money", "voucher", "stop", "winter", *WHY), "no voucher winter"),
+    "no such voucher": (("money", "voucher", "stop", NOBODY, *WHY), "no such voucher"),
+    "what to do with vouchers": (("money", "voucher"), "what"),
+    "credits from nobody": ((*ADD, "--credits", "5"), "needs --by and --reason"),
+    "credits for no reason": ((*ADD, "--credits", "5", *STAFF), "needs --by and --reason"),
+    "credits from a member": (
+        (*ADD, "--credits", "5", "--by", "{alice}", "--reason", "x"), "not of our staff",
+    ),
+    "staff appointed by nobody": ((*ADD, "--staff"), "needs --by"),
+    "staff appointed by a member": ((*ADD, "--staff", "--by", "{alice}"), "not of our staff"),
+    "nobody to show": (("member", "show", "nobody@example.org"), "There is no nobody@"),
+    "nobody to deactivate": (("member", "deactivate", "nobody@example.org", *WHY), "There is no"),
+    "a deactivation by nobody": (("member", "deactivate", "{alice}", "--reason", "x"), "--by"),
+    "a deactivation for no reason": (
+        ("member", "deactivate", "{alice}", *STAFF, "--reason", " "), "a reason",
+    ),
+    "keys of nobody": (("keys", "list", "nobody@example.org"), "There is no nobody@"),
+    "no key": (("keys", "revoke", *WHY), "Name one key"),
+    "a key and a member": (("keys", "revoke", "x", "--member", "{alice}", *WHY), "Name one key"),
+    "a key that is none": (("keys", "disable", "laptop", *WHY), "named by its id"),
+    "no such key": (("keys", "disable", NOBODY, *WHY), "no such key"),
+    "a whole key for all to see": (("keys", "revoke", "{key}", *WHY), "give - and paste it"),
+    "a key revoked by nobody": (("keys", "revoke", "{prefix}", "--reason", "x"), "--by"),
+    "a key revoked for no reason": (("keys", "revoke", "{prefix}", *STAFF), "--reason"),
+    "a revoked key to enable": (("keys", "enable", "{revoked}", *WHY), "for good"),
     "no payment provider": (("money", "compare"), "no payment provider"),
     "no payment provider to list": (("money", "catch-up"), "no payment provider"),
     "no such action": (("money", "print"), "print"),
@@ -102,9 +140,18 @@ MISTAKES = {
 @pytest.fixture
 def cast(alice, settings, request):
     """Alice, Grace of staff, and somebody who only has a password."""
-    call_command("member", "add", "grace@example.org", "--staff")
+    grace = sign_up(email="grace@example.org")
+    User.objects.filter(pk=grace.pk).update(is_staff=True)
     User.objects.create(email="root@example.org")
-    made = {"alice": alice.user.email, "workspace": str(alice.workspace_id)}
+    made = {"alice": alice.user.email, "workspace": str(alice.workspace_id), "key": alice.key}
+    made["prefix"] = alice.api_key_record.prefix
+    large = {"amount": usd("500"), "reason": "x"}
+    asked = adjustments.request(alice.workspace_id, requested_by=grace.pk, **large)
+    made["waiting"] = str(asked.pk)
+    made["voucher"] = str(vouchers.make(name="large", made_by=grace.pk, **large)[1].pk)
+    _, gone = keys.issue(workspace_id=alice.workspace_id, user_id=alice.user.pk, name="gone")
+    states.revoke(gone, by=grace.pk, reason="x")
+    made["revoked"] = str(gone.pk)
     for name, state in (("open", "open"), ("bought", "open")):
         top_up = TopUp.objects.create(
             wallet=alice.wallet, source="checkout", amount_micros=usd("5"), state=state
@@ -119,7 +166,10 @@ def from_a_shell(*words):
 
 
 def count():
-    return [model.objects.count() for model in (User, Adjustment, Voucher)]
+    enabled = ApiKey.objects.filter(states.ENABLED).count()
+    open_ones = Adjustment.objects.filter(state="waiting").count()
+    acting = User.objects.filter(is_active=True).count()
+    return [enabled, open_ones, acting, *(m.objects.count() for m in (User, Adjustment, Voucher))]
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -148,8 +198,10 @@ def test_called_from_python_it_is_an_error_to_catch(db):
 def test_who_asks_for_the_trace_gets_it(db, monkeypatch):
     monkeypatch.setattr(connections, "close_all", lambda: None)
 
+    User.objects.create(email="grace@example.org", is_staff=True)
+
     with pytest.raises(CommandError, match="no open finding"):
-        from_a_shell("money", "--traceback", "findings", "--resolve", "x")
+        from_a_shell("money", "--traceback", "findings", "--resolve", "x", *WHY)
 
 
 @pytest.mark.system

@@ -11,13 +11,16 @@ from accounts.models import User
 from apikeys import keys
 from apikeys.models import ApiKey
 from credits.books import holds
-from credits.models import Account
+from credits.models import Account, Adjustment
 from usage.models import Call
 
 
 def add(*arguments):
-    out = io.StringIO()
-    call_command("member", "add", *arguments, stdout=out)
+    """Add a member; Grace of staff gives the credits, if any are given."""
+    User.objects.get_or_create(email="grace@example.org", defaults={"is_staff": True})
+    out, given = io.StringIO(), any(each.startswith("--credits") for each in arguments)
+    by = ("--by", "grace@example.org", "--reason", "asked for") if given else ()
+    call_command("member", "add", *arguments, *by, stdout=out)
     return out.getvalue()
 
 
@@ -25,7 +28,9 @@ def add(*arguments):
 def test_a_member_is_added_with_credits_and_a_key_as_json():
     made = json.loads(add("Carol@example.org", "--credits", "5", "--key", "laptop", "--json"))
 
-    assert set(made) == {"user_id", "email", "workspace_id", "api_key", "key_id"}
+    assert {"user_id", "email", "workspace_id", "api_key", "key_id"} <= set(made)
+    given = Adjustment.objects.get(pk=made["adjustment_id"])
+    assert (given.state, given.is_gift, given.reason) == ("posted", True, "asked for")
     assert made["email"] == "carol@example.org"
     found = keys.authenticate(made["api_key"])
     assert (str(found.user_id), str(found.workspace_id)) == (made["user_id"], made["workspace_id"])
@@ -196,6 +201,7 @@ def test_a_key_is_made_for_what_was_asked(db):
 
 def test_a_member_of_staff_with_a_proven_address_gets_the_welcome(db, settings):
     settings.WELCOME_GRANT_MICROS = 2_000_000
+    User.objects.update(is_staff=False)
 
     for _ in range(2):
         call_command("member", "add", "hopper@example.org", "--staff", "--verified")

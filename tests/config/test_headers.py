@@ -104,6 +104,7 @@ def test_what_a_stranger_sends_is_a_line_and_no_trace(client, db, caplog, settin
     assert names == ["django.security.DisallowedHost", "credits.payments.views"]
 
 
+@pytest.mark.system
 def test_the_trace_of_a_stranger_is_not_written():
     """In a process of its own: what a test captures is no handler of ours."""
     code = (
@@ -122,6 +123,7 @@ def test_the_trace_of_a_stranger_is_not_written():
     assert "trace" not in json.loads(line)
 
 
+@pytest.mark.system
 def test_with_the_settings_of_production_django_finds_nothing_to_say():
     environment = {
         **os.environ,

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from dev import put_on_path
 from local.processes import free_port, kill_group
 
+pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 CELERY = [sys.executable, "-m", "celery", "-A", "config.celery"]
 MANAGE = [sys.executable, "manage.py"]

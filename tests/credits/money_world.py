@@ -291,7 +291,8 @@ def books_wrong(*, late: bool = False) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(BOOKS)
         wrong = [f"{name}: {line}" for name, line in cursor.fetchall() if late or name != LATE]
-    newest = Freeze.objects.filter(wallet=OuterRef("pk")).order_by("-created_at", "-id")
+    in_force = Freeze.objects.filter(wallet=OuterRef("pk"), lifted_at=None)
+    newest = in_force.order_by("-created_at", "-id")
     for wallet in Account.objects.filter(kind="wallet").annotate(
         says=Coalesce(Subquery(newest.values("sentence")[:1]), Value(""))
     ):

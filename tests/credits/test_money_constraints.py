@@ -159,6 +159,24 @@ CHANGES = [
     ("stripe_event_processed_or_to_try", StripeEvent, {"next_try_at": None}),
     ("stripe_event_processed_or_to_try", StripeEvent, {"processed_at": NOW}),
     ("finding_kind_known", Finding, {"kind": "odd"}),
+    ("finding_resolved_by_somebody_with_a_reason", Finding, {"resolved_by": PERSON}),
+    ("voucher_second_person", Voucher, {"used": 1, "needs_second": True}),
+    (
+        "voucher_second_person",
+        Voucher,
+        {"used": 1, "needs_second": True, "made_by": PERSON, "approved_by": PERSON},
+    ),
+    ("voucher_stopped_by_somebody_with_a_reason", Voucher, {"disabled_by": PERSON}),
+    (
+        "freeze_lifted_by_somebody_with_a_reason",
+        Freeze,
+        {"lifted_at": NOW, "lifted_by": PERSON},
+    ),
+    (
+        "freeze_lifted_by_somebody_with_a_reason",
+        Freeze,
+        {"lifted_by": PERSON, "lift_reason": "x"},
+    ),
 ]  # fmt: skip
 
 

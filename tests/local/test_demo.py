@@ -109,10 +109,16 @@ def test_what_is_not_a_picture_is_a_failure(platform, call):
         call()
 
 
-def test_the_member_of_an_earlier_run_is_taken_again_and_topped_up(platform, tmp_path):
-    added = []
+@pytest.mark.parametrize("staff", [[], ["grace@example.org"]])
+def test_the_member_of_an_earlier_run_is_taken_again_and_topped_up(platform, tmp_path, staff):
+    added, appointed = [], []
 
     def manage(*words):
+        if "list" in words:
+            return json.dumps([{"email": each} for each in [*staff, *appointed]])
+        if "--staff" in words:
+            appointed.append(words[2])
+            return ""
         added.append(words)
         platform.cents += 500
         return json.dumps({"api_key": "good"})
@@ -125,4 +131,7 @@ def test_the_member_of_an_earlier_run_is_taken_again_and_topped_up(platform, tmp
 
     assert first == again == topped_up
     assert len(added) == 2
+    assert appointed == ([] if staff else [demo.STAFF])
+    (by,) = {words[words.index("--by") + 1] for words in added}
+    assert by == (staff[0] if staff else demo.STAFF)
     assert file.stat().st_mode & 0o777 == 0o600

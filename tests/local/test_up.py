@@ -1,5 +1,6 @@
 """The first of the two commands, where it cannot do what it was asked for."""
 
+import json
 import os
 import signal
 import subprocess
@@ -37,6 +38,24 @@ def test_a_database_that_is_not_there_is_one_line(tmp_path, capsys, monkeypatch)
     assert said.startswith("up: the database: ")
     assert said.count("\n") == 1
     assert "secret-4711" not in said
+
+
+def test_every_vendor_of_the_sandbox_is_called_by_a_credential_that_it_knows(tmp_path):
+    first = up.vendors_of_the_sandbox({"SANDBOX_KEY": "k"}, tmp_path, 7)
+    file = Path(first["VENDOR_VERTEXAI_CREDENTIALS"])
+    before = json.loads(file.read_text())
+    again = up.vendors_of_the_sandbox({"SANDBOX_KEY": "k"}, tmp_path, 8)
+    after = json.loads(file.read_text())
+
+    assert first == again
+    assert first["SANDBOX_SERVICE_ACCOUNT"] == first["VENDOR_VERTEXAI_CREDENTIALS"]
+    assert {name for name in first if name.endswith("_KEY")} == {
+        f"VENDOR_{vendor}_KEY" for vendor in ("KLING", "RODIN", "VERTEXAI")
+    }
+    # The sandbox that runs already goes on knowing the account.
+    assert before["private_key"] == after["private_key"]
+    assert after["token_uri"] == "http://127.0.0.1:8/vertexai/token"
+    assert file.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.system

@@ -290,10 +290,10 @@ async def test_a_job_that_cannot_be_settled_is_not_its_neighbours(stage, monkeyp
         stage.due(each)
     ask = looking.ask
 
-    async def slow(platform, vendor, job):
+    async def slow(platform, vendor, job, shape):
         if job.workspace == member.workspace:
             await asyncio.sleep(0.5)
-        return await ask(platform, vendor, job)
+        return await ask(platform, vendor, job, shape)
 
     monkeypatch.setattr(looking, "ask", slow)
     with pytest.raises(KeyError):

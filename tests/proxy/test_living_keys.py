@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from apikeys import keys
+from apikeys import keys, states
 from apikeys.models import ApiKey
 from common.errors import Unauthorized
 from proxy import sql
@@ -38,12 +38,17 @@ def opens(member):
     except Unauthorized:
         doors = {"account": False}
     with connection.cursor() as cursor:
-        cursor.execute(sql.MAY_CALL, [digest, "bfl"])
-        doors["call"] = cursor.fetchone() != ("unauthorized",)
+        cursor.execute(sql.MAY_CALL, [digest, "bfl", None])
+        doors["call"] = cursor.fetchone()[0] != "unauthorized"
         asked = {"n": 0, "vendor": "bfl", "job": "?", "digest": "\\x" + digest.hex()}
         cursor.execute(sql.FIND_JOBS, [json.dumps([asked])])
-        doors["poll"] = cursor.fetchone()[12]
+        doors["poll"] = cursor.fetchone()[0]
     return doors
+
+
+def told(member):
+    """Return what staff read of the key."""
+    return states.told(ApiKey.objects.get(pk=member.api_key_record.pk))
 
 
 @pytest.mark.parametrize("how", ["revoked", "disabled", "expired", "its person left"])
@@ -51,6 +56,7 @@ def test_a_key_that_is_ended_opens_no_door(alice, how):
     end(alice, how)
 
     assert opens(alice) == {"account": False, "call": False, "poll": False}
+    assert told(alice) == {"its person left": "of nobody active"}.get(how, how)
 
 
 @pytest.mark.parametrize("how", ["nothing", "not yet"])
@@ -58,6 +64,7 @@ def test_a_living_key_opens_all(alice, how):
     end(alice, how)
 
     assert opens(alice) == {"account": True, "call": True, "poll": True}
+    assert told(alice) == "living"
 
 
 def test_another_key_of_an_unknown_digest_opens_none(alice, bob):

@@ -98,7 +98,7 @@ def move_once(chance, wallet, voucher, staff):
     moves = (
         lambda: grants.grant(**gift, key=uuid.uuid4().hex),
         lambda: vouchers._use(wallet, voucher),
-        lambda: freeze_a_moment(wallet),
+        lambda: freeze_a_moment(wallet, staff),
         lambda: adjustments.request(wallet, **adjusted),
         lambda: expiry.expire_due(limit=5),
         tasks.forget,
@@ -106,9 +106,9 @@ def move_once(chance, wallet, voucher, staff):
     chance.choice(moves)()
 
 
-def freeze_a_moment(wallet):
-    freezes.freeze(wallet, Freeze.Cause.STAFF, "Wait.")
-    freezes.lift(wallet, Freeze.Cause.STAFF)
+def freeze_a_moment(wallet, staff):
+    freezes.freeze(wallet, Freeze.Cause.STAFF, "Wait.", by=staff)
+    freezes.lift(wallet, Freeze.Cause.STAFF, by=staff, reason="test")
 
 
 class Circle:

@@ -93,6 +93,9 @@ def test_the_client_is_the_last_address_that_is_not_ours(listed, addresses, clie
         ("x_forwarded_host", "evil.example/path"),
         ("x_forwarded_host", "me@evil.example"),
         ("x_forwarded_host", "a b"),
+        ("x_forwarded_host", "evil.example:99999"),
+        ("x_forwarded_host", "[::::]"),
+        ("x_forwarded_host", "évil.example"),
         ("x_forwarded_host", ""),
     ],
 )

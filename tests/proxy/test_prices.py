@@ -10,6 +10,7 @@ import asyncio
 import base64
 import io
 import json
+import math
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ from proxy_stage import in_thread
 from common.errors import InvalidRequest
 from proxy import pricing, tasks
 from proxy.asked import Asked, Evidence
-from proxy.catalogue import Kind
+from proxy.catalogue import Kind, Takes
 from proxy.vendors import catalogue
 from tests.plugin import examples
 
@@ -138,7 +139,7 @@ PRICED = [
     (vendor.name, operation)
     for vendor in catalogue().vendors.values()
     for operation in vendor.operations
-    if operation.kind in (Kind.SYNC, Kind.SUBMIT)
+    if operation.kind in (Kind.SYNC, Kind.SUBMIT) and operation.takes is Takes.JSON
 ]
 
 
@@ -192,3 +193,26 @@ def test_whatever_the_vendor_says_is_an_amount(which, asked, answer):
         assert settled is None or (isinstance(settled, int) and settled >= 0)
         assert settled is None or settled <= pricing.BELIEVED * quote.most
         assert absurd is None or absurd > pricing.BELIEVED * quote.most
+
+
+@pytest.mark.parametrize(
+    ("said", "micros"),
+    [
+        (5.5, 55_000),
+        (1.1, 11_000),  # As it is written, not as a binary fraction has it, which is more.
+        (1.23456, 12_346),  # A part of a micro is rounded up: the vendor bills it to us.
+        (0.00001, 1),
+        (0, 0),
+        (10**12 - 1, (10**12 - 1) * 10_000),
+    ],
+)
+def test_a_vendors_price_in_cents_is_exact_and_rounded_up_once(said, micros):
+    assert pricing.vendor_cents({"cost": said}, "cost") == micros
+
+
+@pytest.mark.parametrize(
+    "said", [None, True, "5.5", [], -0.01, math.nan, math.inf, 10**12, {"cents": 5}]
+)
+def test_what_is_no_price_in_cents_is_none(said):
+    assert pricing.vendor_cents({"cost": said}, "cost") is None
+    assert pricing.vendor_cents(said, "cost") is None

@@ -410,7 +410,9 @@ async def test_a_job_that_the_vendor_forgot_has_failed(stage):
 
 async def test_one_failure_is_not_its_neighbours(stage):
     member = await stage.member()
-    bodies = [{"prompt": "sandbox:status=500" if n % 3 == 0 else f"fine {n}"} for n in range(30)]
+    bodies = [
+        {"prompt": "sandbox:status=500" if n % 3 == 0 else "fine", "seed": n} for n in range(30)
+    ]
 
     answers = await asyncio.gather(*(stage.post(IMAGE, member, json=body) for body in bodies))
 

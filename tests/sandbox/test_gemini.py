@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import json
 import time
 
 import jwt
@@ -14,6 +15,7 @@ from PIL import Image
 from vendor_keys import KEY
 from yarl import URL
 
+from sandbox import service_account
 from sandbox.far_side import FarSide, Settings
 from sandbox.server import running
 
@@ -92,6 +94,19 @@ async def test_a_service_account_signs_in_and_asks(far_side: FarSide, stranger):
         "totalTokenCount": 227,
     }
     assert far_side.counts("vertexai")["accepted"] == 1
+
+
+async def test_an_account_that_was_made_before_signs_in(tmp_path):
+    file = tmp_path / "key.json"
+    file.write_text(json.dumps(service_account.content("http://127.0.0.1:1/vertexai/token")))
+    async with (
+        running(Settings(key=KEY, service_account=str(file))) as far_side,
+        ClientSession(far_side.url) as stranger,
+    ):
+        shown = await account(stranger)
+        assert shown["private_key"] == json.loads(file.read_text())["private_key"]
+        headers = await signed_in(stranger)
+        assert await answered(stranger, saying("a red fox"), path=HERE, headers=headers)
 
 
 @pytest.mark.parametrize("path", WITH_KEY)

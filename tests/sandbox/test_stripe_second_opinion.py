@@ -20,6 +20,7 @@ from webhook_receiver import receiving
 from local import processes
 from sandbox.stripe.remote import stripe_in_thread
 
+pytestmark = pytest.mark.system
 SECRET = "whsec_second_opinion"
 LOCALSTRIPE = """
 import socket

@@ -1,5 +1,7 @@
 """The fake Stripe's webhooks: verified by its library, and duplicated, late, reordered or lost."""
 
+import json
+
 import pytest
 import stripe
 from webhook_receiver import Receiver, receiving
@@ -26,11 +28,16 @@ def fake():
 
 
 @pytest.fixture
-def tell(fake: Remote, receiver: Receiver):
+def client(fake: Remote):
+    http = stripe.RequestsClient()
+    yield stripe.StripeClient("sk_test_hook", base_addresses={"api": fake.url}, http_client=http)
+    http.close()
+
+
+@pytest.fixture
+def tell(fake: Remote, receiver: Receiver, client: stripe.StripeClient):
     """Set the switches, make customers of these names, and wait until all is delivered."""
     fake.post("reset")
-    http = stripe.RequestsClient()
-    client = stripe.StripeClient("sk_test_hook", base_addresses={"api": fake.url}, http_client=http)
 
     def act(*names: str, **switches) -> list[str]:
         fake.post("webhook", **{"url": receiver.url, "secrets": SECRETS, **switches})
@@ -38,8 +45,7 @@ def tell(fake: Remote, receiver: Receiver):
         assert fake.post("webhook/flush", seconds=5)["idle"]
         return made
 
-    yield act
-    http.close()
+    return act
 
 
 def test_events_are_signed_with_both_secrets(tell, receiver):
@@ -112,3 +118,45 @@ def test_a_signature_may_be_from_the_future_or_the_past(tell, receiver):
 
     with pytest.raises(stripe.SignatureVerificationError, match="tolerance"):
         receiver.events(SECRETS[0])
+
+
+@pytest.mark.parametrize(
+    ("switches", "sent"),
+    [({"enabled": False}, 0), ({"events": ["customer.deleted"]}, 0),
+     ({"events": ["customer.deleted", "customer.created"]}, 1), ({"events": ["*"]}, 1)],
+)  # fmt: skip
+def test_only_what_the_endpoint_wants_is_sent(tell, receiver, switches, sent):
+    tell("a", **switches)
+
+    assert len(receiver.bodies) == sent
+
+
+def test_a_thin_event_only_names_its_object(tell, receiver):
+    (alice,) = tell("Alice", thin=True)
+
+    (event,) = map(json.loads, receiver.bodies)
+    assert (event["object"], event["type"]) == ("v2.core.event", "v1.customer.created")
+    assert event["related_object"] == {
+        "id": alice, "type": "customer", "url": f"/v1/customers/{alice}",
+    }  # fmt: skip
+    assert "Alice" not in str(event)
+    at = receiver.signatures[0]
+    stripe.WebhookSignature.verify_header(receiver.bodies[0], at, SECRETS[0], 300)
+
+
+@pytest.mark.parametrize("thin", [False, True])
+def test_an_endpoint_is_told_by_the_api_that_knows_it(tell, receiver, client, thin):
+    tell(thin=thin, events=["customer.created"], enabled=False)
+
+    whole = client.v1.webhook_endpoints.list({"limit": 100}).data
+    asked = {"include": ["webhook_endpoint.url"]}
+    (one,) = client.v2.core.event_destinations.list(asked).data
+    (hidden,) = client.v2.core.event_destinations.list().data
+
+    assert [each.url for each in whole] == ([] if thin else [receiver.url])
+    assert [(each.status, each.enabled_events) for each in whole] == (
+        [] if thin else [("disabled", ["customer.created"])]
+    )
+    assert (one.webhook_endpoint.url, one.status) == (receiver.url, "disabled")
+    assert one.event_payload == ("thin" if thin else "snapshot")
+    assert hidden.webhook_endpoint.url is None

@@ -26,6 +26,8 @@ from psycopg.rows import dict_row
 from local.postgres import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
+STAFF = "grace@example.org"
+BY = ["--by", STAFF, "--reason", "a test"]
 IMAGE = "/proxy/sandbox/v1/image"
 CENT = 10_000
 
@@ -80,8 +82,10 @@ class Stack:
             "SANDBOX_KEY": "secret",
             "SANDBOX_JOB_SECONDS": "0",
             "DATA_DIR": str(self.folder / "data"),
+            "ADJUSTMENT_LIMIT_USD": "1000000",
         }
         self.manage("migrate", "-v0")
+        self.manage("member", "add", STAFF, "--staff")
         words = ["-m", "sandbox", "--port", str(self.sandbox_port)]
         self.sandbox = self._spawn("sandbox", words)
         self._await_port(self.sandbox_port)
@@ -174,15 +178,16 @@ class Stack:
         script = (
             "from django.core.management import call_command\n"
             "for email in {emails}:\n"
-            "    call_command('member', 'add', email, '--credits', '{usd}', '--key=k', '--json')\n"
+            "    words = ['--credits', '{usd}', *{by}, '--key=k', '--json']\n"
+            "    call_command('member', 'add', email, *words)\n"
         )
         emails = [f"{uuid.uuid4().hex}@example.org" for _ in range(count)]
-        said = self.manage("shell", "-v0", "-c", script.format(emails=emails, usd=usd))
+        said = self.manage("shell", "-v0", "-c", script.format(emails=emails, usd=usd, by=BY))
         return [json.loads(line) for line in said.splitlines() if line]
 
     def member(self, usd: str) -> dict[str, str]:
         email = f"{uuid.uuid4().hex}@example.org"
-        said = self.manage("member", "add", email, "--credits", usd, "--key", "k", "--json")
+        said = self.manage("member", "add", email, "--credits", usd, *BY, "--key", "k", "--json")
         made: dict[str, str] = json.loads(said)
         return made
 

@@ -161,6 +161,62 @@ def test_each_task_of_the_beat_runs_in_a_worker_and_is_heard_of(working: Stack):
     assert (is_ready["worker"], is_ready["jobs"]) == (True, True)
 
 
+def test_beat_within_a_worker_goes_on(working: Stack):
+    """It is a process of its own, made of the worker's, whose connections are not for it."""
+    beat = ("-B", "-s", str(working.folder / "schedule"))
+    process, said = start(working, "with-beat", worker("default,beat,calls,money", *beat))
+    try:
+        until(lambda: ask(working, "/ready")[1]["worker"])
+        working.rows("DELETE FROM proxy_heartbeat")
+        until(lambda: ask(working, "/ready")[1]["worker"])
+    finally:
+        stop(process)
+
+    assert "celery: " not in said.read_text()
+
+
+def doctor(stack: Stack, **changed: str) -> tuple[int, dict[str, dict[str, str]]]:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor", "--json"],
+        cwd=ROOT, env={**stack.environment, **changed}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    return done.returncode, {each["check"]: each for each in json.loads(done.stdout)["checks"]}
+
+
+def test_the_doctor_tells_what_runs_and_what_does_not(working: Stack):
+    """Without a worker for jobs only that is broken; with one, nothing is."""
+    public = {"PUBLIC_URL": working.url}
+    stripe_side = working.environment["STRIPE_API_BASE"]
+    hook = json.dumps({"url": f"{working.url}/webhooks/stripe"}).encode()
+    request = urllib.request.Request(f"{stripe_side}/control/webhook", data=hook)
+    request.add_header("Content-Type", "application/json")
+    urllib.request.urlopen(request, timeout=10).close()
+    working.rows("DELETE FROM proxy_heartbeat")
+
+    status, nobody = doctor(working, **public)
+    rest, _ = start(working, "rest", worker("default,beat,calls,money"))
+    until(lambda: ask(working, "/ready")[1]["worker"])
+    _, some = doctor(working, **public)
+    jobs, _ = start(working, "jobs", worker("jobs", "-n", "jobs@%h"))
+    until(lambda: ask(working, "/ready")[1]["jobs"])
+    last, everybody = doctor(working, **public)
+    stop(jobs)
+    stop(rest)
+
+    assert (status, nobody["queues"]["state"]) == (1, "failed")
+    assert some["queue jobs"]["state"] == "failed"
+    assert [some[f"queue {name}"]["state"] for name in ("beat", "calls", "money", "default")] == [
+        "ok"
+    ] * 4
+    broken = {name: each for name, each in everybody.items() if each["state"] == "failed"}
+    assert set(broken) == {"secrets"}, broken  # They are the tests' own.
+    assert last == 1
+    for name in ("database", "migrations", "reached", "ready", "broker", "webhook", "queue jobs"):
+        assert everybody[name]["state"] == "ok"
+
+
 def test_a_vendor_that_is_silent_stops_neither_heartbeat_nor_money_nor_sweep(working: Stack):
     """It holds all threads of the worker that asks vendors; what else is due is another's."""
     member = working.member("5")

@@ -7,7 +7,6 @@ one of ours, because whatever stands before it was written by a stranger.
 
 from __future__ import annotations
 
-import re
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,11 @@ from django.conf import settings
 
 from common.addresses import read
 from common.cached import from_settings
+from config.wire.http1 import is_host
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from ipaddress import IPv4Network, IPv6Network
-
-_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def is_ours(address: str) -> bool:
@@ -51,10 +49,10 @@ def believe(scope: MutableMapping[str, Any]) -> None:
     scheme = said.get(b"x-forwarded-proto", [""])[-1].lower()
     if scheme in ("http", "https"):
         scope["scheme"] = scheme
-    host = said.get(b"x-forwarded-host", [""])[-1]
-    if _HOST.fullmatch(host):
+    host = said.get(b"x-forwarded-host", [""])[-1].encode()
+    if is_host(host):
         headers = [header for header in scope["headers"] if header[0] != b"host"]
-        scope["headers"] = [(b"host", host.encode()), *headers]
+        scope["headers"] = [(b"host", host), *headers]
 
 
 def _client(addresses: list[str]) -> str:

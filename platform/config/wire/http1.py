@@ -16,6 +16,7 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
 
 HEAD_LIMIT_BYTES = 64 << 10
 HEADERS_LIMIT = 128
@@ -31,7 +32,7 @@ _LINES = re.compile(rb"(?:" + _TOKEN.pattern + rb":" + _VALUE + rb"\r\n)*")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + _VALUE + rb")?\r\n")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _EMPTY = re.compile(rb"(?:\r\n)*")
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?")
 
 _CONTROLS = bytes(each for each in (*range(32), 127) if each not in b"\t\r\n")
 
@@ -308,8 +309,23 @@ def _check_host(once: dict[bytes, bytes], *, needed: bool) -> None:
     if host is None:
         if needed:
             raise Malformed("The request needs a Host header.")
-    elif not _HOST.fullmatch(host):
+    elif not is_host(host):
         raise Malformed("The request's Host header names no host.")
+
+
+@functools.lru_cache(maxsize=256)
+def is_host(text: bytes) -> bool:
+    """Whether this is a name or an address, with a port or without, that a URL may hold."""
+    found = _HOST.fullmatch(text)
+    if found is None:
+        return False
+    address, port = found.groups()
+    try:
+        if address is not None:
+            IPv6Address(address.decode())
+    except AddressValueError:
+        return False
+    return port is None or 0 < int(port) < 1 << 16
 
 
 def _length(once: dict[bytes, bytes], *, may_be_chunked: bool) -> int | None:

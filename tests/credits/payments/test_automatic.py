@@ -1,5 +1,6 @@
 """Automatic top-up: one purchase at a time, never beyond the cap, and nobody is charged twice."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -108,7 +109,7 @@ def test_nothing_is_bought_for_who_did_not_wish_it(alice, shop, wish):
 
 def test_a_paused_wallet_is_not_charged(alice, shop, wish):
     wish(alice)
-    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.", by=uuid.uuid4())
 
     assert automatic.due_wallets() == []
     assert automatic.buy(alice.workspace_id) is None
@@ -148,6 +149,17 @@ def test_the_months_cap_is_never_exceeded(alice, shop, wish):
     assert (now.enabled, now.failures) == (True, 0)
     assert automatic.due_wallets() == []
     assert letters(alice).count() == 1
+
+
+@pytest.mark.parametrize(("cap", "times"), [("40", 2), ("39.99", 1)])
+def test_the_months_cap_is_used_to_the_last_cent_and_no_further(alice, shop, wish, cap, times):
+    wish(alice, cap=cap)
+    for _ in range(times):
+        assert automatic.buy(alice.workspace_id).state == State.CREDITED
+        shop.spend(alice, "20")
+
+    assert automatic.buy(alice.workspace_id) is None
+    assert len(payments(shop)) == times
 
 
 def test_a_new_month_has_a_new_cap(alice, shop, wish):

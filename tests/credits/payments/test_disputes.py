@@ -13,6 +13,8 @@ from credits.books import freezes, holds, ledger
 from credits.models import Account, Dispute, Entry, Finding, Freeze, Receivable
 from credits.payments import disputes, receivables, refunds, stripe_api
 
+GRACE = uuid.UUID(int=7)
+
 
 def test_a_lost_dispute_takes_the_unspent_part_and_the_rest_is_owed(alice, shop, books_balance):
     bought = shop.buy(alice, "25.00")
@@ -221,12 +223,12 @@ def test_staff_who_pause_a_wallet_keep_it_paused_when_its_debt_is_paid(alice, sh
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "26.00")
     shop.learn(shop.dispute(bought))
-    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.", by=GRACE)
 
     shop.buy(alice, "30.00")
 
     assert alice.now().frozen_reason == "Write to us."
-    freezes.lift(alice.workspace_id, Freeze.Cause.STAFF)
+    freezes.lift(alice.workspace_id, Freeze.Cause.STAFF, by=GRACE, reason="they wrote")
     assert alice.now().frozen_reason == ""
 
 
@@ -322,7 +324,7 @@ def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "26.00")
     made = shop.dispute(bought)
-    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.")
+    freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Write to us.", by=GRACE)
     owes, released = threading.Event(), threading.Event()
 
     def act(who):
@@ -333,7 +335,7 @@ def test_staff_who_release_a_wallet_as_it_comes_to_owe_leave_it_paused(
                 released.wait(0.5)  # Staff's statement waits for ours by then.
         else:
             owes.wait(10)
-            freezes.lift(alice.workspace_id, Freeze.Cause.STAFF)
+            freezes.lift(alice.workspace_id, Freeze.Cause.STAFF, by=GRACE, reason="they wrote")
             released.set()
 
     at_once(act, ["bank", "staff"])

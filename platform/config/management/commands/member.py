@@ -1,88 +1,186 @@
-"""`manage.py member add EMAIL`: a member with credits and a key, for scripts and tests."""
+"""`manage.py member`: who is here, and who may act.
+
+    member add EMAIL [--key NAME [--scope S ...]] [--password P] [--verified] [--json]
+    member add EMAIL --credits 5 --by STAFF --reason R
+    member add EMAIL --staff [--by STAFF]       the first of staff needs nobody
+    member list [TEXT] [--staff] [--json]
+    member show EMAIL [--json]
+    member deactivate EMAIL --by STAFF --reason R     with all keys, at once
+    member reactivate EMAIL --by STAFF --reason R
+
+Credits are a gift as `money give` makes one: above ADJUSTMENT_LIMIT_USD it waits for a second
+person of staff (`money pending`, `money approve`).
+"""
 
 from __future__ import annotations
 
-import json
-import uuid
 from typing import TYPE_CHECKING, Any
 
+from django.core.management.base import CommandError
 from django.db import transaction
+from django.db.models import Q
 
+from accounts import status
 from accounts.models import User
 from accounts.signup import sign_up, verify_email
 from apikeys import keys
-from apikeys.models import SCOPES
-from config.management.arguments import PlainCommand, dollars_or_none
-from credits.gifts import grants
+from apikeys.models import SCOPES, ApiKey
+from common.money import Micros, show
+from config.management import staff
+from config.management.arguments import dollars_or_none
+from config.management.staff import Row, StaffCommand, Told
+from credits.gifts import adjustments
 from credits.models import Account
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from uuid import UUID
 
-    from common.money import Micros
+    from django.core.management.base import CommandParser
 
-ASKED = ("email", "amount", "key", "password", "verified", "staff", "scope")
+MOST_SHOWN = 200
 
 
-class Command(PlainCommand):
-    """Make a member, or find the one with that e-mail; grant credits; issue a key."""
+class Command(StaffCommand):
+    """Make a member, look at one, let one act or not."""
 
-    help = "member add EMAIL [--credits USD] [--key NAME] [--password PASSWORD] [--json]"
+    help = __doc__
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the arguments."""
-        add = parser.add_subparsers(dest="action", required=True).add_parser("add")
-        add.add_argument("email")
-        add.add_argument(
-            "--credits", dest="amount", type=dollars_or_none, default="0",
-            help="dollars to grant, like 5 or 0.06",
-        )  # fmt: skip
-        add.add_argument("--key", help="name of a key to issue")
-        add.add_argument("--password")
-        add.add_argument("--verified", action="store_true", help="the address is theirs")
-        add.add_argument("--staff", action="store_true", help="may act for the house")
-        add.add_argument(
-            "--scope",
-            action="append",
-            choices=SCOPES,
-            help="what the key may do; again for more (without: proxy, usage:read)",
-        )
-        add.add_argument("--json", action="store_true")
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Do all of it in one transaction, and print what can be printed only once."""
-        made = self._add(**{name: options[name] for name in ASKED})
-        text = json.dumps(made) if options["json"] else "\n".join(f"{k}: {made[k]}" for k in made)
-        self.stdout.write(text)
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the actions."""
+        actions = staff.formatted(parser).add_subparsers(dest="action", required=True)
+        _declare_add(staff.action(actions, "add"))
+        listing = staff.action(actions, "list")
+        listing.add_argument("text", nargs="?", default="")
+        listing.add_argument("--staff", action="store_true", help="only who acts for the house")
+        staff.action(actions, "show").add_argument("email")
+        for name in ("deactivate", "reactivate"):
+            staff.action(actions, name, by=True, reason=True).add_argument("email")
 
     @transaction.atomic
-    def _add(
-        self,
-        *,
-        email: str,
-        amount: Micros,
-        key: str | None,
-        password: str | None,
-        verified: bool,
-        staff: bool,
-        scope: list[str] | None,
-    ) -> dict[str, Any]:
+    def _add(self, options: dict[str, Any]) -> Told:
+        """Make a member, or find the one with that e-mail; all of what is asked for, or nothing."""
+        email = options["email"]
+        by = staff.member_of_staff(options["by"]) if options["by"] else None
         user = User.objects.filter(email=email.strip().lower()).first()
-        user = user or sign_up(email=email, password=password)
-        if staff and not user.is_staff:
-            user.is_staff = True
-            user.save(update_fields=["is_staff"])
-        if verified:
+        user = user or sign_up(email=email, password=options["password"])
+        if options["staff"] and not user.is_staff:
+            _appoint(user, by=by)
+        if options["verified"]:
             verify_email(user)
-        workspace = user.personal_workspace
-        if amount:
-            wallet = Account.objects.get(pk=workspace.pk)
-            reason = "added by manage.py member add"
-            grants.grant(wallet=wallet, amount=amount, key=str(uuid.uuid4()), reason=reason)
-        made = {"user_id": str(user.pk), "email": user.email, "workspace_id": str(workspace.pk)}
-        if key:
+        workspace = user.personal_workspace.pk
+        made: Row = {"user_id": user.pk, "email": user.email, "workspace_id": workspace}
+        if options["amount"]:
+            made |= _give(workspace, options["amount"], by=by, reason=options["reason"])
+        if options["key"]:
             made["api_key"], record = keys.issue(
-                workspace_id=workspace.pk, user_id=user.pk, name=key, scopes=scope
+                workspace_id=workspace,
+                user_id=user.pk,
+                name=options["key"],
+                scopes=options["scope"],
             )
-            made["key_id"] = str(record.pk)
-        return made
+            made["key_id"] = record.pk
+        return made, _lines
+
+    def _list(self, options: dict[str, Any]) -> Told:
+        text = options["text"].strip()
+        found = User.objects.filter(Q(email__icontains=text) | Q(name__icontains=text))
+        if options["staff"]:
+            found = found.filter(is_staff=True, is_active=True)
+        some = found.select_related("personal_workspace__wallet").order_by("-created_at", "id")
+        return [_brief(user) for user in some[:MOST_SHOWN]], _line
+
+    def _show(self, options: dict[str, Any]) -> Told:
+        user = staff.user(options["email"])
+        changed_by = staff.emails([user.status_changed_by]).get(user.status_changed_by)
+        living = ApiKey.objects.filter(user=user, revoked_at=None).count()
+        workspace = getattr(user, "personal_workspace", None)
+        return {
+            **_brief(user),
+            "name": user.name,
+            "created_at": user.created_at,
+            "email_verified_at": user.email_verified_at,
+            "held_micros": workspace.wallet.held_micros if workspace else 0,
+            "paused_because": workspace.wallet.frozen_reason if workspace else "",
+            "keys_not_revoked": living,
+            "status_changed_at": user.status_changed_at,
+            "status_changed_by": changed_by or user.status_changed_by,
+            "status_reason": user.status_reason,
+        }, _lines
+
+    def _deactivate(self, options: dict[str, Any]) -> Told:
+        user = staff.user(options["email"])
+        change = status.deactivate if options["action"] == "deactivate" else status.reactivate
+        by = staff.member_of_staff(options["by"])
+        changed = change(user, by=by, reason=options["reason"])
+        user.refresh_from_db()
+        row = {"email": user.email, "is_active": user.is_active, "changed": changed}
+        return row, _told_status
+
+    _reactivate = _deactivate
+
+
+def _declare_add(add: ArgumentParser) -> None:
+    add.add_argument("email")
+    add.add_argument(
+        "--credits", dest="amount", type=dollars_or_none, default="0",
+        help="dollars to give, like 5 or 0.06; needs --by and --reason",
+    )  # fmt: skip
+    add.add_argument("--by", metavar="STAFF", help="e-mail of who gives, or appoints")
+    add.add_argument("--reason", default="", help="why credits are given")
+    add.add_argument("--key", help="name of a key to issue")
+    add.add_argument("--password")
+    add.add_argument("--verified", action="store_true", help="the address is theirs")
+    add.add_argument("--staff", action="store_true", help="may act for the house")
+    add.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        help="what the key may do; again for more (without: proxy, usage:read)",
+    )
+
+
+def _appoint(user: User, *, by: UUID | None) -> None:
+    """Let somebody act for the house, whom one of the house appoints, or who is the first."""
+    if by is None and User.objects.filter(is_staff=True, is_active=True).exists():
+        raise CommandError("--staff needs --by: somebody of staff appoints the next.")
+    user.is_staff = True
+    user.save(update_fields=["is_staff"])
+
+
+def _give(workspace: UUID, amount: Micros, *, by: UUID | None, reason: str) -> Row:
+    if by is None or not reason:
+        raise CommandError("--credits needs --by and --reason: each gift is somebody's.")
+    given = adjustments.request(
+        workspace, amount=amount, reason=reason, requested_by=by, is_gift=True
+    )
+    return {"adjustment_id": given.pk, "credits": given.state}
+
+
+def _brief(user: User) -> Row:
+    workspace = getattr(user, "personal_workspace", None)
+    wallet = workspace.wallet if workspace else Account()
+    return {
+        "user_id": user.pk,
+        "email": user.email,
+        "is_active": user.is_active,
+        "is_staff": user.is_staff,
+        "workspace_id": workspace.pk if workspace else None,
+        "balance_micros": wallet.balance_micros,
+    }
+
+
+def _line(row: Row) -> str:
+    marks = ["staff"] * row["is_staff"] + ["deactivated"] * (not row["is_active"])
+    return "  ".join(
+        [row["email"], show(Micros(row["balance_micros"])), *marks, str(row["user_id"])]
+    )
+
+
+def _lines(row: Row) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in row.items())
+
+
+def _told_status(row: Row) -> str:
+    now = "may act" if row["is_active"] else "is deactivated, with all keys"
+    return f"{row['email']} {now}" + ("." if row["changed"] else ", as before.")

@@ -4,193 +4,297 @@
     money refund PURCHASE --reason R --by STAFF [--amount 5]
     money give EMAIL AMOUNT --reason R --by STAFF [--gift] [--days 30]
     money take EMAIL AMOUNT --reason R --by STAFF
-    money decide ADJUSTMENT accept|refuse --by STAFF
-    money voucher NAME AMOUNT [--uses N] [--until DATE] [--days 30] --by STAFF
-    money freeze EMAIL --reason R | money release EMAIL
-    money findings [--resolve KEY]
+    money pending                         what waits for a second person
+    money approve ID --by STAFF | money refuse ID --by STAFF --reason R
+    money voucher make NAME AMOUNT [--uses N] [--until DATE] [--days 30] --reason R --by STAFF
+    money voucher list | money voucher stop VOUCHER --reason R --by STAFF
+    money freeze EMAIL --reason R --by STAFF | money release EMAIL --reason R --by STAFF
+    money findings [--resolve KEY --reason R --by STAFF]
     money catch-up                        list Stripe's events now, and act on them
     money compare                         compare with Stripe now
 
-`--by` is the e-mail of a member of staff: each of these is somebody's.
+`--by` is the e-mail of a member of staff: each of these is somebody's. What gives or takes more
+than ADJUSTMENT_LIMIT_USD waits for another's approval. `--json`, behind an action, is for programs.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from accounts.models import User, Workspace
-from common.money import MICROS_PER_CENT, show
-from config.management.arguments import PlainCommand, an_id, day, days, dollars
-from credits.books import freezes
+from common.money import MICROS_PER_CENT, Micros, show
+from config.management import staff
+from config.management.arguments import an_id, day, days, dollars
+from config.management.staff import Row, StaffCommand, Told
+from credits.books import findings, freezes
 from credits.gifts import adjustments, vouchers
-from credits.models import Finding, Freeze
+from credits.models import Adjustment, Finding, Freeze, Voucher
 from credits.payments import processor, purchases, refunds, tasks, webhooks
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from django.core.management.base import CommandParser
 
 
-class Command(PlainCommand):
+class Command(StaffCommand):
     """One action of staff."""
 
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the actions."""
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        actions = parser.add_subparsers(dest="action", required=True)
-        actions.add_parser("purchases").add_argument("email")
-        refund = _by(actions.add_parser("refund"), reason=True)
+        actions = staff.formatted(parser).add_subparsers(dest="action", required=True)
+        staff.action(actions, "purchases").add_argument("email")
+        refund = staff.action(actions, "refund", by=True, reason=True)
         refund.add_argument("purchase", type=an_id)
         refund.add_argument("--amount", type=dollars, help="dollars; without it, all unspent")
         for name in ("give", "take"):
-            adjust = _by(actions.add_parser(name), reason=True)
+            adjust = staff.action(actions, name, by=True, reason=True)
             adjust.add_argument("email")
             adjust.add_argument("amount", type=dollars)
             if name == "give":
                 adjust.add_argument("--gift", action="store_true", help="from promotion")
                 adjust.add_argument("--days", type=days, help="until the credits expire")
-        decide = _by(actions.add_parser("decide"))
-        decide.add_argument("adjustment", type=an_id)
-        decide.add_argument("verdict", choices=["accept", "refuse"])
-        voucher = _by(actions.add_parser("voucher"))
-        voucher.add_argument("name")
-        voucher.add_argument("amount", type=dollars)
-        voucher.add_argument("--uses", type=int, default=1)
-        voucher.add_argument("--until", type=_end_of, help="last day to redeem it (UTC)")
-        voucher.add_argument("--days", type=days, help="until the redeemed credits expire")
-        freeze = actions.add_parser("freeze")
-        freeze.add_argument("email")
-        freeze.add_argument("--reason", required=True)
-        actions.add_parser("release").add_argument("email")
-        actions.add_parser("findings").add_argument("--resolve", metavar="KEY")
-        actions.add_parser("catch-up")
-        actions.add_parser("compare")
+        staff.action(actions, "pending")
+        staff.action(actions, "approve", by=True).add_argument("id", type=an_id)
+        staff.action(actions, "refuse", by=True, reason=True).add_argument("id", type=an_id)
+        _declare_vouchers(actions.add_parser("voucher").add_subparsers(dest="what", required=True))
+        for name in ("freeze", "release"):
+            staff.action(actions, name, by=True, reason=True).add_argument("email")
+        found = staff.action(actions, "findings")
+        found.add_argument("--resolve", metavar="KEY")
+        found.add_argument("--by", metavar="STAFF")
+        found.add_argument("--reason", default="")
+        staff.action(actions, "catch-up")
+        staff.action(actions, "compare")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Do it, and print what came of it."""
-        act = getattr(self, "_" + options["action"].replace("-", "_"))
-        for line in act(options):
-            self.stdout.write(line)
+    def _purchases(self, options: dict[str, Any]) -> Told:
+        found = purchases.page_of(staff.workspace(options["email"]), page=1, limit=100)
+        return [_purchase(each) for each in found.purchases], _line_of_purchase
 
-    def _purchases(self, options: dict[str, Any]) -> list[str]:
-        found = purchases.page_of(_workspace(options["email"]), page=1, limit=100)
-        return [
-            f"{each.id}  {each.created_at:%Y-%m-%d %H:%M}  {each.state:<11}"
-            f"{show(each.amount):>12}  unspent {show(each.unspent)}  refunded {show(each.refunded)}"
-            for each in found.purchases
-        ]
-
-    def _refund(self, options: dict[str, Any]) -> list[str]:
+    def _refund(self, options: dict[str, Any]) -> Told:
         made = refunds.request(
             options["purchase"],
             amount=options["amount"],
             reason=options["reason"],
-            requested_by=_staff(options["by"]),
+            requested_by=staff.member_of_staff(options["by"]),
         )
-        return [
-            f"refund {made.pk}: {show(made.cents * MICROS_PER_CENT)}, {made.state} {made.failure}"
-        ]
+        amount = Micros(made.cents * MICROS_PER_CENT)
+        row = {"id": made.pk, "state": made.state, "failure": made.failure, "amount_micros": amount}
+        return row, lambda _: f"refund {made.pk}: {show(amount)}, {made.state} {made.failure}"
 
-    def _give(self, options: dict[str, Any], sign: int = 1) -> list[str]:
+    def _give(self, options: dict[str, Any], sign: int = 1) -> Told:
         lasting = options.get("days")
         made = adjustments.request(
-            _workspace(options["email"]),
+            staff.workspace(options["email"]),
             amount=sign * options["amount"],
             reason=options["reason"],
-            requested_by=_staff(options["by"]),
+            requested_by=staff.member_of_staff(options["by"]),
             is_gift=options.get("gift", False),
             expires_at=timezone.now() + datetime.timedelta(days=lasting) if lasting else None,
         )
-        waits = ": a second person must decide" if made.state == made.State.WAITING else ""
-        return [f"adjustment {made.pk}: {made.state}{waits}"]
+        return _adjusted(made)
 
-    def _take(self, options: dict[str, Any]) -> list[str]:
+    def _take(self, options: dict[str, Any]) -> Told:
         return self._give(options, sign=-1)
 
-    def _decide(self, options: dict[str, Any]) -> list[str]:
-        made = adjustments.decide(
-            options["adjustment"],
-            accept=options["verdict"] == "accept",
-            decided_by=_staff(options["by"]),
-        )
-        return [f"adjustment {made.pk}: {made.state}"]
+    def _pending(self, options: dict[str, Any]) -> Told:
+        waiting = Adjustment.objects.filter(state=Adjustment.State.WAITING)
+        waiting = waiting.select_related("wallet__workspace__personal_of").order_by("created_at")
+        rows: list[Row] = [
+            {"id": each.pk, "kind": "adjustment", "amount_micros": each.amount_micros,
+             "for": _owner(each), "by": each.requested_by, "reason": each.reason}
+            for each in waiting
+        ]  # fmt: skip
+        rows += [
+            {"id": each.pk, "kind": "voucher", "amount_micros": each.amount_micros * each.uses,
+             "for": f"{each.name}, {each.uses} uses", "by": each.made_by, "reason": each.reason}
+            for each in Voucher.objects.filter(vouchers.WAITING).order_by("created_at")
+        ]  # fmt: skip
+        names = staff.emails([row["by"] for row in rows])
+        rows = [{**row, "by": names.get(row["by"], row["by"])} for row in rows]
+        return rows, _line_of_pending
 
-    def _voucher(self, options: dict[str, Any]) -> list[str]:
+    def _approve(self, options: dict[str, Any]) -> Told:
+        by = staff.member_of_staff(options["by"])
+        if Voucher.objects.filter(pk=options["id"]).exists():
+            changed = vouchers.approve(options["id"], by=by)
+            return _voucher_told(options["id"], "can be redeemed", changed=changed)
+        return _adjusted(adjustments.decide(options["id"], accept=True, decided_by=by))
+
+    def _refuse(self, options: dict[str, Any]) -> Told:
+        by = staff.member_of_staff(options["by"])
+        if Voucher.objects.filter(pk=options["id"]).exists():
+            return self._voucher_stop({**options, "voucher": str(options["id"])})
+        made = adjustments.decide(
+            options["id"], accept=False, decided_by=by, reason=options["reason"]
+        )
+        return _adjusted(made)
+
+    def _voucher_make(self, options: dict[str, Any]) -> Told:
         code, made = vouchers.make(
             name=options["name"],
             amount=options["amount"],
             uses=options["uses"],
             redeem_until=options["until"],
             credits_last_days=options["days"],
-            made_by=_staff(options["by"]),
+            made_by=staff.member_of_staff(options["by"]),
+            reason=options["reason"],
         )
-        return [f"{code}  (shown only now; {show(made.amount_micros)}, {made.uses} uses)"]
+        row = {"id": made.pk, "code": code, "waits": made.needs_second}
+        waits = "; a second person must approve it" if made.needs_second else ""
+        gives = f"{show(Micros(made.amount_micros))}, {made.uses} uses"
+        return row, lambda _: f"{code}  (shown only now; {gives}{waits})"
 
-    def _freeze(self, options: dict[str, Any]) -> list[str]:
-        freezes.freeze(_workspace(options["email"]), Freeze.Cause.STAFF, options["reason"])
-        return ["New calls are refused, with that sentence."]
+    def _voucher_list(self, options: dict[str, Any]) -> Told:
+        found = Voucher.objects.order_by("-created_at", "id")[:500]
+        names = staff.emails([each.made_by for each in found])
+        rows = [
+            {"id": each.pk, "name": each.name, "hint": each.hint, "state": _voucher_state(each),
+             "amount_micros": each.amount_micros, "used": each.used, "uses": each.uses,
+             "made_by": names.get(each.made_by, each.made_by), "created_at": each.created_at}
+            for each in found
+        ]  # fmt: skip
+        return (
+            rows,
+            lambda row: (
+                f"{row['id']}  ...{row['hint']}  {row['state']:<9}{show(row['amount_micros']):>10}"
+                f"  {row['used']} of {row['uses']} used  {row['name']}"
+            ),
+        )
 
-    def _release(self, options: dict[str, Any]) -> list[str]:
-        freezes.lift(_workspace(options["email"]), Freeze.Cause.STAFF)
-        return ["Staff no longer keeps calls from it."]
+    def _voucher_stop(self, options: dict[str, Any]) -> Told:
+        by = staff.member_of_staff(options["by"])
+        voucher = _voucher_named(options["voucher"])
+        changed = vouchers.stop(voucher, by=by, reason=options["reason"])
+        return _voucher_told(voucher, "is redeemed no more", changed=changed)
 
-    def _findings(self, options: dict[str, Any]) -> list[str]:
-        open_ones = Finding.objects.filter(resolved_at=None).order_by("created_at")
-        if options["resolve"]:
-            done = open_ones.filter(key=options["resolve"]).update(resolved_at=timezone.now())
-            if not done:
+    def _freeze(self, options: dict[str, Any]) -> Told:
+        by = staff.member_of_staff(options["by"])
+        wallet = staff.workspace(options["email"])
+        freezes.freeze(wallet, Freeze.Cause.STAFF, options["reason"], by=by)
+        row = {"email": options["email"], "paused": True}
+        return row, lambda _: "New calls are refused, with that sentence."
+
+    def _release(self, options: dict[str, Any]) -> Told:
+        by = staff.member_of_staff(options["by"])
+        wallet = staff.workspace(options["email"])
+        changed = freezes.lift(wallet, Freeze.Cause.STAFF, by=by, reason=options["reason"])
+        row = {"email": options["email"], "paused": False, "changed": changed}
+        said = "Staff no longer keeps calls from it." if changed else "Staff kept no calls from it."
+        return row, lambda _: said
+
+    def _findings(self, options: dict[str, Any]) -> Told:
+        if key := options["resolve"]:
+            if not options["by"]:
+                raise CommandError("--resolve needs --by and --reason: it is somebody's.")
+            by = staff.member_of_staff(options["by"])
+            if not findings.settle(key, by=by, reason=options["reason"]):
                 raise CommandError("There is no open finding of that key.")
-        return [f"{each.created_at:%Y-%m-%d}  {each.key}: {each.sentence}" for each in open_ones]
+        found = Finding.objects.filter(resolved_at=None).order_by("created_at")
+        names = ("key", "kind", "sentence", "wallet_id", "created_at")
+        rows: list[Row] = [{name: getattr(each, name) for name in names} for each in found]
+        return rows, lambda row: f"{row['created_at']:%Y-%m-%d}  {row['key']}: {row['sentence']}"
 
-    def _catch_up(self, options: dict[str, Any]) -> list[str]:
+    def _catch_up(self, options: dict[str, Any]) -> Told:
         missed = webhooks.catch_up()
         tasks.each(webhooks.process, webhooks.due())
-        return [f"{missed} events were new."]
+        return {"new": missed}, lambda _: f"{missed} events were new."
 
-    def _compare(self, options: dict[str, Any]) -> list[str]:
+    def _compare(self, options: dict[str, Any]) -> Told:
         found = processor.compare(settling=datetime.timedelta(0))
-        lines = [
-            f"{found.payments} payments, {show(found.cents * MICROS_PER_CENT)} compared with Stripe"
-        ]
-        return [*lines, *(f"DIFFERS {each}" for each in found.differences.values())]
+        compared = f"{found.payments} payments, {show(Micros(found.cents * MICROS_PER_CENT))}"
+        differences = list(found.differences.values())
+        row = {"payments": found.payments, "cents": found.cents, "differences": differences}
+        lines = [f"{compared} compared with Stripe", *(f"DIFFERS {each}" for each in differences)]
+        return row, lambda _: "\n".join(lines)
 
 
-def _by(parser: argparse.ArgumentParser, *, reason: bool = False) -> argparse.ArgumentParser:
-    parser.add_argument("--by", required=True, metavar="STAFF", help="e-mail of who does it")
-    if reason:
-        parser.add_argument("--reason", required=True)
-    return parser
+def _declare_vouchers(actions: Any) -> None:
+    make = staff.action(actions, "make", by=True, reason=True)
+    make.add_argument("name")
+    make.add_argument("amount", type=dollars)
+    make.add_argument("--uses", type=int, default=1)
+    make.add_argument("--until", type=_end_of, help="last day to redeem it (UTC)")
+    make.add_argument("--days", type=days, help="until the redeemed credits expire")
+    staff.action(actions, "list")
+    stop = staff.action(actions, "stop", by=True, reason=True)
+    stop.add_argument("voucher", help="its id, or its name where only one has that")
 
 
-def _user(email: str) -> User:
-    found = User.objects.filter(email=email.strip().lower()).first()
-    if found is None:
-        raise CommandError(f"There is no {email}.")
-    return found
+def _purchase(each: purchases.Purchase) -> Row:
+    return {
+        "id": each.id,
+        "state": each.state,
+        "is_automatic": each.is_automatic,
+        "amount_micros": each.amount,
+        "tax_micros": each.tax,
+        "refunded_micros": each.refunded,
+        "unspent_micros": each.unspent,
+        "failure": each.failure,
+        "created_at": each.created_at,
+        "credited_at": each.credited_at,
+    }
 
 
-def _workspace(email: str) -> UUID:
-    user = _user(email)
+def _line_of_purchase(row: Row) -> str:
+    return (
+        f"{row['id']}  {row['created_at']:%Y-%m-%d %H:%M}  {row['state']:<11}"
+        f"{show(row['amount_micros']):>12}  unspent {show(row['unspent_micros'])}"
+        f"  refunded {show(row['refunded_micros'])}"
+    )
+
+
+def _adjusted(made: Adjustment) -> Told:
+    waits = ": a second person must decide" if made.state == made.State.WAITING else ""
+    row = {"id": made.pk, "state": made.state, "amount_micros": made.amount_micros}
+    return row, lambda _: f"adjustment {made.pk}: {made.state}{waits}"
+
+
+def _line_of_pending(row: Row) -> str:
+    start = f"{row['id']}  {row['kind']:<11}{_signed(row['amount_micros']):>14}"
+    return f"{start}  for {row['for']}  by {row['by']}: {row['reason']}"
+
+
+def _owner(made: Adjustment) -> str:
+    workspace = made.wallet.workspace
+    return workspace.personal_of.email if workspace.personal_of else workspace.name
+
+
+def _signed(micros: int) -> str:
+    return ("-" if micros < 0 else "") + show(Micros(abs(micros)))
+
+
+def _voucher_named(text: str) -> UUID:
+    found = list(Voucher.objects.filter(name=text).values_list("pk", flat=True)[:2])
+    if len(found) > 1:
+        raise CommandError(f"More than one voucher is called {text}: give the id of one.")
+    if found:
+        return found[0]
     try:
-        workspace: UUID = user.personal_workspace.pk
-    except Workspace.DoesNotExist as exc:
-        raise CommandError(f"{email} has no workspace.") from exc
-    return workspace
+        return UUID(text)
+    except ValueError as exc:
+        raise CommandError(f"There is no voucher {text}.") from exc
 
 
-def _staff(email: str) -> UUID:
-    found = _user(email)
-    if not (found.is_staff and found.is_active):
-        raise CommandError(f"{email} is not of our staff (manage.py member add --staff).")
-    return found.pk
+def _voucher_state(voucher: Voucher) -> str:
+    if voucher.disabled_at:
+        return "stopped"
+    if voucher.needs_second and not voucher.approved_by:
+        return "waiting"
+    if voucher.used >= voucher.uses:
+        return "used up"
+    over = voucher.redeem_until is not None and voucher.redeem_until <= timezone.now()
+    return "over" if over else "running"
+
+
+def _voucher_told(voucher: UUID, now: str, *, changed: bool) -> Told:
+    row = {"id": voucher, "state": _voucher_state(Voucher.objects.get(pk=voucher))}
+    as_before = "." if changed else ", as before."
+    return {**row, "changed": changed}, lambda _: f"voucher {voucher} {now}{as_before}"
 
 
 def _end_of(text: str) -> datetime.datetime:

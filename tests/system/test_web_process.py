@@ -92,38 +92,35 @@ async def test_a_purchase_is_one_however_its_body_comes(served, member, lines, b
     assert raw.endswith(b'{"status": "ok"}')
 
 
-async def connect(served: Stack, n: int, address: str) -> asyncio.StreamWriter | None:
+async def connect(served: Stack, n: int, address: str, writers: list[asyncio.StreamWriter]) -> None:
     """Open a connection that is silent, or says half a head, or has been answered and stays."""
-    try:
+    with suppress(OSError, asyncio.IncompleteReadError):
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", served.port, local_addr=(address, 0)
         )
-    except OSError:
-        return None
-    with suppress(OSError, asyncio.IncompleteReadError):
+        writers.append(writer)
         if n % 3:
             writer.write(HEALTH if n % 3 == 1 else HEALTH[:30])
         if n % 3 == 1:
             await reader.readuntil(b'{"status": "ok"}')
-    return writer
 
 
 @asynccontextmanager
 async def crowd(served: Stack, addresses: int) -> AsyncIterator[None]:
     """Keep many connections open that ask for nothing, and open new ones all the time."""
-    writers: list[asyncio.StreamWriter | None] = []
+    writers: list[asyncio.StreamWriter] = []
 
     def address(n: int) -> str:
         return f"127.0.0.{1 + n % addresses}"
 
     async def go_on() -> None:
         for n in range(MANY, 10 * MANY):
-            writers.append(await connect(served, n, address(n)))
+            await connect(served, n, address(n), writers)
             await asyncio.sleep(0.01)
 
     for start in range(0, MANY, 50):
         numbers = range(start, start + 50)
-        writers += await asyncio.gather(*(connect(served, n, address(n)) for n in numbers))
+        await asyncio.gather(*(connect(served, n, address(n), writers) for n in numbers))
     going_on = asyncio.create_task(go_on())
     try:
         yield
@@ -132,8 +129,7 @@ async def crowd(served: Stack, addresses: int) -> AsyncIterator[None]:
         going_on.cancel()
         await asyncio.wait([going_on])
         for writer in writers:
-            if writer is not None:
-                writer.transport.abort()
+            writer.transport.abort()
 
 
 @pytest.mark.parametrize("addresses", [1, 200])

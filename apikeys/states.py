@@ -1,0 +1,99 @@
+"""What becomes of a key: disabled for a while, or revoked for good; it is noted by whom, and why.
+
+    enabled <--> disabled
+       '------------'--> revoked
+
+Each takes effect at once: every call looks in the query that sets its money aside. A key that is
+enabled may be used until it expires, and while its person is active (`keys.LIVING`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from apikeys import keys
+from apikeys.models import ApiKey
+from common.errors import InvalidRequest, NotFound
+from credits.books import reasons
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+PREFIX_FORM = re.compile(rf"{keys.PREFIX}[0-9a-f]{{1,8}}")
+ENABLED = Q(revoked_at=None, disabled_at=None)
+
+
+def find(text: str) -> ApiKey:
+    """Return the key that a whole key, its id, or the beginning that is shown of it names.
+
+    Raises NotFound, and InvalidRequest for what names none or several.
+    """
+    text = text.strip()
+    if keys.is_wellformed(text):
+        found = ApiKey.objects.filter(digest__in=keys.digests(text))
+    elif PREFIX_FORM.fullmatch(text):
+        found = ApiKey.objects.filter(prefix__startswith=text)
+    else:
+        try:
+            found = ApiKey.objects.filter(pk=UUID(text))
+        except ValueError:
+            raise InvalidRequest(
+                f"A key is named by its id, or by its beginning, like {keys.PREFIX}0a1b2c3d."
+            ) from None
+    some = list(found.select_related("user")[:2])
+    if not some:
+        raise NotFound("There is no such key.")
+    if len(some) > 1:
+        raise InvalidRequest(f"More than one key begins with {text}: give the id of one.")
+    return some[0]
+
+
+def told(key: ApiKey) -> str:
+    """Return whether a key may be used, or why not, in a word or two: `keys.LIVING` of a row."""
+    if key.revoked_at:
+        return "revoked"
+    if key.disabled_at:
+        return "disabled"
+    if key.expires_at and key.expires_at <= timezone.now():
+        return "expired"
+    return "living" if key.user.is_active else "of nobody active"
+
+
+def disable(key: ApiKey, *, by: UUID, reason: str) -> bool:
+    """Let a key do nothing until it is enabled; False if it did nothing already."""
+    enabled = ApiKey.objects.filter(ENABLED, pk=key.pk)
+    return _change(enabled, by=by, reason=reason, disabled_at=timezone.now())
+
+
+def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
+    """Let a disabled key act again; False if it was not disabled. Raises InvalidRequest if revoked.
+
+    What has expired, or whose person is deactivated, still does nothing.
+    """
+    disabled = ApiKey.objects.filter(pk=key.pk, revoked_at=None, disabled_at__isnull=False)
+    if _change(disabled, by=by, reason=reason, disabled_at=None):
+        return True
+    if ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=False).exists():
+        raise InvalidRequest("This key was revoked, which is for good: issue another.")
+    return False
+
+
+def revoke(key: ApiKey, *, by: UUID, reason: str) -> bool:
+    """End a key for good; False if it was revoked already."""
+    left = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
+    return _change(left, by=by, reason=reason, revoked_at=timezone.now())
+
+
+def _change(rows: QuerySet[ApiKey], *, by: UUID, reason: str, **fields: object) -> bool:
+    """Change what is left of the rows to change, and note who did it; True if something was."""
+    note = {
+        "status_changed_at": timezone.now(),
+        "status_changed_by": by,
+        "status_reason": reasons.given(reason, to="This"),
+    }
+    return bool(rows.update(**fields, **note))

@@ -1,0 +1,1 @@
+"""What `manage.py doctor` looks at, a file for each subject; rounds.py has the order of all."""

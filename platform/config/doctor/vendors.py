@@ -1,0 +1,91 @@
+"""The vendors: with which of them we have a contract, and whether it is them that we ask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from common.errors import ProviderDisabled
+from config.doctor.verdicts import Verdict, failed, ok, warning
+from proxy.vendors import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proxy.catalogue import Operation, Vendor
+
+
+def look() -> Iterator[Verdict]:
+    """Say for each vendor whether it can be called."""
+    vendors = list(catalogue().vendors.values())
+    for vendor in vendors:
+        yield _of(vendor)
+    if all(_problem(vendor) for vendor in vendors):
+        sentence = "None has a credential: there is nothing to call, and nothing to sell."
+        yield failed("vendors", sentence, "Set the VENDOR_... of those you have contracts with.")
+    if unknown := sorted(set(settings.VENDOR_SETTINGS) - _known(vendors)):
+        sentence = f"No vendor reads {', '.join(unknown)}."
+        yield warning("vendors", sentence, "Mistyped? Compare with .env.example; else unset it.")
+    if settings.SANDBOX_OPERATIONS:
+        sentence = "SANDBOX_OPERATIONS is on: members can call, and pay for, what is none."
+        yield warning("vendors", sentence, "Set SANDBOX_OPERATIONS=0 where members are real.")
+
+
+def _of(vendor: Vendor) -> Verdict:
+    check, names = f"vendor {vendor.name}", credentials_of(vendor)
+    given = {name: value for name in names if (value := settings.VENDOR_SETTINGS.get(name))}
+    for name, value in given.items():
+        if "replace-this" in value or _has_blanks(value):
+            sentence = f"{name} is an example's, or has blanks around it: the vendor refuses us."
+            return failed(check, sentence, f"Put into {name} what the vendor gave you.")
+    problem = _problem(vendor)
+    if problem and given:
+        sentence = f"{vendor.display} {problem}"
+        return failed(check, sentence, f"Mend {', '.join(given)} (.env.example says how).")
+    if problem:
+        sentence = f"{vendor.display} is switched off: it has no credential here."
+        return warning(check, sentence, f"If you have a contract, set some of {', '.join(names)}.")
+    if vendor.address() != vendor.base_url.rstrip("/"):
+        sentence = f"{vendor.display} is asked at {vendor.address()}, not at its own address."
+        return warning(check, sentence, f"Unset VENDOR_BASE_URL and {_prefix(vendor)}BASE_URL.")
+    if off := [each for each in vendor.operations if _problem(vendor, each)]:
+        sentence = f"{len(off)} operations of {vendor.display} cannot be called: each of them"
+        return warning(check, f"{sentence} {_problem(vendor, off[0])}", "See its settings.")
+    return ok(check, f"{vendor.display} has a credential.")
+
+
+def _has_blanks(value: str) -> bool:
+    """Whether blanks stand around a secret; around the JSON of a key file they do no harm."""
+    return value != value.strip() and not value.lstrip().startswith("{")
+
+
+def _problem(vendor: Vendor, operation: Operation | None = None) -> str:
+    """Return why it cannot be called, without its name; empty if it can be."""
+    try:
+        vendor.account(operation)
+    except ProviderDisabled as exc:
+        return str(exc).removeprefix(f"{vendor.display} ")
+    return ""
+
+
+def _prefix(vendor: Vendor) -> str:
+    return f"VENDOR_{vendor.name.upper()}_"
+
+
+def credentials_of(vendor: Vendor) -> list[str]:
+    """Return the names of all settings that its credentials are made of."""
+    schemes = [vendor.credential, *(each.credential for each in vendor.operations)]
+    names = {
+        name: None
+        for scheme in schemes
+        if scheme is not None
+        for name in (*scheme.required, *scheme.optional, *scheme.public)
+    }
+    return [_prefix(vendor) + name for name in names]
+
+
+def _known(vendors: list[Vendor]) -> set[str]:
+    addresses = {name for name in settings.VENDOR_SETTINGS if name.endswith("BASE_URL")}
+    every = {name for vendor in vendors for name in credentials_of(vendor)}
+    return {*addresses, *every, "VENDOR_SANDBOX_KEY"}

@@ -1,0 +1,107 @@
+"""`manage.py keys`: whose keys there are, and ending one at once.
+
+    keys list [EMAIL] [--json]
+    keys disable KEY --by STAFF --reason R      it does nothing until it is enabled
+    keys enable KEY --by STAFF --reason R
+    keys revoke KEY --by STAFF --reason R       for good
+
+KEY is a key's id, or its beginning as it is shown (comfyui-0a1b2c3d), or `-`: then the whole key is
+read from standard input, where no history of commands keeps it. `--member EMAIL` in its place is
+all keys of somebody.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from apikeys import states
+from apikeys.keys import LENGTH
+from apikeys.models import ApiKey
+from config.management import staff
+from config.management.staff import Row, StaffCommand, Told
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+CHANGES = {"disable": states.disable, "enable": states.enable, "revoke": states.revoke}
+DONE = {"disable": "disabled", "enable": "enabled", "revoke": "revoked"}
+
+
+class Command(StaffCommand):
+    """Look at keys, and end them."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the actions."""
+        actions = staff.formatted(parser).add_subparsers(dest="action", required=True)
+        staff.action(actions, "list").add_argument("email", nargs="?")
+        for name in CHANGES:
+            change = staff.action(actions, name, by=True, reason=True)
+            change.add_argument("key", nargs="?", help="id, beginning, or - for standard input")
+            change.add_argument("--member", metavar="EMAIL", help="all keys of somebody")
+
+    def _list(self, options: dict[str, Any]) -> Told:
+        found = ApiKey.objects.select_related("user").order_by("created_at", "id")
+        if options["email"]:
+            found = found.filter(user=staff.user(options["email"]))
+        return [_row(key) for key in found], _line
+
+    def _disable(self, options: dict[str, Any]) -> Told:
+        return _change(options)
+
+    _enable = _revoke = _disable
+
+
+def _change(options: dict[str, Any]) -> Told:
+    by = staff.member_of_staff(options["by"])
+    made = [
+        {"changed": CHANGES[options["action"]](key, by=by, reason=options["reason"]), **_row(key)}
+        for key in _named(options)
+    ]
+    for row in made:
+        row["state"] = states.told(ApiKey.objects.get(pk=row["id"]))
+    return (
+        made,
+        lambda row: (
+            _line(row) + ("" if row["changed"] else f"  (was {DONE[options['action']]} before)")
+        ),
+    )
+
+
+def _named(options: dict[str, Any]) -> list[ApiKey]:
+    """Return the keys that are meant."""
+    key, email = options["key"], options["member"]
+    if (key is None) == (email is None):
+        raise CommandError("Name one key, or --member EMAIL for all keys of somebody.")
+    if email is not None:
+        return list(ApiKey.objects.filter(user=staff.user(email)).select_related("user"))
+    if len(key) >= LENGTH:
+        raise CommandError("A whole key does not belong on a command line: give - and paste it.")
+    return [states.find(sys.stdin.readline() if key == "-" else key)]
+
+
+def _row(key: ApiKey) -> Row:
+    return {
+        "id": key.pk,
+        "prefix": key.prefix,
+        "state": states.told(key),
+        "member": key.user.email,
+        "workspace_id": key.workspace_id,
+        "name": key.name,
+        "scopes": key.scopes,
+        "created_at": key.created_at,
+        "last_used_at": key.last_used_at,
+        "expires_at": key.expires_at,
+        "status_reason": key.status_reason,
+    }
+
+
+def _line(row: Row) -> str:
+    used = f"used {row['last_used_at']:%Y-%m-%d}" if row["last_used_at"] else "never used"
+    return (
+        f"{row['prefix']}  {row['state']:<9}{used:<17} {row['member']}  {row['name']}  {row['id']}"
+    )

@@ -1,0 +1,64 @@
+"""Files at Google: addresses that our key opens, and so must be their workspace's own."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from common.errors import InvalidRequest
+from proxy.catalogue import moved_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from proxy.catalogue import Asset
+
+GEMINI = "https://generativelanguage.googleapis.com"
+BASE = "gemini"
+"""What the address of the Gemini API is called among the vendor's bases."""
+ADDRESSES = ("uri", "fileUri", "file_uri", "gcsUri", "gcs_uri")
+NAMED = re.compile(r"(?:.*/v1(?:beta)?/|/?)files/([\w-]{1,200})(?::download)?(?:\?.*)?")
+
+
+def file_at(uri: object) -> str:
+    """Return the name of the file at an address that only our key opens; empty for another."""
+    found = NAMED.fullmatch(uri) if isinstance(uri, str) else None
+    return found[1] if found and ("://" not in found[0] or _is_theirs(found[0])) else ""
+
+
+def files_of(value: Any) -> Iterator[Asset]:
+    """Yield the files of Google's that a request names, or raise InvalidRequest.
+
+    Google would open with our account's rights whatever they reach: buckets, others' files.
+    """
+    if isinstance(value, list):
+        for each in value:
+            yield from files_of(each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if name in ADDRESSES and isinstance(each, str):
+                yield from _file_of(each)
+            else:
+                yield from files_of(each)
+
+
+def _file_of(uri: str) -> Iterator[Asset]:
+    if name := file_at(uri):
+        yield "file", name
+    elif not uri.startswith("https://") or not _host(uri) or _is_theirs(uri):
+        raise InvalidRequest("The address of a file must begin with https://, and be public.")
+
+
+def _host(uri: str) -> str:
+    """Return the host of an address, empty if it cannot be read."""
+    try:
+        return urlsplit(uri).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_theirs(uri: str) -> bool:
+    """Whether an address is where our key belongs."""
+    own = (GEMINI, moved_to("vertexai", BASE))
+    return _host(uri) in {_host(base) for base in own if base}

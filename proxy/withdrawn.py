@@ -1,0 +1,42 @@
+"""What vendors have given up: refused before anything is held, with the date and a way out.
+
+Nodes of earlier years still send it. A mirror may still have it: where the operator put an address
+of their own in the vendor's place, it is sent there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from common.errors import InvalidRequest
+from proxy import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Since when it is not there any more, and what to use now."""
+
+    on: str
+    """The day, like 2026-09-15."""
+    instead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Models or operations that one vendor has withdrawn."""
+
+    vendor: str
+    display: str
+    gone: Mapping[str, Gone]
+
+    def check(self, name: str) -> None:
+        """Raise InvalidRequest for what is gone, unless the vendor's address is moved."""
+        found = self.gone.get(name)
+        if found is None or catalogue.moved_to(self.vendor):
+            return
+        instead = f" Use {found.instead} instead." if found.instead else ""
+        raise InvalidRequest(f"{self.display} withdrew {name} on {found.on}.{instead}")

@@ -1,0 +1,28 @@
+"""The stage with every vendor switched on, each by the credential that its far side wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from proxy_stage import VENDOR_KEY, Stage
+
+
+@pytest.fixture
+def configure(stage: Stage, settings: Any) -> Iterator[Any]:
+    """Change settings of vendors: `configure(VENDOR_KLING_SECRET=...)`; None takes one away."""
+
+    def change(**given: str | None) -> None:
+        now = {**settings.VENDOR_SETTINGS, **given}
+        settings.VENDOR_SETTINGS = {name: value for name, value in now.items() if value is not None}
+
+    change(**{f"VENDOR_{name}_KEY": VENDOR_KEY for name in ("KLING", "RODIN", "VERTEXAI")})
+    return change
+
+
+@pytest.fixture(autouse=True)
+def all_vendors(request: pytest.FixtureRequest) -> None:
+    """Switch them on wherever there is a stage."""
+    if "stage" in request.fixturenames:
+        request.getfixturevalue("configure")

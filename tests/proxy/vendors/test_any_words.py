@@ -1,0 +1,155 @@
+"""Whatever a client or a vendor says, no file of a vendor breaks: over the whole catalogue."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as rules
+from hypothesis import strategies as st
+
+from common.errors import InvalidRequest
+from proxy.asked import Asked, Evidence
+from proxy.catalogue import Kind
+from proxy.credentials import Account
+from proxy.dialect import Judged, Said
+from proxy.forms import Form
+from proxy.vendors import VENDORS
+
+OPERATIONS = [
+    pytest.param(vendor, operation, id=operation.path)
+    for vendor in VENDORS
+    for operation in vendor.operations
+    if operation.kind in (Kind.SUBMIT, Kind.SYNC)
+]
+
+
+def words(text):
+    return text.split()
+
+
+NAMES = words(
+    "model_name model mode duration sound n image images input settings resolution series_amount"
+    " result_type video_list refer_type multi_prompt video_id task_id effect_scene tier addons"
+    " contents parts text inlineData data mimeType fileData fileUri uri generationConfig tools"
+    " maxOutputTokens candidateCount responseModalities previous_interaction_id options"
+    " character_orientation callback_url width height prompt"
+)
+SAID = words(
+    "code message data task_id task_status task_status_msg status id uuid jobs subscription_key"
+    " error uuids outputs task_result videos url duration candidates content parts finishReason"
+    " promptFeedback usageMetadata steps type uri usage result sample cost detail errors list"
+    " final_unit_deduction output_tokens_by_modality total_thought_tokens modality tokens"
+)
+WORDS = ["kling-v3", "kling-v2-6", "std", "5", "on", "succeed", "failed", "Done", "completed",
+         "SAFETY", "STOP", "base", "image", "hug", "https://a/v1beta/files/x", "https://[", "",
+         "http://127.0.0.1:9/vertexai-gemini/v1beta/files/x:download", "files/x", "gs://x/y",
+         "gemini-omni-flash-preview", "\x00", "\ud7ff", "INSUFFICIENT_FUND", "Ready"]  # fmt: skip
+
+
+def anything(names):
+    plain = st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.sampled_from([0, 1, 5, 10, 200, 1201, 1302, 5002]),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=6),
+        st.sampled_from(WORDS),
+    )
+    return st.recursive(
+        plain,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3),
+            st.dictionaries(st.sampled_from(names), inner, max_size=5),
+        ),
+        max_leaves=15,
+    )
+
+
+bodies = st.dictionaries(st.sampled_from(NAMES), anything(NAMES), max_size=6)
+answers = st.one_of(st.dictionaries(st.sampled_from(SAID), anything(SAID)), anything(SAID))
+slow = rules(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.mark.parametrize(("vendor", "operation"), OPERATIONS)
+@slow
+@given(body=bodies, model=st.sampled_from(["gemini-2.5-flash", "gemini-3-pro-image", "x"]))
+def test_whatever_is_asked_has_a_price_or_a_sentence(vendor, operation, body, model):
+    asked = Asked(parts={"model": model}, body=body, available=1_000_000)
+    if operation.repeated:
+        asked.form = Form("multipart/form-data", operation.repeated)
+        body = {name: f"{value}" for name, value in body.items()}
+        body |= {name: [body[name]] for name in operation.repeated if name in body}
+        asked.body = body
+    refusal = ""
+    try:
+        quoted = asyncio.run(operation.price.quote(asked))
+        assert 0 <= quoted.most < 2**53
+        orjson.dumps(quoted.inputs)
+        assets = list(operation.uses(asked)) if operation.uses else []
+        assert all(isinstance(part, str) and part for asset in assets for part in asset)
+        prepared = operation.prepare(asked, quoted.inputs) if operation.prepare else None
+        orjson.dumps(prepared)
+        settled = operation.price.settle(quoted.inputs, Evidence(end={}))
+        assert 0 <= settled <= quoted.most
+    except InvalidRequest as exc:
+        refusal = str(exc)
+    finally:
+        if asked.form is not None:
+            asked.form.close()
+    assert len(refusal) < 700
+
+
+@pytest.mark.parametrize(("vendor", "operation"), OPERATIONS)
+@slow
+@given(answer=answers, status=st.sampled_from([200, 201, 202, 400, 404, 429, 500]))
+def test_whatever_a_vendor_says_means_something(vendor, operation, answer, status):
+    said = Said(status, orjson.dumps(answer))
+    judged = vendor.judge(said)
+    assert judged is None or isinstance(judged, Judged)
+    assert isinstance(vendor.says(said.json), str)
+    assert isinstance(operation.reports(said.json), bool)
+    before = orjson.dumps(said.json)
+    shape = operation.job
+    replies = [operation.reply] if operation.reply else []
+    if operation.makes is not None:
+        _check_assets(operation.makes(said.json))
+    if shape is not None:
+        replies += [reply for reply in (vendor.poll(shape).reply,) if reply]
+        assert shape.job_id(said.json) is None or isinstance(shape.job_id(said.json), str)
+        assert shape.judge(said) is None or isinstance(shape.judge(said), Judged)
+        assert all(isinstance(url, str) for url in shape.results(said.json))
+        _check_assets(shape.assets(said.json))
+        stated = shape.stated(said.json)
+        assert stated is None or stated >= 0
+        orjson.dumps([shape.pending("t"), shape.failed("t", "why")])
+    for reply in replies:
+        orjson.dumps(reply(said.json))
+    assert orjson.dumps(said.json) == before, "what was said stays as it was said"
+
+
+def _check_assets(assets):
+    for scope, name in assets:
+        assert scope
+        assert isinstance(name, str)
+        assert 0 < len(name) <= 1000
+
+
+async def test_a_token_that_was_given_up_is_still_covered():
+    """An answer that it asked for may be on its way yet."""
+    account = Account(
+        "acme", {"KEY": "a-secret-key", "PLACE": "europe-west4"}, frozenset({"PLACE"})
+    )
+    given = iter(["first-token", "second-token"])
+
+    async def mint():
+        return next(given), 3600.0
+
+    assert await account.minted("token", mint) == "first-token"
+    account.forget_minted()
+    assert await account.minted("token", mint) == await account.minted("token", mint)
+    words = b"a-secret-key first-token second-token europe-west4"
+    assert account.redacted(words) == b"************ *********** ************ europe-west4"

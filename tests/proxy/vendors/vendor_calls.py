@@ -1,0 +1,52 @@
+"""What tests of vendors have in common: samples, and jobs asked for until they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from proxy_stage import Answer, Member, Stage, in_thread
+
+from proxy import tasks
+
+RICH = 200_000_000
+
+
+def samples(vendor: str) -> list[dict[str, Any]]:
+    """Return the recorded figures: a request of each operation, what it costs and can cost."""
+    found: list[dict[str, Any]] = json.loads(
+        (Path(__file__).parent / "samples" / f"{vendor}.json").read_text()
+    )
+    return found
+
+
+def micros(usd: str) -> int:
+    return int(Decimal(usd) * 1_000_000)
+
+
+async def until(
+    ask: Callable[[], Any], ended: Callable[[Answer], bool], *, tries: int = 100
+) -> Answer:
+    """Ask until an answer satisfies."""
+    for _ in range(tries):
+        answer: Answer = await ask()
+        if ended(answer):
+            return answer
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"it did not end: {answer.body[:300]!r}")
+
+
+async def followed(stage: Stage, member: Member) -> None:
+    """Let our own follower look at what this member has running."""
+    stage.due(member)
+    await in_thread(tasks.follow_jobs)
+
+
+def spent(stage: Stage, member: Member, usd: str, *, of: int = RICH) -> None:
+    """See that exactly so much left the wallet and that nothing is held any more."""
+    assert stage.wallet(member) == (of - micros(usd), 0)
+    assert stage.spent(member) == micros(usd)
