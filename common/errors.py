@@ -85,6 +85,13 @@ class BudgetExceeded(PlatformError):
     status = 403
 
 
+class ConcurrencyLimit(PlatformError):
+    """As many calls are running as may at once; trying again helps when one has ended."""
+
+    code = "concurrency_limit"
+    status = 429
+
+
 class ProviderDisabled(PlatformError):
     """The vendor is not configured, switched off, or does not accept our account."""
 

@@ -25,7 +25,7 @@ from common.errors import (
 )
 from common.lanes import Lane, Lost, deserved
 from common.money import show
-from credits.books import batches, holds
+from credits.books import holds, limits, turns
 from proxy import sql
 from proxy.late import Late, pauses
 
@@ -414,20 +414,21 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
             ask.n = n
         return await rows(db, sql.PLACE, _document(some))
 
-    answers = await batches.in_turn(asks, run)
+    answers = await turns.in_turn(asks, run)
     return [
         deserved(answer, lost=db.closed) if isinstance(answer, Exception) else _verdict(ask, answer)
         for ask, answer in zip(asks, answers, strict=True)
     ]
 
 
-def _verdict(ask: Place, row: tuple[Any, ...]) -> Placed | PlatformError:
-    _, wallet, verdict, available, frozen, key, _ = row
-    if verdict in ("placed", "repeat", "answered"):
-        return Placed(verdict, wallet, key)
-    if verdict in ("short", "frozen"):
-        return holds.refusal(frozen or "", available=available or 0, amount=ask.amount)
-    return _barred(verdict, ask.vendor, ask.amount)
+def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
+    if answer.verdict in ("placed", "repeat", "answered"):
+        return Placed(answer.verdict, answer.wallet, answer.facts or "")
+    if answer.verdict == "frozen":
+        return AccessDisabled(answer.frozen or "")
+    if answer.told is not None:
+        return limits.refusal(answer.told, amount=ask.amount)
+    return _barred(answer.verdict, ask.vendor, ask.amount)
 
 
 def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:

@@ -135,6 +135,7 @@ SETTLE = batches.settle_many(
         + ASSETS.format(source="ended")
         + KEPT.format(id="id", source="ended")
     ),
+    budgets=bool(keys.PAYER.budgets),
 )
 
 ACCEPT = batches.prolong_many(

@@ -10,9 +10,7 @@ planner sees a table of holds that is almost empty, and would read it whole, dea
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
 
 from credits.books.processes import orphaned
 from credits.models import HOUSE, Account
@@ -24,7 +22,9 @@ class Payer:
 
     `columns` are further fields of an ask, `join` finds what they mean, `wallet` is the account,
     `refusal` a word if this payer may not (null if it may), `memo` what the hold shall remember,
-    `facts` a text that is answered to the caller.
+    `facts` a text that is answered to the caller. `budgets` is an array of the ids of the budgets
+    that it is under, each once, and `concurrency` how many holds its wallet may have open at once;
+    either may be null.
     """
 
     columns: str = "wallet uuid"
@@ -33,6 +33,76 @@ class Payer:
     refusal: str = "NULL::text"
     memo: str = "asked.memo"
     facts: str = "NULL::text"
+    budgets: str = ""
+    concurrency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """The parts of the statement that a payer's budgets and concurrency need; none, if it has none.
+
+    Budgets are locked after all wallets, in the order of their ids.
+    """
+
+    named: str = ""
+    locked: str = ""
+    verdicts: str = ""
+    columns: str = ""
+    join: str = ""
+    taken: str = ""
+    budgets: str = "NULL::bigint[]"
+    room: str = "NULL::jsonb"
+
+
+def _limits(payer: Payer) -> _Limits:
+    if not payer.budgets and not payer.concurrency:
+        return _Limits()
+    return _Limits(
+        named=f""",
+               {payer.budgets or "NULL::bigint[]"} AS budgets,
+               {payer.concurrency or "NULL::int"} AS concurrency""",
+        locked="""
+    ), budget AS MATERIALIZED (
+        SELECT id, owner_kind, owner, limit_micros, ends_at,
+               limit_micros - held_micros - spent_micros AS left_micros
+          FROM credits_budget
+         WHERE id = ANY (ARRAY(SELECT DISTINCT unnest(budgets) FROM payer WHERE refusal IS NULL))
+           AND (SELECT count(*) FROM wallet) > 0  -- Reads, and so locks, all wallets first.
+         ORDER BY id
+           FOR NO KEY UPDATE
+    ), drawn AS MATERIALIZED (
+        SELECT payer.n, budget.*,
+               sum(payer.amount) OVER (PARTITION BY budget.id ORDER BY payer.n) AS running
+          FROM payer CROSS JOIN LATERAL unnest(payer.budgets) AS one (id) JOIN budget USING (id)
+         WHERE payer.refusal IS NULL
+    ), within AS MATERIALIZED (
+        SELECT n, bool_and(running <= left_micros) IS NOT FALSE AS fits,
+               array_agg(id ORDER BY id) AS ids,
+               jsonb_agg(jsonb_build_object(
+                   'id', id, 'kind', owner_kind, 'owner', owner, 'limit', limit_micros,
+                   'left', left_micros, 'resets_at', ends_at) ORDER BY id) AS told
+          FROM drawn GROUP BY n""",
+        verdicts="""
+                    WHEN count(*) FILTER (WHERE refusal IS NULL)
+                         OVER (PARTITION BY payer.wallet ORDER BY payer.n) + wallet.open_holds
+                         > payer.concurrency
+                    THEN 'busy'
+                    WHEN NOT within.fits THEN 'budget'""",
+        columns=", wallet.open_holds, within.ids, within.told",
+        join="LEFT JOIN within ON within.n = payer.n",
+        taken="""
+    ), taken_of AS (
+        UPDATE credits_budget budget
+           SET held_micros = budget.held_micros + share.amount
+          FROM (SELECT drawn.id, sum(judged.amount)::bigint AS amount
+                  FROM judged JOIN taken ON taken.id = judged.wallet
+                  JOIN drawn ON drawn.n = judged.n
+                 WHERE judged.verdict = 'placed' GROUP BY drawn.id) share
+         WHERE budget.id = share.id""",
+        budgets="ids",
+        room="""jsonb_build_object(
+               'open', open_holds, 'concurrency', concurrency, 'budgets', told)""",
+    )
 
 
 def place_many(payer: Payer) -> str:
@@ -40,14 +110,15 @@ def place_many(payer: Payer) -> str:
 
     An ask has `n` (its place in the list), `hold`, `amount`, `ttl` (seconds), `intent`, `keyed`
     (whether the hold takes the intent for itself), `process` (the program that will end it, if no
-    other can), `memo`, and the payer's columns. One row answers each ask, in the order of `n`:
-    `n`, wallet, verdict (`placed`, `repeat` of an open
-    hold with that intent, `frozen`, `short`, or the payer's refusal), available micros before
-    this batch, the sentence of a freeze, the payer's facts, and the id of the earlier hold.
+    other can), `memo`, and the payer's columns. A row answers each ask, in the order of `n`
+    (turns.py names its columns). The verdict is `placed`, `repeat` of an open hold with that
+    intent, `frozen`, a limit (limits.py), or the payer's refusal.
 
-    Within one wallet, asks are served in order while the running sum fits. Two keyed asks with one
-    intent do not go in one batch: the second would break the unique intent, and the whole batch.
+    Of what asks share they are served in order while the running sum fits; so a verdict that is a
+    limit is exact only for the first of them (turns.py). Two keyed asks with one intent do not go
+    in one batch: the second would break the unique intent, and the whole batch.
     """
+    limits = _limits(payer)
     return f"""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(
@@ -60,148 +131,73 @@ def place_many(payer: Payer) -> str:
                {payer.wallet} AS wallet, {payer.memo} AS memo, {payer.facts} AS facts,
                earlier.id AS earlier,
                coalesce({payer.refusal}, CASE WHEN earlier.id IS NOT NULL THEN 'repeat' END)
-               AS refusal
+               AS refusal {limits.named}
           FROM asked
           {payer.join}
           LEFT JOIN LATERAL (
               SELECT id FROM credits_hold hold WHERE hold.intent = asked.intent LIMIT 1
           ) earlier ON true
     ), wallet AS MATERIALIZED (
-        SELECT id, balance_micros - held_micros AS available, frozen_reason
+        SELECT id, balance_micros - held_micros AS available, open_holds, frozen_reason
           FROM credits_account
          WHERE id = ANY (ARRAY(SELECT DISTINCT wallet FROM payer WHERE refusal IS NULL))
            AND kind = 'wallet'
          ORDER BY id
-           FOR NO KEY UPDATE
+           FOR NO KEY UPDATE {limits.locked}
     ), judged AS MATERIALIZED (
-        SELECT payer.*, wallet.available, wallet.frozen_reason,
+        SELECT payer.*, wallet.available, wallet.frozen_reason {limits.columns},
                CASE WHEN refusal IS NOT NULL THEN refusal
                     WHEN wallet.id IS NULL THEN 'short'
                     WHEN wallet.frozen_reason <> '' THEN 'frozen'
                     WHEN sum(amount) FILTER (WHERE refusal IS NULL)
-                         OVER (PARTITION BY payer.wallet ORDER BY n) > wallet.available
-                    THEN 'short'
+                         OVER (PARTITION BY payer.wallet ORDER BY payer.n) > wallet.available
+                    THEN 'short' {limits.verdicts}
                     ELSE 'placed'
                END AS verdict
-          FROM payer LEFT JOIN wallet ON wallet.id = payer.wallet
+          FROM payer LEFT JOIN wallet ON wallet.id = payer.wallet {limits.join}
     ), taken AS (
         UPDATE credits_account account
-           SET held_micros = account.held_micros + share.amount
-          FROM (SELECT wallet, sum(amount)::bigint AS amount
+           SET held_micros = account.held_micros + share.amount,
+               open_holds = account.open_holds + share.n
+          FROM (SELECT wallet, sum(amount)::bigint AS amount, count(*) AS n
                   FROM judged WHERE verdict = 'placed' GROUP BY wallet) share
          WHERE account.id = share.wallet
            AND account.balance_micros - account.held_micros >= share.amount
-     RETURNING account.id
+     RETURNING account.id {limits.taken}
     ), opened AS (
-        INSERT INTO credits_hold (id, account_id, amount_micros, intent, process_id, memo,
+        INSERT INTO credits_hold (id, account_id, amount_micros, intent, budgets, process_id, memo,
                                   expires_at)
-        SELECT hold, wallet, amount, CASE WHEN keyed THEN intent END, process, memo,
-               statement_timestamp() + ttl * interval '1 second'
+        SELECT hold, wallet, amount, CASE WHEN keyed THEN intent END, {limits.budgets}, process,
+               memo, statement_timestamp() + ttl * interval '1 second'
           FROM judged JOIN taken ON taken.id = judged.wallet
          WHERE verdict = 'placed'
     )
     SELECT n, wallet::text,
            CASE WHEN verdict = 'placed' AND taken.id IS NULL THEN 'short' ELSE verdict END,
-           available, frozen_reason, facts, earlier::text
+           available, frozen_reason, facts, earlier::text, {limits.room}
       FROM judged LEFT JOIN taken ON taken.id = judged.wallet
      ORDER BY n
     """  # noqa: S608 - the parts are constants of our own modules
 
 
-class Ask(Protocol):
-    """What `in_turn` looks at in an ask."""
-
-    @property
-    def amount(self) -> int:
-        """Micros to set aside."""
-
-    @property
-    def intent(self) -> str | None:
-        """The caller's name for its intention."""
-
-    @property
-    def keyed(self) -> bool:
-        """Whether the hold takes the intent for itself."""
-
-
-Asks = TypeVar("Asks", bound=Ask)
-Row: TypeAlias = tuple[Any, ...]
-Run: TypeAlias = Callable[[Sequence[Asks]], Awaitable[list[Row]]]
+_GIVEN_BACK = """
+    ), budget AS MATERIALIZED (
+        SELECT id FROM credits_budget
+         WHERE id = ANY (ARRAY(SELECT DISTINCT unnest(budgets) FROM ended))
+         ORDER BY id
+           FOR NO KEY UPDATE
+    ), given_back AS (
+        UPDATE credits_budget budget
+           SET held_micros = budget.held_micros - share.held,
+               spent_micros = budget.spent_micros + share.charged
+          FROM (SELECT one.id, sum(held)::bigint AS held, sum(charged)::bigint AS charged
+                  FROM ended CROSS JOIN LATERAL unnest(ended.budgets) AS one (id)
+                 GROUP BY one.id) share
+         WHERE budget.id = share.id AND budget.id = ANY (ARRAY(SELECT id FROM budget))
+"""
 
 
-async def in_turn(asks: Sequence[Asks], run: Run[Asks]) -> list[Row | Exception]:
-    """Place a batch with the outcome of one after the other; return the statement's rows.
-
-    What the first statement raises is raised: then nothing was placed. What a later one raises is
-    the answer of those who were in it: the others keep theirs.
-
-    `run` sends the statement of `place_many`. Mostly that is once: again for who still fits after
-    a larger neighbour of its wallet did not, and for who has a key and too little; and a batch is
-    parted before an ask whose intent it holds already.
-    """
-    rows: list[Row | Exception] = []
-    while len(rows) < len(asks):
-        part: list[Asks] = []
-        intents: set[str | None] = set()
-        for ask in asks[len(rows) :]:
-            if ask.keyed and ask.intent in intents:
-                break
-            intents.add(ask.intent if ask.keyed else None)
-            part.append(ask)
-        try:
-            rows += await _twice(part, run)
-        except Exception as exc:
-            if not rows:
-                raise
-            rows += [exc] * len(part)
-    return rows
-
-
-async def _twice(asks: Sequence[Asks], run: Run[Asks]) -> list[Row | Exception]:
-    first = await run(asks)
-    rows: list[Row | Exception] = [*first]
-    again = _who_fit(asks, first)
-    if again and len(asks) > 1:
-        await _rerun(again, asks, rows, run)
-    # What is missing may be held by its own first try, placed by another process while this
-    # statement waited for the wallet: then its intent is seen only now, and it is a repeat.
-    await _rerun([n for n, row in enumerate(rows) if _may_repeat(asks[n], row)], asks, rows, run)
-    return rows
-
-
-async def _rerun(
-    places: list[int], asks: Sequence[Asks], rows: list[Row | Exception], run: Run[Asks]
-) -> None:
-    if not places:
-        return
-    try:
-        answers: Sequence[Row | Exception] = await run([asks[place] for place in places])
-    except Exception as exc:
-        answers = [exc] * len(places)
-    for place, row in zip(places, answers, strict=True):
-        rows[place] = row
-
-
-def _may_repeat(ask: Ask, row: Row | Exception) -> bool:
-    return ask.keyed and not isinstance(row, Exception) and row[2] == "short"
-
-
-def _who_fit(asks: Sequence[Ask], rows: list[Row]) -> list[int]:
-    """Return whose turn it would have been, had no neighbour asked for more than there was."""
-    left: dict[str, int] = {}
-    for ask, (_, wallet, verdict, available, *_) in zip(asks, rows, strict=True):
-        if available is not None:
-            left.setdefault(wallet, available)
-            left[wallet] -= ask.amount if verdict == "placed" else 0
-    again = []
-    for place, (_, wallet, verdict, *_) in enumerate(rows):
-        if verdict == "short" and left.get(wallet, 0) >= asks[place].amount:
-            left[wallet] -= asks[place].amount
-            again.append(place)
-    return again
-
-
-def settle_many(columns: str = "", record: str = "") -> str:
+def settle_many(columns: str = "", record: str = "", *, budgets: bool = True) -> str:
     """Return the statement that ends all holds it is asked for (one JSON parameter, a list).
 
     An ask has `hold`, `wallet`, `charged` (micros; 0 voids), `only_expired`, `silent` (whether it
@@ -210,6 +206,9 @@ def settle_many(columns: str = "", record: str = "") -> str:
     ended; a hold without a row had ended before. `record` is SQL of further CTEs (each begins
     with a comma), written in the same commit; it reads `ended`: id, wallet, held, charged,
     shortfall, memo, placed_at, number (its place in the wallet's history), and the columns.
+
+    A statement without `budgets` is for where no payer has any: it leaves holds alone that took
+    from one, and costs less.
     """
     names = [column.split()[0] for column in columns.split(",") if column.strip()]
     asked = "".join(f", asked.{name}" for name in names)
@@ -229,14 +228,15 @@ def settle_many(columns: str = "", record: str = "") -> str:
            AND account_id = (ARRAY(SELECT wallet FROM asked))[
                    array_position(ARRAY(SELECT hold FROM asked), id)]
            AND account_id = ANY (ARRAY(SELECT id FROM wallet))
+           {"" if budgets else "AND budgets IS NULL"}
            AND (id <> ALL (ARRAY(SELECT hold FROM asked WHERE only_expired))
                 OR expires_at <= now() OR {orphaned("credits_hold")})
-     RETURNING id, account_id, amount_micros, memo, placed_at
+     RETURNING id, account_id, amount_micros, budgets, memo, placed_at
     ), ended AS MATERIALIZED (
         SELECT gone.id, gone.account_id AS wallet, gone.amount_micros AS held,
                least(asked.charged, gone.amount_micros) AS charged,
                greatest(asked.charged - gone.amount_micros, 0) AS shortfall,
-               gone.memo, gone.placed_at,
+               gone.budgets, gone.memo, gone.placed_at,
                coalesce(asked.silent, false) AS silent,
                wallet.events + sum(CASE WHEN asked.silent THEN 0 ELSE 1 END)
                                    OVER (PARTITION BY gone.account_id ORDER BY gone.id)
@@ -246,11 +246,13 @@ def settle_many(columns: str = "", record: str = "") -> str:
         UPDATE credits_account account
            SET balance_micros = account.balance_micros - share.charged,
                held_micros = account.held_micros - share.held,
+               open_holds = account.open_holds - share.holds,
                events = account.events + share.n
           FROM (SELECT wallet, sum(charged)::bigint AS charged, sum(held)::bigint AS held,
-                       count(*) FILTER (WHERE NOT silent) AS n
+                       count(*) AS holds, count(*) FILTER (WHERE NOT silent) AS n
                   FROM ended GROUP BY wallet) share
          WHERE account.id = share.wallet
+    {_GIVEN_BACK if budgets else ""}
     ), posted AS (
         INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key)
         SELECT 'call', wallet, '{HOUSE[Account.Kind.SALES]}'::uuid, charged, 'call:' || id

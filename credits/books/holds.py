@@ -11,12 +11,17 @@ statement that happens whole or not at all, and two that race are one that wins.
 
 Nobody waits in a circle, because everybody locks in one order, all of a kind before the next:
 
-    wallets, by id -> holds and what else is a wallet's -> what several wallets share (a voucher)
-    -> jobs, by vendor and id -> answers
+    wallets, by id -> holds and what else is a wallet's -> budgets, by id
+    -> what else several wallets share (a voucher) -> jobs, by vendor and id -> answers
 
 ledger.py states it of each transaction that locks wallets. A batch holds many wallets at once, so
 it is the transaction beside it, which takes two the other way round, that would close a circle.
 Should one close all the same, the server undoes one statement, and common/db.py runs it again.
+
+A hold may take its amount from budgets, too, and a wallet may have only so many open at once
+(limits.py). Whatever is summed is read from rows that the statement locked. The hold writes down
+which budgets it took from: to these its end gives back, and what it cost stays spent there, even
+if the period is over meanwhile, or the limit another.
 
 Each step stands twice. The plain forms here (`place`, `capture`, `void`, `expire`) take one hold
 and are the reference; batches.py does the same for all who wait at one moment (common/lanes.py).
@@ -27,27 +32,49 @@ writes SQL on `credits_hold`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connection
 
-from common.errors import AccessDisabled, InsufficientCredits
+from common.errors import AccessDisabled
 from common.ids import uuid7
-from common.money import Micros, show
+from common.money import Micros
+from credits.books import limits
 from credits.books.processes import orphaned
-from credits.models import HOUSE, Account
+from credits.models import HOUSE, Account, Budget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.errors import PlatformError
 
 PLACE = """
-    WITH taken AS (
-        UPDATE credits_account
-           SET held_micros = held_micros + %(amount)s
+    WITH wallet AS MATERIALIZED (
+        SELECT id FROM credits_account
          WHERE id = %(account)s AND kind = 'wallet' AND frozen_reason = ''
            AND balance_micros - held_micros >= %(amount)s
-     RETURNING id
+           AND (%(concurrency)s::int IS NULL OR open_holds < %(concurrency)s)
+           FOR NO KEY UPDATE
+    ), budget AS MATERIALIZED (
+        SELECT id, limit_micros - held_micros - spent_micros AS left_micros FROM credits_budget
+         WHERE id = ANY (%(budgets)s::bigint[]) AND EXISTS (SELECT FROM wallet)
+         ORDER BY id
+           FOR NO KEY UPDATE
+    ), taken AS (
+        UPDATE credits_account account
+           SET held_micros = held_micros + %(amount)s, open_holds = open_holds + 1
+          FROM wallet
+         WHERE account.id = wallet.id
+           AND NOT EXISTS (SELECT FROM budget WHERE left_micros < %(amount)s)
+     RETURNING account.id
+    ), taken_of AS (
+        UPDATE credits_budget SET held_micros = held_micros + %(amount)s
+         WHERE id = ANY (ARRAY(SELECT id FROM budget)) AND EXISTS (SELECT FROM taken)
     )
-    INSERT INTO credits_hold (id, account_id, amount_micros, intent, memo, expires_at)
-    SELECT %(hold)s, id, %(amount)s, %(intent)s, '{}',
+    INSERT INTO credits_hold (id, account_id, amount_micros, intent, budgets, memo, expires_at)
+    SELECT %(hold)s, id, %(amount)s, %(intent)s,
+           nullif(ARRAY(SELECT id FROM budget ORDER BY id), '{}'), '{}',
            statement_timestamp() + %(ttl)s * interval '1 second'
       FROM taken
  RETURNING id
@@ -60,16 +87,26 @@ END = f"""
         DELETE FROM credits_hold hold USING wallet
          WHERE hold.id = %(hold)s AND hold.account_id = wallet.id
            AND (NOT %(only_expired)s OR hold.expires_at <= now() OR {orphaned("hold")})
-     RETURNING hold.id, hold.account_id, hold.amount_micros AS held,
+     RETURNING hold.id, hold.account_id, hold.amount_micros AS held, hold.budgets,
                least(%(charged)s::bigint, hold.amount_micros) AS charged,
                greatest(%(charged)s::bigint - hold.amount_micros, 0) AS shortfall
     ), freed AS (
         UPDATE credits_account account
            SET balance_micros = balance_micros - ended.charged,
                held_micros = held_micros - ended.held,
+               open_holds = open_holds - 1,
                events = events + 1
           FROM ended
          WHERE account.id = ended.account_id
+    ), budget AS MATERIALIZED (
+        SELECT id FROM credits_budget WHERE id = ANY (ARRAY(SELECT unnest(budgets) FROM ended))
+         ORDER BY id
+           FOR NO KEY UPDATE
+    ), given_back AS (
+        UPDATE credits_budget budget
+           SET held_micros = held_micros - ended.held, spent_micros = spent_micros + ended.charged
+          FROM ended
+         WHERE budget.id = ANY (ARRAY(SELECT id FROM budget))
     ), posted AS (
         INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key)
         SELECT 'call', account_id, %(sales)s::uuid, charged, 'call:' || id
@@ -91,17 +128,33 @@ class Hold:
     amount: Micros
 
 
-def place(account: UUID, *, amount: Micros, ttl_seconds: int, intent: UUID | None = None) -> Hold:
+def place(
+    account: UUID,
+    *,
+    amount: Micros,
+    ttl_seconds: int,
+    intent: UUID | None = None,
+    budgets: Sequence[int] = (),
+    concurrency: int | None = None,
+) -> Hold:
     """Set `amount` aside for at most `ttl_seconds`, or refuse and set nothing aside.
 
-    Raises InsufficientCredits or AccessDisabled (the wallet is frozen).
+    It is taken from the wallet and from each of the budgets. Raises AccessDisabled (the wallet is
+    frozen), InsufficientCredits, ConcurrencyLimit or BudgetExceeded.
     """
     assert amount > 0, "a free call needs no hold"
     hold = Hold(uuid7(), account, amount)
-    asked = {"hold": hold.id, "account": account, "amount": amount, "ttl": ttl_seconds}
-    if _one(PLACE, {**asked, "intent": intent}) is None:
-        wallet = Account.objects.get(pk=account)
-        raise refusal(wallet.frozen_reason, available=wallet.available_micros, amount=amount)
+    asked = {
+        "hold": hold.id,
+        "account": account,
+        "amount": amount,
+        "ttl": ttl_seconds,
+        "intent": intent,
+        "budgets": list(budgets),
+        "concurrency": concurrency,
+    }
+    if _one(PLACE, asked) is None:
+        raise _refusal(account, amount, budgets, concurrency)
     return hold
 
 
@@ -125,16 +178,18 @@ def expire(hold: Hold) -> bool:
     return _end(hold, charged=Micros(0), only_expired=True)
 
 
-def refusal(
-    frozen_reason: str, *, available: int, amount: int
-) -> InsufficientCredits | AccessDisabled:
-    """Return why a hold of `amount` was not placed, in a sentence with the figures."""
-    if frozen_reason:
-        return AccessDisabled(frozen_reason)
-    return InsufficientCredits(
-        f"This call can cost {show(amount)}, and {show(available)} of your credits are available. "
-        "Add credits, or choose a smaller request."
+def _refusal(
+    account: UUID, amount: Micros, budgets: Sequence[int], concurrency: int | None
+) -> PlatformError:
+    wallet = Account.objects.get(pk=account)
+    if wallet.frozen_reason:
+        return AccessDisabled(wallet.frozen_reason)
+    named = tuple(
+        limits.described(each) for each in Budget.objects.filter(pk__in=budgets).order_by("pk")
     )
+    room = limits.Room(wallet.available_micros, wallet.open_holds, concurrency, named)
+    _, facts = limits.Left().judge(str(account), room, amount)
+    return limits.refusal(facts or {"limit": "balance", "left": room.available}, amount=amount)
 
 
 def _end(hold: Hold, *, charged: Micros, only_expired: bool = False) -> bool:

@@ -46,13 +46,9 @@ def orphaned(hold: str) -> str:
     """Return the condition that a hold, so called, names a program that is silent now."""
     return f"""(
         {hold}.process_id IS NOT NULL
-        AND EXISTS (
-            SELECT FROM credits_process watch
-             WHERE watch.id = '{WATCH}'
-               AND watch.since_at < now() - interval '{SILENT_SECONDS} seconds'
-               AND watch.seen_at > now() - interval '{GAP_SECONDS} seconds')
-        AND NOT EXISTS (
-            SELECT FROM credits_process living
-             WHERE living.id = {hold}.process_id
-               AND living.seen_at > now() - interval '{SILENT_SECONDS} seconds'))
+        AND coalesce((SELECT seen_at FROM credits_process WHERE id = {hold}.process_id),
+                     '-infinity') < now() - interval '{SILENT_SECONDS} seconds'
+        AND coalesce((SELECT since_at < now() - interval '{SILENT_SECONDS} seconds'
+                             AND seen_at > now() - interval '{GAP_SECONDS} seconds'
+                        FROM credits_process WHERE id = '{WATCH}'), false))
     """  # noqa: S608 - constants of our own

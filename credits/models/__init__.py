@@ -12,6 +12,7 @@ from credits.models.books import (
     Seal,
 )
 from credits.models.gifts import Adjustment, Voucher, VoucherTry, VoucherUse
+from credits.models.limits import Budget
 from credits.models.purchases import (
     AutoTopUp,
     Billing,
@@ -31,6 +32,7 @@ __all__ = [
     "Adjustment",
     "AutoTopUp",
     "Billing",
+    "Budget",
     "DaySum",
     "Dispute",
     "Entry",

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.functions import Now
@@ -48,6 +49,7 @@ class Account(models.Model):
     kind = models.CharField(max_length=16, choices=Kind)
     balance_micros = models.BigIntegerField(default=0, db_default=0)
     held_micros = models.BigIntegerField(default=0, db_default=0)
+    open_holds = models.IntegerField(default=0, db_default=0)
     events = models.BigIntegerField(default=0, db_default=0)
     """How many rows its history has: each numbered posting and each ended hold takes the next."""
     frozen_reason = models.CharField(max_length=300, default="", db_default="", blank=True)
@@ -64,7 +66,12 @@ class Account(models.Model):
             ),
             models.CheckConstraint(
                 name="account_house_is_summed",
-                condition=Q(kind="wallet") | Q(balance_micros=0, held_micros=0, events=0),
+                condition=Q(kind="wallet")
+                | Q(balance_micros=0, held_micros=0, open_holds=0, events=0),
+            ),
+            models.CheckConstraint(
+                name="account_open_holds_counted",
+                condition=Q(held_micros=0, open_holds=0) | Q(held_micros__gt=0, open_holds__gt=0),
             ),
             models.CheckConstraint(
                 name="account_kind_known",
@@ -252,6 +259,8 @@ class Hold(models.Model):
     """The caller's name for its intention: while it is open, the same one never holds twice."""
     memo = models.JSONField(default=dict, db_default={})
     """What it is for, so that whoever ends it can say so; the books do not read it."""
+    budgets = ArrayField(models.BigIntegerField(), null=True)
+    """The budgets from which its amount is taken, too, by id; null: none."""
     process_id = models.UUIDField(null=True)
     """The program that alone can end it well; null where any other can, or none (processes.py)."""
     placed_at = models.DateTimeField(db_default=Now())

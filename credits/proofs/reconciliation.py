@@ -58,6 +58,30 @@ CHECKS = (
         """,
     ),
     Check(
+        "each wallet counts its open holds",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_hold",
+        """
+        WITH open AS (SELECT account_id, count(*) AS n FROM credits_hold GROUP BY account_id)
+        SELECT 'wallet ' || id || ': counts ' || open_holds || ', open holds '
+               || coalesce(open.n, 0)
+          FROM credits_account LEFT JOIN open ON open.account_id = id
+         WHERE open_holds <> coalesce(open.n, 0)
+        """,
+    ),
+    Check(
+        "each budget's held amount is the sum of the open holds that took from it",
+        "SELECT count(*) AS rows, coalesce(sum(held_micros), 0) AS micros FROM credits_budget",
+        """
+        WITH open AS (
+            SELECT budget, sum(amount_micros) AS micros
+              FROM credits_hold CROSS JOIN LATERAL unnest(budgets) AS budget GROUP BY budget)
+        SELECT 'budget ' || id || ': held ' || held_micros || ', open holds '
+               || coalesce(open.micros, 0)
+          FROM credits_budget LEFT JOIN open ON open.budget = id
+         WHERE held_micros <> coalesce(open.micros, 0)
+        """,
+    ),
+    Check(
         "no wallet is below what it holds, or below zero",
         "SELECT count(*) AS rows, coalesce(min(balance_micros - held_micros), 0) AS micros"
         " FROM credits_account WHERE kind = 'wallet'",

@@ -60,9 +60,9 @@ async def test_one_intention_at_two_processes_is_one_call(alice):
         for _ in range(ROUNDS):
             intent = uuid.uuid4().hex
             told = await through_the_door(
-                alice, *(place(books, alice, an_ask(1000, intent=intent)) for books in sets * 2)
+                alice, *(place(books, alice, an_ask(1000, intent=intent)) for books in sets)
             )
-            assert Counter(each.verdict for each in told) == {"placed": 1, "repeat": 3}
+            assert Counter(each.verdict for each in told) == {"placed": 1, "repeat": 1}
 
     assert sums(alice) == (1_000_000, 1000 * ROUNDS)
 

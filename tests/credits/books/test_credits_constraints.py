@@ -11,6 +11,10 @@ ENTRY = (
     " event_number) VALUES "
 )
 HOLD = "INSERT INTO credits_hold (id, account_id, amount_micros, intent, expires_at) VALUES "
+BUDGET = (
+    "INSERT INTO credits_budget (owner_kind, owner, starts_at, ends_at, limit_micros, held_micros,"
+    " spent_micros, over_micros) VALUES "
+)
 HAND = {
     "a hold beyond the balance": (
         "account_never_overdrawn",
@@ -23,6 +27,34 @@ HAND = {
     "less than nothing held": (
         "account_held_not_negative",
         "UPDATE credits_account SET held_micros = -1 WHERE id = %(wallet)s",
+    ),
+    "an amount that is held by no hold": (
+        "account_open_holds_counted",
+        "UPDATE credits_account SET held_micros = 1 WHERE id = %(wallet)s",
+    ),
+    "an open hold that holds nothing": (
+        "account_open_holds_counted",
+        "UPDATE credits_account SET open_holds = 1 WHERE id = %(wallet)s",
+    ),
+    "a budget that is exceeded": (
+        "budget_never_exceeded",
+        BUDGET + "('key', 'k', now(), NULL, 10, 6, 5, 0)",
+    ),
+    "a budget of which less than nothing is taken": (
+        "budget_taken_not_negative",
+        BUDGET + "('key', 'k', now(), NULL, 10, -1, 5, 0)",
+    ),
+    "a limit below zero": (
+        "budget_limit_not_negative",
+        BUDGET + "('key', 'k', now(), NULL, -1, 0, 0, 1)",
+    ),
+    "a period that ends before it begins": (
+        "budget_ends_after_its_start",
+        BUDGET + "('key', 'k', now(), now(), 10, 0, 0, 0)",
+    ),
+    "two budgets for one period": (
+        "budget_once_per_period",
+        BUDGET + "('key', 'k', now(), NULL, 10, 0, 0, 0), ('key', 'k', now(), NULL, 5, 0, 0, 0)",
     ),
     "a balance kept on a house account": (
         "account_house_is_summed",

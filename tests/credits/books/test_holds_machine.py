@@ -7,6 +7,7 @@ by the statements for many, as a lane sends them. After every step all that can 
 import asyncio
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import psycopg
@@ -16,26 +17,60 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from common.errors import AccessDisabled, InsufficientCredits
+from common.errors import (
+    AccessDisabled,
+    BudgetExceeded,
+    ConcurrencyLimit,
+    InsufficientCredits,
+    PlatformError,
+)
 from common.ids import uuid7
 from common.money import Micros
-from credits.books import batches, holds, ledger
+from credits.books import batches, holds, ledger, limits, turns
 from credits.gifts import grants
-from credits.models import Account, Entry, Hold
+from credits.models import Account, Budget, Entry, Hold
 from credits.proofs import reconciliation
 from tests.plugin import examples
 
-PLACE = batches.place_many(batches.Payer())
+PLACE = batches.place_many(
+    batches.Payer(
+        columns="wallet uuid, budgets bigint[], concurrency int",
+        budgets="asked.budgets",
+        concurrency="asked.concurrency",
+    )
+)
 SETTLE = batches.settle_many()
 AMOUNTS = st.integers(1, 60)
 INTENTS = {number: 3 + 9 * number for number in range(4)}
 """An intention, and what it asks for: the same request has the same price."""
+LIMITS = {"a": 70, "b": 40, "c": None}
+"""Budgets: how much each is for."""
+WORDS = {
+    InsufficientCredits: "short",
+    AccessDisabled: "frozen",
+    ConcurrencyLimit: "busy",
+    BudgetExceeded: "budget",
+}
 
 
 def new_wallet():
     wallet = ledger.open_wallet(uuid.uuid4())
     grants.grant(wallet=wallet, amount=Micros(100), key=uuid.uuid4().hex, reason="test")
     return wallet.pk
+
+
+def new_budgets():
+    begin = datetime(2026, 11, 1, tzinfo=UTC)
+    return {
+        name: Budget.objects.create(
+            owner_kind="key",
+            owner=uuid.uuid4().hex,
+            starts_at=begin,
+            ends_at=begin + timedelta(days=30) if name == "a" else None,
+            limit_micros=limit,
+        ).pk
+        for name, limit in LIMITS.items()
+    }
 
 
 def connect():
@@ -57,6 +92,7 @@ class Machine(RuleBasedStateMachine):
         self.intents = {
             wallet: [uuid.uuid4() for _ in INTENTS] for wallet in (self.plain, self.many)
         }
+        self.budgets = {wallet: new_budgets() for wallet in (self.plain, self.many)}
         self.held = []  # (hold of the plain wallet, id of the other's), also after their end
 
     def teardown(self):
@@ -67,15 +103,20 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         asks=st.lists(
-            st.tuples(AMOUNTS, st.none() | st.sampled_from(sorted(INTENTS))),
+            st.tuples(
+                AMOUNTS,
+                st.none() | st.sampled_from(sorted(INTENTS)),
+                st.sampled_from(["", "", "a", "b", "c", "ab", "abc"]),
+                st.sampled_from([None, None, 0, 2, 4]),
+            ),
             min_size=1,
             max_size=6,
         )
     )
     def place(self, asks):
-        asks = [(amount if n is None else INTENTS[n], n) for amount, n in asks]
+        asks = [(amount if n is None else INTENTS[n], n, *rest) for amount, n, *rest in asks]
         ids = [uuid7() for _ in asks]
-        placed = [self._place_plain(amount, n) for amount, n in asks]
+        placed = [self._place_plain(*ask) for ask in asks]
 
         verdicts = self._place_many(asks, ids)
 
@@ -112,6 +153,11 @@ class Machine(RuleBasedStateMachine):
                 [[self.plain, self.many]],
             )
 
+    @rule(name=st.sampled_from("ab"), limit=st.none() | st.integers(0, 90))
+    def set_a_limit(self, name, limit):
+        for wallet in (self.plain, self.many):
+            limits.set_limit(self.budgets[wallet][name], limit)
+
     @rule(reason=st.sampled_from(["", "", "Disputed."]))
     def freeze(self, reason):
         Account.objects.filter(pk__in=[self.plain, self.many]).update(frozen_reason=reason)
@@ -126,13 +172,27 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def both_wallets_are_the_same(self):
         plain, many = (
-            Account.objects.values("balance_micros", "held_micros", "events", "frozen_reason").get(
-                pk=wallet
-            )
+            Account.objects.values(
+                "balance_micros", "held_micros", "open_holds", "events", "frozen_reason"
+            ).get(pk=wallet)
             for wallet in (self.plain, self.many)
         )
         assert plain == many
+        assert plain["open_holds"] == Hold.objects.filter(account=self.plain).count()
         assert plain["balance_micros"] >= plain["held_micros"] >= 0
+
+    @invariant()
+    def both_have_the_same_budgets(self):
+        plain, many = (
+            {
+                name: Budget.objects.values(
+                    "limit_micros", "held_micros", "spent_micros", "over_micros"
+                ).get(pk=pk)
+                for name, pk in self.budgets[wallet].items()
+            }
+            for wallet in (self.plain, self.many)
+        )
+        assert plain == many
 
     @invariant()
     def both_have_the_same_open_holds_and_entries(self):
@@ -169,16 +229,21 @@ class Machine(RuleBasedStateMachine):
                 if str(self.plain) in line or str(self.many) in line
             ]
 
-    def _place_plain(self, amount, n):
+    def _place_plain(self, amount, n, budgets, concurrency):
         intent = None if n is None else self.intents[self.plain][n]
         if intent and Hold.objects.filter(intent=intent).exists():
             return "repeat", None
         try:
-            hold = holds.place(self.plain, amount=amount, ttl_seconds=60, intent=intent)
-        except InsufficientCredits:
-            return "short", None
-        except AccessDisabled:
-            return "frozen", None
+            hold = holds.place(
+                self.plain,
+                amount=amount,
+                ttl_seconds=60,
+                intent=intent,
+                budgets=[self.budgets[self.plain][name] for name in budgets],
+                concurrency=concurrency,
+            )
+        except PlatformError as exc:
+            return (WORDS[type(exc)], str(exc)), None
         return "placed", hold
 
     def _place_many(self, asks, ids):
@@ -192,8 +257,10 @@ class Machine(RuleBasedStateMachine):
                 intent=None if intent is None else str(self.intents[self.many][intent]),
                 keyed=intent is not None,
                 memo={},
+                budgets=[self.budgets[self.many][name] for name in budgets],
+                concurrency=concurrency,
             )
-            for (amount, intent), hold in zip(asks, ids, strict=True)
+            for (amount, intent, budgets, concurrency), hold in zip(asks, ids, strict=True)
         ]
 
         async def run(some):
@@ -202,7 +269,18 @@ class Machine(RuleBasedStateMachine):
             assert [answer[0] for answer in answers] == list(range(len(some)))
             return answers
 
-        return [row[2] for row in asyncio.run(batches.in_turn(together, run))]
+        answers = asyncio.run(turns.in_turn(together, run))
+        return [self._told(*pair) for pair in zip(together, answers, strict=True)]
+
+    @staticmethod
+    def _told(ask, answer):
+        if answer.verdict in ("placed", "repeat"):
+            return answer.verdict
+        if answer.verdict == "frozen":
+            return "frozen", answer.frozen
+        refusal = limits.refusal(answer.told, amount=ask.amount)
+        # A limit of 0 is a policy, whatever it is a limit of.
+        return WORDS[type(refusal)], str(refusal)
 
     @staticmethod
     def _end_plain(hold, how, micros):
@@ -247,7 +325,7 @@ def test_many_at_once_is_the_same_as_one_after_the_other():
 def test_twins_of_one_batch_are_placed_once_even_when_the_money_is_for_one():
     machine = Machine()
     try:
-        machine.place([(60, None), (30, 3), (30, 3), (30, 3)])
+        machine.place([(60, None, "", None), *[(30, 3, "", None)] * 3])
 
         assert Hold.objects.filter(account=machine.many).count() == 2
         machine.both_wallets_are_the_same()

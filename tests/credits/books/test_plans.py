@@ -9,6 +9,8 @@ from proxy import sql
 TABLES = (
     "credits_account",
     "credits_hold",
+    "credits_budget",
+    "credits_process",
     "credits_entry",
     "apikeys_apikey",
     "proxy_answer",
@@ -16,8 +18,8 @@ TABLES = (
     "usage_call",
 )
 CROWD = """
-INSERT INTO credits_account (id, kind, balance_micros, held_micros)
-SELECT md5('w' || n)::uuid, 'wallet', 1000000, 10 FROM generate_series(1, 2000) n;
+INSERT INTO credits_account (id, kind, balance_micros, held_micros, open_holds)
+SELECT md5('w' || n)::uuid, 'wallet', 1000000, 10, 1 FROM generate_series(1, 2000) n;
 INSERT INTO accounts_workspace (id, kind, name)
 SELECT md5('w' || n)::uuid, 'team', 'T' FROM generate_series(1, 2000) n;
 INSERT INTO accounts_user (id, email, password, name, is_superuser, is_active, is_staff, updated_at)

@@ -1,0 +1,50 @@
+"""What may be spent beside what there is: a budget for a period."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class Budget(models.Model):
+    """How much somebody may spend in a period, and what of it is taken.
+
+    A call takes its hold from every budget that it is under, and what it cost stays (holds.py).
+    """
+
+    owner_kind = models.CharField(max_length=16)
+    """Whose limit it is: a key's, a member's, a workspace's. The books do not read it."""
+    owner = models.CharField(max_length=64)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+    """When another row begins; null: never."""
+    limit_micros = models.BigIntegerField(null=True)
+    """Null: there is none any more, and what is taken is still counted."""
+    held_micros = models.BigIntegerField(default=0, db_default=0)
+    spent_micros = models.BigIntegerField(default=0, db_default=0)
+    over_micros = models.BigIntegerField(default=0, db_default=0)
+    """How much more than the limit was taken when somebody lowered it (limits.py)."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="budget_once_per_period", fields=["owner_kind", "owner", "starts_at"]
+            ),
+            models.CheckConstraint(
+                name="budget_ends_after_its_start",
+                condition=Q(ends_at=None) | Q(ends_at__gt=F("starts_at")),
+            ),
+            models.CheckConstraint(
+                name="budget_limit_not_negative",
+                condition=Q(limit_micros=None) | Q(limit_micros__gte=0),
+            ),
+            models.CheckConstraint(
+                name="budget_taken_not_negative",
+                condition=Q(held_micros__gte=0, spent_micros__gte=0, over_micros__gte=0),
+            ),
+            models.CheckConstraint(
+                name="budget_never_exceeded",
+                condition=Q(limit_micros=None)
+                | Q(limit_micros__gte=F("held_micros") + F("spent_micros") - F("over_micros")),
+            ),
+        ]
