@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import web
 from proxy_stage import ECHO, IMAGE, ULTRA, VENDOR_KEY, answering, check_refusal
 
+from proxy import memory
 from proxy.credentials import Account, Redactor
 
 FLUX2 = "/proxy/bfl/flux-2-pro/generate"
@@ -177,15 +179,44 @@ async def _with_a_small_limit(stage, member, monkeypatch):
 
 
 @pytest.mark.parametrize("path", [ECHO, "/proxy/sandbox/v1/free"])
-async def test_gathered_answers_count_in_the_memory_of_all(stage, settings, path):
-    from proxy import memory
-
+async def test_an_answer_that_never_finds_room_is_lost_and_nobody_asks_for_it_again(
+    stage, settings, path
+):
+    """The vendor did the work: a status that clients repeat would have it paid twice."""
     settings.BODY_MEMORY_BYTES = 400_000
     member = await stage.member()
     big = {"usage": {"units": 1}, "pad": "x" * 150_000}
     async with answering(vendor(big)) as settings.VENDOR_BASE_URL:
         answer = await stage.post(path, member, json={})
 
-    assert answer.status in (429, 503), "more than the share of one"
+    assert (answer.status, answer.type) == (422, "outcome_unknown"), "more than the share of one"
     check_refusal(answer)
+    assert stage.wallet(member) == (5_000_000, 0)
+    assert memory.held.taken == 0
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_answer_waits_for_room_that_others_have(stage, settings, chunked):
+    settings.BODY_MEMORY_BYTES = 400_000
+    member = await stage.member()
+    big = orjson.dumps({"usage": {"units": 1}, "pad": "x" * 90_000})
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        told = web.Response(body=big, content_type="application/json")
+        if chunked:
+            told.enable_chunked_encoding()
+        return told
+
+    others = [memory.held.reserve(f"other {n}", 99_000) for n in range(4)]
+    async with answering(answer) as settings.VENDOR_BASE_URL:
+        asked = asyncio.create_task(stage.post(ECHO, member, json={}))
+        await asyncio.sleep(0.3)
+        assert not asked.done()
+        others[0].release()
+        given = await asked
+
+    assert (given.status, given.body) == (200, big)
+    assert stage.wallet(member) == (5_000_000 - 1000, 0)
+    for other in others:
+        other.release()
     assert memory.held.taken == 0
