@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from common import logs
+from common.errors import Unavailable
 from common.money import show
 from credits.books import findings
 from credits.models import Finding
@@ -48,7 +49,11 @@ async def absurd(books: Books, vendor: str, call: str, figure: Micros) -> None:
 
 
 async def _report(books: Books, key: str, sentence: str) -> None:
+    """Have the row; while the books are away the log alone has it, and the settlement goes on."""
     told = (key, str(Finding.Kind.VENDOR), sentence, None)
-    ((is_new,),) = await books.query(findings.REPORT, *told)
+    try:
+        ((is_new,),) = await books.query(findings.REPORT, *told)
+    except Unavailable:
+        is_new = True
     if is_new:
         logs.line(level="error", event="finding", key=key, sentence=sentence)
