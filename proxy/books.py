@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from proxy.catalogue import Asset
 
 Row = tuple[Any, ...]
+NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""As JSON writes it; behind an odd backslash it is none."""
 UNHEARD_SECONDS = 6
 """After that a statement has ended whose connection was lost (`statement_timeout`)."""
 
@@ -432,8 +435,14 @@ def _tell_too_late(ask: Settle | Accept) -> None:
 
 
 def _document(asks: Sequence[Any]) -> str:
-    """Return the JSON of a list of asks: the one parameter of each statement."""
-    return orjson.dumps(asks).decode()
+    """Return the JSON of a list of asks: the one parameter of each statement.
+
+    No text in a database holds a NUL, and an id with one is nobody's: another sign stands there.
+    """
+    document = orjson.dumps(asks)
+    if b"\\u0000" in document:
+        document = NUL.sub(rb"\1\\ufffd", document)
+    return document.decode()
 
 
 async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,13 +20,21 @@ if TYPE_CHECKING:
 
 async def unmeasured(books: Books, vendor: str, found: FoundJob, urls: list[str]) -> None:
     """Say that what was delivered was charged by the stated minimum: one row for each host."""
-    host = (urlsplit(urls[0]).hostname if urls else "") or "no address"
+    host = _host(urls[0]) if urls else "no address"
     await _report(
         books,
         f"unmeasured:{vendor}:{host}",
         f"{vendor} delivered a file at {host} that cannot be measured; call {found.id} and later "
         "ones like it were charged by the stated minimum.",
     )
+
+
+def _host(url: str) -> str:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    return host if re.fullmatch(r"[\w.:-]{1,100}", host) else "no address"
 
 
 async def unreported(books: Books, vendor: str, operation: str, call: str) -> None:

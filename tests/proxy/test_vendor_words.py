@@ -146,6 +146,22 @@ async def test_a_file_that_cannot_be_measured_is_charged_by_the_minimum_and_foun
     assert "minimum" in found["sentence"]
 
 
+@pytest.mark.parametrize(
+    "sample", ["https://[bad", "https://a\x00b/x", "https://a b/", "//", 7, ""]
+)
+async def test_an_address_that_is_none_is_no_reason_not_to_charge(stage, settings, sample):
+    member = await stage.member(micros=10_000_000)
+    ready = {"id": "j", "status": "Ready", "result": {"sample": sample}}
+    asked = {"prompt": "x", "mode": "t2v", "duration": "auto"}
+    async with answering(vendor(job(), ready)) as settings.VENDOR_BASE_URL:
+        made = await stage.post(FLUX3, member, json=asked)
+        polled = await stage.get(made.json()["polling_url"])
+
+    assert (polled.status, polled.json()["result"]["sample"]) == (200, sample)
+    assert stage.spent(member) == 5 * 243_100
+    assert stage.wallet(member) == (10_000_000 - 5 * 243_100, 0)
+
+
 @pytest.mark.parametrize("image", [[], False, 0, {}, 1.5, ["x"]])
 async def test_a_reference_that_is_no_image_is_refused(stage, image):
     member = await stage.member()
