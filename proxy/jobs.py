@@ -183,7 +183,7 @@ def _words(route: Route, found: FoundJob, shape: Job, said: Said | None) -> byte
             f"{route.vendor.display} did not finish in time. Nothing was charged. Run the node "
             "again, or ask later: what comes is yours once it is paid for."
         )
-    if found.outcome and said is None:
+    if found.outcome not in ("", "delivered") and said is None:
         told = shape.failed(found.vendor_job_id, REASONS.get(found.outcome, ""))
         return orjson.dumps(told)
     if said is None:
