@@ -63,6 +63,7 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
 
     if not await metered.hold(platform, request, made, digests):
         return  # It was a repeat, and is answered.
+    request.owner = f"key {digests[0].hex()}"  # Known now: its answer counts in its own share.
     async with metered.guarded(platform, made):
         reply = await metered.send(platform, request, made, outgoing)
         try:

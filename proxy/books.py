@@ -6,6 +6,8 @@ The statements themselves are in `proxy/sql.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from proxy.catalogue import Asset
 
 Row = tuple[Any, ...]
+NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""As JSON writes it; behind an odd backslash it is none."""
 UNHEARD_SECONDS = 6
 """After that a statement has ended whose connection was lost (`statement_timeout`)."""
 
@@ -245,9 +249,23 @@ class Books:
 
     async def keep(self, call_id: str, outgoing: Outgoing) -> None:
         """Keep an answer that turned out to be undelivered after its call was written."""
+        try:
+            await self._keep(call_id, outgoing)
+        except Unavailable:
+            self._late.owe(self._insist(lambda: self._keep(call_id, outgoing)), outgoing.intent)
+
+    async def _keep(self, call_id: str, outgoing: Outgoing) -> None:
         if outgoing.wanted and not outgoing.kept:
             await self.query(sql.KEEP_LATER, call_id, orjson.dumps(outgoing.row()).decode())
             outgoing.kept = True
+
+    @staticmethod
+    async def _insist(work: Callable[[], Awaitable[object]]) -> None:
+        """Try until the database answers."""
+        async for _ in pauses():
+            with contextlib.suppress(Unavailable):
+                await work()
+                return
 
     async def _write(
         self,
@@ -290,7 +308,7 @@ class Books:
                 if not done and (done := await before(ask)) and outgoing is not None:
                     outgoing.kept = False
                 if done and outgoing is not None:
-                    await self.keep(ask.hold, outgoing)
+                    await self._keep(ask.hold, outgoing)
             except Unavailable:
                 continue
             if not done:
@@ -359,11 +377,17 @@ class Books:
         return bool(rows[0][2] == "placed")
 
     async def count_repeat(self, intent: str, call: str) -> bool:
-        """Whether a refused call is a repeat of one that the history shows: then that counts it."""
-        ((first,),) = await self.query(sql.REPEATED, intent, call)
-        if first == call:
+        """Whether a refused call is a repeat of one that the history shows: then that counts it.
+
+        While the database is away it is a row of its own: what is told does not change for it.
+        """
+        try:
+            ((first,),) = await self.query(sql.REPEATED, intent, call)
+            if first == call:
+                return False
+            await self.query(sql.COUNT_REPEAT, first)
+        except Unavailable:
             return False
-        await self.query(sql.COUNT_REPEAT, first)
         return True
 
     async def charged(self, call: str) -> int | None:
@@ -379,8 +403,15 @@ class Books:
         await self.query(holds.CLAIM_INTENT, intent, hold, ttl)
 
     async def release(self, hold: str) -> None:
-        """Let the next equal request be a new call, while this one's hold stays."""
-        await self.query(holds.RELEASE_INTENT, hold)
+        """Let the next equal request be a new call, while this one's hold stays.
+
+        While the database is away that is owed: it changes nothing of what is told now.
+        """
+        try:
+            await self.query(holds.RELEASE_INTENT, hold)
+        except Unavailable:
+            again = self._insist(lambda: self.query(holds.RELEASE_INTENT, hold))
+            self._late.owe(again, "")
 
     async def renew(self, hold: str, ttl: int) -> None:
         """Let a hold that is still open stand for so many seconds from now."""
@@ -404,8 +435,14 @@ def _tell_too_late(ask: Settle | Accept) -> None:
 
 
 def _document(asks: Sequence[Any]) -> str:
-    """Return the JSON of a list of asks: the one parameter of each statement."""
-    return orjson.dumps(asks).decode()
+    """Return the JSON of a list of asks: the one parameter of each statement.
+
+    No text in a database holds a NUL, and an id with one is nobody's: another sign stands there.
+    """
+    document = orjson.dumps(asks)
+    if b"\\u0000" in document:
+        document = NUL.sub(rb"\1\\ufffd", document)
+    return document.decode()
 
 
 async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:

@@ -6,12 +6,14 @@ hold had ended, is not. What passes is redacted: a vendor may echo our credentia
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from common.errors import RateLimited, Unavailable
 from common.money import Micros, credits_text
 from proxy import answers, dialect, findings, memory, metered, pricing
 from proxy.asked import Evidence
@@ -33,14 +35,17 @@ if TYPE_CHECKING:
 
 LINE_LIMIT_BYTES = 32 << 20
 ERROR_LIMIT_BYTES = 64 << 10
+ROOM_SECONDS = 30
+"""So long an answer waits for memory that others have, at its vendor; then it is lost."""
 CREDITS_USED = b"x-comfy-credits-used"
 
 
 async def gather(reply: Reply, *, owner: str, limit: int, account: Account) -> Said:
     """Return an answer read whole, within the memory that all bodies share, redacted.
 
-    Raises Lost if it breaks off or is larger than the limit; of a refusal only the beginning is
-    read. The memory is given back when this returns: what follows keeps the bytes a moment only.
+    Raises Lost if it breaks off, is larger than the limit, or finds no room: its vendor has worked,
+    so nobody is told to try again. Of a refusal only the beginning is read. The memory is given
+    back when this returns: what follows keeps the bytes a moment only.
     """
     limit = limit if reply.status < 300 else ERROR_LIMIT_BYTES
     with memory.held.reserve(owner) as taken:
@@ -66,17 +71,31 @@ async def _whole(reply: Reply, taken: Reservation, limit: int) -> bytes:
     if length.isdigit() and not reply.is_compressed:
         if int(length) > limit:
             raise Lost("the answer is larger than any that we can hold")
-        taken.add(int(length))
+        await _room(taken, int(length))
         return await reply.read(limit)
     if reply.coded:
         raise Lost("the answer is in a coding that nobody understands")
     parts: list[bytes] = []
     async for chunk in reply.chunks():
-        taken.add(len(chunk))
+        await _room(taken, len(chunk))
         parts.append(chunk)
         if taken.size > limit:
             raise Lost("the answer is larger than any that we can hold")
     return b"".join(parts)
+
+
+async def _room(taken: Reservation, size: int) -> None:
+    """Hold so many bytes more, once there is room; the vendor is held back meanwhile."""
+    end = time.monotonic() + ROOM_SECONDS
+    while True:
+        try:
+            taken.add(size)
+        except (RateLimited, Unavailable) as exc:
+            if time.monotonic() >= end or taken.size + size > memory.held.share:
+                raise Lost("there is no room for the answer") from exc
+        else:
+            return
+        await asyncio.sleep(0.05)
 
 
 async def _price(platform: Platform, call: Call, known: Evidence) -> Micros:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from common import logs
+from common.errors import Unavailable
 from common.money import show
 from credits.books import findings
 from credits.models import Finding
@@ -18,13 +20,21 @@ if TYPE_CHECKING:
 
 async def unmeasured(books: Books, vendor: str, found: FoundJob, urls: list[str]) -> None:
     """Say that what was delivered was charged by the stated minimum: one row for each host."""
-    host = (urlsplit(urls[0]).hostname if urls else "") or "no address"
+    host = _host(urls[0]) if urls else "no address"
     await _report(
         books,
         f"unmeasured:{vendor}:{host}",
         f"{vendor} delivered a file at {host} that cannot be measured; call {found.id} and later "
         "ones like it were charged by the stated minimum.",
     )
+
+
+def _host(url: str) -> str:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    return host if re.fullmatch(r"[\w.:-]{1,100}", host) else "no address"
 
 
 async def unreported(books: Books, vendor: str, operation: str, call: str) -> None:
@@ -48,7 +58,11 @@ async def absurd(books: Books, vendor: str, call: str, figure: Micros) -> None:
 
 
 async def _report(books: Books, key: str, sentence: str) -> None:
+    """Have the row; while the books are away the log alone has it, and the settlement goes on."""
     told = (key, str(Finding.Kind.VENDOR), sentence, None)
-    ((is_new,),) = await books.query(findings.REPORT, *told)
+    try:
+        ((is_new,),) = await books.query(findings.REPORT, *told)
+    except Unavailable:
+        is_new = True
     if is_new:
         logs.line(level="error", event="finding", key=key, sentence=sentence)

@@ -79,7 +79,7 @@ async def _ask(platform: Platform, vendor: Vendor, shape: Job, found: FoundJob) 
     judged = shape.judge(said) if said is not None else None
     if said is None or judged is None:
         return
-    await looking.note(platform, found, said)
+    await looking.note(platform, found, said, judged)
     early = judged.verdict is Verdict.MISSING and found.age_seconds < looking.NOT_YET_SECONDS
     if judged.verdict in jobs.ENDS and not early:
         await jobs.end(platform, found, jobs.ENDS[judged.verdict], said)

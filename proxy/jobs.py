@@ -98,15 +98,12 @@ async def accept(
         headers.append((b"x-comfy-credits-used", used.encode()))
     outgoing = call.outgoing(request, reply.status, headers, body)
     ask = (job.ask and job.ask(call.route, said.json)) or asking(vendor, poll, job_id)
-    accepted = await platform.books.accept(
-        _accepted(call, job, job_id, ask, price, reply, said), outgoing=outgoing
-    )
-    if not accepted:
+    accepting = _accepted(call, job, job_id, ask, price, reply, said)
+    if not await metered.owed(call, platform.books.accept(accepting, outgoing=outgoing)):
         # The hold ended meanwhile, or the job is another call's: not handed out, not paid for.
         reason = "The provider's job is not its own."
         await metered.settle(platform, call, reply, "refused", reason=reason)
         raise dialect.lost(vendor)
-    call.over = True
     metrics.outcome(vendor.name, "accepted")
     logs.line(event="accepted", call=call.id, operation=call.route.name, held=call.quote.most)
     await request.answer(reply.status, body, headers)
@@ -186,7 +183,7 @@ def _words(route: Route, found: FoundJob, shape: Job, said: Said | None) -> byte
             f"{route.vendor.display} did not finish in time. Nothing was charged. Run the node "
             "again, or ask later: what comes is yours once it is paid for."
         )
-    if found.outcome and said is None:
+    if found.outcome not in ("", "delivered") and said is None:
         told = shape.failed(found.vendor_job_id, REASONS.get(found.outcome, ""))
         return orjson.dumps(told)
     if said is None:

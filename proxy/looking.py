@@ -16,12 +16,13 @@ import orjson
 from common.errors import ProviderDisabled
 from proxy import delivery, remembered
 from proxy.catalogue import Ask
+from proxy.dialect import Verdict
 from proxy.recent import SAID_LIMIT_BYTES
 from proxy.relay import Lost, Outgoing, Refused
 
 if TYPE_CHECKING:
     from proxy.catalogue import Job, Vendor
-    from proxy.dialect import Said
+    from proxy.dialect import Judged, Said
     from proxy.process import Platform
     from proxy.remembered import FoundJob
 
@@ -50,19 +51,23 @@ async def _look(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job)
     if not await remembered.claim_ask(platform.books, found, shape.interval_seconds):
         return found.said
     said = await ask(platform, vendor, found, shape)
-    if said is None or shape.judge(said) is None:  # A bad moment: it is asked again later.
+    judged = shape.judge(said) if said is not None else None
+    if said is None or judged is None:  # A bad moment: it is asked again later.
         return found.said
+    if found.outcome == "delivered" and judged.verdict is not Verdict.DONE:
+        return found.said  # Its result was paid for: whatever is said later takes none of it away.
     platform.recent.note(found.id, said)
-    await note(platform, found, said)
+    await note(platform, found, said, judged)
     return said
 
 
-async def note(platform: Platform, found: FoundJob, said: Said) -> None:
+async def note(platform: Platform, found: FoundJob, said: Said, judged: Judged) -> None:
     """Write down what was said, for every other process; not again what it said before."""
     before = found.said
     same = before is not None and (before.body, before.status) == (said.body, said.status)
     if not same and len(said.body) <= SAID_LIMIT_BYTES:
-        await remembered.note(platform.books, found, said)
+        is_result = judged.verdict is Verdict.DONE
+        await remembered.note(platform.books, found, said, is_result=is_result)
     found.said = said
 
 

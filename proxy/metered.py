@@ -15,13 +15,13 @@ import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
 from apikeys import keys
 from common import logs, metrics
-from common.errors import ContentBlocked
+from common.errors import ContentBlocked, Unavailable
 from common.ids import uuid7
 from common.money import Micros
 from proxy import answers, dialect, replay
@@ -33,7 +33,7 @@ from proxy.process import soon
 from proxy.relay import Lost, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from proxy.asked import Asked
     from proxy.catalogue import Route
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from proxy.pricing import Quote
     from proxy.process import Platform
     from proxy.relay import Outgoing, Reply
+
+Done = TypeVar("Done")
 
 HOLD_MARGIN_SECONDS = 60
 """A hold outlives its vendor's time limit by this; then the sweep frees it."""
@@ -243,6 +245,21 @@ async def unknown(platform: Platform, call: Call) -> None:
         await platform.books.release(call.id)
 
 
+async def owed(call: Call, ending: Awaitable[Done]) -> Done:
+    """Return what the end of a call's hold comes to; from now on that is the books' affair.
+
+    Also where they are away, or who waits is sent away: then it is written later, and nobody must
+    take the hold for one that nobody ends.
+    """
+    try:
+        done = await ending
+    except (Unavailable, asyncio.CancelledError):
+        call.over = True
+        raise
+    call.over = True
+    return done
+
+
 async def settle(
     platform: Platform,
     call: Call,
@@ -259,9 +276,9 @@ async def settle(
     """End the hold, write entry and call, durably, in one commit.
 
     False if the hold had ended before: that changes nothing, and what nobody pays for is not
-    handed out.
+    handed out. Raises Unavailable while the books are away: they are owed it then (late.py).
     """
-    settled = await platform.books.settle(
+    ending = platform.books.settle(
         Settle(
             hold=call.id,
             wallet=call.wallet,
@@ -277,7 +294,7 @@ async def settle(
         ),
         outgoing=outgoing,
     )
-    call.over = True
+    settled = await owed(call, ending)
     if settled is None:
         return False
     if call.answered_at:

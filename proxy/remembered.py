@@ -33,7 +33,11 @@ CLAIM_ASK = """
     SELECT EXISTS (SELECT 1 FROM claimed), said, said_status, said_type
       FROM proxy_job WHERE id = %s
 """
-SAID = "UPDATE proxy_job SET said = %s, said_status = %s, said_type = %s WHERE id = %s"
+SAID = """
+    UPDATE proxy_job SET said = %s, said_status = %s, said_type = %s
+     WHERE id = %s AND (outcome <> 'delivered' OR %s)
+"""
+"""What is said of a delivered job is its result, or says nothing new."""
 SAID_OF = "SELECT said, said_status, said_type FROM proxy_job WHERE id = %s AND said IS NOT NULL"
 JOB = f"SELECT {sql.JOB_COLUMNS} FROM proxy_job job WHERE job.id = %s"  # noqa: S608
 JOB_OF = f"""
@@ -116,9 +120,9 @@ async def claim_ask(books: Books, job: FoundJob, interval_seconds: float) -> boo
     return bool(claimed)
 
 
-async def note(books: Books, job: FoundJob, said: Said) -> None:
-    """Write down what the vendor said, for every process."""
-    await books.query(SAID, said.body, said.status, said.content_type[:100], job.id)
+async def note(books: Books, job: FoundJob, said: Said, *, is_result: bool) -> None:
+    """Write down what the vendor said, for every process; nothing takes a result's place."""
+    await books.query(SAID, said.body, said.status, said.content_type[:100], job.id, is_result)
 
 
 async def said_of(books: Books, job_id: str) -> Said | None:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
 import pytest
-from proxy_stage import CENT, ECHO, IMAGE, STREAM, ULTRA, ULTRA_MICROS, Answer, Stage, check_refusal
+from aiohttp import web
+from config.asgi import Application
+from proxy_stage import (
+    CENT,
+    ECHO,
+    IMAGE,
+    STREAM,
+    ULTRA,
+    ULTRA_MICROS,
+    VENDOR_KEY,
+    Answer,
+    Stage,
+    answering,
+    check_refusal,
+    eventually,
+    serving,
+)
 
+from apikeys import keys
 from common.errors import Unavailable
-from proxy import late
+from proxy import late, replay
 
 BODY = b'{"prompt": "a lighthouse", "seed": 5}'
 LARGE = STREAM + "?bytes=1500000"
@@ -67,6 +84,22 @@ async def books(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     switch.patience(0.05)
     yield switch
     switch.back()
+
+
+def rarely_away(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, about: str = ""
+) -> Callable[[], None]:
+    """Let no statement of the rare paths about that through, until what is returned is called."""
+    lane = stage.application._platform.books._other
+    ask, away = lane.ask, [True]
+
+    async def asked(what: Any) -> Any:
+        if away and about in what[0]:
+            raise Unavailable("The books are away.")
+        return await ask(what)
+
+    monkeypatch.setattr(lane, "ask", asked)
+    return away.clear
 
 
 async def ask(stage: Stage, path: str, member: Any, *more: str) -> Answer:
@@ -201,6 +234,78 @@ async def test_who_leaves_while_the_books_are_away_gets_the_answer_later(stage, 
 
     assert (given.status, given.headers["idempotent-replayed"]) == (200, "true")
     await check_charged_once(stage, path, member, given)
+
+
+@pytest.mark.parametrize("path", [IMAGE, ECHO, ULTRA])
+async def test_what_is_owed_is_no_new_call_at_another_process_either(
+    stage, books, path, monkeypatch
+):
+    """Its hold keeps the intention that a key names, until the result is written."""
+    monkeypatch.setattr(replay, "WAIT_SECONDS", 0.1)
+    member = await stage.member()
+    await refused(stage, path, member, "Idempotency-Key: abc")
+    headers = {**member.headers, "Idempotency-Key": "abc", "Content-Type": "application/json"}
+
+    async with serving(Application()) as (host, port):
+        there = await stage.ask("POST", f"http://{host}:{port}{path}", data=BODY, headers=headers)
+        books.back()
+        await stage.settled(member) if path != ULTRA else None
+        given = await ask(stage, path, member, "Idempotency-Key: abc")
+        keys.used._seen.clear()
+
+    assert (there.status, there.type) == (409, "idempotency_in_flight")
+    await check_charged_once(stage, path, member, given)
+
+
+@pytest.mark.parametrize("path", [IMAGE, ECHO, ULTRA])
+async def test_an_answer_that_was_lost_while_the_books_are_away_is_told_as_lost(
+    stage, path, monkeypatch
+):
+    """A 503 would have its client come again, and the vendor be paid twice."""
+    member = await stage.member()
+    back = rarely_away(stage, monkeypatch)
+    stage.vendor.fail_next(path.split("/")[2], "drop_after")
+
+    answer = await ask(stage, path, member, "Idempotency-Key: abc")
+
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
+    (hold,) = stage.holds(member)
+    assert hold["intent"] is not None
+    back()
+    await eventually(lambda: stage.holds(member)[0]["intent"] is None or None)
+    assert (await ask(stage, path, member, "Idempotency-Key: abc")).status == 200, "a new call"
+
+
+async def test_a_certain_refusal_is_told_and_frees_its_hold_all_the_same(stage, monkeypatch):
+    """That it cannot be counted at its first try is no reason to keep the member's money."""
+    member = await stage.member()
+    back = rarely_away(stage, monkeypatch)
+    stage.vendor.fail_next("sandbox", "status=429")
+
+    answer = await ask(stage, IMAGE, member)
+
+    assert (answer.status, answer.type) == (429, "provider_rate_limited")
+    assert stage.wallet(member) == (5_000_000, 0)
+    back()
+
+
+async def test_a_finding_that_cannot_be_written_holds_no_result_back(stage, monkeypatch, settings):
+    settings.VENDOR_SETTINGS = {"VENDOR_VERTEXAI_KEY": VENDOR_KEY}
+    member = await stage.member()
+    back = rarely_away(stage, monkeypatch, "credits_finding")
+    said = {"candidates": [{"content": {"parts": [{"text": "a fox"}]}, "finishReason": "STOP"}]}
+    body = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
+
+    async def answer_it(_: web.Request) -> web.Response:
+        return web.json_response(said)
+
+    async with answering(answer_it) as settings.VENDOR_BASE_URL:
+        answer = await stage.post("/proxy/vertexai/gemini/gemini-2.5-flash", member, json=body)
+
+    assert (answer.status, answer.json()) == (200, said)
+    assert stage.wallet(member) == (5_000_000 - stage.spent(member), 0)
+    assert stage.spent(member) > 0
+    back()
 
 
 async def test_what_failed_is_not_kept(stage, books):

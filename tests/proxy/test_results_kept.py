@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from proxy_stage import IMAGE, ULTRA, in_thread
+import uuid
+
+import pytest
+from aiohttp import web
+from proxy_stage import IMAGE, ULTRA, ULTRA_MICROS, answering, in_thread
 
 from proxy import tasks
 
@@ -33,6 +37,33 @@ async def test_after_a_restart_the_owner_gets_the_address(stage):
         assert response.status == 200
     assert (await stage.get(path, other)).status == 404
     assert (await stage.get(path)).status == 401
+
+
+@pytest.mark.parametrize("later", ["Task not found", "Pending", "Error", "Request Moderated"])
+async def test_what_a_vendor_says_later_takes_no_result_away(stage, settings, later):
+    """Its servers are not consistent at once: the next that is asked may not know of the end."""
+    member = await stage.member()
+    ready = {"id": "j", "status": "Ready", "result": {"sample": "https://x.bfl.ai/1.png"}}
+    says = [ready]
+
+    async def bfl(request):
+        said = {"id": uuid.uuid4().hex} if request.method == "POST" else says[0]
+        return web.json_response(said, status=404 if said["id"] == "?" else 200)
+
+    async with answering(bfl) as settings.VENDOR_BASE_URL:
+        made = await stage.post(ULTRA, member, json={"prompt": "x"})
+        stage.due(member)
+        await in_thread(tasks.follow_jobs)
+        assert stage.wallet(member) == (5_000_000 - ULTRA_MICROS, 0)
+        says[0] = {"id": "?" if later == "Task not found" else "j", "status": later}
+
+        for _ in range(2):
+            stage.aged(member, minutes=0)
+            polled = await stage.get(made.json()["polling_url"])
+            assert (polled.status, polled.json()) == (200, ready)
+
+    kept = await stage.get(f"/v1/calls/{made.headers['call-id']}/result", member)
+    assert kept.json()["urls"] == ["https://x.bfl.ai/1.png"]
 
 
 async def test_what_was_not_paid_for_is_not_given(stage):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import web
 from proxy_stage import ECHO, IMAGE, ULTRA, VENDOR_KEY, answering, check_refusal
 
+from proxy import memory
 from proxy.credentials import Account, Redactor
 
 FLUX2 = "/proxy/bfl/flux-2-pro/generate"
@@ -144,6 +146,22 @@ async def test_a_file_that_cannot_be_measured_is_charged_by_the_minimum_and_foun
     assert "minimum" in found["sentence"]
 
 
+@pytest.mark.parametrize(
+    "sample", ["https://[bad", "https://a\x00b/x", "https://a b/", "//", 7, ""]
+)
+async def test_an_address_that_is_none_is_no_reason_not_to_charge(stage, settings, sample):
+    member = await stage.member(micros=10_000_000)
+    ready = {"id": "j", "status": "Ready", "result": {"sample": sample}}
+    asked = {"prompt": "x", "mode": "t2v", "duration": "auto"}
+    async with answering(vendor(job(), ready)) as settings.VENDOR_BASE_URL:
+        made = await stage.post(FLUX3, member, json=asked)
+        polled = await stage.get(made.json()["polling_url"])
+
+    assert (polled.status, polled.json()["result"]["sample"]) == (200, sample)
+    assert stage.spent(member) == 5 * 243_100
+    assert stage.wallet(member) == (10_000_000 - 5 * 243_100, 0)
+
+
 @pytest.mark.parametrize("image", [[], False, 0, {}, 1.5, ["x"]])
 async def test_a_reference_that_is_no_image_is_refused(stage, image):
     member = await stage.member()
@@ -177,15 +195,44 @@ async def _with_a_small_limit(stage, member, monkeypatch):
 
 
 @pytest.mark.parametrize("path", [ECHO, "/proxy/sandbox/v1/free"])
-async def test_gathered_answers_count_in_the_memory_of_all(stage, settings, path):
-    from proxy import memory
-
+async def test_an_answer_that_never_finds_room_is_lost_and_nobody_asks_for_it_again(
+    stage, settings, path
+):
+    """The vendor did the work: a status that clients repeat would have it paid twice."""
     settings.BODY_MEMORY_BYTES = 400_000
     member = await stage.member()
     big = {"usage": {"units": 1}, "pad": "x" * 150_000}
     async with answering(vendor(big)) as settings.VENDOR_BASE_URL:
         answer = await stage.post(path, member, json={})
 
-    assert answer.status in (429, 503), "more than the share of one"
+    assert (answer.status, answer.type) == (422, "outcome_unknown"), "more than the share of one"
     check_refusal(answer)
+    assert stage.wallet(member) == (5_000_000, 0)
+    assert memory.held.taken == 0
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_answer_waits_for_room_that_others_have(stage, settings, chunked):
+    settings.BODY_MEMORY_BYTES = 400_000
+    member = await stage.member()
+    big = orjson.dumps({"usage": {"units": 1}, "pad": "x" * 90_000})
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        told = web.Response(body=big, content_type="application/json")
+        if chunked:
+            told.enable_chunked_encoding()
+        return told
+
+    others = [memory.held.reserve(f"other {n}", 99_000) for n in range(4)]
+    async with answering(answer) as settings.VENDOR_BASE_URL:
+        asked = asyncio.create_task(stage.post(ECHO, member, json={}))
+        await asyncio.sleep(0.3)
+        assert not asked.done()
+        others[0].release()
+        given = await asked
+
+    assert (given.status, given.body) == (200, big)
+    assert stage.wallet(member) == (5_000_000 - 1000, 0)
+    for other in others:
+        other.release()
     assert memory.held.taken == 0

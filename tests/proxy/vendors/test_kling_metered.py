@@ -225,6 +225,33 @@ async def test_nobody_reaches_what_another_made(stage):
     assert stage.calls(other) == []
 
 
+@pytest.mark.parametrize("named_so", ["{}\0", "\0{}", "\\u0000{}", "\\\0{}"])
+async def test_an_id_with_a_nul_is_nobodys(stage, named_so):
+    """No database holds one, and a vendor may read the id only as far as there."""
+    member = await stage.member(micros=RICH)
+    video = named_so.format(await a_video(stage, member))
+    for path, body in ((EXTEND, {"video_id": video}), (LIP_SYNC, {"input": {"video_id": video}})):
+        refused = await stage.post(path, member, json=body)
+        assert (refused.status, refused.type) == (404, "not_found")
+        check_refusal(refused)
+
+
+async def test_a_name_that_no_database_holds_keeps_no_result_back(stage, settings):
+    member = await stage.member(micros=RICH)
+    video = {"id": "v\0", "url": "https://x.klingai.com/1.mp4", "duration": "5"}
+    done = {"task_id": "t-nul", "task_status": "succeed", "task_result": {"videos": [video]}}
+
+    async def kling(request):
+        data = {"task_id": "t-nul"} if request.method == "POST" else done
+        return web.json_response({"code": 0, "data": data})
+
+    async with answering(kling) as settings.VENDOR_BASE_URL:
+        end = await polled(stage, member, TEXT2VIDEO, await made(stage, member))
+
+    assert told(end)["task_result"]["videos"] == [video]
+    spent(stage, member, PRICE)
+
+
 async def test_a_wrong_key_is_the_operators_affair(stage, configure):
     configure(VENDOR_KLING_KEY="another-vendor-key")
     member = await stage.member()
