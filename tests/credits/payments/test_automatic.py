@@ -130,6 +130,17 @@ def test_where_tax_is_switched_on_later_it_switches_itself_off_and_says_so(
     assert "switched off now" in letters(alice).get().text
 
 
+def test_what_is_exactly_the_threshold_is_enough(alice, shop, wish):
+    wish(alice)
+    automatic.buy(alice.workspace_id)
+    shop.spend(alice, "16")
+    assert alice.now().balance_micros == usd("5")
+
+    assert automatic.buy(alice.workspace_id) is None
+    shop.spend(alice, "0.01")
+    assert automatic.buy(alice.workspace_id).state == State.CREDITED
+
+
 # --- The month's cap ------------------------------------------------------------------------
 
 
@@ -174,6 +185,19 @@ def test_a_new_month_has_a_new_cap(alice, shop, wish):
     try_again(made)
 
     assert automatic.buy(alice.workspace_id).state == State.CREDITED
+
+
+def test_the_month_begins_with_its_first_moment(alice, shop, wish):
+    wish(alice)
+    bought = automatic.buy(alice.workspace_id)
+    month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    spent = []
+
+    for created in (month, month - timedelta(microseconds=1)):
+        TopUp.objects.filter(pk=bought.pk).update(created_at=created)
+        spent.append(automatic.spent_this_month(alice.workspace_id))
+
+    assert spent == [usd("20"), 0]
 
 
 def test_a_higher_cap_counts_at_once(alice, shop, wish):

@@ -37,6 +37,21 @@ def test_a_lost_dispute_takes_the_unspent_part_and_the_rest_is_owed(alice, shop,
     books_balance()
 
 
+def test_what_was_bought_before_it_came_to_be_owed_does_not_pay(alice, shop, books_balance):
+    bought = shop.buy(alice, "25.00")
+    shop.buy(alice, "10.00")
+    shop.spend(alice, "26.00")
+
+    shop.learn(shop.dispute(bought))
+
+    assert alice.now().balance_micros == usd("10.00")
+    assert Receivable.objects.get(wallet=alice.wallet).due_micros == usd("25.00")
+    shop.buy(alice, "30.00")
+    assert alice.now().balance_micros == usd("15.00")
+    assert Receivable.objects.get(wallet=alice.wallet).due_micros == 0
+    books_balance()
+
+
 def test_a_won_dispute_gives_everything_back(alice, shop, books_balance):
     bought = shop.buy(alice, "25.00")
     shop.spend(alice, "11.00")

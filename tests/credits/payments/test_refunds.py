@@ -12,7 +12,7 @@ from django.utils import timezone
 from common.errors import InsufficientCredits, InvalidRequest
 from common.money import usd
 from credits.books import ledger
-from credits.models import Finding, Refund
+from credits.models import Entry, Finding, Refund
 from credits.payments import refunds, stripe_api, tasks
 from credits.proofs import reconciliation
 from outbox.models import Mail
@@ -113,6 +113,24 @@ def test_the_tax_of_what_goes_back_goes_back_with_it(alice, shop, settings, book
     refund = refunds.request(bought.pk, amount=usd("5"), reason="x", requested_by=STAFF)
 
     assert (refund.cents, refund.tax_cents, refund.taken_micros) == (600, 100, usd("5"))
+    books_balance()
+
+
+def test_the_tax_of_a_refund_that_failed_is_owed_again(alice, shop, settings, books_balance):
+    settings.STRIPE_AUTOMATIC_TAX = True
+    shop.fake.post("switches", tax_percent=20, refunds="pending")
+    bought = shop.buy(alice, "25.00")
+    refund = refunds.request(bought.pk, amount=usd("5"), reason="x", requested_by=STAFF)
+    tax = Entry.objects.filter(kind="tax").order_by("pk")
+    assert [(each.credit.kind, each.amount_micros) for each in tax] == [
+        ("tax", usd("5")),
+        ("stripe", usd("1")),
+    ]
+
+    shop.fake.post(f"refunds/{refund.stripe_id}/fail")
+    shop.hear_all()
+
+    assert (tax.last().credit.kind, tax.last().amount_micros) == ("tax", usd("1"))
     books_balance()
 
 

@@ -1,5 +1,6 @@
 """Buying credits, from the page to the entry, whoever tells us of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -217,6 +218,18 @@ def test_another_amount_than_was_asked_is_not_credited_but_found(alice, shop):
     assert alice.now().balance_micros == usd("26.00")
     found.refresh_from_db()
     assert found.resolved_at is not None
+
+
+def test_as_many_cents_of_another_currency_are_not_credited(alice, shop):
+    top_up = shop.open(alice)
+    shop.pay(top_up)
+    payment = stripe_api.payment(stripe_api.session(top_up.session_id).payment_intent)
+    topups.advance(top_up, State.PAID, payment_intent_id=payment.id)
+
+    topups.credit(top_up, replace(payment, currency="eur"))
+
+    assert alice.now().balance_micros == usd("1.00")
+    assert "2500 cents eur were paid" in Finding.objects.get(key=f"payment:{payment.id}").sentence
 
 
 def test_a_purchase_whose_page_we_lost_is_credited_all_the_same(alice, shop, taxed, books_balance):
