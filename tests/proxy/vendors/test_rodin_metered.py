@@ -342,6 +342,14 @@ async def test_a_form_is_sent_as_it_came_and_known_again_by_its_parts(stage):
     assert seen == [(["1", "2", "3"], picture())]
 
 
+async def test_the_body_of_a_poll_holds_an_id_and_no_more(stage):
+    """It is read before its key was looked up: strangers fill no memory with it."""
+    body = b'{"subscription_key": "' + b"x" * 70_000 + b'"}'
+    refused = await stage.post(STATUS, data=body, headers={"X-API-KEY": "comfyui-" + "0" * 64})
+    assert (refused.status, refused.type) == (413, "body_too_large")
+    assert "64 KiB" in refused.json()["message"]
+
+
 texts = st.one_of(st.sampled_from([*TIERS, "gen-2.5-high", "HighPack", ""]), st.text(max_size=8))
 
 
