@@ -8,11 +8,14 @@ import uuid
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 from proxy_stage import ULTRA, ULTRA_MICROS, answering, in_thread, serving
 
 from apikeys import keys
 from common.errors import RateLimited
-from proxy import looking, pollers, tasks
+from proxy import looking, pollers, recent, tasks
+from proxy.dialect import Said
 
 PENDING = {"status": "Pending", "result": None}
 
@@ -102,6 +105,23 @@ def test_no_crowd_of_addresses_is_remembered_without_end(monkeypatch):
     with pytest.raises(RateLimited):
         polls.check("d")
     polls.check("a")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 40)), max_size=60))
+def test_what_vendors_said_lately_has_a_bound(said):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent, "REMEMBERED", 4)
+        patch.setattr(recent, "REMEMBERED_BYTES", 100)
+        lately, newest = recent.Recent(), {}
+        for job, size in said:
+            newest[job] = Said(200, b"x" * size)
+            lately.note(job, newest[job])
+            assert lately.fresh(job, 60) is newest[job]
+
+        kept = {job: each for job in newest if (each := lately.fresh(job, 60)) is not None}
+        assert all(each is newest[job] for job, each in kept.items())
+        assert len(kept) <= 4
+        assert sum(len(each.body) for each in kept.values()) == lately._size <= 100
 
 
 async def test_a_poll_that_comes_while_another_is_under_way_waits_for_its_answer(stage, settings):
