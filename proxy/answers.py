@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from django.conf import settings
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("proxy")
 ROW_LIMIT_BYTES = 256 << 10
 SPOOLED_SECONDS = 3600
+SPOOL_LIMIT_BYTES = 512 << 20
+"""What passes beyond this is not kept: its repeat reads that it can no longer be given."""
 
 
 class Outgoing:
@@ -85,18 +88,24 @@ class Spool:
         self._kept = False
 
     def write(self, chunk: bytes) -> None:
-        """Add a part. A disk that takes none ends the keeping, never the passing."""
+        """Add a part. A disk that takes none, or too much, ends the keeping, never the passing."""
         if self._failed:
+            return
+        if self._size + len(chunk) > SPOOL_LIMIT_BYTES:
+            self._fail("it is too large")
             return
         try:
             self._write(chunk)
         except OSError as exc:
-            self._fail(exc)
+            self._fail(exc.strerror)
 
-    def _fail(self, exc: OSError) -> None:
-        log.warning("an answer cannot be kept: %s", exc.strerror)
+    def _fail(self, why: str) -> None:
+        log.warning("an answer cannot be kept: %s", why)
         self._failed = True
         self._parts.clear()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # Of a full disk, the rest that was buffered.
+                self._file.truncate(0)
 
     def _write(self, chunk: bytes) -> None:
         self._size += len(chunk)
@@ -116,7 +125,7 @@ class Spool:
             try:
                 self._file.flush()
             except OSError as exc:
-                self._fail(exc)
+                self._fail(exc.strerror)
         if self._failed:
             return intention.kept(0, [], b"")  # It can no longer be given.
         self._kept = True
@@ -132,12 +141,13 @@ class Spool:
                 (_spool_folder() / self._name).unlink(missing_ok=True)
 
 
-def read_spool(name: str) -> bytes | None:
-    """Return a spooled body; None if it is over, or on another machine."""
+def open_spool(name: str) -> tuple[IO[bytes], int] | None:
+    """Return a spooled body and its size; None if it is over, or on another machine."""
     try:
-        return (_spool_folder() / name).read_bytes()
+        file = (_spool_folder() / name).open("rb")
     except OSError:
-        return None  # Over, or on another machine.
+        return None
+    return file, os.fstat(file.fileno()).st_size
 
 
 def sweep_spool() -> None:

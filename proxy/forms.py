@@ -1,7 +1,8 @@
 """Forms: multipart (RFC 7578) and urlencoded. Fields are read, files wait on disk.
 
 A client that tries again makes a new boundary, so what a form is known by (`fingerprint`) is its
-parts. It is sent on as it came, or, where the vendor wants other fields, written anew.
+parts. It is always written anew: two readers of one form may find other names and other fields in
+it (a name that stands twice in a part's head), and what was priced here is what the vendor reads.
 """
 
 from __future__ import annotations
@@ -111,15 +112,14 @@ class Form:
         return self.spool.read(size)
 
     def sent(self, fields: Mapping[str, Any] | None) -> tuple[AsyncIterator[bytes], int, str]:
-        """Return the body, its length and its Content-Type: as it came, or with other fields.
+        """Return the body, its length and its Content-Type.
 
-        `fields` replaces the text fields; None as a value leaves one out, a list is several.
+        `fields` stands in the place of its texts; a value that is None leaves one out, a list is
+        several.
         """
-        if fields is None:
-            return self._blocks(0, self.length), self.length, self.content_type
         texts = [
             (name, str(each))
-            for name, value in fields.items()
+            for name, value in (self.fields if fields is None else fields).items()
             for each in (value if isinstance(value, list) else [value])
             if each is not None
         ]

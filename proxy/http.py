@@ -259,7 +259,8 @@ class Request:
 
     @staticmethod
     def _too_large(limit: int) -> BodyTooLarge:
-        return BodyTooLarge(f"The request's body is larger than {limit >> 20} MiB.")
+        size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+        return BodyTooLarge(f"The request's body is larger than {size}.")
 
     # --- the client -------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from django.conf import settings
 
 from apikeys import keys
 from common import logs, metrics
+from common.addresses import household
 from common.errors import InsufficientCredits, JobExpired, NotFound, PlatformError, Unauthorized
 from common.money import Micros, credits_text
 from proxy import (
@@ -31,6 +32,7 @@ from proxy import (
     measure,
     metered,
     passing,
+    pollers,
     pricing,
     reading,
     remembered,
@@ -56,6 +58,8 @@ MARGIN_SECONDS = 600
 FIRST_POLL_SECONDS = 5
 """Our follower lets the member's own polls come first."""
 ID_LIMIT = 1000
+POLL_LIMIT_BYTES = 64 << 10
+"""Of the body of a poll: it holds an id, and is read before anybody is asked whose it is."""
 ENDS = {
     Verdict.DONE: "delivered",
     Verdict.FAILED: "failed",
@@ -269,13 +273,15 @@ async def _find(platform: Platform, request: Request, route: Route) -> tuple[Fou
     operation = route.operation
     assert operation.names is not None, "a poll names its job"
     if request.method != "GET":
-        await request.read()
+        await request.read(POLL_LIMIT_BYTES)
     query = request.query
     if operation.names.name not in query and "polling_url" in query:
         query = parameters(query["polling_url"].partition("?")[2])
     body = request.json() if operation.names.where == "body" else {}
     asked = Asked(parts=route.parts, query=query, body=body)
     name, given = _named(operation, asked), query.get("token", "")
+    if given:
+        pollers.by_token.check(household(request.client))
     digests = [] if given else keys.digests(request.credential())
     looked = await platform.books.find_job(route.vendor.name, operation.scope, name, digests)
     if not given and not looked.known:

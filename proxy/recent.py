@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 SAID_LIMIT_BYTES = 256 << 10
 """What a vendor says is shared up to this size; a larger answer is asked for anew."""
-REMEMBERED = 4096
+REMEMBERED, REMEMBERED_BYTES = 4096, 16 << 20
+"""Answers, and what they are together."""
 
 
 class Recent:
@@ -21,6 +22,7 @@ class Recent:
 
     def __init__(self) -> None:
         self._said: collections.OrderedDict[str, tuple[float, Said]] = collections.OrderedDict()
+        self._size = 0
         self.asking: dict[str, asyncio.Task[Said | None]] = {}
 
     def fresh(self, job: str, seconds: float) -> Said | None:
@@ -30,8 +32,12 @@ class Recent:
 
     def note(self, job: str, said: Said) -> None:
         """Remember it; the oldest is forgotten."""
-        if len(said.body) <= SAID_LIMIT_BYTES:
-            self._said[job] = time.monotonic(), said
-            self._said.move_to_end(job)
-            while len(self._said) > REMEMBERED:
-                self._said.popitem(last=False)
+        if len(said.body) > SAID_LIMIT_BYTES:
+            return
+        if job in self._said:
+            self._size -= len(self._said.pop(job)[1].body)
+        self._said[job] = time.monotonic(), said
+        self._size += len(said.body)
+        while len(self._said) > REMEMBERED or self._size > REMEMBERED_BYTES:
+            _, (_, oldest) = self._said.popitem(last=False)
+            self._size -= len(oldest.body)

@@ -18,7 +18,7 @@ import re
 import time
 import uuid
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from common import metrics
 from common.errors import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 KEYED_SECONDS = 24 * 3600
 UNDELIVERED_SECONDS = 10 * 60
 WAIT_SECONDS = 45.0
+BLOCK_BYTES = 256 << 10
 OWN = ("content-length", "call-id")
 KNOWS_STATES = (0, 33, 1)  # Clients up to 0.33.0 read any 409 as a broken account (contract 3.5).
 
@@ -121,18 +122,31 @@ async def _give(request: Request, intention: Intention, books: Books, row: tuple
         raise _mismatch()
     if once and not await books.query(TAKE, intention.id):
         return False  # Another repeat took it.
-    if spool:
-        body = await asyncio.to_thread(answers.read_spool, spool)
-    if not status or body is None:
+    spooled = await asyncio.to_thread(answers.open_spool, spool) if spool else None
+    if not status or (spooled is None and (spool or body is None)):
         raise _consumed(request, intention)
     metrics.JOINED.labels("key" if intention.keyed else "undelivered").inc()
     kept = [(k.encode(), v.encode()) for k, v in headers.items() if k not in OWN]
     kept += [(b"call-id", call_id.encode()), (b"idempotent-replayed", b"true")]
-    await request.answer(status, bytes(body), kept)
+    if spooled is not None:
+        await _give_spooled(request, status, kept, *spooled)
+    else:
+        await request.answer(status, bytes(body), kept)
     if once:
-        again = partial(intention.kept, status, kept, bytes(body))
+        again = partial(intention.kept, status, kept, bytes(body or b""), spool=spool)
         await books.keep(call_id, answers.Outgoing(intention, request, again))
     return True
+
+
+async def _give_spooled(
+    request: Request, status: int, headers: Headers, file: IO[bytes], size: int
+) -> None:
+    """Give a body as it is read from its file: it may be larger than what memory holds."""
+    with file:
+        await request.start(status, [*headers, (b"content-length", str(size).encode())])
+        while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
+            await request.chunk(block)
+    await request.last()
 
 
 def _mismatch() -> IdempotencyMismatch:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 from proxy_stage import CENT, ECHO, IMAGE, STREAM, ULTRA, ULTRA_MICROS, check_refusal, in_thread
 
-from proxy import replay, tasks
+from proxy import answers, replay, tasks
 
 NEWEST = {"Comfy-Core-Version": "0.40.0"}
+
+
+def resident() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * 4096
 
 
 def keyed(**more: str) -> dict[str, str]:
@@ -175,6 +182,45 @@ async def test_a_disk_that_takes_nothing_keeps_no_answer_back(stage, tmp_path, m
 
     assert (first.status, len(first.body)) == (200, 1_100_000)
     assert (again.status, again.type) == (409, "idempotency_consumed")
+    assert stage.spent(member) == CENT
+
+
+async def test_what_is_too_large_to_be_kept_passes_and_leaves_no_file(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(answers, "SPOOL_LIMIT_BYTES", 1_000_000)
+    member = await stage.member()
+    headers = keyed()
+    path = STREAM + "?bytes=1500000"
+
+    first = await stage.post(path, member, json={}, headers=headers)
+    again = await stage.post(path, member, json={}, headers=headers)
+
+    assert (first.status, len(first.body)) == (200, 1_500_000)
+    assert (again.status, again.type) == (409, "idempotency_consumed")
+    assert stage.spent(member) == CENT
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+async def test_a_large_answer_is_given_again_without_being_in_memory(stage, monkeypatch):
+    """Whoever asks again, and reads nothing, has one block of it here, and not all."""
+    member = await stage.member()
+    headers = keyed()
+    path, size = STREAM + "?bytes=40000000", 40_000_000
+    first = await stage.post(path, member, json={}, headers=headers)
+    before = most = resident()
+
+    async with stage.session.post(
+        f"{stage.url}{path}", json={}, headers={**member.headers, **headers}
+    ) as again:
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.headers["content-length"] == str(size)
+        await asyncio.sleep(0.3)
+        digest = hashlib.sha256()
+        while chunk := await again.content.read(512 << 10):
+            digest.update(chunk)
+            most = max(most, resident())
+
+    assert digest.digest() == hashlib.sha256(first.body).digest()
+    assert most - before < 12 << 20
     assert stage.spent(member) == CENT
 
 

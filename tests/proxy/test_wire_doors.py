@@ -399,6 +399,7 @@ async def test_a_malformed_request_is_refused_in_the_shape_that_all_read(stage):
 
     assert (status, headers["connection"]) == (400, "close")
     assert headers["access-control-allow-origin"] == "*"
+    assert headers["x-content-type-options"] == "nosniff"
     assert orjson.loads(raw)["error"]["type"] == "invalid_request"
 
 

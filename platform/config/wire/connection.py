@@ -354,7 +354,8 @@ def _refusal(status: int, code: str, sentence: str) -> bytes:
     retry = b"retry-after: 2\r\n" if status in (429, 503) else b""
     return (
         STATUS[status]
-        + b"content-type: application/json\r\naccess-control-allow-origin: *\r\n"
+        + b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
+        + b"access-control-allow-origin: *\r\n"
         + b"content-length: %d\r\n" % len(body)
         + retry
         + b"connection: close\r\n\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -331,7 +332,7 @@ async def test_our_key_does_not_come_back(stage):
         assert b"vendor-secret" not in answer.body
 
 
-async def test_a_form_is_sent_as_it_came_and_known_again_by_its_parts(stage):
+async def test_a_form_is_sent_with_its_parts_and_known_again_by_them(stage):
     """A client that tries again makes a new boundary; it gets the first one's answer."""
     member = await stage.member(micros=RICH)
     key = {"Idempotency-Key": "k1"}
@@ -357,6 +358,53 @@ async def test_a_form_is_sent_as_it_came_and_known_again_by_its_parts(stage):
             sent = await stage.post(SUBMIT, member, data=form(fields, images=1))
     assert sent.status == 200
     assert seen == [(["1", "2", "3"], picture())]
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        'form-data; name="tier"; name="x"',
+        'form-data; name="x"; name="tier"',
+        'form-data; name="x"\r\nContent-Disposition: form-data; name="tier"',
+        'form-data; name="tier"\r\nContent-Disposition: form-data; name="x"',
+        "form-data; name=x; name*=UTF-8''tier",
+    ],
+)
+async def test_the_vendor_reads_the_fields_that_were_priced(stage, disposition):
+    """Who reads such a part otherwise than we would make the dearest for the price of another."""
+    member = await stage.member(micros=RICH)
+    parts = [
+        'Content-Disposition: form-data; name="prompt"\r\n\r\na fox',
+        f"Content-Disposition: {disposition}\r\n\r\nGen-2.5-Extreme-High",
+    ]
+    body = "".join(f"--b\r\n{part}\r\n" for part in parts) + "--b--\r\n"
+    seen = []
+
+    async def rodin(request):
+        seen.append(await request.text())
+        return aiohttp.web.json_response({"uuid": "u", "jobs": {"subscription_key": uuid4().hex}})
+
+    async with answering(rodin) as url:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("proxy.catalogue.moved_to", lambda vendor, base="": url)
+            kind = {"Content-Type": "multipart/form-data; boundary=b"}
+            await stage.post(SUBMIT, member, data=body.encode(), headers=kind)
+
+    (sent,) = seen
+    heads = [line for line in sent.splitlines() if line.lower().startswith("content-disposition")]
+    names = [head.partition("name=")[2] for head in heads]
+    assert sorted(names)[0] == '"prompt"'
+    assert all(name.count("name") == 0 for name in names), "each has one"
+    is_dear = '"tier"' in names
+    assert stage.wallet(member) == (RICH, micros("1.5" if is_dear else "0.4"))
+
+
+async def test_the_body_of_a_poll_holds_an_id_and_no_more(stage):
+    """It is read before its key was looked up: strangers fill no memory with it."""
+    body = b'{"subscription_key": "' + b"x" * 70_000 + b'"}'
+    refused = await stage.post(STATUS, data=body, headers={"X-API-KEY": "comfyui-" + "0" * 64})
+    assert (refused.status, refused.type) == (413, "body_too_large")
+    assert "64 KiB" in refused.json()["message"]
 
 
 texts = st.one_of(st.sampled_from([*TIERS, "gen-2.5-high", "HighPack", ""]), st.text(max_size=8))
