@@ -114,6 +114,7 @@ class Money(RuleBasedStateMachine):
         super().__init__()
         self.fake.post("reset")
         self.bubble = transaction.atomic()
+        self.bubble._from_testcase = True  # Django's own word for one that stands for many.
         self.bubble.__enter__()
         self.given = dict.fromkeys(MEMBERS, 0)
         self.open_holds, self.codes, self.adjusted = [], [], []
