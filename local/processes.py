@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -59,10 +60,14 @@ def kill_group(leader: int) -> None:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of this machine that nobody listens at just now.
+
+    It is none of those that systems take for connections that go out (from 32768 on Linux): one
+    of these may be taken between this and the moment when a program listens at it.
+    """
+    while not port_is_free(port := 10_000 + secrets.randbelow(22_768)):
+        pass
+    return port
 
 
 def port_is_free(port: int) -> bool:

@@ -97,7 +97,7 @@ class Spool:
         try:
             self._write(chunk)
         except OSError as exc:
-            self._fail(exc.strerror)
+            self._fail(exc.strerror or repr(exc))
 
     def _fail(self, why: str) -> None:
         log.warning("an answer cannot be kept: %s", why)
@@ -125,7 +125,7 @@ class Spool:
             try:
                 self._file.flush()
             except OSError as exc:
-                self._fail(exc.strerror)
+                self._fail(exc.strerror or repr(exc))
         if self._failed:
             return intention.kept(0, [], b"")  # It can no longer be given.
         self._kept = True

@@ -101,6 +101,9 @@ async def outgoing(
         made.headers["content-type"] = "application/json"
     else:
         made.body = request.body
+        if made.body:
+            # As JSON it is priced; as a form, or in another charset, it may say something else.
+            made.headers["content-type"] = "application/json"
     scheme = operation.credential or route.vendor.credential
     try:
         await scheme.sign(made, account, platform.relay.exchange)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import lock_order
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
@@ -72,6 +73,14 @@ def _closing(work: Callable[..., Any], *arguments: Any) -> Any:
         return work(*arguments)
     finally:
         connections.close_all()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watched_locks() -> Iterator[None]:
+    """Fail whoever locks wallets out of their order, in whatever test."""
+    with pytest.MonkeyPatch.context() as patch:
+        lock_order.watch(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

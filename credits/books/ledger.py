@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connection, transaction
@@ -11,10 +10,9 @@ from django.db.models import F
 from common.errors import ConflictingPosting, InsufficientCredits
 from common.money import Micros, show
 from credits.books import lots
-from credits.models import HOUSE, LAST_HOUSE, Account, Entry, Lot
+from credits.models import HOUSE, Account, Entry, Lot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
     from uuid import UUID
 
@@ -35,7 +33,6 @@ def lock(wallet_id: UUID) -> Account:
     Holds wait meanwhile, so the transaction is short and asks nobody else. Who locks several does
     so in the order of their ids (holds.py).
     """
-    _keep_order([wallet_id])
     wallet = Account.objects.select_for_update(no_key=True).get(pk=wallet_id, kind="wallet")
     lots.work_out(wallet)
     return wallet
@@ -67,7 +64,6 @@ def post(
     """
     # The wallets' rows are locked first, in the order of their ids, as everywhere (holds.py): so
     # two postings under one key wait for each other here, and the second finds the first's entry.
-    _keep_order(sorted(side.pk for side in (debit, credit) if side.pk > LAST_HOUSE))
     rows = Account.objects.select_for_update(no_key=True).order_by("id")
     wallets = {row.pk: row for row in rows.filter(pk__in=[debit.pk, credit.pk], kind="wallet")}
     if not wallets:
@@ -152,40 +148,6 @@ def _insert(**fields: Any) -> Entry:
         if "entry_key_once" in str(exc):
             raise ConflictingPosting(f"{fields['key']} was used for another movement.") from exc
         raise
-
-
-@dataclass(frozen=True)
-class _Locked:
-    """What a transaction remembers of a wallet that it locked, for as long as it has the lock.
-
-    It is a hook of the commit, because Django forgets these with the transaction, and with the
-    savepoint whose end gives the lock back.
-    """
-
-    wallet_id: UUID
-
-    def __call__(self) -> None:
-        """Do nothing: the lock is over."""
-
-
-def _keep_order(wallet_ids: Iterable[UUID]) -> None:
-    """State that this transaction locks wallets in the order of their ids.
-
-    A call locks all the wallets of its batch in that order: one transaction that took two the
-    other way round would stand in a circle with it, and calls would fail now and then.
-    """
-    if any(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
-        return  # A test's one transaction stands for many.
-    hooks = (hook[1] for hook in connection.run_on_commit)
-    locked = {hook.wallet_id for hook in hooks if isinstance(hook, _Locked)}
-    for wallet_id in wallet_ids:
-        if wallet_id in locked:
-            continue
-        assert all(wallet_id > other for other in locked), (
-            "wallets are locked in order of their ids"
-        )
-        transaction.on_commit(_Locked(wallet_id))
-        locked.add(wallet_id)
 
 
 def _lock_key(key: str) -> None:

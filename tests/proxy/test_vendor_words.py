@@ -236,3 +236,22 @@ async def test_an_answer_waits_for_room_that_others_have(stage, settings, chunke
     for other in others:
         other.release()
     assert memory.held.taken == 0
+
+
+@pytest.mark.parametrize(
+    "said", ["application/json; charset=utf-7", "application/x-www-form-urlencoded", "text/plain"]
+)
+async def test_a_vendor_reads_a_body_as_what_it_was_priced_as(stage, settings, said):
+    """As JSON it was priced: as a form, or in another charset, it might say something else."""
+    member, seen = await stage.member(), []
+
+    async def vendor(request):
+        seen.append((request.headers["content-type"], await request.read()))
+        return web.json_response({"id": uuid.uuid4().hex, "polling_url": "https://x.bfl.ai/v1"})
+
+    body = b'{"prompt": "a fox"}'
+    async with answering(vendor) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(ULTRA, member, data=body, headers={"Content-Type": said})
+
+    assert answer.status == 200
+    assert seen == [("application/json", body)]

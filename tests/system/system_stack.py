@@ -24,18 +24,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from local.postgres import Cluster
+from local.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 STAFF = "grace@example.org"
 BY = ["--by", STAFF, "--reason", "a test"]
 IMAGE = "/proxy/sandbox/v1/image"
 CENT = 10_000
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port: int = door.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -88,14 +83,14 @@ class Stack:
         self.manage("member", "add", STAFF, "--staff")
         words = ["-m", "sandbox", "--port", str(self.sandbox_port)]
         self.sandbox = self._spawn("sandbox", words)
-        self._await_port(self.sandbox_port)
+        self.await_port("sandbox", self.sandbox_port)
 
     def start_web(self, *, workers: int = 1, grace: int = 20, files: int = 0) -> None:
         if self.web is not None:  # A test before failed.
             self.kill_web()
         options = ["--port", str(self.port), "--workers", str(workers), "--grace", str(grace)]
         self.web = self._spawn("web", ["-m", "config.web", *options], files=files)
-        self._await_port(self.port)
+        self.await_port("web", self.port)
         self._await_health()
 
     def stop_web(self) -> int:
@@ -142,13 +137,14 @@ class Stack:
                 preexec_fn=limit,
             )
 
-    @staticmethod
-    def _await_port(port: int) -> None:
-        end = time.monotonic() + 20
+    def await_port(self, name: str, port: int) -> None:
+        end = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError):
                 return socket.create_connection(("127.0.0.1", port), 1).close()
-            assert time.monotonic() < end, "it did not start"
+            if time.monotonic() > end:
+                log = (self.folder / f"{name}.log").read_text(errors="replace")
+                raise AssertionError(f"{name} does not listen at {port}: {log[-3000:]}")
             time.sleep(0.05)
 
     def _await_health(self) -> None:

@@ -32,7 +32,7 @@ class Shop:
             **embedded_broker(stack.cluster.url("comfy")),
         }
         self.processes = [stack._spawn("stripe", ["-m", "sandbox.stripe", "--port", str(port)])]
-        stack._await_port(port)
+        stack.await_port("stripe", port)
         self.fake = Remote(f"http://127.0.0.1:{port}")
 
     def start_web(self, **environment: str) -> str:
@@ -44,7 +44,7 @@ class Shop:
             self.processes.append(self.stack._spawn("web", words))
         finally:
             self.stack.environment = before
-        self.stack._await_port(port)
+        self.stack.await_port("web", port)
         return f"http://127.0.0.1:{port}"
 
     def start_worker(self) -> None:

@@ -51,7 +51,7 @@ def urls(stack: Stack, fake: Remote) -> Iterator[list[str]]:
     ]
     try:
         stack.start_web()
-        stack._await_port(port)
+        stack.await_port("web2", port)
         yield [stack.url, f"http://127.0.0.1:{port}"]
     finally:
         for process in others:

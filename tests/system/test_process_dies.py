@@ -43,7 +43,7 @@ def other(stack: Stack) -> Iterator[str]:
     ]
     try:
         stack.start_web()
-        stack._await_port(port)
+        stack.await_port("web2", port)
         yield f"http://127.0.0.1:{port}"
     finally:
         for process in started:

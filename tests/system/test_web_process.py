@@ -30,7 +30,7 @@ def served(stack: Stack) -> Iterator[Stack]:
         "STRIPE_API_BASE": f"http://127.0.0.1:{port}",
     }
     stripe = stack._spawn("stripe", ["-m", "sandbox.stripe", "--port", str(port)])
-    stack._await_port(port)
+    stack.await_port("stripe", port)
     stack.start_web(files=FILES)
     try:
         yield stack

@@ -49,7 +49,7 @@ def working(stack: Stack) -> Iterator[Stack]:
         "WELCOME_GRANT_USD": "0",
     }
     stripe = stack._spawn("stripe", ["-m", "sandbox.stripe", "--port", str(port)])
-    stack._await_port(port)
+    stack.await_port("stripe", port)
     stack.start_web()
     try:
         yield stack

@@ -337,9 +337,10 @@ def test_twins_of_one_batch_are_placed_once_even_when_the_money_is_for_one():
 def test_a_batch_may_hold_all_that_there_is_and_no_more():
     machine = Machine()
     try:
-        machine.place([(60, None), (50, None), (40, None), (1, None)])
+        machine.place([(amount, None, "", None) for amount in (60, 50, 40, 1)])
 
-        assert machine._place_many([(1, None)], [uuid7()]) == ["short"]
+        ((verdict, _),) = machine._place_many([(1, None, "", None)], [uuid7()])
+        assert verdict == "short"
         assert Hold.objects.filter(account=machine.many).count() == 2
         machine.both_wallets_are_the_same()
     finally:
