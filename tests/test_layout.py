@@ -4,6 +4,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +31,12 @@ def test_the_lock_names_no_address():
 def test_test_folders_are_no_packages():
     """A package `sandbox` below tests would hide ours."""
     assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_every_file_of_tests_has_a_name_of_its_own():
+    """Their folders are no packages: of two with one name, the second is not collected."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py"))
+    assert [name for name, times in names.items() if times > 1 and name != "conftest.py"] == []
 
 
 def test_only_the_books_write_sql_on_holds():

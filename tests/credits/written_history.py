@@ -97,5 +97,8 @@ def clean_books():
         cursor.execute("SET LOCAL session_replication_role = replica")  # Foreign keys look away.
         for table in ("hold", "seal", "lot", "daysum", "tally", "grantedleft", "entry"):
             cursor.execute(f"DELETE FROM credits_{table}")
-        cursor.execute("UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0")
+        cursor.execute(
+            "UPDATE credits_account"
+            " SET balance_micros = 0, held_micros = 0, events = 0, open_holds = 0"
+        )
         cursor.execute("SET LOCAL session_replication_role = origin")
