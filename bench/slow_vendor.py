@@ -28,8 +28,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seco
             if not big and b'"now"' not in body:
                 await asyncio.sleep(seconds)
             writer.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-                % (BIG_BYTES if big else len(SMALL))
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/%b\r\nContent-Length: %d\r\n\r\n"
+                % ((b"octet-stream", BIG_BYTES) if big else (b"json", len(SMALL)))
             )
             for block in [BLOCK] * (BIG_BYTES // len(BLOCK)) if big else [SMALL]:
                 writer.write(block)

@@ -101,6 +101,7 @@ class World:
             "VENDOR_SANDBOX_KEY": "bench",
             "SANDBOX_OPERATIONS": "1",
             "ALLOWED_HOSTS": "*",
+            "CONNECTIONS_PER_ADDRESS": "8192",  # All of its clients are on this machine.
             "DEBUG": "0",
             "DATA_DIR": str(self.folder),
         }

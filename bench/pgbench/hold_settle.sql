@@ -1,4 +1,4 @@
--- One metered call by single statements (credits/holds.py PLACE and END, usage/record.py): what
+-- One metered call by single statements (credits/books/holds.py PLACE and END, usage/record.py): what
 -- the same books cost without group commit. Two commits, as in a real call.
 \set n random(1, :accounts)
 WITH key AS (
@@ -8,7 +8,8 @@ WITH key AS (
        AND 'proxy' = ANY (scopes)
 ), taken AS (
     UPDATE credits_account account
-       SET held_micros = held_micros + 1000
+       SET held_micros = held_micros + 1000,
+           open_holds = open_holds + 1
       FROM key
      WHERE account.id = key.workspace_id AND kind = 'wallet' AND frozen_reason = ''
        AND balance_micros - held_micros >= 1000
@@ -32,6 +33,7 @@ WITH wallet AS MATERIALIZED (
     UPDATE credits_account account
        SET balance_micros = balance_micros - ended.charged,
            held_micros = held_micros - ended.held,
+           open_holds = open_holds - 1,
            events = events + 1
       FROM ended
      WHERE account.id = ended.account_id
