@@ -3,8 +3,8 @@
     python3 dev.py up       everything on this machine, and one metered call (--help lists flags)
     python3 dev.py test     all tests, on a throw-away PostgreSQL; arguments go to pytest
                             (--no-browser: without those that need Chromium; --quick: without
-                            those that start programs or are slow; --cov: and which branches of
-                            credits/ and proxy/ they took)
+                            those that start programs or are slow, two cases of each; --cov:
+                            and which branches of credits/ and proxy/ they took)
     python3 dev.py mutate   break each money rule in a copy: some test must fail (NAME: only that)
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
@@ -56,7 +56,7 @@ def main() -> int:
         print("dev.py: Python 3.11 or newer is needed.", file=sys.stderr)
         return 1
     if name == "test" and set(arguments) <= {"--no-browser", "--quick", "--cov"}:
-        arguments += ["-n", "2", "--dist", "loadfile"]
+        arguments += ["-n", "3", "--dist", "loadfile"]  # On two cores: many only wait.
     if name == "test" and "--cov" in arguments:
         # Not before a file of tests, which would be taken for what is to be covered.
         arguments.append(arguments.pop(arguments.index("--cov")))

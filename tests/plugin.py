@@ -28,6 +28,8 @@ from local import browser, scratch
 MARKED = re.compile(r"^\s*(@|pytestmark\b).*\bmark\.browser\b", re.MULTILINE)
 QUICK = ("browser", "system", "slow")
 """The marks of what `--quick` leaves out."""
+QUICK_CASES = 2
+"""How many cases of one test `--quick` runs: the first and the last, and what lies between."""
 SHRINKING_SECONDS = 30
 SECONDS = "files/seconds"
 """Where pytest's cache has what each file took."""
@@ -60,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
         action="store_true",
-        help=f"leave out what is marked {', '.join(QUICK)}; fewer examples of each property",
+        help=f"leave out what is marked {', '.join(QUICK)}; fewer cases and examples of a test",
     )
 
 
@@ -115,9 +117,9 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not to be run, and begin with the file that took longest."""
     if config.option.quick:
-        left_out = [item for item in items if any(map(item.get_closest_marker, QUICK))]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        chosen = few_cases(item for item in items if not any(map(item.get_closest_marker, QUICK)))
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = [item for item in items if item in chosen]
     if config.option.no_browser:
         for item in items:
             if item.get_closest_marker("browser"):
@@ -125,6 +127,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if inherited := getattr(config, "workerinput", None):
         seconds = inherited["seconds"]
         items.sort(key=lambda item: -seconds.get(file_of(item.nodeid), 0))
+
+
+def few_cases(items: Iterable[pytest.Item]) -> set[pytest.Item]:
+    """Return, of the cases of each test, the first, the last, and some evenly between them."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return {
+        each[(len(each) - 1) * n // (QUICK_CASES - 1)]
+        for each in cases.values()
+        for n in range(QUICK_CASES)
+    }
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

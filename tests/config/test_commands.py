@@ -81,11 +81,11 @@ def clean_books(db):
                 cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         cursor.execute(
             "TRUNCATE usage_call, credits_hold, credits_entry, credits_tally, credits_grantedleft,"
-            " credits_freeze, credits_finding, credits_stripeevent CASCADE"
+            " credits_freeze, credits_finding, credits_budget, credits_stripeevent CASCADE"
         )
         cursor.execute(
             "UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0,"
-            " frozen_reason = ''"
+            " open_holds = 0, frozen_reason = ''"
         )
 
 

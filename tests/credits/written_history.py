@@ -95,7 +95,7 @@ def clean_books():
     untouchable()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")  # Foreign keys look away.
-        for table in ("hold", "seal", "lot", "daysum", "tally", "grantedleft", "entry"):
+        for table in ("hold", "budget", "seal", "lot", "daysum", "tally", "grantedleft", "entry"):
             cursor.execute(f"DELETE FROM credits_{table}")
         cursor.execute(
             "UPDATE credits_account"

@@ -116,6 +116,7 @@ async def one(stage, *pieces: bytes) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 async def test_a_trailer_says_nothing_of_the_next_request_either(stage):
     """The last header of a trailer could have become the first of what follows."""
     member = await stage.member()
