@@ -27,7 +27,7 @@ from credits.models import Account, Freeze
 from proxy import tasks
 from proxy.books import Settle
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.slow]
 LOCK = "SELECT 1 FROM credits_account WHERE id = %s FOR NO KEY UPDATE"
 
 

@@ -14,6 +14,8 @@ from wire_vendor import OK, answers, get, outcome, post, relaying, sized, vendor
 from proxy.relay import Lost
 from proxy.wire import exchange, pace, pool
 
+pytestmark = pytest.mark.slow
+
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 

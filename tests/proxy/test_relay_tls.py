@@ -17,6 +17,8 @@ from wire_vendor import OK, answers, outcome, post, relaying, sized, vendor_that
 
 from proxy.wire import dialing
 
+pytestmark = pytest.mark.slow
+
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 STRAY = sized(b'{"for": "nobody"}')
 

@@ -21,7 +21,7 @@ from proxy_stage import connect
 
 from common.ids import uuid7
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.slow]
 ROUNDS = 8
 LOCK = "SELECT 1 FROM credits_account WHERE id = %s FOR NO KEY UPDATE"
 

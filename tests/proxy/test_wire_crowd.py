@@ -14,6 +14,8 @@ from proxy_stage import CENT, ECHO, IMAGE, check_refusal, eventually, read_answe
 from apikeys import keys
 from proxy import memory
 
+pytestmark = pytest.mark.slow
+
 UPLOAD = "/proxy/sandbox/v1/upload"
 DOORS = [ECHO, "/v1/vouchers/redeem"]
 HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -66,7 +68,6 @@ async def test_a_connection_that_says_nothing_ends_without_a_word(stage, setting
     writer.close()
 
 
-@pytest.mark.slow
 async def test_a_connection_may_rest_between_requests_for_its_time(stage, settings):
     settings.HEAD_SECONDS, settings.KEEP_ALIVE_SECONDS = 0.3, 2
     reader, writer = await stage.open()
@@ -101,7 +102,6 @@ async def _drip(writer: asyncio.StreamWriter, part: bytes) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.slow
 async def test_a_body_that_comes_at_a_fair_pace_has_its_time(stage, settings):
     settings.BODY_GRACE_SECONDS, settings.BODY_BYTES_PER_SECOND = 0.2, 1000
     member = await stage.member()
@@ -149,7 +149,6 @@ async def test_a_client_that_does_not_read_its_answer_is_left(stage, settings):
     assert got < 30_000_000
 
 
-@pytest.mark.slow
 async def test_a_client_that_reads_slowly_but_reads_is_served(stage, settings):
     settings.ANSWER_STALL_SECONDS = 0.5
     member = await stage.member()
