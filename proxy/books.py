@@ -173,6 +173,11 @@ class Books:
         )
         self._late = Late()
 
+    @property
+    def reached(self) -> bool:
+        """Whether the database was reached a moment ago, as the lanes reach it."""
+        return self._alive is not None and self._alive.name is not None
+
     async def close(self) -> None:
         """Finish what waits, then close the connections."""
         await self._late.close()

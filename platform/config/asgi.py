@@ -17,6 +17,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django = get_asgi_application()  # First: it loads the apps that the proxy imports.
 
+import orjson  # noqa: E402
 from asgiref.sync import sync_to_async  # noqa: E402
 from django.db import DatabaseError  # noqa: E402
 
@@ -25,6 +26,7 @@ from common import logs  # noqa: E402
 from config import rooms  # noqa: E402
 from proxy import door, process  # noqa: E402
 from proxy.alive import Alive  # noqa: E402
+from proxy.http import JSON_TYPE, Request  # noqa: E402
 
 if TYPE_CHECKING:
     from proxy.http import Receive, Scope, Send
@@ -50,10 +52,23 @@ class Application:
                 if self._platform is None:
                     self._platform = await process.start(alive=Alive())
                 await door.serve(self._platform, scope, receive, send)
+            elif path == "/serving":
+                await self._serving(scope, receive, send)
             else:
                 await rooms.serve(django, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+
+    async def _serving(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 200 while calls can be taken here, else 503: what a balancer asks.
+
+        It costs no query, and is about the connections that calls go by, which are not Django's.
+        A process that was told to end listens no more, so that it is not asked at all.
+        """
+        fine = self._platform is not None and self._platform.books.reached
+        body = orjson.dumps({"serving": fine})
+        headers = [JSON_TYPE, (b"cache-control", b"no-store")]
+        await Request(scope, receive, send).answer(200 if fine else 503, body, headers)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
