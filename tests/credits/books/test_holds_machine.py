@@ -345,3 +345,26 @@ def test_a_batch_may_hold_all_that_there_is_and_no_more():
         machine.both_wallets_are_the_same()
     finally:
         machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_batch_ends_each_hold_as_if_it_were_alone():
+    """Less than was held, more, all, nothing, freed, not yet over; one is asked for twice."""
+    machine = Machine()
+    try:
+        machine.place([(10, None, names, None) for names in ("", "a", "ab", "c", "", "")])
+        asks = [("capture", 4), ("capture", 25), ("capture", 10), ("capture", 0)]
+        asks = list(enumerate([*asks, ("void", 0), ("expire", 0)]))
+        asks = [(place, *how) for place, how in [*asks, asks[1]]]
+        plain = [machine._end_plain(machine.held[place][0], *how) for place, *how in asks]
+
+        assert machine._settle_many(asks) == plain == [True] * 5 + [False] * 2
+
+        machine.both_wallets_are_the_same()
+        machine.both_have_the_same_budgets()
+        machine.both_have_the_same_open_holds_and_entries()
+        wallet = Account.objects.get(pk=machine.many)
+        assert (wallet.balance_micros, wallet.held_micros, wallet.open_holds) == (76, 10, 1)
+        assert Entry.objects.get(key=f"shortfall:{machine.held[1][1]}").amount_micros == 15
+    finally:
+        machine.teardown()
