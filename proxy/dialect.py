@@ -32,8 +32,8 @@ NOTHING_CHARGED = "Nothing was charged."
 SENTENCE_LIMIT = 400
 DELIVERING = frozenset((200, 201, 202, 203))
 """A 204 or 205 holds nothing, and a 206 a part of something."""
-UNKNOWN_STATUSES = frozenset((408, 504, 520, 522, 524))
-"""A gateway gave up: the work behind it may go on."""
+UNKNOWN_STATUSES = frozenset((303, 408, 504, 520, 522, 524))
+"""A gateway gave up: the work behind it may go on. A 303 says that what it made is elsewhere."""
 MODERATED = re.compile(r"\b(moderated|moderation|safety)\b", re.I)
 """As a word: a complaint about the field `safety_tolerance` is none about the content."""
 ACCOUNT = re.compile(
@@ -205,8 +205,8 @@ def clean(vendor: Vendor, sentence: str) -> str:
 def cleaned(vendor: Vendor, value: Any) -> Any:
     """Return an answer's JSON with every text about the operator's account left out.
 
-    For the error texts of a poll, which a node shows whole. Addresses and short words stay: they
-    say nothing of an account.
+    For what a poll says before there is a result, which a node may show whole. Addresses and short
+    words stay: they say nothing of an account.
     """
     if isinstance(value, dict):
         return {key: cleaned(vendor, each) for key, each in value.items()}
