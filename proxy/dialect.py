@@ -140,8 +140,8 @@ class ProviderRejected(PlatformError):
 
 
 def refusal(vendor: Vendor, judged: Judged, said: Said) -> PlatformError:
-    """Return what the member is told of an answer that is no success."""
-    name = vendor.display
+    """Return what the member is told of an answer that is no success, in cleaned words."""
+    name, says = vendor.display, clean(vendor, judged.says)
     match judged.verdict:
         case Verdict.OPERATOR:
             return ProviderDisabled(
@@ -156,10 +156,10 @@ def refusal(vendor: Vendor, judged: Judged, said: Said) -> PlatformError:
             )
         case Verdict.MODERATED:
             # The frontend looks for this sentence anywhere in what the node shows (contract 3.3).
-            told = f" {name} says: {judged.says}" if judged.says else ""
+            told = f" {name} says: {says}" if says else ""
             return ContentBlocked(f"Prompt or Initial Image failed the safety checks.{told}")
         case Verdict.REJECTED | Verdict.FAILED | Verdict.MISSING:
-            told = f": {judged.says}" if judged.says else "."
+            told = f": {says}" if says else "."
             # A 408 or a 409 would be read as something else than the vendor's opinion.
             own = 400 <= said.status < 500 and said.status not in (401, 402, 403, 408, 409, 429)
             return ProviderRejected(
@@ -195,7 +195,7 @@ def _sentence(vendor: Vendor, said: Said) -> str:
 
 def clean(vendor: Vendor, sentence: str) -> str:
     """Return a vendor's sentence as a member may read it: no secret, no account, one line."""
-    if not isinstance(sentence, str) or ACCOUNT.search(sentence):
+    if not isinstance(sentence, str) or not sentence or ACCOUNT.search(sentence):
         return ""
     redacted = vendor.account().redacted(sentence.encode(errors="replace")).decode()
     # It becomes a row's text, too, which cannot hold a NUL.
