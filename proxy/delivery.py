@@ -171,7 +171,7 @@ async def lines(platform: Platform, request: Request, call: Call, reply: Reply) 
     assert operation.judge_line is not None, "an operation that gives lines can read them"
     passing = _Passing(platform, request, call, reply, Micros(0))
     try:
-        async for line in _lines(reply.chunks(), call.account):
+        async for line in _lines(reply.chunks(), call.account, owner=request.owner):
             parsed = _json(line)
             judged = operation.judge_line(parsed)
             if judged is None or judged.verdict is Verdict.RUNNING:
@@ -278,17 +278,29 @@ class _Passing:
         await self.platform.books.keep(self.call.id, outgoing)
 
 
-async def _lines(chunks: AsyncIterator[bytes], account: Account) -> AsyncIterator[bytes]:
-    """Yield whole lines, each with its end, redacted; raise Lost for one without an end."""
-    left = b""
-    async for chunk in chunks:
-        *whole, left = (left + chunk).split(b"\n")
-        for line in whole:
-            yield account.redacted(line) + b"\n"
-        if len(left) > LINE_LIMIT_BYTES:
-            raise Lost("a line is longer than any that we can hold")
-    if left.strip():
-        yield account.redacted(left) + b"\n"
+async def _lines(
+    chunks: AsyncIterator[bytes], account: Account, *, owner: str
+) -> AsyncIterator[bytes]:
+    """Yield whole lines, each with its end, redacted; raise Lost for one that cannot be held.
+
+    What there is of a line that goes on counts in the memory that all bodies share.
+    """
+    begun: list[bytes] = []
+    with memory.held.reserve(owner) as taken:
+        async for chunk in chunks:
+            *ends, rest = chunk.split(b"\n")
+            for end in ends:
+                line = b"".join([*begun, end])
+                begun.clear()
+                taken.release()
+                yield account.redacted(line) + b"\n"
+            if rest:
+                begun.append(rest)
+                await _room(taken, len(rest))
+            if taken.size > LINE_LIMIT_BYTES:
+                raise Lost("a line is longer than any that we can hold")
+        if (last := b"".join(begun)).strip():
+            yield account.redacted(last) + b"\n"
 
 
 def _json(line: bytes) -> Any:

@@ -192,7 +192,7 @@ def _words(route: Route, found: FoundJob, shape: Job, said: Said | None) -> byte
         return orjson.dumps(told)
     if said is None:
         return orjson.dumps(shape.pending(found.vendor_job_id))
-    if found.outcome not in ("", "delivered"):
+    if found.outcome != "delivered":
         return orjson.dumps(dialect.cleaned(route.vendor, _translated(route, said.json)))
     if route.operation.reply is not None:
         return orjson.dumps(_translated(route, said.json))

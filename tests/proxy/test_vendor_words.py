@@ -53,6 +53,35 @@ async def test_a_failed_jobs_words_about_our_account_stay_here(stage, settings):
     assert stage.wallet(member) == (5_000_000, 0)
 
 
+async def test_a_running_jobs_words_about_our_account_stay_here(stage, settings):
+    waits = {
+        "id": "j",
+        "status": "Pending",
+        "details": {"why": "Your account acc_77 has no quota."},
+    }
+    member = await stage.member()
+    async with answering(vendor(job(), waits)) as settings.VENDOR_BASE_URL:
+        url = (await stage.post(ULTRA, member, json={"prompt": "x"})).json()["polling_url"]
+        polled = await stage.get(url)
+
+    assert polled.json()["status"] == "Pending"
+    assert b"acc_77" not in polled.body
+
+
+async def test_work_that_is_elsewhere_was_done(stage, settings):
+    """A 303 answers a POST that made something: no client is told to try again."""
+
+    def elsewhere() -> web.Response:
+        return web.Response(status=303, headers={"Location": "/made/1"})
+
+    member = await stage.member()
+    async with answering(vendor(elsewhere)) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(IMAGE, member, json={})
+
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
+    assert stage.wallet(member)[1] > 0, "what it may have cost stays held"
+
+
 async def test_newer_status_words_read_as_pending(stage, settings):
     member = await stage.member()
     said = {"id": "j", "status": "Reasoning", "progress": 0.2}

@@ -103,6 +103,22 @@ async def test_a_model_is_charged_by_tier_and_addon(stage, fields, images, usd):
     assert stage.wallet(member) == (RICH - micros(usd), 0)
 
 
+async def test_after_a_restart_its_owner_reads_what_to_ask_for_the_files(stage):
+    """The end of a task names no file, and a link to one lives for ten minutes."""
+    member = await stage.member(micros=RICH)
+    task = await submit(stage, member)
+    await polled(stage, member, task)
+    (call,) = stage.calls(member)
+
+    kept = (await stage.get(f"/v1/calls/{call['id']}/result", member)).json()
+    files = await stage.ask(
+        kept["ask"]["method"], kept["ask"]["path"], by=member, json=kept["ask"]["body"]
+    )
+
+    assert (kept["status"], kept["urls"]) == ("delivered", [])
+    assert any(each["name"].endswith(".glb") for each in files.json()["list"])
+
+
 async def test_a_download_before_the_end_gives_nothing(stage):
     member = await stage.member(micros=RICH)
     task = await submit(stage, member, {**FOX, "prompt": "sandbox:delay=30"})
