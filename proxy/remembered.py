@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from proxy.books import Books
     from proxy.catalogue import Asset
 
-LATE_LEASE_SECONDS = 30
+LATE_LEASE_SECONDS = 90
+"""Longer than what is delivered may take to be measured (jobs.py)."""
 
 CLAIM_ASK = """
     WITH claimed AS (
