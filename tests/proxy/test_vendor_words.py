@@ -79,6 +79,28 @@ async def test_a_credential_that_the_vendor_echoes_is_covered(stage, settings, p
     assert int(answer.headers["content-length"]) == len(answer.body)
 
 
+@pytest.mark.parametrize("path", [ECHO, IMAGE, ULTRA])
+async def test_a_credential_that_a_header_echoes_is_covered(stage, settings, path):
+    said = {"ETag": f'"{VENDOR_KEY}"', "X-Request-Id": f"r-{VENDOR_KEY}"}
+
+    def echo() -> web.Response:
+        kind = "image/png" if path == IMAGE else "application/json"
+        body = orjson.dumps({**job(), "usage": {"units": 1}})
+        return web.Response(body=body, content_type=kind, headers=said)
+
+    member = await stage.member()
+    async with answering(vendor(echo)) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(path, member, json={"prompt": "x"})
+
+    covered = "*" * len(VENDOR_KEY)
+    assert answer.status == 200
+    assert answer.headers["etag"] == f'"{covered}"'
+    assert VENDOR_KEY not in str(answer.headers)
+    table = "proxy_job" if path == ULTRA else "usage_call"
+    sql = f"SELECT vendor_request_id FROM {table} WHERE workspace_id = %s"
+    assert stage.row(sql, member.workspace)["vendor_request_id"] == f"r-{covered}"
+
+
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_a_secret_that_is_cut_in_two_is_covered_too(cut):
     account = Account("x", {"KEY": VENDOR_KEY})
