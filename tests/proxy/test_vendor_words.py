@@ -53,6 +53,42 @@ async def test_a_failed_jobs_words_about_our_account_stay_here(stage, settings):
     assert stage.wallet(member) == (5_000_000, 0)
 
 
+@pytest.mark.parametrize("word", ["Pending", "Generating", "Error", "Content Moderated"])
+async def test_what_is_not_paid_for_is_not_in_any_answer(stage, settings, word):
+    said = {"id": "j", "status": word, "result": {"sample": "https://x.bfl.ai/part.png"}}
+    member = await stage.member()
+    async with answering(vendor(job(), said)) as settings.VENDOR_BASE_URL:
+        url = (await stage.post(ULTRA, member, json={"prompt": "x"})).json()["polling_url"]
+        answers = [await stage.get(url) for _ in range(2)]
+
+    ended = word not in ("Pending", "Generating")
+    for polled in answers:
+        assert polled.json()["status"] == ("Error" if ended else "Pending")
+        assert b"part.png" not in polled.body
+    assert stage.spent(member) == 0
+
+
+async def test_what_runs_says_nothing_of_our_account(stage, settings):
+    said = {"id": "j", "status": "Pending", "details": "The account acc_77 is low on credits"}
+    member = await stage.member()
+    async with answering(vendor(job(), said)) as settings.VENDOR_BASE_URL:
+        url = (await stage.post(ULTRA, member, json={"prompt": "x"})).json()["polling_url"]
+        polled = await stage.get(url)
+    assert polled.json()["status"] == "Pending"
+    assert b"acc_77" not in polled.body
+
+
+@pytest.mark.parametrize("result", [None, {}, "", []])
+async def test_a_ready_job_without_a_result_is_not_paid_for(stage, settings, result):
+    said = {"id": "j", "status": "Ready", "result": result}
+    member = await stage.member()
+    async with answering(vendor(job(), said)) as settings.VENDOR_BASE_URL:
+        url = (await stage.post(ULTRA, member, json={"prompt": "x"})).json()["polling_url"]
+        polled = await stage.get(url)
+    assert polled.json()["status"] == "Error"
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
 async def test_newer_status_words_read_as_pending(stage, settings):
     member = await stage.member()
     said = {"id": "j", "status": "Reasoning", "progress": 0.2}
