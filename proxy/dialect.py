@@ -32,8 +32,8 @@ NOTHING_CHARGED = "Nothing was charged."
 SENTENCE_LIMIT = 400
 DELIVERING = frozenset((200, 201, 202, 203))
 """A 204 or 205 holds nothing, and a 206 a part of something."""
-UNKNOWN_STATUSES = frozenset((408, 504, 520, 522, 524))
-"""A gateway gave up: the work behind it may go on."""
+UNKNOWN_STATUSES = frozenset((303, 408, 504, 520, 522, 524))
+"""A gateway gave up, and the work behind it may go on; or, 303, it was done and lies elsewhere."""
 MODERATED = re.compile(r"\b(moderated|moderation|safety)\b", re.I)
 """As a word: a complaint about the field `safety_tolerance` is none about the content."""
 ACCOUNT = re.compile(
@@ -120,7 +120,7 @@ def by_status(said: Said) -> Judged:
     status = said.status
     if status in DELIVERING:
         return Judged(Verdict.DONE if said.json is not None else Verdict.UNKNOWN)
-    if status < 300 or status in UNKNOWN_STATUSES:
+    if not 300 <= status < 600 or status in UNKNOWN_STATUSES:
         return Judged(Verdict.UNKNOWN)
     if status in (401, 402, 403):
         return Judged(Verdict.OPERATOR)

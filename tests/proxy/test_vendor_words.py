@@ -170,6 +170,15 @@ async def test_a_part_or_nothing_is_no_delivery(stage, settings, path, status):
     assert stage.wallet(member) == (5_000_000, 0)
 
 
+@pytest.mark.parametrize(("status", "said"), [(302, 502), (303, 422), (600, 422), (999, 422)])
+async def test_only_what_says_that_nothing_was_done_is_tried_again(stage, settings, status, said):
+    member = await stage.member()
+    async with answering(vendor(lambda: web.Response(status=status))) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(ULTRA, member, json={"prompt": "x"})
+    assert answer.status == said
+    assert len(stage.holds(member)) == (said == 422)
+
+
 @pytest.mark.parametrize("cost", [999_999_999, 1e300, 10**30])
 async def test_a_cost_that_no_call_can_have_is_a_finding_and_not_revenue(stage, settings, cost):
     member = await stage.member()
