@@ -22,6 +22,7 @@ from django.db import DatabaseError  # noqa: E402
 
 from apikeys import keys  # noqa: E402
 from common import logs  # noqa: E402
+from common.errors import PlatformError  # noqa: E402
 from config import rooms  # noqa: E402
 from proxy import door, process  # noqa: E402
 from proxy.alive import Alive  # noqa: E402
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from proxy.http import Receive, Scope, Send
 
 log = logging.getLogger("config")
+SERVING_SECONDS = 2.0
+"""A balancer waits no longer than this for an answer."""
 
 
 class Application:
@@ -50,10 +53,31 @@ class Application:
                 if self._platform is None:
                     self._platform = await process.start(alive=Alive())
                 await door.serve(self._platform, scope, receive, send)
+            elif path == "/serving" and scope["method"] in ("GET", "HEAD"):
+                await self._serving(send)
             else:
                 await rooms.serve(django, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+
+    async def _serving(self, send: Send) -> None:
+        """Answer 200 if calls can be taken: the way that they take to the books is open.
+
+        What Django's own connection comes to says nothing of that, and a process that stops takes
+        no new connection: so this is what a balancer asks, often.
+        """
+        try:
+            async with asyncio.timeout(SERVING_SECONDS):
+                fine = self._platform is not None and bool(
+                    await self._platform.books.query("SELECT 1")
+                )
+        except (PlatformError, TimeoutError):
+            fine = False
+        headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"),
+                   (b"cache-control", b"no-store")]  # fmt: skip
+        status, body = (200, b'{"serving": true}') if fine else (503, b'{"serving": false}')
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
