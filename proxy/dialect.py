@@ -120,7 +120,7 @@ def by_status(said: Said) -> Judged:
     status = said.status
     if status in DELIVERING:
         return Judged(Verdict.DONE if said.json is not None else Verdict.UNKNOWN)
-    if status < 300 or status in UNKNOWN_STATUSES:
+    if not 300 <= status < 600 or status in UNKNOWN_STATUSES:
         return Judged(Verdict.UNKNOWN)
     if status in (401, 402, 403):
         return Judged(Verdict.OPERATOR)

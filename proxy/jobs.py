@@ -193,10 +193,22 @@ def _words(route: Route, found: FoundJob, shape: Job, said: Said | None) -> byte
     if said is None:
         return orjson.dumps(shape.pending(found.vendor_job_id))
     if found.outcome != "delivered":
-        return orjson.dumps(dialect.cleaned(route.vendor, _translated(route, said.json)))
+        return orjson.dumps(_unpaid(route, found, shape, said))
     if route.operation.reply is not None:
         return orjson.dumps(_translated(route, said.json))
     return said.body
+
+
+def _unpaid(route: Route, found: FoundJob, shape: Job, said: Said) -> Any:
+    """Return the vendor's words of what runs or failed: nothing of our account, and no result.
+
+    A vendor may show a part of it while it works, or what its moderation then keeps back.
+    """
+    if any(shape.results(said.json)):
+        if not found.outcome:
+            return shape.pending(found.vendor_job_id)
+        return shape.failed(found.vendor_job_id, REASONS[found.outcome])
+    return dialect.cleaned(route.vendor, _translated(route, said.json))
 
 
 def _translated(route: Route, answer: Any) -> Any:

@@ -86,6 +86,7 @@ async def outgoing(
         headers=_headers(request, asked),
         silence_seconds=operation.timeout_seconds,
         total_seconds=operation.timeout_seconds,
+        cover=account.redacted,
     )
     if operation.takes is Takes.STREAM:
         made.body, made.total_seconds = request.stream(), STREAM_SECONDS

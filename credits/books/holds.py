@@ -229,7 +229,10 @@ RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' W
 
 WALLET_OF = "SELECT account_id::text FROM credits_hold WHERE id = %s"
 
-MEMO_OF_INTENT = "SELECT memo FROM credits_hold WHERE intent = %s"
+OF_INTENT = "SELECT id::text, memo FROM credits_hold WHERE intent = %s"
+
+IS_NAMELESS = "SELECT 1 FROM credits_hold WHERE id = %s AND intent IS NULL"
+"""Of a hold that had a name: nobody knows what became of its call."""
 
 OPEN = """
     SELECT count(*) AS holds, coalesce(sum(amount_micros), 0) AS micros,

@@ -247,6 +247,24 @@ async def test_a_failed_try_releases_its_key(stage, failure):
     assert stage.vendor.counts("bfl")["submits"] == 2
 
 
+@pytest.mark.parametrize("path", [IMAGE, ULTRA])
+@pytest.mark.parametrize("failure", ["drop_after", "status=504", "nonjson"])
+async def test_who_waited_for_a_call_that_is_lost_asks_for_no_second(stage, path, failure):
+    if (path, failure) == (IMAGE, "nonjson"):
+        return  # A picture is no JSON.
+    member = await stage.member()
+    headers = keyed()
+    vendor = path.split("/")[2]
+    stage.vendor.fail_next(vendor, "slow=0.5", failure)
+
+    answers = await asyncio.gather(
+        *(stage.post(path, member, json={"prompt": "x"}, headers=headers) for _ in range(10))
+    )
+
+    assert {(answer.status, answer.type) for answer in answers} == {(422, "outcome_unknown")}
+    assert stage.vendor.counts(vendor)["submits"] == 1
+
+
 @pytest.mark.parametrize("failure", ["status=400", "status=404", "status=422", "status=409"])
 async def test_a_final_refusal_is_stored(stage, failure):
     member = await stage.member()
