@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from common.money import Micros
 
 VERDICTS = ("short", "busy", "budget")
+WAITS = "waits"
+"""The statement's word for who comes after one that was refused: judged in its turn (turns.py)."""
 OF = {"key": "of this key", "member": "that you have here", "workspace": "of this workspace"}
 
 

@@ -15,7 +15,12 @@ import pytest
 from django.db import connections
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from common.errors import (
     AccessDisabled,
@@ -43,6 +48,15 @@ SETTLE = batches.settle_many()
 AMOUNTS = st.integers(1, 60)
 INTENTS = {number: 3 + 9 * number for number in range(4)}
 """An intention, and what it asks for: the same request has the same price."""
+ASKS = st.lists(
+    st.tuples(
+        AMOUNTS,
+        st.none() | st.sampled_from(sorted(INTENTS)),
+        st.sampled_from(["", "", "a", "b", "c", "ab", "abc"]),
+        st.sampled_from([None, None, 0, 2, 4]),
+    ),
+    max_size=6,
+)
 LIMITS = {"a": 70, "b": 40, "c": None}
 """Budgets: how much each is for."""
 WORDS = {
@@ -101,18 +115,13 @@ class Machine(RuleBasedStateMachine):
         finally:
             self.db.close()
 
-    @rule(
-        asks=st.lists(
-            st.tuples(
-                AMOUNTS,
-                st.none() | st.sampled_from(sorted(INTENTS)),
-                st.sampled_from(["", "", "a", "b", "c", "ab", "abc"]),
-                st.sampled_from([None, None, 0, 2, 4]),
-            ),
-            min_size=1,
-            max_size=6,
-        )
-    )
+    @rule(data=st.data())
+    def round(self, data):
+        """Place some and end some: both in one step, or most runs would do one of them only."""
+        self.place(data.draw(ASKS))
+        if self.held:
+            self.settle(data.draw(st.lists(self._an_end(), max_size=6)))
+
     def place(self, asks):
         asks = [(amount if n is None else INTENTS[n], n, *rest) for amount, n, *rest in asks]
         ids = [uuid7() for _ in asks]
@@ -125,16 +134,15 @@ class Machine(RuleBasedStateMachine):
             (hold, other) for (_, hold), other in zip(placed, ids, strict=True) if hold is not None
         ]
 
-    @rule(data=st.data(), size=st.integers(1, 6))
-    def settle(self, data, size):
-        if not self.held:
-            return
-        one = st.tuples(
-            st.integers(0, len(self.held) - 1),
-            st.sampled_from(["capture", "void", "expire"]),
+    def _an_end(self):
+        """Of what is still open, mostly."""
+        return st.tuples(
+            st.integers(1, len(self.held)).map(lambda back: len(self.held) - back),
+            st.sampled_from(["capture", "capture", "void", "expire"]),
             st.integers(0, 80),
         )
-        asks = data.draw(st.lists(one, min_size=size, max_size=size))
+
+    def settle(self, asks):
         # One who asks twice asks the same.
         terms = {place: (how, charged) for place, how, charged in reversed(asks)}
         asks = [(place, *terms[place]) for place, _, _ in asks]
@@ -144,8 +152,15 @@ class Machine(RuleBasedStateMachine):
 
         assert many == plain
 
-    @rule()
-    def let_time_pass(self):
+    @rule(data=st.data())
+    def meanwhile(self, data):
+        """One thing of those that need not be often: most steps place and settle."""
+        happen = data.draw(
+            st.sampled_from([self.let_time_pass, self.set_a_limit, self.freeze, self.grant])
+        )
+        happen(data)
+
+    def let_time_pass(self, data):
         with self.db.cursor() as cursor:
             cursor.execute(
                 "UPDATE credits_hold SET placed_at = now() - interval '1 hour',"
@@ -153,17 +168,17 @@ class Machine(RuleBasedStateMachine):
                 [[self.plain, self.many]],
             )
 
-    @rule(name=st.sampled_from("ab"), limit=st.none() | st.integers(0, 90))
-    def set_a_limit(self, name, limit):
+    def set_a_limit(self, data):
+        name, limit = data.draw(st.sampled_from("ab")), data.draw(st.none() | st.integers(0, 90))
         for wallet in (self.plain, self.many):
             limits.set_limit(self.budgets[wallet][name], limit)
 
-    @rule(reason=st.sampled_from(["", "", "Disputed."]))
-    def freeze(self, reason):
+    def freeze(self, data):
+        reason = data.draw(st.sampled_from(["", "", "Disputed."]))
         Account.objects.filter(pk__in=[self.plain, self.many]).update(frozen_reason=reason)
 
-    @rule(amount=AMOUNTS)
-    def grant(self, amount):
+    def grant(self, data):
+        amount = data.draw(AMOUNTS)
         for wallet in (self.plain, self.many):
             grants.grant(
                 wallet=Account(pk=wallet), amount=amount, key=uuid.uuid4().hex, reason="test"
