@@ -422,11 +422,12 @@ async def _seconds(platform: Platform, vendor: Vendor, urls: list[str]) -> Any:
 async def _come_late(platform: Platform, found: FoundJob, said: Said) -> Said | None:
     """Charge a result that came after its hold had ended; raise if it cannot be paid for.
 
-    None while another request does that.
+    None while another request does that: until then the job reads as one that runs.
     """
     if not await remembered.claim_late(platform.books, found):
         again = await remembered.read(platform.books, found.id)
         if again is None or again.outcome != "delivered":
+            found.outcome = ""
             return None
         found.outcome, found.price = again.outcome, again.price
         return said
