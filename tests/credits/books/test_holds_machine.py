@@ -349,6 +349,36 @@ def test_twins_of_one_batch_are_placed_once_even_when_the_money_is_for_one():
 
 
 @pytest.mark.usefixtures("committed")
+def test_twins_of_one_batch_are_placed_once_when_there_is_money_for_all():
+    machine = Machine()
+    try:
+        machine.place([(0, 1, "", None)] * 3)
+
+        assert Hold.objects.filter(account=machine.many).count() == 1
+        machine.both_wallets_are_the_same()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("names", ["a", "b"])
+def test_a_batch_may_hold_all_of_a_budget_and_no_more(names):
+    machine = Machine()
+    try:
+        most = LIMITS[names]
+        machine.place([(most - 5, None, names, None), (5, None, names, None)])
+        machine.place([(1, None, names, None), (1, None, "", 3), (1, None, "", 3)])
+        machine.settle([(0, "capture", 30), (1, "void", 0)])
+
+        machine.both_have_the_same_budgets()
+        budget = Budget.objects.get(pk=machine.budgets[machine.many][names])
+        assert (budget.held_micros, budget.spent_micros) == (0, 30)
+        assert Hold.objects.filter(account=machine.many).count() == 1
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
 def test_a_batch_may_hold_all_that_there_is_and_no_more():
     machine = Machine()
     try:
