@@ -8,11 +8,13 @@ from common.cached import from_settings
 from proxy.catalogue import Catalogue
 from proxy.vendors.bfl import BFL
 from proxy.vendors.google import GOOGLE
+from proxy.vendors.ideogram import IDEOGRAM
 from proxy.vendors.kling import KLING
+from proxy.vendors.recraft import RECRAFT
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.sandbox import SANDBOX
 
-VENDORS = (BFL, KLING, RODIN, GOOGLE)
+VENDORS = (BFL, GOOGLE, IDEOGRAM, KLING, RECRAFT, RODIN)
 
 
 @from_settings
