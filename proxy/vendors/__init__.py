@@ -10,11 +10,15 @@ from proxy.vendors.bfl import BFL
 from proxy.vendors.google import GOOGLE
 from proxy.vendors.ideogram import IDEOGRAM
 from proxy.vendors.kling import KLING
+from proxy.vendors.meta import META
+from proxy.vendors.quiver import QUIVER
+from proxy.vendors.qwen import QWEN
 from proxy.vendors.recraft import RECRAFT
+from proxy.vendors.reve import REVE
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.sandbox import SANDBOX
 
-VENDORS = (BFL, GOOGLE, IDEOGRAM, KLING, RECRAFT, RODIN)
+VENDORS = (BFL, GOOGLE, IDEOGRAM, KLING, META, QUIVER, QWEN, RECRAFT, REVE, RODIN)
 
 
 @from_settings

@@ -5,8 +5,24 @@ from sandbox.vendors.bfl import BFL
 from sandbox.vendors.gemini import GEMINI
 from sandbox.vendors.ideogram import IDEOGRAM
 from sandbox.vendors.kling import KLING
+from sandbox.vendors.meta import META
+from sandbox.vendors.quiver import QUIVER
+from sandbox.vendors.qwen import QWEN
 from sandbox.vendors.recraft import RECRAFT
+from sandbox.vendors.reve import REVE
 from sandbox.vendors.rodin import RODIN
 from sandbox.vendors.sandbox import SANDBOX
 
-VENDORS: tuple[Vendor, ...] = (BFL, GEMINI, IDEOGRAM, KLING, RECRAFT, RODIN, SANDBOX)
+VENDORS: tuple[Vendor, ...] = (
+    BFL,
+    GEMINI,
+    IDEOGRAM,
+    KLING,
+    META,
+    QUIVER,
+    QWEN,
+    RECRAFT,
+    REVE,
+    RODIN,
+    SANDBOX,
+)

@@ -170,3 +170,118 @@ async def test_an_unsafe_picture_of_ideogram_is_billed_and_a_refused_prompt_is_f
     assert (refused.status, refused.type) == (422, "content_blocked")
     check_refusal(refused)
     spent(stage, member, "0.11")
+
+
+REVE = "/proxy/reve/v1/image/"
+QWEN = sample_of("/proxy/qwen/api/v1/services/aigc/multimodal-generation/generation").entry
+META = "/proxy/meta/v1/images/"
+FAST = "reve-remix-fast@20251030"
+NO_BACKGROUND = {"process": "remove_background"}
+UPSCALE = {"process": "upscale", "upscale_factor": 3}
+
+
+@pytest.mark.parametrize(
+    ("path", "changed", "usd"),
+    [
+        (f"{REVE}create", {"test_time_scaling": 15}, "0.5148"),
+        (f"{REVE}create", {"postprocessing": [NO_BACKGROUND, UPSCALE]}, "0.0591"),
+        (f"{REVE}edit", {"postprocessing": [{"process": "upscale"}]}, "0.0686"),
+        (f"{REVE}remix", {"version": FAST, "test_time_scaling": 2}, "0.02002"),
+        (QWEN["path"], {"parameters": {"n": 6}}, "0.6435"),
+        (QWEN["path"], {"parameters": {"size": "1500*1501"}}, "0.10725"),
+        (QWEN["path"], {"parameters": {"size": "1500*1500"}}, "0.0572"),
+        (QWEN["path"], {"model": "qwen-image-3.0", "parameters": {"n": 2}}, "0.0858"),
+        (QWEN["path"], {"model": "qwen-image-3.0", "input": {"messages": [
+            {"content": [{"image": "https://a/b"}, {"image": "data:image/png;base64,AA"}]}]}},
+         "0.05148"),
+        (f"{META}generations", {"n": 10}, "0.143"),
+    ],
+)  # fmt: skip
+def test_what_is_made_costs_by_its_kind_and_number(path, changed, usd):
+    body = {**sample_of(path).entry["body"], **changed}
+    assert quote(path, body).most == micros(usd)
+
+
+@pytest.mark.parametrize(
+    ("path", "changed", "named"),
+    [
+        (f"{REVE}create", {"version": "latest"}, "latest"),
+        (f"{REVE}create", {"version": None}, "version must"),
+        (f"{REVE}create", {"test_time_scaling": 16}, "test_time_scaling"),
+        (f"{REVE}create", {"postprocessing": [UPSCALE, UPSCALE]}, "upscale"),
+        (f"{REVE}create", {"postprocessing": [{"process": "effect"}]}, "effect"),
+        (f"{REVE}create", {"postprocessing": [{**UPSCALE, "upscale_factor": 8}]}, "upscale_factor"),
+        ("/proxy/quiver/v1/svgs/generations", {"n": 4}, "n has no price"),
+        ("/proxy/quiver/v1/svgs/generations", {"stream": True}, "stream"),
+        ("/proxy/quiver/v1/svgs/generations", {"model": "arrow-2"}, "arrow-2"),
+        (QWEN["path"], {"parameters": {"size": "4K"}}, "parameters.size"),
+        (QWEN["path"], {"parameters": {"enable_interleave": True}}, "enable_interleave"),
+        (QWEN["path"], {"input": {"messages": [{"content": [{"video": "x"}]}]}}, "video"),
+        (QWEN["path"], {"input": {"messages": "x"}}, "messages"),
+        (f"{META}generations", {"n": 11}, "n must"),
+        (f"{META}generations", {"moderation": "none"}, "moderation"),
+        (f"{META}generations", {"quality": "high"}, "quality"),
+    ],
+)
+def test_what_nobody_priced_is_refused_by_its_name(path, changed, named):
+    with pytest.raises(InvalidRequest, match=named):
+        quote(path, {**sample_of(path).entry["body"], **changed})
+
+
+async def test_a_picture_of_reve_that_breaks_the_rules_is_not_given_and_free(stage):
+    member = await stage.member(micros=RICH)
+    entry = sample_of(f"{REVE}create").entry
+    for accept in ("image/webp", "application/json"):
+        body = put(entry["body"], "prompt", f"a violation, {accept}")
+        refused = await send(stage, member, entry, body=body, headers={"Accept": accept})
+        assert (refused.status, refused.type) == (422, "content_blocked")
+        check_refusal(refused)
+    spent(stage, member, "0")
+    answer = await send(stage, member, entry)
+    assert answer.headers["content-type"] == "image/webp"
+    assert answer.body[8:12] == b"WEBP"
+    assert not any(name.startswith("x-reve") for name in answer.headers)
+    spent(stage, member, "0.03432")
+
+
+@pytest.mark.parametrize(
+    ("status", "type_", "code"),
+    [
+        (403, "provider_disabled", 402),
+        (403, "provider_disabled", 401),
+        (403, "provider_disabled", 404),
+        (429, "provider_rate_limited", 429),
+        (422, "content_blocked", 422),
+        (422, "provider_rejected", 400),
+        (422, "outcome_unknown", 500),
+    ],
+)
+async def test_an_error_of_qwen_is_one_in_a_200_too(stage, status, type_, code):
+    member = await stage.member()
+    stage.vendor.fail_next("qwen", f"inside={code}")
+    refused = await send(stage, member, QWEN)
+    assert (refused.status, refused.type) == (status, type_)
+    check_refusal(refused)
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
+async def test_of_metas_pictures_those_that_come_are_paid_for(stage):
+    member = await stage.member(micros=RICH)
+    entry = sample_of(f"{META}generations").entry
+    body = {**entry["body"], "n": 3, "prompt": "partly allowed"}
+    answer = await send(stage, member, entry, body=body)
+    assert len(answer.json()["data"]) == 2
+    spent(stage, member, "0.0286")
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "account_frozen"), (429, "weekly_limit")])
+async def test_quivers_words_of_our_account_are_the_operators_affair(stage, settings, status, code):
+    async def quiver(_):
+        told = {"status": status, "code": f"{code}_exceeded", "message": "x", "request_id": "1"}
+        return web.json_response(told, status=status)
+
+    member = await stage.member()
+    async with answering(quiver) as settings.VENDOR_BASE_URL:
+        refused = await send(stage, member, sample_of("/proxy/quiver/v1/svgs/generations").entry)
+    assert (refused.status, refused.type) == (403, "provider_disabled")
+    check_refusal(refused)
