@@ -6,11 +6,13 @@ from django.conf import settings
 
 from common.cached import from_settings
 from proxy.catalogue import Catalogue
+from proxy.vendors.anthropic import ANTHROPIC
 from proxy.vendors.bfl import BFL
 from proxy.vendors.google import GOOGLE
 from proxy.vendors.ideogram import IDEOGRAM
 from proxy.vendors.kling import KLING
 from proxy.vendors.meta import META
+from proxy.vendors.openrouter import OPENROUTER
 from proxy.vendors.quiver import QUIVER
 from proxy.vendors.qwen import QWEN
 from proxy.vendors.recraft import RECRAFT
@@ -18,7 +20,20 @@ from proxy.vendors.reve import REVE
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.sandbox import SANDBOX
 
-VENDORS = (BFL, GOOGLE, IDEOGRAM, KLING, META, QUIVER, QWEN, RECRAFT, REVE, RODIN)
+VENDORS = (
+    ANTHROPIC,
+    BFL,
+    GOOGLE,
+    IDEOGRAM,
+    KLING,
+    META,
+    OPENROUTER,
+    QUIVER,
+    QWEN,
+    RECRAFT,
+    REVE,
+    RODIN,
+)
 
 
 @from_settings

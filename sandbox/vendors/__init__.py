@@ -1,11 +1,13 @@
 """Every vendor that the sandbox plays: one file each, one line here."""
 
 from sandbox.vendor import Vendor
+from sandbox.vendors.anthropic import ANTHROPIC
 from sandbox.vendors.bfl import BFL
 from sandbox.vendors.gemini import GEMINI
 from sandbox.vendors.ideogram import IDEOGRAM
 from sandbox.vendors.kling import KLING
 from sandbox.vendors.meta import META
+from sandbox.vendors.openrouter import OPENROUTER
 from sandbox.vendors.quiver import QUIVER
 from sandbox.vendors.qwen import QWEN
 from sandbox.vendors.recraft import RECRAFT
@@ -14,11 +16,13 @@ from sandbox.vendors.rodin import RODIN
 from sandbox.vendors.sandbox import SANDBOX
 
 VENDORS: tuple[Vendor, ...] = (
+    ANTHROPIC,
     BFL,
     GEMINI,
     IDEOGRAM,
     KLING,
     META,
+    OPENROUTER,
     QUIVER,
     QWEN,
     RECRAFT,
