@@ -12,6 +12,7 @@ from proxy.vendors.google import GOOGLE
 from proxy.vendors.ideogram import IDEOGRAM
 from proxy.vendors.kling import KLING
 from proxy.vendors.meta import META
+from proxy.vendors.openai import OPENAI
 from proxy.vendors.openrouter import OPENROUTER
 from proxy.vendors.quiver import QUIVER
 from proxy.vendors.qwen import QWEN
@@ -27,6 +28,7 @@ VENDORS = (
     IDEOGRAM,
     KLING,
     META,
+    OPENAI,
     OPENROUTER,
     QUIVER,
     QWEN,

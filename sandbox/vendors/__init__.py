@@ -7,6 +7,7 @@ from sandbox.vendors.gemini import GEMINI
 from sandbox.vendors.ideogram import IDEOGRAM
 from sandbox.vendors.kling import KLING
 from sandbox.vendors.meta import META
+from sandbox.vendors.openai import OPENAI
 from sandbox.vendors.openrouter import OPENROUTER
 from sandbox.vendors.quiver import QUIVER
 from sandbox.vendors.qwen import QWEN
@@ -22,6 +23,7 @@ VENDORS: tuple[Vendor, ...] = (
     IDEOGRAM,
     KLING,
     META,
+    OPENAI,
     OPENROUTER,
     QUIVER,
     QWEN,
