@@ -20,6 +20,7 @@ from proxy.vendors.recraft import RECRAFT
 from proxy.vendors.reve import REVE
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.sandbox import SANDBOX
+from proxy.vendors.xai import XAI
 
 VENDORS = (
     ANTHROPIC,
@@ -35,6 +36,7 @@ VENDORS = (
     RECRAFT,
     REVE,
     RODIN,
+    XAI,
 )
 
 

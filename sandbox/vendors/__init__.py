@@ -15,6 +15,7 @@ from sandbox.vendors.recraft import RECRAFT
 from sandbox.vendors.reve import REVE
 from sandbox.vendors.rodin import RODIN
 from sandbox.vendors.sandbox import SANDBOX
+from sandbox.vendors.xai import XAI
 
 VENDORS: tuple[Vendor, ...] = (
     ANTHROPIC,
@@ -31,4 +32,5 @@ VENDORS: tuple[Vendor, ...] = (
     REVE,
     RODIN,
     SANDBOX,
+    XAI,
 )
