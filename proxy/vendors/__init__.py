@@ -20,6 +20,8 @@ from proxy.vendors.recraft import RECRAFT
 from proxy.vendors.reve import REVE
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.sandbox import SANDBOX
+from proxy.vendors.sonilo import SONILO
+from proxy.vendors.stability import STABILITY
 from proxy.vendors.xai import XAI
 
 VENDORS = (
@@ -36,6 +38,8 @@ VENDORS = (
     RECRAFT,
     REVE,
     RODIN,
+    SONILO,
+    STABILITY,
     XAI,
 )
 

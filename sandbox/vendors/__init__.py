@@ -15,6 +15,8 @@ from sandbox.vendors.recraft import RECRAFT
 from sandbox.vendors.reve import REVE
 from sandbox.vendors.rodin import RODIN
 from sandbox.vendors.sandbox import SANDBOX
+from sandbox.vendors.sonilo import SONILO
+from sandbox.vendors.stability import STABILITY
 from sandbox.vendors.xai import XAI
 
 VENDORS: tuple[Vendor, ...] = (
@@ -32,5 +34,7 @@ VENDORS: tuple[Vendor, ...] = (
     REVE,
     RODIN,
     SANDBOX,
+    SONILO,
+    STABILITY,
     XAI,
 )
