@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from common.money import Micros
     from proxy.alive import Alive
     from proxy.answers import Outgoing
-    from proxy.catalogue import Asset
+    from proxy.catalogue import Asset, Use
 
 Row = tuple[Any, ...]
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -62,7 +62,7 @@ class Place:
     intent: str
     keyed: bool
     memo: dict[str, Any]
-    assets: list[Asset] | None = None
+    assets: list[Use] | None = None
     """Ids of earlier calls that it uses: they must be its workspace's own."""
     process: str | None = None
     n: int = 0
@@ -339,9 +339,7 @@ class Books:
                 break
         return found
 
-    async def may_call(
-        self, vendor: str, digests: list[bytes], assets: Sequence[Asset] = ()
-    ) -> str:
+    async def may_call(self, vendor: str, digests: list[bytes], assets: Sequence[Use] = ()) -> str:
         """Return the key's workspace; raise unless it lives, may call, and owns those ids."""
         verdict, workspace = "unauthorized", ""
         given = _document(list(assets)) if assets else None
