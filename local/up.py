@@ -26,10 +26,11 @@ from local import demo, processes
 from local.postgres import Cluster, PostgresError
 from local.supervisor import Child, Failed, Stopped, Supervisor, answers
 from sandbox import service_account
+from sandbox.vendors import VENDORS as PLAYED
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "comfy"
-VENDORS = ("KLING", "RODIN", "VERTEXAI")
+VENDORS = tuple(each.name.upper() for each in PLAYED if each.name not in ("bfl", "sandbox"))
 """Those that the sandbox plays, beside the one whose call is shown."""
 
 Environment = dict[str, str]

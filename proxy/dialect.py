@@ -160,8 +160,9 @@ def refusal(vendor: Vendor, judged: Judged, said: Said) -> PlatformError:
             return ContentBlocked(f"Prompt or Initial Image failed the safety checks.{told}")
         case Verdict.REJECTED | Verdict.FAILED | Verdict.MISSING:
             told = f": {judged.says}" if judged.says else "."
-            # A 408 or a 409 would be read as something else than the vendor's opinion.
-            own = 400 <= said.status < 500 and said.status not in (401, 402, 403, 408, 409, 429)
+            # A 408 or a 409 would be read as something else than the vendor's opinion; above 451
+            # are statuses that a vendor made up.
+            own = 400 <= said.status < 452 and said.status not in (401, 402, 403, 408, 409, 429)
             return ProviderRejected(
                 f"{name} did not accept the request{told}", said.status if own else 422
             )

@@ -21,7 +21,7 @@ class Gone:
     """Since when it is not there any more, and what to use now."""
 
     on: str
-    """The day, like 2026-09-15."""
+    """The day, like 2026-09-15; empty where nobody said it."""
     instead: str = ""
 
 
@@ -39,4 +39,5 @@ class Withdrawn:
         if found is None or catalogue.moved_to(self.vendor):
             return
         instead = f" Use {found.instead} instead." if found.instead else ""
-        raise InvalidRequest(f"{self.display} withdrew {name} on {found.on}.{instead}")
+        day = f" on {found.on}" if found.on else ""
+        raise InvalidRequest(f"{self.display} withdrew {name}{day}.{instead}")

@@ -28,7 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 FAR_SIDE = web.AppKey("far_side", FarSide)
 LARGEST_BODY = 128 * 1024 * 1024
 PIECE = 64 * 1024
-CREDENTIALS = ("authorization", "x-key", "x-goog-api-key")
+CREDENTIALS = ("authorization", "x-key", "x-goog-api-key", "x-api-key", "api-key", "api_token")
 SOMEBODY_ELSES_PAGE = b"<!doctype html><title>Welcome</title><p>Please accept our terms."
 
 
