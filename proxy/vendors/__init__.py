@@ -8,11 +8,28 @@ from common.cached import from_settings
 from proxy.catalogue import Catalogue
 from proxy.vendors.bfl import BFL
 from proxy.vendors.google import GOOGLE
+from proxy.vendors.higgsfield import HIGGSFIELD
 from proxy.vendors.kling import KLING
+from proxy.vendors.krea import KREA
+from proxy.vendors.luma import LUMA
+from proxy.vendors.luma_agents import LUMA_AGENTS
 from proxy.vendors.rodin import RODIN
+from proxy.vendors.runway import RUNWAY
 from proxy.vendors.sandbox import SANDBOX
+from proxy.vendors.wavespeed import WAVESPEED
 
-VENDORS = (BFL, KLING, RODIN, GOOGLE)
+VENDORS = (
+    BFL,
+    GOOGLE,
+    HIGGSFIELD,
+    KLING,
+    KREA,
+    LUMA,
+    LUMA_AGENTS,
+    RODIN,
+    RUNWAY,
+    WAVESPEED,
+)
 
 
 @from_settings

@@ -3,8 +3,25 @@
 from sandbox.vendor import Vendor
 from sandbox.vendors.bfl import BFL
 from sandbox.vendors.gemini import GEMINI
+from sandbox.vendors.higgsfield import HIGGSFIELD
 from sandbox.vendors.kling import KLING
+from sandbox.vendors.krea import KREA
+from sandbox.vendors.luma import LUMA, LUMA_AGENTS
 from sandbox.vendors.rodin import RODIN
+from sandbox.vendors.runway import RUNWAY
 from sandbox.vendors.sandbox import SANDBOX
+from sandbox.vendors.wavespeed import WAVESPEED
 
-VENDORS: tuple[Vendor, ...] = (BFL, GEMINI, KLING, RODIN, SANDBOX)
+VENDORS: tuple[Vendor, ...] = (
+    BFL,
+    GEMINI,
+    HIGGSFIELD,
+    KLING,
+    KREA,
+    LUMA,
+    LUMA_AGENTS,
+    RODIN,
+    RUNWAY,
+    SANDBOX,
+    WAVESPEED,
+)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from proxy_stage import VENDOR_KEY, Stage
 
+from proxy.vendors import VENDORS
+
 
 @pytest.fixture
 def configure(stage: Stage, settings: Any) -> Iterator[Any]:
@@ -17,7 +19,7 @@ def configure(stage: Stage, settings: Any) -> Iterator[Any]:
         now = {**settings.VENDOR_SETTINGS, **given}
         settings.VENDOR_SETTINGS = {name: value for name, value in now.items() if value is not None}
 
-    change(**{f"VENDOR_{name}_KEY": VENDOR_KEY for name in ("KLING", "RODIN", "VERTEXAI")})
+    change(**{f"VENDOR_{vendor.name.upper()}_KEY": VENDOR_KEY for vendor in VENDORS})
     return change
 
 
