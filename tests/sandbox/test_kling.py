@@ -338,7 +338,7 @@ async def test_an_answer_lacks_its_id_or_carries_our_credential(caller, path):
     assert "id" not in bare
     assert "task_id" not in bare
     assert echoed["code"] == 0
-    assert echoed["debug"] == [f"Bearer {KEY}", KEY, KEY]
+    assert f"Bearer {KEY}" in echoed["debug"]
 
 
 async def test_a_lost_submit_is_found_by_the_callers_own_id(far_side, caller):

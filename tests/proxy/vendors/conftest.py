@@ -19,7 +19,10 @@ def configure(stage: Stage, settings: Any) -> Iterator[Any]:
         now = {**settings.VENDOR_SETTINGS, **given}
         settings.VENDOR_SETTINGS = {name: value for name, value in now.items() if value is not None}
 
-    change(**{f"VENDOR_{vendor.name.upper()}_KEY": VENDOR_KEY for vendor in VENDORS})
+    for vendor in VENDORS:
+        schemes = [vendor.credential, *(o.credential for o in vendor.operations if o.credential)]
+        wanted = {name for scheme in schemes for name in scheme.required} or {"KEY"}
+        change(**{f"VENDOR_{vendor.name.upper()}_{name}": VENDOR_KEY for name in wanted})
     return change
 
 

@@ -42,7 +42,7 @@ OF_SAMPLES = sorted(
     name
     for file in (Path(__file__).parent / "samples").glob("*.json")
     for sample in orjson.loads(file.read_bytes())
-    for name in _names(sample["body"])
+    for name in _names(sample.get("body", {}))
 )
 NAMES = words(
     "model_name model mode duration sound n image images input settings resolution series_amount"

@@ -8,7 +8,8 @@ from fractions import Fraction
 import orjson
 import pytest
 from proxy_stage import check_refusal
-from vendor_calls import RICH, micros, samples, spent
+from sample_calls import sample_of
+from vendor_calls import RICH, micros, spent
 
 from common.errors import InvalidRequest
 from proxy import withdrawn
@@ -65,7 +66,7 @@ def test_alephs_pictures_stand_where_the_vendor_of_today_reads_them():
 
 async def test_aleph_takes_keyframes_and_costs_what_the_task_says_it_took(stage):
     member = await stage.member(micros=RICH)
-    sample = samples("runway")[2]
+    sample = sample_of("/proxy/runway/video_to_video").entry
     picture = {"position": {"timestampSeconds": 1}, "uri": "https://storage.example.com/1.png"}
     body = {**sample["body"], "promptImage": [picture], "promptText": "sandbox:cost=84"}
 
@@ -173,7 +174,7 @@ def test_what_has_no_price_is_refused(path, body):
 )  # fmt: skip
 async def test_a_vendors_own_words(stage, path, failure, status, type_):
     name = catalogue().find("POST", f"/proxy/{path}").vendor.name
-    (sample,) = [each for each in samples(name) if each["path"] == f"/proxy/{path}"]
+    sample = sample_of(f"/proxy/{path}").entry
     member = await stage.member(micros=RICH)
     stage.vendor.fail_next(name, failure)
     refused = await stage.post(sample["path"], member, json=sample["body"])

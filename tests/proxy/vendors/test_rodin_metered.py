@@ -14,7 +14,7 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 from PIL import Image
 from proxy_stage import answering, check_refusal, in_thread
-from vendor_calls import RICH, followed, micros, samples, spent, until
+from vendor_calls import RICH, followed, micros, spent, until
 
 from common.errors import InvalidRequest
 from proxy import tasks
@@ -23,7 +23,6 @@ from proxy.forms import File, Form
 from proxy.vendors import catalogue
 from proxy.vendors.rodin import TIERS
 
-(SAMPLE,) = samples("rodin")
 SUBMIT, STATUS = "/proxy/rodin/api/v2/rodin", "/proxy/rodin/api/v2/status"
 DOWNLOAD = "/proxy/rodin/api/v2/download"
 FOX = {"prompt": "a red fox", "tier": "Regular"}
@@ -74,7 +73,6 @@ async def polled(stage, member, task):
 @pytest.mark.parametrize(
     ("fields", "images", "usd"),
     [
-        (SAMPLE["body"], 1, SAMPLE["usd"]),
         (FOX, 0, "0.4"),
         ({**FOX, "tier": "Gen-2"}, 5, "0.4"),
         ({**FOX, "tier": "Gen-2.5-High", "bbox_condition": [10, 20, 30]}, 1, "0.75"),
