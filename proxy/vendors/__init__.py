@@ -13,12 +13,17 @@ from proxy.vendors.kling import KLING
 from proxy.vendors.krea import KREA
 from proxy.vendors.luma import LUMA
 from proxy.vendors.luma_agents import LUMA_AGENTS
+from proxy.vendors.minimax import MINIMAX
+from proxy.vendors.pixverse import PIXVERSE
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.runway import RUNWAY
 from proxy.vendors.sandbox import SANDBOX
+from proxy.vendors.vidu import VIDU
+from proxy.vendors.wan import ALIBABA_WAN
 from proxy.vendors.wavespeed import WAVESPEED
 
 VENDORS = (
+    ALIBABA_WAN,
     BFL,
     GOOGLE,
     HIGGSFIELD,
@@ -26,8 +31,11 @@ VENDORS = (
     KREA,
     LUMA,
     LUMA_AGENTS,
+    MINIMAX,
+    PIXVERSE,
     RODIN,
     RUNWAY,
+    VIDU,
     WAVESPEED,
 )
 

@@ -15,7 +15,7 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.pricing.shapes import Ruled, choice_of, known, one_only
-from proxy.vendors.states import States, by_words, id_at, text_at, without
+from proxy.vendors.states import States, by_words, id_at, ids_at, text_at, without
 from proxy.withdrawn import Gone, Withdrawn
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def picture(asked: Asked) -> Quote:
     return known(usd(PICTURES[model]), model=model)
 
 
+_extends = ids_at(("task", "keyframes.frame0.id"), ("task", "keyframes.frame1.id"))
+
 STATES = States(
     at="state",
     done=("completed",),
@@ -109,6 +111,7 @@ def _submit(path: str, kind: str, title: str, rule: Callable[[Asked], Quote]) ->
         Kind.SUBMIT,
         job=job,
         prepare=without(*NOT_THEIRS),
+        uses=_extends,
         timeout_seconds=300,
         price_version=VERSION,
         title=f"Luma {title}",

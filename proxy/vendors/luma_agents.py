@@ -14,7 +14,7 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.pricing.shapes import Ruled, at, choice_of, known, of_input, one_only
-from proxy.vendors.states import States, by_words, id_at, text_at, without
+from proxy.vendors.states import States, by_words, id_at, ids_at, text_at, without
 
 if TYPE_CHECKING:
     from proxy.asked import Asked
@@ -89,6 +89,15 @@ def _video(asked: Asked, kind: str) -> Quote:
     )
 
 
+_goes_on = ids_at(
+    *(
+        ("task", f"{place}.generation_id")
+        for place in ("source", "image_ref[]", "video.start_frame", "video.end_frame",
+                      "video.keyframes[]", "video.source")
+    )
+)  # fmt: skip
+"""A work may begin with an earlier one."""
+
 STATES = States(
     at="state",
     done=("completed",),
@@ -131,6 +140,7 @@ LUMA_AGENTS = Vendor(
             Kind.SUBMIT,
             job=JOB,
             prepare=without("callback_url"),
+            uses=_goes_on,
             timeout_seconds=300,
             price_version=VERSION,
             title="Luma Agents",

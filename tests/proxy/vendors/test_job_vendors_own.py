@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from fractions import Fraction
 
+import aiohttp
 import orjson
 import pytest
 from proxy_stage import check_refusal
@@ -16,6 +17,10 @@ from proxy import withdrawn
 from proxy.asked import Asked, Evidence
 from proxy.dialect import Said, Verdict
 from proxy.vendors import catalogue
+
+DASHSCOPE = "wan/api/v1/services/aigc"
+WAN = f"{DASHSCOPE}/video-generation/video-synthesis"
+H3 = {"model": "MiniMax-H3"}
 
 
 def operation(path):
@@ -109,6 +114,38 @@ def test_what_a_vendor_has_withdrawn_names_its_successor(path, body, says):
         ("luma/generations", {"resolution": "4k", "duration": "9s"}, "16.4"),
         ("krea/generate/image/krea/krea-2/large", {"moodboards": [{}]}, "0.07"),
         ("krea/generate/image/krea/krea-2/large", {"image_style_references": [{}]}, "0.065"),
+        ("minimax/video_generation", {"model": "MiniMax-Hailuo-02", "duration": 10}, "0.56"),
+        ("minimax/video_generation", {"model": "MiniMax-Hailuo-02", "resolution": "1080P"},
+         "0.49"),
+        ("minimax/video_generation", {"model": "S2V-01"}, "0.65"),
+        # Seven pictures, two of them beyond five, and a video of reference of up to 15 seconds.
+        ("minimax/v2/video_generation",
+         {**H3, "duration": 4, "resolution": "2K",
+          "content": [{"type": "image_url"}] * 7 + [{"type": "video_url"}]}, "3.6465"),
+        ("minimax/v2/h3_context_ir", {**H3, "content": [{"type": "image_url"}] * 4}, "0.11"),
+        ("vidu/img2video", {"model": "viduq2-turbo", "duration": 1}, "0.04"),
+        ("vidu/img2video", {"model": "viduq2-turbo", "duration": 8, "resolution": "1080p"},
+         "0.525"),
+        ("vidu/start-end2video", {"model": "viduq2-turbo", "duration": 1}, "0.05"),
+        ("vidu/img2video", {"model": "viduq3-pro", "duration": 16, "resolution": "2K"}, "3.2"),
+        ("vidu/reference2video", {"model": "viduq2", "duration": 1, "audio": True}, "0.2"),
+        ("vidu/text2video", {"model": "viduq1"}, "0.4"),
+        ("vidu/multiframe", {"model": "viduq2-turbo", "resolution": "1080p",
+                             "image_settings": [{"duration": 2}, {"duration": 5}]}, "0.65"),
+        ("pixverse/video/text/generate", {"duration": 8, "quality": "360p"}, "0.9"),
+        ("pixverse/video/text/generate", {"motion_mode": "fast", "quality": "720p"}, "1.2"),
+        (WAN, {"model": "wan2.6-t2v", "input": {}}, "0.75"),
+        (WAN, {"model": "wan2.6-t2v", "input": {}, "parameters": {"size": "832*480"}}, "0.25"),
+        (WAN, {"model": "wan2.6-t2v", "input": {},
+               "parameters": {"size": "832*480", "resolution": "1080P"}}, "0.75"),
+        (WAN, {"model": "wan2.6-r2v", "input": {"reference_video_urls": ["https://a/b"]},
+               "parameters": {"size": "1280*720", "duration": 10}}, "1.5"),
+        (WAN, {"model": "wan2.7-videoedit", "input": {"media": [{"type": "video"}]},
+               "parameters": {"resolution": "720P", "duration": 0}}, "2"),
+        (WAN, {"model": "happyhorse-1.0-video-edit", "input": {"media": [{"type": "video"}]},
+               "parameters": {"resolution": "1080P"}}, "7.2"),
+        (f"{DASHSCOPE}/text2image/image-synthesis",
+         {"model": "wan2.5-t2i-preview", "parameters": {"n": 4}}, "0.12"),
     ],
 )  # fmt: skip
 def test_the_most_that_it_can_cost(path, body, most):
@@ -147,8 +184,20 @@ def test_an_edit_costs_by_what_is_delivered_within_the_published_range():
         ("runway/video_to_video", {"model": "aleph2", "outputFormat": "prores"}),
         ("runway/text_to_image", {"model": "gen4_image", "n": True}),
         ("wavespeed/api/v3/wavespeed-ai/flashvsr", {"target_resolution": "8k"}),
+        ("minimax/video_generation",
+         {"model": "MiniMax-Hailuo-02", "resolution": "1080P", "duration": 10}),
+        ("minimax/v2/video_generation", {**H3, "content": [{"type": "model_url"}]}),
+        ("vidu/img2video", {"model": "viduq2-pro", "audio": True}),
+        ("vidu/text2video", {"model": "viduq2", "is_rec": True}),
+        ("vidu/text2video", {"model": "viduq2", "resolution": "4k"}),
+        ("pixverse/video/text/generate", {"model": "v5"}),
+        ("pixverse/video/text/generate", {"duration": 6}),
+        ("pixverse/video/text/generate", {"sound_effect_switch": True}),
+        (WAN, {"model": "wan2.6-t2v", "input": {}, "parameters": {"size": "4000*4000"}}),
+        (WAN, {"model": "wan2.6-t2v", "input": {}, "parameters": {"n": 2}}),
+        (WAN, {"model": "wan2.7-r2v", "input": {"media": [{"type": "film"}]}}),
     ],
-)
+)  # fmt: skip
 def test_what_has_no_price_is_refused(path, body):
     with pytest.raises(InvalidRequest, match="has no price here"):
         quote(path, body)
@@ -170,6 +219,22 @@ def test_what_has_no_price_is_refused(path, body):
          "provider_rate_limited"),
         ("higgsfield/higgsfield/genjutsu/motion-transfer/v1.0", "code=423", 502,
          "provider_error"),
+        ("minimax/video_generation", "inside=1008", 403, "provider_disabled"),
+        ("minimax/video_generation", "inside=1026", 422, "content_blocked"),
+        ("minimax/video_generation", "inside=1002", 429, "provider_rate_limited"),
+        ("minimax/video_generation", "inside=2013", 422, "provider_rejected"),
+        ("minimax/video_generation", "inside=1033", 422, "outcome_unknown"),
+        ("minimax/v2/video_generation", "status=422", 422, "content_blocked"),
+        ("vidu/text2video", "code=402", 403, "provider_disabled"),
+        ("vidu/text2video", "code=422", 422, "content_blocked"),
+        ("pixverse/video/text/generate", "inside", 403, "provider_disabled"),
+        ("pixverse/video/text/generate", "inside=10003", 403, "provider_disabled"),
+        ("pixverse/video/text/generate", "inside=500044", 429, "provider_rate_limited"),
+        ("pixverse/video/text/generate", "inside=500054", 422, "content_blocked"),
+        ("pixverse/video/text/generate", "inside=400017", 422, "provider_rejected"),
+        ("pixverse/video/text/generate", "inside=99999", 422, "outcome_unknown"),
+        (WAN, "code=402", 403, "provider_disabled"),
+        (WAN, "code=422", 422, "content_blocked"),
     ],
 )  # fmt: skip
 async def test_a_vendors_own_words(stage, path, failure, status, type_):
@@ -198,6 +263,9 @@ def test_not_enough_credits_is_the_operators_affair_whatever_its_status():
         ("higgsfield/higgsfield/genjutsu/motion-transfer/v1.0", {"status": "nsfw"},
          ("status",), "nsfw"),
         ("runway/image_to_video", {"status": "THROTTLED"}, ("status",), "THROTTLED"),
+        ("pixverse/video/text/generate", {"Resp": {"status": 10}}, ("Resp", "status"), 5),
+        ("pixverse/video/text/generate", {"Resp": {"status": 7}}, ("Resp", "status"), 7),
+        (WAN, {"output": {"task_status": "SUSPENDED"}}, ("output", "task_status"), "RUNNING"),
     ],
 )  # fmt: skip
 def test_a_word_that_clients_do_not_know_is_said_in_one_that_they_do(path, said, word, told):
@@ -218,8 +286,6 @@ def test_what_we_say_while_a_vendor_cannot_be_asked_has_what_clients_insist_on()
 
 
 async def test_a_picture_of_style_is_uploaded_as_it_is(stage):
-    import aiohttp
-
     member = await stage.member(micros=RICH)
     data = aiohttp.FormData(default_to_multipart=True)
     data.add_field("file", b"a picture", filename="x.png", content_type="image/png")
@@ -228,3 +294,124 @@ async def test_a_picture_of_style_is_uploaded_as_it_is(stage):
     assert kept.json()["image_url"].endswith(".png")
     assert (await stage.post("/proxy/krea/assets", data=data)).status == 401
     assert stage.calls(member) == []
+
+
+# --- MiniMax, Vidu, PixVerse, Wan ---------------------------------------------------------------
+
+
+def test_a_subject_is_sent_as_the_vendor_of_today_reads_it():
+    body = {"model": "S2V-01", "subject_reference": [{"image": "https://a/b.png"}]}
+    translated = sent("minimax/video_generation", {**body, "callback_url": "https://evil"})
+    assert translated == {
+        **body,
+        "subject_reference": [{"type": "character", "image": ["https://a/b.png"]}],
+    }
+
+
+async def test_a_file_of_minimax_is_given_to_its_owner_once_it_is_paid_for(stage):
+    member, other = await stage.member(micros=RICH), await stage.member(micros=RICH)
+    sample = sample_of("/proxy/minimax/video_generation").entry
+    taken = await stage.post(sample["path"], member, json=sample["body"])
+    assert taken.json()["base_resp"]["status_code"] == 0
+    poll = f"/proxy/minimax/query/video_generation?task_id={taken.json()['task_id']}"
+    job = stage.vendor.desks["minimax"].jobs.find(taken.json()["task_id"])
+    file = f"/proxy/minimax/files/retrieve?file_id={job.alias}"
+
+    early = await stage.get(file, member)
+    end = await stage.get(poll, member)
+    found = await stage.get(file, member)
+
+    assert early.status == 404
+    assert end.json()["file_id"] == job.alias
+    assert (await stage.get(found.json()["file"]["download_url"])).status == 200
+    refused = await stage.get(file, other)
+    assert refused.status == 404
+    check_refusal(refused)
+    spent(stage, member, "0.28")
+
+
+async def test_references_are_charged_by_the_seconds_that_the_end_tells(stage):
+    member = await stage.member(micros=RICH)
+    content = [{"type": "text", "text": "x"}, {"type": "video_url", "video_url": {"url": "u"}}]
+    body = {**H3, "duration": 6, "resolution": "2K", "content": content}
+    taken = await stage.post("/proxy/minimax/v2/video_generation", member, json=body)
+    assert stage.wallet(member)[1] == micros("3.9039")  # 6 + 15 seconds.
+    path = f"/proxy/minimax/v2/query/video_generation/{taken.json()['task_id']}"
+    assert (await stage.get(path, member)).json()["task"]["status"] == "succeeded"
+    spent(stage, member, "2.0449")  # 6 + 5.
+
+
+async def test_an_edit_of_wan_is_charged_by_the_seconds_of_both(stage):
+    member = await stage.member(micros=RICH)
+    body = {
+        "model": "wan2.6-r2v",
+        "input": {"prompt": "x", "reference_video_urls": ["https://a/b.mp4"]},
+        "parameters": {"size": "1280*720", "duration": 5},
+    }
+    taken = await stage.post(f"/proxy/{WAN}", member, json=body)
+    assert stage.wallet(member)[1] == micros("1")
+    await stage.get(f"/proxy/wan/api/v1/tasks/{taken.json()['output']['task_id']}", member)
+    spent(stage, member, "0.7")
+
+
+async def test_a_picture_that_did_not_come_is_not_charged(stage):
+    member = await stage.member(micros=RICH)
+    body = {
+        "model": "wan2.5-t2i-preview",
+        "input": {"prompt": "sandbox:cost"},
+        "parameters": {"n": 3},
+    }
+    taken = await stage.post(f"/proxy/{DASHSCOPE}/text2image/image-synthesis", member, json=body)
+    assert stage.wallet(member)[1] == micros("0.09")
+    await stage.get(f"/proxy/wan/api/v1/tasks/{taken.json()['output']['task_id']}", member)
+    spent(stage, member, "0.06")
+
+
+async def test_a_picture_is_its_workspaces_own(stage):
+    """Every request has an id of its own: the vendor answers the same one as before."""
+    member, other = await stage.member(micros=RICH), await stage.member(micros=RICH)
+    data = aiohttp.FormData(default_to_multipart=True)
+    data.add_field("image", b"a picture", filename="x.png", content_type="image/png")
+    kept = await stage.post("/proxy/pixverse/image/upload", member, data=data)
+    sample = sample_of("/proxy/pixverse/video/img/generate").entry
+    body = {**sample["body"], "img_id": kept.json()["Resp"]["img_id"]}
+
+    refused = await stage.post(sample["path"], other, json=body)
+    first = await stage.post(sample["path"], member, json=body)
+    second = await stage.post(sample["path"], member, json=body)
+
+    assert refused.status == 404
+    check_refusal(refused)
+    assert stage.wallet(other) == (RICH, 0)
+    assert first.json()["Resp"]["video_id"] != second.json()["Resp"]["video_id"]
+    assert stage.wallet(member)[1] == micros("0.9")
+    wrong = await stage.post(sample["path"], member, json={**body, "img_id": {"a": 1}})
+    assert (wrong.status, wrong.type) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("luma/generations", {"keyframes": {"frame0": {"type": "generation", "id": "g1"}}}),
+        ("luma_2/generations", {"type": "video", "model": "ray-3.2",
+                                "source": {"generation_id": "g1"}}),
+        ("luma_2/generations", {"image_ref": [{"generation_id": "g1"}]}),
+        ("vidu/extend", {"model": "viduq2-pro", "video_creation_id": "c1"}),
+    ],
+)  # fmt: skip
+async def test_nobody_goes_on_from_what_another_made(stage, path, body):
+    member = await stage.member(micros=RICH)
+    refused = await stage.post(f"/proxy/{path}", member, json={"prompt": "x", **body})
+    assert refused.status == 404
+    check_refusal(refused)
+    assert stage.wallet(member) == (RICH, 0)
+
+
+async def test_what_a_task_took_of_our_credits_is_not_told(stage):
+    member = await stage.member(micros=RICH)
+    sample = sample_of("/proxy/vidu/text2video").entry
+    taken = await stage.post(sample["path"], member, json=sample["body"])
+    end = await stage.get(f"/proxy/vidu/tasks/{taken.json()['task_id']}/creations", member)
+    assert "credits" not in taken.json()
+    assert "credits" not in end.json()
+    assert end.json()["creations"][0]["cover_url"]
