@@ -6,11 +6,15 @@ from django.conf import settings
 
 from common.cached import from_settings
 from proxy.catalogue import Catalogue
+from proxy.vendors.beeble import BEEBLE
 from proxy.vendors.bfl import BFL
+from proxy.vendors.bria import BRIA
 from proxy.vendors.google import GOOGLE
+from proxy.vendors.heygen import HEYGEN
 from proxy.vendors.higgsfield import HIGGSFIELD
 from proxy.vendors.kling import KLING
 from proxy.vendors.krea import KREA
+from proxy.vendors.ltx import LTX
 from proxy.vendors.luma import LUMA
 from proxy.vendors.luma_agents import LUMA_AGENTS
 from proxy.vendors.minimax import MINIMAX
@@ -18,23 +22,29 @@ from proxy.vendors.pixverse import PIXVERSE
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.runway import RUNWAY
 from proxy.vendors.sandbox import SANDBOX
+from proxy.vendors.synclabs import SYNCLABS
 from proxy.vendors.vidu import VIDU
 from proxy.vendors.wan import ALIBABA_WAN
 from proxy.vendors.wavespeed import WAVESPEED
 
 VENDORS = (
     ALIBABA_WAN,
+    BEEBLE,
     BFL,
+    BRIA,
     GOOGLE,
+    HEYGEN,
     HIGGSFIELD,
     KLING,
     KREA,
+    LTX,
     LUMA,
     LUMA_AGENTS,
     MINIMAX,
     PIXVERSE,
     RODIN,
     RUNWAY,
+    SYNCLABS,
     VIDU,
     WAVESPEED,
 )

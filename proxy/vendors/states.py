@@ -206,8 +206,7 @@ class States:
         known = self._known(word)
         if known == word:
             return answer
-        is_number = isinstance(next(each(answer, self.at), None), int)
-        return _put(answer, self.at.split("."), int(known) if is_number else known)
+        return _put(answer, self.at.split("."), int(known) if known.isdecimal() else known)
 
     def _known(self, word: str) -> str:
         for words in (self.done, self.failed, self.moderated, self.running):

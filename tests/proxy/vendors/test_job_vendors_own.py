@@ -21,6 +21,7 @@ from proxy.vendors import catalogue
 DASHSCOPE = "wan/api/v1/services/aigc"
 WAN = f"{DASHSCOPE}/video-generation/video-synthesis"
 H3 = {"model": "MiniMax-H3"}
+FILM = "heygen/v3/videos"
 
 
 def operation(path):
@@ -90,6 +91,7 @@ async def test_aleph_takes_keyframes_and_costs_what_the_task_says_it_took(stage)
     [
         ("runway/image_to_video", {"model": "gen3a_turbo", "duration": 5}, "gen4_turbo"),
         ("luma/generations", {"model": "ray-1-6"}, "ray-2"),
+        ("ltx/v1/text-to-video", {"model": "ltx-2-fast", "duration": 6}, "2026-08-15.*LTX 2.5"),
     ],
 )
 def test_what_a_vendor_has_withdrawn_names_its_successor(path, body, says):
@@ -146,6 +148,27 @@ def test_what_a_vendor_has_withdrawn_names_its_successor(path, body, says):
                "parameters": {"resolution": "1080P"}}, "7.2"),
         (f"{DASHSCOPE}/text2image/image-synthesis",
          {"model": "wan2.5-t2i-preview", "parameters": {"n": 4}}, "0.12"),
+        ("bria/v2/video/edit/green_screen", {}, "3"),
+        ("synclabs/v2/generate", {"model": "sync-3"}, "114.114"),
+        ("beeble/v1/switchx/generations", {"generation_type": "image", "max_resolution": 720},
+         "0.143"),
+        ("beeble/v1/switchx/generations", {"generation_type": "video", "max_resolution": 721},
+         "3.432"),
+        ("ltx/v2/text-to-video", {"model": "ltx-2-5-fast", "duration": 10,
+                                  "resolution": "2160x3840"}, "4.29"),
+        ("ltx/v2/audio-to-video", {"model": "ltx-2-5-pro"}, "4.862"),
+        # A script is held as if it were spoken slowly, with all its pauses.
+        (FILM, {"type": "avatar", "engine": {"type": "avatar_iii"}, "script": "x" * 150},
+         "1.23838"),
+        (FILM, {"type": "avatar", "engine": {"type": "avatar_iv"}, "script": "x" * 150,
+                "voice_settings": {"speed": 0.5}}, "3.81524"),
+        (FILM, {"type": "image", "script": 'Well <break time="90s"/> hello <break time="500ms"/>'},
+         "7.007"),
+        (FILM, {"type": "image", "audio_url": "https://a/b.mp3"}, "42.9"),
+        (FILM, {"type": "image", "audio_url": "https://a/b.mp3", "script": "hello"}, "42.9"),
+        (FILM, {"type": "avatar"}, "57.2286"),
+        ("heygen/v3/video-translations", {"output_languages": ["German"], "mode": "precision"},
+         "171.6858"),
     ],
 )  # fmt: skip
 def test_the_most_that_it_can_cost(path, body, most):
@@ -196,6 +219,16 @@ def test_an_edit_costs_by_what_is_delivered_within_the_published_range():
         (WAN, {"model": "wan2.6-t2v", "input": {}, "parameters": {"size": "4000*4000"}}),
         (WAN, {"model": "wan2.6-t2v", "input": {}, "parameters": {"n": 2}}),
         (WAN, {"model": "wan2.7-r2v", "input": {"media": [{"type": "film"}]}}),
+        ("bria/v2/image/edit", {"images": ["a", "b"]}),
+        ("bria/v2/image/edit/gen_fill", {"num_results": 4}),
+        ("synclabs/v2/generate", {"model": "lipsync-2-pro"}),
+        ("ltx/v2/text-to-video", {"model": "ltx-2-3-fast", "duration": 6}),
+        ("ltx/v2/text-to-video", {"model": "ltx-2-5-pro", "resolution": "3840x2160"}),
+        (FILM, {"type": "image", "resolution": "4k", "script": "x"}),
+        (FILM, {"type": "cinematic_avatar", "script": "x"}),
+        (FILM, {"type": "avatar", "engine": {"type": "avatar_vi"}}),
+        ("heygen/v3/video-translations", {"output_languages": ["German", "French"]}),
+        ("heygen/v3/avatars", {"type": "digital_twin"}),
     ],
 )  # fmt: skip
 def test_what_has_no_price_is_refused(path, body):
@@ -235,6 +268,13 @@ def test_what_has_no_price_is_refused(path, body):
         ("pixverse/video/text/generate", "inside=99999", 422, "outcome_unknown"),
         (WAN, "code=402", 403, "provider_disabled"),
         (WAN, "code=422", 422, "content_blocked"),
+        ("bria/v2/image/edit", "code=460", 422, "provider_rejected"),
+        ("bria/v2/image/edit", "code=506", 422, "provider_rejected"),
+        ("ltx/v2/text-to-video", "code=422", 422, "content_blocked"),
+        ("ltx/v2/text-to-video", "code=529", 429, "provider_rate_limited"),
+        ("ltx/v1/text-to-video", "code=402", 403, "provider_disabled"),
+        (FILM, "code=402", 403, "provider_disabled"),
+        (FILM, "code=422", 422, "content_blocked"),
     ],
 )  # fmt: skip
 async def test_a_vendors_own_words(stage, path, failure, status, type_):
@@ -266,6 +306,8 @@ def test_not_enough_credits_is_the_operators_affair_whatever_its_status():
         ("pixverse/video/text/generate", {"Resp": {"status": 10}}, ("Resp", "status"), 5),
         ("pixverse/video/text/generate", {"Resp": {"status": 7}}, ("Resp", "status"), 7),
         (WAN, {"output": {"task_status": "SUSPENDED"}}, ("output", "task_status"), "RUNNING"),
+        ("bria/v2/image/edit", {"status": "UNKNOWN"}, ("status",), "ERROR"),
+        ("synclabs/v2/generate", {"status": "FAILED", "error_code": "x"}, ("errorCode",), "x"),
     ],
 )  # fmt: skip
 def test_a_word_that_clients_do_not_know_is_said_in_one_that_they_do(path, said, word, told):
@@ -415,3 +457,113 @@ async def test_what_a_task_took_of_our_credits_is_not_told(stage):
     assert "credits" not in taken.json()
     assert "credits" not in end.json()
     assert end.json()["creations"][0]["cover_url"]
+
+
+# --- Bria, sync.so, Beeble, LTX, HeyGen ---------------------------------------------------------
+
+
+def test_what_bria_does_not_know_is_not_sent():
+    body = {"image": "https://a/b.png", "seed": 7, "sync": True}
+    assert sent("bria/v2/image/edit/remove_background", body) == {"image": "https://a/b.png"}
+    assert sent("bria/v2/image/edit/expand", body) == {"image": "https://a/b.png", "seed": 7}
+    assert sent("bria/v2/video/edit/green_screen", {"video": "u", "seed": 1}) == {"video": "u"}
+
+
+async def test_the_address_that_our_key_opens_is_not_told(stage):
+    member = await stage.member(micros=RICH)
+    sample = sample_of("/proxy/bria/v2/image/edit").entry
+    taken = await stage.post(sample["path"], member, json=sample["body"])
+    assert taken.json()["status_url"] == ""
+
+
+async def test_lips_are_charged_by_the_seconds_that_come_out(stage):
+    member = await stage.member(micros=RICH)
+    sample = sample_of("/proxy/synclabs/v2/generate").entry
+    stage.vendor.fail_next("synclabs", "cost")
+    taken = await stage.post(sample["path"], member, json=sample["body"])
+    end = await stage.get(f"/proxy/synclabs/v2/generate/{taken.json()['id']}", member)
+    assert end.json()["outputDuration"] == 5
+    spent(stage, member, "0.95095")
+
+
+async def test_two_members_calls_of_one_name_are_two(stage):
+    """The account is everybody's: the vendor would answer the second with the first one's job."""
+    sample = sample_of("/proxy/beeble/v1/switchx/generations").entry
+    body = {**sample["body"], "idempotency_key": "mine"}
+    ids = set()
+    for _ in range(2):
+        member = await stage.member(micros=RICH)
+        ids.add((await stage.post(sample["path"], member, json=body)).json()["id"])
+    assert len(ids) == 2
+
+
+def test_frames_are_charged_by_begun_thirty():
+    price = operation("beeble/v1/switchx/generations").price
+    video = {"generation_type": "video", "max_resolution": 720}
+    inputs = quote("beeble/v1/switchx/generations", video).inputs
+    charged = {
+        frames: price.settle(inputs, Evidence(end={}, measured={"frames": Fraction(frames)}))
+        for frames in (1, 30, 31, 240)
+    }
+    unit = micros("0.143")
+    assert charged == {1: unit, 30: unit, 31: 2 * unit, 240: 8 * unit}
+    held = quote("beeble/v1/switchx/generations", video, source_uri=Fraction(61)).most
+    assert held == 3 * unit
+
+
+async def test_a_film_at_once_is_charged_as_it_is_delivered(stage):
+    member = await stage.member(micros=RICH)
+    sample = sample_of("/proxy/ltx/v1/text-to-video").entry
+    answer = await stage.post(sample["path"], member, json=sample["body"])
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.body[4:8] == b"ftyp"
+    spent(stage, member, "0.32")
+
+
+async def test_a_film_asked_for_on_another_path_is_none(stage):
+    member = await stage.member(micros=RICH)
+    sample = sample_of("/proxy/ltx/v2/text-to-video").entry
+    taken = await stage.post(sample["path"], member, json=sample["body"])
+    other = f"/proxy/ltx/v2/image-to-video/{taken.json()['id']}"
+    assert (await stage.get(other, member)).status == 404
+
+
+async def test_an_avatar_is_its_workspaces_own_and_a_public_one_everybodys(stage):
+    member, other = await stage.member(micros=RICH), await stage.member(micros=RICH)
+    sample = sample_of("/proxy/heygen/v3/avatars").entry
+    made = await stage.post(sample["path"], member, json=sample["body"])
+    own = made.json()["data"]["avatar_item"]["id"]
+    looks = "/proxy/heygen/v3/avatars/looks"
+    speaking = {"type": "avatar", "script": "hello", "voice_id": "v1"}
+
+    seen = await stage.get(f"{looks}/{own}", member)
+    public = await stage.get(f"{looks}/anna_public", other)
+    unknown = await stage.get(f"{looks}/no-such-look", other)
+    hidden = await stage.get(f"{looks}/{own}", other)
+    stranger = await stage.get(f"{looks}/anna_public")
+    answers = {
+        (who is member, look): await stage.post(
+            f"/proxy/{FILM}", who, json={**speaking, "avatar_id": look}
+        )
+        for who in (member, other)
+        for look in (own, "anna_public")
+    }
+
+    assert seen.json()["data"]["status"] == "completed"
+    assert public.json()["data"]["supported_api_engines"]
+    assert (unknown.status, hidden.status, stranger.status) == (404, 404, 401)
+    check_refusal(hidden)
+    assert {case: answer.status for case, answer in answers.items()} == {
+        (True, own): 200, (True, "anna_public"): 200,
+        (False, own): 404, (False, "anna_public"): 200,
+    }  # fmt: skip
+    assert stage.calls(other) == []
+
+
+def test_speech_that_does_not_say_how_long_it_is_is_charged_for_four_seconds():
+    made = operation("heygen/v3/voices/speech")
+    inputs = quote("heygen/v3/voices/speech", {"text": "x" * 150, "speed": 2}).inputs
+    assert inputs == {"seconds": 10}
+    assert made.price.settle(inputs, Evidence(end={})) == 3816
+    assert made.price.settle(inputs, Evidence(end={"data": {"duration": 7.5}})) == 7154
+    assert not made.reports({"data": {}})
