@@ -407,7 +407,10 @@ async def _length(platform: Platform, vendor: Vendor, urls: list[str], what: str
             Outgoing("GET", url, {}, silence_seconds=30, total_seconds=60)
         )
         try:
-            return await measure.OF_MP4[what](reply.chunks()) if reply.status == 200 else None
+            if reply.status != 200:
+                return None
+            read = measure.mp4_frames if what == "frames" else measure.mp4_seconds
+            return await read(reply.chunks())
         finally:
             reply.close()
     except (Refused, Lost):

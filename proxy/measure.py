@@ -75,9 +75,6 @@ async def mp4_frames(chunks: AsyncIterator[bytes]) -> Fraction | None:
     return Fraction(frames) if frames else None  # None: they lie in fragments.
 
 
-OF_MP4 = {"seconds": mp4_seconds, "frames": mp4_frames}
-
-
 async def _moov(chunks: AsyncIterator[bytes]) -> bytes | None:
     reader = _Reader(chunks)
     while (box := await reader.box()) is not None:

@@ -18,6 +18,8 @@ from proxy.vendors.ltx import LTX
 from proxy.vendors.luma import LUMA
 from proxy.vendors.luma_agents import LUMA_AGENTS
 from proxy.vendors.minimax import MINIMAX
+from proxy.vendors.moonvalley import MOONVALLEY
+from proxy.vendors.pika import PIKA
 from proxy.vendors.pixverse import PIXVERSE
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.runway import RUNWAY
@@ -41,6 +43,8 @@ VENDORS = (
     LUMA,
     LUMA_AGENTS,
     MINIMAX,
+    MOONVALLEY,
+    PIKA,
     PIXVERSE,
     RODIN,
     RUNWAY,

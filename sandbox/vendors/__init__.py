@@ -12,6 +12,8 @@ from sandbox.vendors.krea import KREA
 from sandbox.vendors.ltx import LTX
 from sandbox.vendors.luma import LUMA, LUMA_AGENTS
 from sandbox.vendors.minimax import MINIMAX
+from sandbox.vendors.moonvalley import MOONVALLEY
+from sandbox.vendors.pika import PIKA
 from sandbox.vendors.pixverse import PIXVERSE
 from sandbox.vendors.rodin import RODIN
 from sandbox.vendors.runway import RUNWAY
@@ -34,6 +36,8 @@ VENDORS: tuple[Vendor, ...] = (
     LUMA,
     LUMA_AGENTS,
     MINIMAX,
+    MOONVALLEY,
+    PIKA,
     PIXVERSE,
     RODIN,
     RUNWAY,

@@ -6,7 +6,8 @@ clients publish: `method`, `path`, `kind`. A priced one has a request (`path_par
 (`usd`) and what is held for it (`most_usd`). `answer` is laid over what the sandbox says, where the
 price follows from that (`usage`); `after` names an earlier call whose result it is made from;
 `model` is where the request names its model, if not in `model` or `model_name`. A poll has the
-place of its `status` and the words that clients know: `missing` is one.
+place of its `status` and the words that clients know: `missing` is one; `failed_at` has the places
+of what is there only where it failed.
 """
 
 from __future__ import annotations
@@ -220,6 +221,8 @@ def words_of(sample: Sample) -> Entry:
 def state(words: Entry, answer: Answer) -> str:
     """Return what a client makes of a poll's answer: pending, done or failed."""
     assert answer.status < 300, answer.body
+    if any(found(answer.json(), path) != ["missing"] for path in words.get("failed_at", ())):
+        return "failed"
     read = {f"{word}".lower() for word in found(answer.json(), words["status"])}
     for name in ("failed", "pending", "done"):
         if read & {word.lower() for word in words[name]}:

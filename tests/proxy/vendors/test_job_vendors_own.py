@@ -567,3 +567,36 @@ def test_speech_that_does_not_say_how_long_it_is_is_charged_for_four_seconds():
     assert made.price.settle(inputs, Evidence(end={})) == 3816
     assert made.price.settle(inputs, Evidence(end={"data": {"duration": 7.5}})) == 7154
     assert not made.reports({"data": {}})
+
+
+# --- Moonvalley, Pika ---------------------------------------------------------------------------
+
+
+async def test_a_vendor_that_is_gone_says_so_whether_or_not_there_is_a_key(stage, monkeypatch):
+    for module in ("moonvalley", "google_account"):
+        monkeypatch.setattr(f"proxy.vendors.{module}.moved_to", lambda vendor, base="": "")
+    member = await stage.member(micros=RICH)
+    sample = sample_of("/proxy/moonvalley/prompts/text-to-video").entry
+    refused = await stage.post(sample["path"], member, json=sample["body"])
+    assert (refused.status, refused.type) == (403, "provider_disabled")
+    assert "ended its service" in refused.json()["message"]
+    check_refusal(refused)
+    assert stage.calls(member) == []
+
+
+async def test_a_form_is_priced_as_it_is_read(stage):
+    member = await stage.member(micros=RICH)
+    path = "/proxy/pika/generate/2.2/t2v"
+    for fields, named in (
+        ({"Duration": "10"}, "Duration"),
+        ({"duration": "30"}, "duration"),
+        ({"resolution": "4k"}, "resolution"),
+        ({"sampleCount": "4"}, "sampleCount"),
+    ):
+        refused = await stage.post(path, member, data={"promptText": "x", **fields})
+        assert (refused.status, refused.type) == (400, "invalid_request"), fields
+        assert named in refused.json()["message"]
+    assert stage.calls(member) == []
+    form = {"promptText": "a fox", "duration": "10", "resolution": "720p"}
+    assert (await stage.post(path, member, data=form)).status == 200
+    assert stage.wallet(member)[1] == micros("0.6")
