@@ -85,6 +85,10 @@ async def _answer(platform: Platform, request: Request, made: Call, reply: Reply
         await delivery.lines(platform, request, made, reply)
         return
     if is_delivery and operation.gives is Gives.BYTES and reply.content_type != JSON:
+        refused = operation.judge_head(reply.header) if operation.judge_head else None
+        if refused is not None:
+            nothing = dialect.Said(reply.status, b"")
+            await metered.refuse(platform, request, made, refused, nothing, reply)
         await delivery.stream(platform, request, made, reply)
         return
     limit = operation.answer_limit_bytes

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from common.money import Micros
     from proxy.alive import Alive
     from proxy.answers import Outgoing
-    from proxy.catalogue import Asset
+    from proxy.catalogue import Asset, Use
 
 Row = tuple[Any, ...]
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -62,7 +62,7 @@ class Place:
     intent: str
     keyed: bool
     memo: dict[str, Any]
-    assets: list[Asset] | None = None
+    assets: list[Use] | None = None
     """Ids of earlier calls that it uses: they must be its workspace's own."""
     process: str | None = None
     n: int = 0

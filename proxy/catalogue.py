@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from proxy.credentials import Scheme
     from proxy.dialect import Judged, Said
 
-Asset = tuple[str, ...]
-"""What a vendor's id is of, and the id: ("task", "8f3c..."). One that a request uses may have a
-third word, `public`: then it may be the vendor's own, and must only be no other workspace's."""
+Asset = tuple[str, str]
+"""What a vendor's id is of, and the id: ("task", "8f3c...")."""
+Use = Asset | tuple[str, str, str]
+"""An id that a request names. With "public" after it, it may be one of the vendor's public ones:
+of a library of styles or voices, which nobody here has made."""
+PUBLIC = "public"
 
 
 @from_settings
@@ -176,7 +179,7 @@ class Operation:
     of_call: bool = False
     """Of a result: whether the call that made it was its payment. Else there was a job, and while
     that is remembered it tells whether it was paid for; then nothing is given any more."""
-    uses: Callable[[Asked], Iterable[Asset]] | None = None
+    uses: Callable[[Asked], Iterable[Use]] | None = None
     """Ids of earlier calls in a request: they must be its workspace's own."""
     makes: Callable[[Any], Iterable[Asset]] | None = None
     """Ids in the answer that are its workspace's own from now on."""
@@ -184,6 +187,11 @@ class Operation:
     """The JSON or the form's fields as the vendor wants them, from what was asked and the inputs
     of the price: a limit injected, fields dropped or renamed. None, or where it returns None: sent
     as it came."""
+    sends_form: bool = False
+    """Whether it is sent as a multipart form, whatever it came as; of a JSON, what is prepared: a
+    list is several fields."""
+    file_names: Mapping[str, str] = field(default_factory=dict)
+    """What the vendor calls fields of a form that are files, where clients call them otherwise."""
     repeated: tuple[str, ...] = ()
     """Fields of a form that may come several times: each is a list of texts in the body."""
     locate: Callable[[Vendor, Account, Mapping[str, str]], str] | None = None
@@ -194,6 +202,9 @@ class Operation:
     reports: Callable[[Any], bool] = lambda _: True
     """Whether an answer says what the price is made of. One that does not is charged by the rule's
     own estimate, and leaves a finding."""
+    judge_head: Callable[[Callable[[bytes], str]], Judged | None] | None = None
+    """Of an operation that gives bytes: what the head of an answer means, from what it says under
+    a header's name; None if it is a result."""
     judge_line: Callable[[Any], Judged | None] | None = None
     """What a line means, of an operation that gives lines; None if more come."""
     query: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from proxy.process import Platform
 
 PASSED_ON = ("content-type", "accept")
+JSON = "application/json"
 STREAM_SECONDS = 3600
 """The whole of an exchange whose body or answer passes through as it comes."""
 
@@ -92,18 +93,22 @@ async def outgoing(
         length = request.header(b"content-length")
         made.length = int(length) if length.isdigit() else None
     elif asked.form is not None:
-        made.body, made.length, content_type = asked.form.sent(prepared)
+        made.body, made.length, content_type = asked.form.sent(
+            prepared, operation.file_names, multipart=operation.sends_form
+        )
         made.headers["content-type"] = content_type
         made.total_seconds = STREAM_SECONDS
     elif prepared is not None:
-        made.body = orjson.dumps(prepared)
+        if operation.sends_form:
+            made.body, made.headers["content-type"] = forms.written(prepared)
+        else:
+            made.body, made.headers["content-type"] = orjson.dumps(prepared), JSON
         request.sent_as(len(made.body))
-        made.headers["content-type"] = "application/json"
     else:
         made.body = request.body
         if made.body:
             # As JSON it is priced; as a form, or in another charset, it may say something else.
-            made.headers["content-type"] = "application/json"
+            made.headers["content-type"] = JSON
     scheme = operation.credential or route.vendor.credential
     try:
         await scheme.sign(made, account, platform.relay.exchange)

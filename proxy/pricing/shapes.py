@@ -26,6 +26,8 @@ MULTIPLIERS = (
     "n", "num", "num_images", "num_outputs", "num_results", "num_videos", "number_of_images",
     "numberOfImages", "batch_size", "sampleCount", "sample_count", "samples", "candidateCount",
 )  # fmt: skip
+MANY = 12
+"""So many models are not listed in a sentence."""
 SLACK_SECONDS = 1
 """A file is a frame or two longer than what it was made from: so far the longest is charged."""
 
@@ -137,3 +139,22 @@ def one_only(body: dict[str, Any], *inside: str) -> None:
         for name in MULTIPLIERS if isinstance(held, dict) else ():
             if held.get(name) not in (None, 1, "1") or held.get(name) is True:
                 raise InvalidRequest(f"{name} has no price here: it must be 1.")
+
+
+def only(body: dict[str, Any], names: Iterable[str], where: str = "") -> None:
+    """Raise InvalidRequest for a field beside those: nobody knows what it costs."""
+    known = frozenset(names)
+    for name, value in body.items():
+        if name not in known and value is not None:
+            told = f"{where}.{name[:100]}" if where else name[:100]
+            raise InvalidRequest(f"{told} has no price here. Please leave it out.")
+
+
+def model_of(body: dict[str, Any], among: Iterable[str], path: str = "model") -> str:
+    """Return the model that a request names, as it is written, or raise InvalidRequest."""
+    value, models = at(body, path), list(among)
+    if not isinstance(value, str) or value not in models:
+        named = f"{value[:100]!r} has no price here. " if isinstance(value, str) else ""
+        choices = f"one of {', '.join(models)}" if len(models) < MANY else "one that a node offers"
+        raise InvalidRequest(f"{named}{path} must be {choices}.")
+    return value

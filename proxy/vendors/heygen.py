@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_USD, Micros, round_up, usd
-from proxy.catalogue import Job, Kind, Named, Operation, Vendor
+from proxy.catalogue import PUBLIC, Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Verdict
 from proxy.pricing import Quote
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from proxy.asked import Asked, Evidence
-    from proxy.catalogue import Asset
+    from proxy.catalogue import Use
 
 VERSION = "heygen-2026-08"
 ENGINES = {"avatar_iii": "0.023881", "avatar_iv": "0.0715", "avatar_v": "0.095381"}
@@ -129,12 +129,12 @@ def _duration(answer: Any) -> Fraction | None:
     return Fraction(f"{found}")
 
 
-def _looks(asked: Asked) -> list[Asset]:
+def _looks(asked: Asked) -> list[Use]:
     """Return the look that a film shows: a public one, or its workspace's own."""
     named = asked.body.get("avatar_id")
     if named is None:
         return []
-    return [("look", asked.text("avatar_id"), "public")]
+    return [("look", asked.text("avatar_id"), PUBLIC)]
 
 
 # --- What HeyGen says ---------------------------------------------------------------------------
@@ -275,7 +275,7 @@ HEYGEN = Vendor(
             "look_id",
             scope="look",
             public=True,
-            uses=lambda asked: [("look", asked.parts["look_id"], "public")],
+            uses=lambda asked: [("look", asked.parts["look_id"], PUBLIC)],
         ),
     ),
     judge=_judge,

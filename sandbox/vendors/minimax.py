@@ -149,7 +149,9 @@ async def regenerate(exchange: Exchange) -> Answer:
     """Accept a video that is made anew, in 2K."""
     body = works.asked(exchange)
     works.one_of(body, "resolution", ("2K",))
-    if _kinds(body) != ["video_url"] or works.at(body["content"][0], "role") != "base_video":
+    content = body.get("content")
+    first = content[0] if isinstance(content, list) and content else None
+    if _kinds(body) != ["video_url"] or works.at(first, "role") != "base_video":
         raise RefusedError(400, "content must be one base_video")
     return _taken_v2(exchange, seconds=BASE_SECONDS, read=0)
 

@@ -58,6 +58,8 @@ async def begin(exchange: Exchange) -> Answer:
         raise RefusedError(400, "Exactly one instance is required.")
     works.text(instances[0], "prompt")
     parameters = body.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise RefusedError(400, "parameters must be an object.")
     works.only(parameters, KNOWN)
     if parameters.get("storageUri"):
         raise RefusedError(403, "Permission denied on the bucket.")

@@ -67,10 +67,9 @@ def _submit(work: str) -> Route:
         body = works.asked(exchange)
         works.one_of(body, "model", MODELS[work])
         works.one_of(body, "resolution", ("540p", "720p", "1080p", "2K"), default="720p")
-        _check(body, work)
-        seconds = body.get("duration", 5)
+        seconds = _checked(body, work)
         job = works.start(exchange, "mp4", "png", seconds=float(seconds))
-        told = {
+        told: dict[str, object] = {
             "task_id": job.id,
             "state": "created",
             "model": body["model"],
@@ -82,8 +81,8 @@ def _submit(work: str) -> Route:
     return Route("POST", f"/ent/v2/{work}", Kind.SUBMIT, serve)
 
 
-def _check(body: Body, work: str) -> None:
-    """See that there is what a work is made from."""
+def _checked(body: Body, work: str) -> int:
+    """See that there is what a work is made from; return its seconds."""
     if work in PICTURES:
         least, most = PICTURES[work]
         pictures = body.get("images") or body.get("subjects")
@@ -99,6 +98,7 @@ def _check(body: Body, work: str) -> None:
     duration = body.get("duration", 5)
     if isinstance(duration, bool) or not isinstance(duration, int) or not 1 <= duration <= 16:
         raise RefusedError(400, "duration is not possible")
+    return duration
 
 
 async def creations(exchange: Exchange) -> Answer:

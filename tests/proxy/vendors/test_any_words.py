@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from common.errors import InvalidRequest
 from proxy.asked import Asked, Evidence
-from proxy.catalogue import Kind
+from proxy.catalogue import Kind, Takes
 from proxy.credentials import Account
 from proxy.dialect import Judged, Said
 from proxy.forms import Form
@@ -98,7 +98,7 @@ slow = rules(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.
 @given(body=bodies, model=st.sampled_from(["gemini-2.5-flash", "gemini-3-pro-image", "x"]))
 def test_whatever_is_asked_has_a_price_or_a_sentence(vendor, operation, body, model):
     asked = Asked(parts={"model": model}, body=body, available=1_000_000)
-    if operation.repeated:
+    if operation.takes is Takes.FORM:
         asked.form = Form("multipart/form-data", operation.repeated)
         body = {name: f"{value}" for name, value in body.items()}
         body |= {name: [body[name]] for name in operation.repeated if name in body}
