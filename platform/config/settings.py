@@ -42,6 +42,8 @@ class Environment(BaseSettings):
     hsts_seconds: int = Field(default=31_536_000, ge=0)
     """For how long browsers ask for https alone, once PUBLIC_URL begins so."""
     data_dir: Path = HOME / ".data"
+    cache_url: str = ""
+    """Where tries are counted: empty, in the database; or redis://host/1."""
     celery_broker_url: str = "memory://"
     celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
     vendor_base_url: str = ""
@@ -153,6 +155,13 @@ class Environment(BaseSettings):
             raise ValueError("is console:, smtp://... or smtps://...")
         return value
 
+    @field_validator("cache_url")
+    @classmethod
+    def _of_redis(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("redis", "rediss"):
+            raise ValueError("is empty, or like redis://host/1")
+        return value
+
     @field_validator("key_peppers", mode="before")
     @classmethod
     def _peppers(cls, value: str) -> dict[int, str]:
@@ -262,21 +271,35 @@ PATIENCE = {
     "tcp_user_timeout": 20_000,
 }
 _database = conninfo_to_dict(env.database_url)
-DATABASES = {
+_default: dict[str, Any] = {
+    "ENGINE": "django.db.backends.postgresql",
+    "NAME": _database.pop("dbname", ""),
+    "USER": _database.pop("user", ""),
+    "PASSWORD": _database.pop("password", ""),
+    "HOST": _database.pop("host", ""),
+    "PORT": _database.pop("port", ""),
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        **PATIENCE,
+        **_database,
+        "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
+    },
+}
+_counts: dict[str, Any] = {
+    **_default,
+    "OPTIONS": {**_default["OPTIONS"], "pool": {"min_size": 0, "max_size": 4, "timeout": 5}},
+    "TEST": {"MIRROR": "default"},
+}
+DATABASES = {"default": _default, "counts": _counts}
+# The second name has connections of its own: what is counted there stays counted, whatever
+# becomes of the transaction around it.
+CACHES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": _database.pop("dbname", ""),
-        "USER": _database.pop("user", ""),
-        "PASSWORD": _database.pop("password", ""),
-        "HOST": _database.pop("host", ""),
-        "PORT": _database.pop("port", ""),
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            **PATIENCE,
-            **_database,
-            "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
-        },
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": env.cache_url,
     }
+    if env.cache_url
+    else {"BACKEND": "common.shared_cache.SharedCache"}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
