@@ -105,6 +105,7 @@ def django_db_setup(
         made = setup_databases(0, interactive=False, serialized_aliases=set())
     yield
     with django_db_blocker.unblock():
+        connections["counts"].close()
         connections["counts"].close_pool()  # Django closes those of the database that it drops.
         teardown_databases(made, 0)
 

@@ -231,6 +231,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "outbox",
+    "audit",
     "credits",
     "accounts",
     "apikeys",
@@ -241,6 +242,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.away.DatabaseAway",
     "config.headers.NoStore",
+    "config.whence.Whence",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -290,7 +292,7 @@ _counts: dict[str, Any] = {
     "OPTIONS": {**_default["OPTIONS"], "pool": {"min_size": 0, "max_size": 4, "timeout": 5}},
     "TEST": {"MIRROR": "default"},
 }
-DATABASES = {"default": _default, "counts": _counts}
+DATABASES: dict[str, dict[str, Any]] = {"default": _default, "counts": _counts}
 # The second name has connections of its own: what is counted there stays counted, whatever
 # becomes of the transaction around it.
 CACHES = {
