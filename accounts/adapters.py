@@ -22,16 +22,16 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import signup
+from accounts import doors, signup
 from accounts.models import User
 from common.drf import base_url
-from common.errors import InvalidRequest
+from common.errors import InvalidRequest, OriginNotAllowed
 from outbox import mails
 
 if TYPE_CHECKING:
     from allauth.socialaccount.models import SocialLogin
     from django.forms import BaseForm
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 NOT_WELCOME = "Accounts here are for addresses of {}. Use one of those, or ask for an invitation."
 
@@ -83,6 +83,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
         User.objects.filter(pk=user.pk).update(updated_at=timezone.now())
         super().send_confirmation_mail(request, emailconfirmation, signup)
 
+    def pre_login(self, request: HttpRequest, user: User, **hook: Any) -> HttpResponse | None:
+        """Refuse from where nobody signs in, and whom staff deactivated."""
+        _from_an_allowed_origin(request)
+        answer: HttpResponse | None = super().pre_login(request, user, **hook)
+        return answer
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        """Sign somebody in; from where is asked once more, for second steps resume here."""
+        _from_an_allowed_origin(request)
+        super().login(request, user)
+
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the client's address, as the wire has found it behind our own proxies."""
         return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - no address to bind to
@@ -107,6 +118,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         """Return under what failed tries are counted: the address, at whatever name of ours."""
         return str(credentials.get("email", "")).lower()
+
+
+def _from_an_allowed_origin(request: HttpRequest) -> None:
+    try:
+        doors.check(request)
+    except OriginNotAllowed as refusal:
+        raise ImmediateHttpResponse(doors.refused(request, refusal)) from None
 
 
 class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]

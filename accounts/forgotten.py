@@ -1,4 +1,4 @@
-"""Accounts whose address nobody ever verified, and sessions that are over: taken away.
+"""What nobody comes back to is taken away: accounts never verified, sessions, refused origins.
 
 So an address that a stranger signed up with is free again for its owner.
 """
@@ -16,18 +16,21 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, ProtectedError
 from django.utils import timezone
 
-from accounts.models import Membership, User, Workspace
+from accounts.models import Membership, RefusedOrigin, User, Workspace
 from credits.payments import customers
 
 if TYPE_CHECKING:
     from uuid import UUID
 
 MOST_AT_ONCE = 1000
+REFUSED_FOR_DAYS = 30
 
 
 def sweep() -> int:
     """Take them away; return how many people were."""
     Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    long_ago = timezone.now() - timedelta(days=REFUSED_FOR_DAYS)
+    RefusedOrigin.objects.filter(last_at__lt=long_ago).delete()
     live = Session.objects.filter(session_key=OuterRef("session_key"))
     UserSession.objects.filter(~Exists(live)).delete()
     return sum(_forget(pk) for pk in _never_verified())

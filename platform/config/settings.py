@@ -289,6 +289,7 @@ MIDDLEWARE = [
     "config.headers.NoStore",
     "config.whence.Whence",
     "config.headers.ContentPolicy",
+    "accounts.doors.Doors",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

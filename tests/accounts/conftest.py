@@ -73,7 +73,7 @@ def code_of(mail) -> str:
 def visit(request: pytest.FixtureRequest) -> Callable[..., Visitor]:
     """Make somebody new with a browser of their own."""
     request.getfixturevalue("committed" if "committed" in request.fixturenames else "db")
-    return lambda **about: Visitor(Client(**about))
+    return lambda **about: Visitor(Client(**{"SERVER_NAME": "localhost", **about}))
 
 
 @pytest.fixture
