@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponseBase
 
-PREFIXES: Final = ("/account/", "/_allauth/", "/admin/")
+PREFIXES: Final = ("/account/", "/_allauth/", "/staff/")
 """Where people sign in, or do what needs that they did."""
 TRIES: Final = 120
 SECONDS: Final = 60

@@ -9,7 +9,7 @@ from allauth.usersessions.middleware import UserSessionsMiddleware
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
-PAGES: Final = ("/account/", "/_allauth/", "/admin/")
+PAGES: Final = ("/account/", "/_allauth/", "/staff/")
 
 
 class Visits(UserSessionsMiddleware):  # type: ignore[misc]  # It has no types.

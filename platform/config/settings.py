@@ -266,6 +266,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "accounts.apps.StaffConfig",
     "allauth",
     "allauth.account",
     "allauth.socialaccount",
@@ -444,7 +445,7 @@ SPECTACULAR_SETTINGS = {
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
 # Pages and what signs people in by cookie are read by no other site.
-CORS_URLS_REGEX = r"^/(?!account/|_allauth/|admin/|static/).*$"
+CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/).*$"
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = [

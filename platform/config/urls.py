@@ -1,5 +1,6 @@
 """The site's URLs: each app's own, and those of the site itself."""
 
+from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView
 
@@ -15,6 +16,7 @@ urlpatterns = [
     path("static/<path:path>", static),
     path("login", sign_in),
     path("account/", include("accounts.pages_urls")),
+    path("staff/", admin.site.urls),
     path("_allauth/", include("allauth.headless.urls")),
     path("", include("accounts.urls")),
     path("", include("credits.urls")),

@@ -21,7 +21,7 @@ ANYBODY = {
     "purchases/method": "the session in the query is the secret",
     "webhooks/stripe": "Stripe's signature",
 }
-ELSEWHERE = ("account/", "_allauth/", "admin/")
+ELSEWHERE = ("account/", "_allauth/", "staff/")
 """What is for browsers and sessions has its rules in tests/accounts/test_access_rules.py."""
 METHODS = ("get", "post", "put", "patch", "delete")
 
