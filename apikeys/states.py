@@ -13,11 +13,13 @@ import re
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from apikeys import keys
 from apikeys.models import ApiKey
+from audit import log
 from common.errors import InvalidRequest, NotFound
 from credits.books import reasons
 
@@ -67,7 +69,7 @@ def told(key: ApiKey) -> str:
 def disable(key: ApiKey, *, by: UUID, reason: str) -> bool:
     """Let a key do nothing until it is enabled; False if it did nothing already."""
     enabled = ApiKey.objects.filter(ENABLED, pk=key.pk)
-    return _change(enabled, by=by, reason=reason, disabled_at=timezone.now())
+    return _change(key, enabled, "disabled", by=by, reason=reason, disabled_at=timezone.now())
 
 
 def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
@@ -76,7 +78,7 @@ def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
     What has expired, or whose person is deactivated, still does nothing.
     """
     disabled = ApiKey.objects.filter(pk=key.pk, revoked_at=None, disabled_at__isnull=False)
-    if _change(disabled, by=by, reason=reason, disabled_at=None):
+    if _change(key, disabled, "enabled", by=by, reason=reason, disabled_at=None):
         return True
     if ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=False).exists():
         raise InvalidRequest("This key was revoked, which is for good: issue another.")
@@ -86,14 +88,31 @@ def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
 def revoke(key: ApiKey, *, by: UUID, reason: str) -> bool:
     """End a key for good; False if it was revoked already."""
     left = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
-    return _change(left, by=by, reason=reason, revoked_at=timezone.now())
+    return _change(key, left, "revoked", by=by, reason=reason, revoked_at=timezone.now())
 
 
-def _change(rows: QuerySet[ApiKey], *, by: UUID, reason: str, **fields: object) -> bool:
-    """Change what is left of the rows to change, and note who did it; True if something was."""
+@transaction.atomic
+def _change(
+    key: ApiKey, rows: QuerySet[ApiKey], done: str, *, by: UUID, reason: str, **fields: object
+) -> bool:
+    """Change the key if it is among the rows, and note who did it; True if something was."""
+    reason = reasons.given(reason, to="This")
+    before = told(key)
     note = {
         "status_changed_at": timezone.now(),
         "status_changed_by": by,
-        "status_reason": reasons.given(reason, to="This"),
+        "status_reason": reason,
     }
-    return bool(rows.update(**fields, **note))
+    changed = rows.update(**fields, **note)
+    if changed:
+        log.note(
+            f"key.{done}",
+            actor=by,
+            subject=key.user_id,
+            workspace=key.workspace_id,
+            target=key.pk,
+            before={"state": before},
+            after={"state": done},
+            reason=reason,
+        )
+    return bool(changed)

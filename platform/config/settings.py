@@ -7,7 +7,7 @@ import os
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from celery.schedules import crontab
@@ -42,6 +42,8 @@ class Environment(BaseSettings):
     hsts_seconds: int = Field(default=31_536_000, ge=0)
     """For how long browsers ask for https alone, once PUBLIC_URL begins so."""
     data_dir: Path = HOME / ".data"
+    cache_url: str = ""
+    """Where tries are counted: empty, in the database; or redis://host/1."""
     celery_broker_url: str = "memory://"
     celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
     vendor_base_url: str = ""
@@ -75,6 +77,17 @@ class Environment(BaseSettings):
     """Any of them may have signed an event: two while one is being replaced."""
     stripe_automatic_tax: bool = False
     stripe_invoices: bool = True
+    platform_name: str = "Credits"
+    """What pages, mails and authenticator apps call this installation."""
+    sign_up: Literal["open", "invitation", "domains"] = "open"
+    """Who may make an account: anybody, the invited, or who has an address of SIGN_UP_DOMAINS."""
+    sign_up_domains: Annotated[list[str], NoDecode] = []
+    sign_up_forgotten_days: int = Field(default=7, gt=0)
+    """After so many days an account whose address was never verified is taken away."""
+    google_client_id: str = ""
+    google_client_secret: str = ""
+    github_client_id: str = ""
+    github_client_secret: str = ""
     welcome_grant_usd: str = "0"
     """Credits for each newly verified address."""
     adjustment_limit_usd: str = "100"
@@ -83,7 +96,13 @@ class Environment(BaseSettings):
     """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
     mail_from: str = "Credits <credits@localhost>"
 
-    @field_validator("allowed_hosts", "stripe_webhook_secrets", "trusted_proxies", mode="before")
+    @field_validator(
+        "allowed_hosts",
+        "sign_up_domains",
+        "stripe_webhook_secrets",
+        "trusted_proxies",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -153,6 +172,21 @@ class Environment(BaseSettings):
             raise ValueError("is console:, smtp://... or smtps://...")
         return value
 
+    @field_validator("sign_up_domains")
+    @classmethod
+    def _domains(cls, value: list[str]) -> list[str]:
+        for each in value:
+            if "@" in each or "." not in each.strip("."):
+                raise ValueError("is like example.org,school.example")
+        return [each.lower() for each in value]
+
+    @field_validator("cache_url")
+    @classmethod
+    def _of_redis(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("redis", "rediss"):
+            raise ValueError("is empty, or like redis://host/1")
+        return value
+
     @field_validator("key_peppers", mode="before")
     @classmethod
     def _peppers(cls, value: str) -> dict[int, str]:
@@ -214,16 +248,38 @@ ALLOWED_HOSTS = env.allowed_hosts
 PUBLIC_URL = env.public_url.rstrip("/")
 DATA_DIR = env.data_dir
 
+SOCIAL = {
+    name: {"client_id": identifier, "secret": secret}
+    for name, identifier, secret in (
+        ("google", env.google_client_id, env.google_client_secret),
+        ("github", env.github_client_id, env.github_client_secret),
+    )
+    if identifier and secret
+}
+"""The other sites by which people sign in: those whose credentials are set."""
+
 INSTALLED_APPS = [
     "config",
+    "accounts",  # Before allauth: its templates stand in for allauth's.
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "accounts.apps.StaffConfig",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    *(f"allauth.socialaccount.providers.{name}" for name in SOCIAL),
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.headless",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "outbox",
+    "audit",
     "credits",
-    "accounts",
     "apikeys",
     "usage",
     "proxy",
@@ -232,19 +288,46 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.away.DatabaseAway",
     "config.headers.NoStore",
+    "config.whence.Whence",
+    "config.headers.ContentPolicy",
+    "accounts.doors.Doors",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # None of these reads a session by itself: what asks by key never has one.
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.visits.Visits",
 ]
 CSRF_FAILURE_VIEW = "config.health.forbidden"
 ROOT_URLCONF = "config.urls"
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "accounts.pages.everywhere",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+PLATFORM_NAME = env.platform_name
 APPEND_SLASH = False
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 IS_HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+# A name that browsers take from this host alone, over https.
+SESSION_COOKIE_NAME = "__Host-session" if IS_HTTPS else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if IS_HTTPS else "csrf"
 SECURE_HSTS_SECONDS = env.hsts_seconds if IS_HTTPS else 0
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # Whether its other subdomains are https is for the operator's proxy to say,
@@ -262,25 +345,85 @@ PATIENCE = {
     "tcp_user_timeout": 20_000,
 }
 _database = conninfo_to_dict(env.database_url)
-DATABASES = {
+_default: dict[str, Any] = {
+    "ENGINE": "django.db.backends.postgresql",
+    "NAME": _database.pop("dbname", ""),
+    "USER": _database.pop("user", ""),
+    "PASSWORD": _database.pop("password", ""),
+    "HOST": _database.pop("host", ""),
+    "PORT": _database.pop("port", ""),
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        **PATIENCE,
+        **_database,
+        "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
+    },
+}
+_counts: dict[str, Any] = {
+    **_default,
+    "OPTIONS": {**_default["OPTIONS"], "pool": {"min_size": 0, "max_size": 4, "timeout": 5}},
+    "TEST": {"MIRROR": "default"},
+}
+DATABASES: dict[str, dict[str, Any]] = {"default": _default, "counts": _counts}
+# The second name has connections of its own: what is counted there stays counted, whatever
+# becomes of the transaction around it.
+CACHES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": _database.pop("dbname", ""),
-        "USER": _database.pop("user", ""),
-        "PASSWORD": _database.pop("password", ""),
-        "HOST": _database.pop("host", ""),
-        "PORT": _database.pop("port", ""),
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            **PATIENCE,
-            **_database,
-            "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
-        },
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": env.cache_url,
     }
+    if env.cache_url
+    else {"BACKEND": "common.shared_cache.SharedCache"}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+_password_rules: dict[str, dict[str, Any]] = {
+    "UserAttributeSimilarityValidator": {"user_attributes": ["email", "name"]},
+    "MinimumLengthValidator": {"min_length": 12},
+    "CommonPasswordValidator": {},
+    "NumericPasswordValidator": {},
+}
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in _password_rules.items()
+]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "security"
+SIGN_UP = env.sign_up
+SIGN_UP_DOMAINS = env.sign_up_domains
+SIGN_UP_FORGOTTEN_DAYS = env.sign_up_forgotten_days
+
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_SESSION_REMEMBER = True
+MFA_ADAPTER = "accounts.factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = MFA_PASSKEY_SIGNUP_ENABLED = True
+MFA_TOTP_ISSUER = env.platform_name
+MFA_TOTP_TOLERANCE = 1
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_HTTPS  # For http://localhost.
+HEADLESS_CLIENTS = ["browser"]  # "app" would double the doors, without CSRF.
+SOCIALACCOUNT_ADAPTER = "accounts.adapters.SocialAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = {
+    name: {"APPS": [app], "OAUTH_PKCE_ENABLED": True} for name, app in SOCIAL.items()
+}
+USERSESSIONS_TRACK_ACTIVITY = True
 USE_TZ = True
 TIME_ZONE = "UTC"
 
@@ -301,6 +444,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
+# Pages and what signs people in by cookie are read by no other site.
+CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/).*$"
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = [
@@ -403,6 +548,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "credits.statements.tasks.seal_books",
         "schedule": crontab(hour="2", minute="41"),
     },
+    "tend-accounts": {"task": "accounts.tasks.tend_accounts", "schedule": 3600},
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
 }
 
