@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from pathlib import Path
@@ -35,6 +36,10 @@ class Environment(BaseSettings):
     """At least 50 characters."""
     key_peppers: Annotated[dict[int, str], NoDecode]
     """Version -> hex of at least 32 bytes. The highest version makes new digests."""
+    key_prefix: str = ""
+    """What new keys have behind `comfyui-`, so that a scanner of secrets knows whose they are."""
+    admin_secrets: Annotated[list[str], NoDecode] = []
+    """Any of them opens /admin/*: two while one is being replaced. None: nobody does."""
     debug: bool = False
     allowed_hosts: Annotated[list[str], NoDecode] = ["localhost", "127.0.0.1", "[::1]"]
     public_url: str = ""
@@ -85,7 +90,9 @@ class Environment(BaseSettings):
     """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
     mail_from: str = "Credits <credits@localhost>"
 
-    @field_validator("allowed_hosts", "stripe_webhook_secrets", "trusted_proxies", mode="before")
+    @field_validator(
+        "allowed_hosts", "stripe_webhook_secrets", "trusted_proxies", "admin_secrets", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -106,6 +113,20 @@ class Environment(BaseSettings):
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
             raise ValueError("is a JSON object, like {}") from None
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _own_part(cls, value: str) -> str:
+        if value and not re.fullmatch("[a-z][a-z0-9]{1,11}", value):
+            raise ValueError("is 2 to 12 of a-z and 0-9, like acme; the first is a letter")
+        return value
+
+    @field_validator("admin_secrets")
+    @classmethod
+    def _long(cls, value: list[str]) -> list[str]:
+        if any(len(each) < 32 for each in value):
+            raise ValueError("are 32 characters or more, each, parted by commas")
+        return value
 
     @field_validator("secret_key")
     @classmethod
@@ -227,6 +248,7 @@ INSTALLED_APPS = [
     "config",
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
@@ -244,8 +266,10 @@ MIDDLEWARE = [
     "config.headers.NoStore",
     "config.whence.Whence",
     "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 CSRF_FAILURE_VIEW = "config.health.forbidden"
@@ -310,7 +334,10 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.KeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apikeys.authentication.KeyAuthentication",
+        "apikeys.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["common.drf.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["common.drf.LenientJSONParser"],
@@ -432,6 +459,8 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in env.key_peppers.items()}
+KEY_PREFIX = env.key_prefix
+ADMIN_SECRETS = env.admin_secrets
 VENDOR_BASE_URL = env.vendor_base_url
 VENDOR_SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("VENDOR_")}
 SANDBOX_OPERATIONS = env.sandbox_operations
