@@ -113,7 +113,9 @@ def change(
             _check(wanted)
         rights.require_within(wanted, giver.rights)
         told |= wanted.fields()
-        _note("key.changed", giver, key, before=rights.told(rights.of(key)), after=rights.told(wanted))
+        _note(
+            "key.changed", giver, key, before=rights.told(rights.of(key)), after=rights.told(wanted)
+        )
     if told:
         ApiKey.objects.filter(pk=key.pk).update(**told)
     if disabled is not None:
