@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from apikeys.reports import leaked_keys
 from apikeys.verifying import VerifyView
 from apikeys.views import (
     CustomerKeysView,
@@ -19,5 +20,6 @@ urlpatterns = [
     path("v1/keys/revoke-all", RevokeAllView.as_view()),
     path("v1/keys/<uuid:key_id>", KeyView.as_view()),
     path("v1/keys/<uuid:key_id>/rotate", RotateView.as_view()),
+    path("webhooks/leaked-keys", leaked_keys),
     path("admin/verify-api-key", VerifyView.as_view()),
 ]

@@ -51,6 +51,8 @@ class Environment(BaseSettings):
     """Where tries are counted: empty, in the database; or redis://host/1."""
     celery_broker_url: str = "memory://"
     celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
+    leak_report_keys_url: str = ""
+    """Where a scanner of secrets publishes the keys by which it signs; empty: none is heard."""
     vendor_base_url: str = ""
     """A template with {vendor} that replaces every vendor's own address (sandbox, mirror)."""
     sandbox_operations: bool = False
@@ -113,6 +115,15 @@ class Environment(BaseSettings):
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
             raise ValueError("is a JSON object, like {}") from None
+
+    @field_validator("leak_report_keys_url")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if value and not (parts.hostname and (parts.scheme == "https" or is_here)):
+            raise ValueError("is an https address")
+        return value
 
     @field_validator("key_prefix")
     @classmethod
@@ -461,6 +472,7 @@ CELERY_BEAT_SCHEDULE = {
 KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in env.key_peppers.items()}
 KEY_PREFIX = env.key_prefix
 ADMIN_SECRETS = env.admin_secrets
+LEAK_REPORT_KEYS_URL = env.leak_report_keys_url
 VENDOR_BASE_URL = env.vendor_base_url
 VENDOR_SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("VENDOR_")}
 SANDBOX_OPERATIONS = env.sandbox_operations

@@ -12,7 +12,15 @@ from config.health import BOUND_TO
 from test_scopes import GUARDED, routes
 
 ROOT = Path(__file__).parents[2]
-PLAIN = ["/health", "/ready", "/metrics", "/nothing", "/openapi.json", "/webhooks/stripe"]
+PLAIN = [
+    "/health",
+    "/ready",
+    "/metrics",
+    "/nothing",
+    "/openapi.json",
+    "/webhooks/stripe",
+    "/webhooks/leaked-keys",
+]
 READS = sorted({path for method, path, _ in GUARDED if method == "get"})
 
 

@@ -18,6 +18,7 @@ ANYBODY = {
     "purchases/<uuid:top_up_id>": "the address is the secret",
     "purchases/method": "the session in the query is the secret",
     "webhooks/stripe": "Stripe's signature",
+    "webhooks/leaked-keys": "the reporter's signature",
     "admin/verify-api-key": "the operator's secret, which a test of its own asks for",
 }
 METHODS = ("get", "post", "put", "patch", "delete")
