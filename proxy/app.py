@@ -52,7 +52,7 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     account = route.vendor.account(operation)  # Refused here if the vendor is switched off.
     if operation.job is not None and operation.job.rewrite is not None:
         request.require_pollable_origin()
-    caller = reading.caller_of(request)
+    caller = await reading.caller_of(platform, request)
     asked = await reading.read(platform, request, route, caller)
     quote = await operation.price.quote(asked)
     intention = replay.Intention(request, caller.name, whole=operation.takes is not Takes.STREAM)

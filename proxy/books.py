@@ -66,6 +66,8 @@ class Place:
     assets: list[Asset] | None = None
     """Ids of earlier calls that it uses: they must be its workspace's own."""
     digest: str | None = None
+    sid: str | None = None
+    workspace: str | None = None
     address: str | None = None
     """Who asks: see `callers.Asked`."""
     process: str | None = None
@@ -80,7 +82,7 @@ class Placed:
     verdict: str
     wallet: str
     key: str
-    """The id of the key, empty if it was none."""
+    """The id of the key; empty for a token."""
     old_pepper: bool = False
     """Whether the key still has its digest under an older pepper."""
 
@@ -149,6 +151,8 @@ class FindJob:
     scope: str
     job: str
     digest: str | None = None
+    sid: str | None = None
+    workspace: str | None = None
     address: str | None = None
 
 
@@ -201,6 +205,7 @@ class Books:
         # The newest again at the end: the key may be getting its new digest at this moment.
         for way in ways if len(ways) == 1 else [*ways, ways[0]]:
             ask.digest, ask.address = way["digest"], way["address"]
+            ask.sid, ask.workspace = way["sid"], way["workspace"]
             ask.process = self._alive.name if self._alive is not None else None
             answer = await self._placed(ask)
             if isinstance(answer, Placed):
@@ -488,7 +493,7 @@ def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:
         return BudgetExceeded(
             f"This call can cost {show(amount)}, more than this key may spend on one call."
         )
-    return Unauthorized("This API key is unknown, expired or revoked.")
+    return Unauthorized("This API key or sign-in is unknown, expired or ended.")
 
 
 async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:

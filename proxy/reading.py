@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
 
+from accounts import signingkeys, tokens
+from accounts.signingkeys import ring
 from apikeys import callers
 from proxy import dialect, forms
 from proxy.asked import Asked
@@ -125,6 +128,19 @@ def _headers(request: Request, asked: Asked) -> dict[str, str]:
     return {**passed, **asked.headers}
 
 
-def caller_of(request: Request) -> Caller:
-    """Return who calls, as the request tells; raise Unauthorized if it does not."""
-    return callers.by_key(request.credential(), request.client)
+async def caller_of(platform: Platform, request: Request) -> Caller:
+    """Return who calls, as the request tells; raise Unauthorized if it does not.
+
+    A bearer token wins over a key (contract 2.1). It is verified here, once for this process;
+    whether its sign-in has ended is asked where it acts, as of a key.
+    """
+    given = request.header(b"authorization")
+    if not given:
+        return callers.by_key(request.key(), request.client)
+    token, now = tokens.of_header(given), time.time()
+    claims = tokens.remembered.get(token, now=now)
+    if claims is None:
+        if ring.is_due(tokens.kid_of(token)):
+            ring.take(await platform.books.query(signingkeys.PUBLISHED))
+        claims = tokens.verified(token, ring, now=now)
+    return callers.by_token(claims, request.client)

@@ -346,6 +346,7 @@ TIME_ZONE = "UTC"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apikeys.authentication.TokenAuthentication",
         "apikeys.authentication.KeyAuthentication",
         "apikeys.authentication.SessionAuthentication",
     ],
@@ -461,6 +462,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "credits.payments.tasks.compare_with_processor",
         "schedule": crontab(hour="3", minute="17"),
     },
+    "tend-sign-ins": {"task": "accounts.tasks.tend_sign_ins", "schedule": 3600},
     "sum-days": {"task": "credits.proofs.tasks.sum_days", "schedule": crontab(minute="11")},
     "seal-books": {
         "task": "credits.statements.tasks.seal_books",

@@ -19,6 +19,11 @@ ANYBODY = {
     "purchases/method": "the session in the query is the secret",
     "webhooks/stripe": "Stripe's signature",
     "webhooks/leaked-keys": "the reporter's signature",
+    ".well-known/oauth-authorization-server": "it says where what is",
+    ".well-known/jwks.json": "what verifies is public",
+    "oauth/authorize": "who is signed in, by a form of ours; others are sent to sign in",
+    "oauth/token": "the code, or the refresh token",
+    "auth/partner-node/renew": "the token that is renewed, itself",
     "admin/verify-api-key": "the operator's secret, which a test of its own asks for",
 }
 METHODS = ("get", "post", "put", "patch", "delete")
