@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import doors
+from accounts import issuing
 from accounts.frontend import (
     BillingBalanceView,
     BillingStatusView,
@@ -18,11 +18,11 @@ urlpatterns = [
     path("customers", CustomersView.as_view()),
     path("customers/me", MeView.as_view()),
     path("customers/cloud-subscription-status", SubscriptionView.as_view()),
-    path("oauth/authorize", doors.authorize),
-    path("oauth/token", doors.token),
-    path("auth/partner-node/renew", doors.renew),
-    path(".well-known/oauth-authorization-server", doors.metadata),
-    path(".well-known/jwks.json", doors.jwks),
+    path("oauth/authorize", issuing.authorize),
+    path("oauth/token", issuing.token),
+    path("auth/partner-node/renew", issuing.renew),
+    path(".well-known/oauth-authorization-server", issuing.metadata),
+    path(".well-known/jwks.json", issuing.jwks),
     path("api/workspaces", WorkspacesView.as_view()),
     path("api/workspaces/current", CurrentWorkspaceView.as_view()),
     path("api/billing/status", BillingStatusView.as_view()),

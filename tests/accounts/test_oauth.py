@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from signin_flow import AUTHORIZE, ORIGIN, Flow, refresh
 
-from accounts import doors, signins
+from accounts import issuing, signins
 from accounts.models import Membership, SignIn
 from audit.models import Event
 
@@ -385,8 +385,8 @@ def test_what_has_ended_gives_nothing_more(flow, alice, how):
 
 
 def test_signing_in_is_counted(flow, monkeypatch):
-    monkeypatch.setattr(doors, "MOST_TRIES", 3)
-    monkeypatch.setattr(doors, "MOST_ANSWERS", 3)
+    monkeypatch.setattr(issuing, "MOST_TRIES", 3)
+    monkeypatch.setattr(issuing, "MOST_ANSWERS", 3)
 
     codes = [refresh(Client(), "x").status_code for _ in range(8)]
     assert codes.count(429) >= 2
