@@ -85,6 +85,27 @@ class CurrentWorkspaceView(APIView):
         )
 
 
+class WorkspacesView(APIView):
+    """The workspaces that the credential speaks for: the one."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        """Return it, as the frontend lists what can be chosen after signing in by token."""
+        user: Any = request.user
+        seen = workspaces.seen_by(user.pk, workspace_id(request))
+        listed = {
+            "id": str(seen.id),
+            "name": seen.name,
+            "type": seen.kind,
+            "role": seen.role,
+            "created_at": seen.created_at,
+            "joined_at": seen.joined_at,
+        }
+        return Response({"workspaces": [listed], "can_create_workspace": False})
+
+
 class BillingStatusView(APIView):
     """Whether the workspace may use what costs."""
 

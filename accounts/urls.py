@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from accounts import issuing
 from accounts.frontend import (
     BillingBalanceView,
     BillingStatusView,
@@ -9,6 +10,7 @@ from accounts.frontend import (
     CurrentWorkspaceView,
     PlansView,
     SubscriptionView,
+    WorkspacesView,
 )
 from accounts.views import CustomersView, MeView
 
@@ -16,6 +18,12 @@ urlpatterns = [
     path("customers", CustomersView.as_view()),
     path("customers/me", MeView.as_view()),
     path("customers/cloud-subscription-status", SubscriptionView.as_view()),
+    path("oauth/authorize", issuing.authorize),
+    path("oauth/token", issuing.token),
+    path("auth/partner-node/renew", issuing.renew),
+    path(".well-known/oauth-authorization-server", issuing.metadata),
+    path(".well-known/jwks.json", issuing.jwks),
+    path("api/workspaces", WorkspacesView.as_view()),
     path("api/workspaces/current", CurrentWorkspaceView.as_view()),
     path("api/billing/status", BillingStatusView.as_view()),
     path("api/billing/balance", BillingBalanceView.as_view()),

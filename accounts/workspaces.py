@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from accounts.models import Membership, Workspace
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
 
@@ -19,16 +20,19 @@ class Seen:
     name: str
     kind: Workspace.Kind
     role: Membership.Role
+    created_at: datetime
+    joined_at: datetime
 
 
 def seen_by(user_id: UUID, workspace_id: UUID) -> Seen:
     """Return a workspace and the user's role; who left it, and has a key still, is a member."""
     workspace = Workspace.objects.get(pk=workspace_id)
-    roles = Membership.objects.filter(workspace=workspace, user=user_id)
-    role = roles.values_list("role", flat=True).first()
+    place = Membership.objects.filter(workspace=workspace, user=user_id).first()
     return Seen(
         id=workspace.pk,
         name=workspace.name,
         kind=Workspace.Kind(workspace.kind),
-        role=Membership.Role(role or Membership.Role.MEMBER),
+        role=Membership.Role(place.role if place else Membership.Role.MEMBER),
+        created_at=workspace.created_at,
+        joined_at=place.created_at if place else workspace.created_at,
     )

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.models import User
 from apikeys import keys
 from apikeys.models import ApiKey
 from audit import log
@@ -26,7 +27,7 @@ from credits.books import reasons
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-PREFIX_FORM = re.compile(rf"{keys.PREFIX}[0-9a-f]{{1,8}}")
+PREFIX_FORM = re.compile(rf"{keys.PREFIX}{keys.OWN_PART}[0-9a-f]{{1,8}}")
 ENABLED = Q(revoked_at=None, disabled_at=None)
 
 
@@ -116,3 +117,21 @@ def _change(
             reason=reason,
         )
     return bool(changed)
+
+
+def lock_owner(user_id: UUID) -> None:
+    """Let nobody else make, change or end keys of this person until the transaction is over."""
+    User.objects.select_for_update(no_key=True).get(pk=user_id)
+
+
+@transaction.atomic
+def revoke_all(user_id: UUID, *, by: UUID, reason: str, workspace_id: UUID | None = None) -> int:
+    """End all keys of somebody for good, in one workspace or in all; return how many there were.
+
+    A key that is being made at this moment with one of them is not made, or is ended too.
+    """
+    lock_owner(user_id)
+    left = ApiKey.objects.filter(user_id=user_id, revoked_at=None).select_related("user")
+    if workspace_id is not None:
+        left = left.filter(workspace_id=workspace_id)
+    return sum(revoke(key, by=by, reason=reason) for key in left.order_by("id"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
 
-from apikeys import keys
+from accounts import signingkeys, tokens
+from accounts.signingkeys import ring
+from apikeys import callers
 from proxy import dialect, forms
 from proxy.asked import Asked
 from proxy.catalogue import Takes
@@ -16,6 +19,7 @@ from proxy.relay import Lost, Outgoing, Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from apikeys.callers import Caller
     from proxy.catalogue import Route
     from proxy.credentials import Account
     from proxy.http import Request
@@ -27,17 +31,15 @@ STREAM_SECONDS = 3600
 """The whole of an exchange whose body or answer passes through as it comes."""
 
 
-async def read(
-    platform: Platform, request: Request, route: Route, digests: list[bytes] | None
-) -> Asked:
+async def read(platform: Platform, request: Request, route: Route, caller: Caller | None) -> Asked:
     """Read what a price or an id in it depends on: a body whole, except one that streams through.
 
-    A large body is not read before its key was looked up (`digests`): strangers fill no memory.
+    A large body is not read before its caller was looked up: strangers fill no memory.
     """
     operation = route.operation
-    if digests is not None and request.is_large:
-        await platform.books.may_call(route.vendor.name, digests)
-        request.owner = f"key {digests[0].hex()}"
+    if caller is not None and request.is_large:
+        await platform.books.may_call(route.vendor.name, caller)
+        request.owner = caller.label
     asked = Asked(
         parts=route.parts,
         query=request.query if operation.query or operation.names else {},
@@ -56,8 +58,8 @@ async def read(
         await request.read()
         if reads_body(route):
             asked.body = request.json()
-    if operation.price.fits_wallet and digests is not None:
-        asked.available = await platform.books.available(digests)
+    if operation.price.fits_wallet and caller is not None:
+        asked.available = await platform.books.available(caller)
     return asked
 
 
@@ -132,6 +134,19 @@ def _headers(request: Request, asked: Asked) -> dict[str, str]:
     return {**passed, **asked.headers}
 
 
-def digests_of(request: Request) -> list[bytes]:
-    """Return the digests of the request's key, or raise Unauthorized."""
-    return keys.digests(request.credential())
+async def caller_of(platform: Platform, request: Request) -> Caller:
+    """Return who calls, as the request tells; raise Unauthorized if it does not.
+
+    A bearer token wins over a key (contract 2.1). It is verified here, once for this process;
+    whether its sign-in has ended is asked where it acts, as of a key.
+    """
+    given = request.header(b"authorization")
+    if not given:
+        return callers.by_key(request.key(), request.client)
+    token, now = tokens.of_header(given), time.time()
+    claims = tokens.remembered.get(token, now=now)
+    if claims is None:
+        if ring.is_due(tokens.kid_of(token)):
+            ring.take(await platform.books.query(signingkeys.PUBLISHED))
+        claims = tokens.verified(token, ring, now=now)
+    return callers.by_token(claims, request.client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from pathlib import Path
@@ -35,6 +36,10 @@ class Environment(BaseSettings):
     """At least 50 characters."""
     key_peppers: Annotated[dict[int, str], NoDecode]
     """Version -> hex of at least 32 bytes. The highest version makes new digests."""
+    key_prefix: str = ""
+    """What new keys have behind `comfyui-`, so that a scanner of secrets knows whose they are."""
+    admin_secrets: Annotated[list[str], NoDecode] = []
+    """Any of them opens /admin/*: two while one is being replaced. None: nobody does."""
     debug: bool = False
     allowed_hosts: Annotated[list[str], NoDecode] = ["localhost", "127.0.0.1", "[::1]"]
     public_url: str = ""
@@ -46,6 +51,8 @@ class Environment(BaseSettings):
     """Where tries are counted: empty, in the database; or redis://host/1."""
     celery_broker_url: str = "memory://"
     celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
+    leak_report_keys_url: str = ""
+    """Where a scanner of secrets publishes the keys by which it signs; empty: none is heard."""
     vendor_base_url: str = ""
     """A template with {vendor} that replaces every vendor's own address (sandbox, mirror)."""
     sandbox_operations: bool = False
@@ -101,6 +108,7 @@ class Environment(BaseSettings):
         "sign_up_domains",
         "stripe_webhook_secrets",
         "trusted_proxies",
+        "admin_secrets",
         mode="before",
     )
     @classmethod
@@ -123,6 +131,29 @@ class Environment(BaseSettings):
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
             raise ValueError("is a JSON object, like {}") from None
+
+    @field_validator("leak_report_keys_url")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if value and not (parts.hostname and (parts.scheme == "https" or is_here)):
+            raise ValueError("is an https address")
+        return value
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _own_part(cls, value: str) -> str:
+        if value and not re.fullmatch("[a-z][a-z0-9]{1,11}", value):
+            raise ValueError("is 2 to 12 of a-z and 0-9, like acme; the first is a letter")
+        return value
+
+    @field_validator("admin_secrets")
+    @classmethod
+    def _long(cls, value: list[str]) -> list[str]:
+        if any(len(each) < 32 for each in value):
+            raise ValueError("are 32 characters or more, each, parted by commas")
+        return value
 
     @field_validator("secret_key")
     @classmethod
@@ -428,7 +459,11 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.KeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apikeys.authentication.TokenAuthentication",
+        "apikeys.authentication.KeyAuthentication",
+        "apikeys.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["common.drf.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["common.drf.LenientJSONParser"],
@@ -543,6 +578,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "credits.payments.tasks.compare_with_processor",
         "schedule": crontab(hour="3", minute="17"),
     },
+    "tend-sign-ins": {"task": "accounts.tasks.tend_sign_ins", "schedule": 3600},
     "sum-days": {"task": "credits.proofs.tasks.sum_days", "schedule": crontab(minute="11")},
     "seal-books": {
         "task": "credits.statements.tasks.seal_books",
@@ -553,6 +589,9 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in env.key_peppers.items()}
+KEY_PREFIX = env.key_prefix
+ADMIN_SECRETS = env.admin_secrets
+LEAK_REPORT_KEYS_URL = env.leak_report_keys_url
 VENDOR_BASE_URL = env.vendor_base_url
 VENDOR_SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("VENDOR_")}
 SANDBOX_OPERATIONS = env.sandbox_operations

@@ -18,6 +18,7 @@ urlpatterns = [
     path("account/", include("accounts.pages_urls")),
     path("staff/", admin.site.urls),
     path("_allauth/", include("allauth.headless.urls")),
+    path("", include("apikeys.urls")),
     path("", include("accounts.urls")),
     path("", include("credits.urls")),
     path("", include("usage.urls")),
