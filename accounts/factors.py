@@ -9,15 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import qrcode
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import transaction
 from nacl.secret import SecretBox
+from qrcode.image.svg import SvgPathFillImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +32,22 @@ SEALED = ("secret", "seed")
 
 class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # It has no types.
     """What allauth asks about second factors."""
+
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": "This is not the code that the app shows now.",
+    }
+
+    def generate_authenticator_name(self, user: Any, type: str) -> str:  # noqa: A002 - allauth's
+        """Return what a new passkey is called until its owner says it better."""
+        others = Authenticator.objects.filter(user=user, type=type).count()
+        return f"Passkey {others + 1}" if others else "Passkey"
+
+    def build_totp_svg(self, url: str) -> str:
+        """Return the picture that apps scan, on white whatever the page's theme is."""
+        picture = io.BytesIO()
+        qrcode.make(url, image_factory=SvgPathFillImage).save(picture)
+        return picture.getvalue().decode()
 
     def encrypt(self, text: str) -> str:
         """Return a secret as it is stored: `version:box`."""

@@ -24,7 +24,6 @@ TOLD: Final[dict[str, tuple[Signal, ...]]] = {
     "account.made": (account.user_signed_up,),
     "password.changed": (account.password_changed, account.password_set),
     "password.reset": (account.password_reset,),
-    "email.changed": (account.email_changed,),
     "factor.added": (mfa.authenticator_added,),
     "factor.removed": (mfa.authenticator_removed,),
     "factor.made_anew": (mfa.authenticator_reset,),
@@ -46,6 +45,13 @@ def _listen(action: str, signal: Signal) -> None:
 for _action, _signals in TOLD.items():
     for _signal in _signals:
         _listen(_action, _signal)
+
+
+@receiver(account.email_changed, dispatch_uid="audit:email.changed")
+def email_changed(user: Any, from_email_address: Any, **_: Any) -> None:
+    """Write that an address took another's place; the first one takes nobody's."""
+    if from_email_address is not None:
+        _write("email.changed", user, {})
 
 
 @receiver(user_logged_in, dispatch_uid="audit:signed_in")

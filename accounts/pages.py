@@ -37,8 +37,12 @@ SAID: Final = {
     "password.changed": "Password changed",
     "password.reset": "Password reset by mail",
     "email.changed": "Mail address changed",
-    "factor.added": "Second factor added",
-    "factor.removed": "Second factor removed",
+    "factor.added.totp": "Codes from an app set up",
+    "factor.added.webauthn": "Passkey added",
+    "factor.added.recovery_codes": "Spare codes made",
+    "factor.removed.totp": "Codes from an app switched off",
+    "factor.removed.webauthn": "Passkey removed",
+    "factor.removed.recovery_codes": "Spare codes taken away",
     "factor.made_anew": "New spare codes made",
     "social.connected": "Other site connected",
     "social.disconnected": "Other site disconnected",
@@ -143,8 +147,9 @@ def _visits(user: User, this: str | None) -> list[Visit]:
 
 def _happening(event: Event) -> Happening:
     by_staff = event.actor_id is not None and event.actor_id != event.subject_id
+    name = ".".join(filter(None, (event.action, event.after.get("type"))))
     return Happening(
-        said=SAID.get(event.action, event.action),
+        said=SAID.get(name) or SAID.get(event.action, event.action),
         from_where="Staff" if by_staff else event.address,
         at=event.at,
         reason=event.reason if by_staff else "",

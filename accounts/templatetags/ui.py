@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
 register = template.Library()
+LABELS = {
+    "Email": "Mail",
+    "Current Password": "Current password",
+    "New Password": "New password",
+    "New Password (again)": "New password, again",
+    "Password (again)": "Password, again",
+    "Authenticator code": "Code",
+}
+PASSWORDS = {
+    "password": "",
+    "oldpassword": "",
+    "password1": "12 characters or more. A few words are fine.",
+}
+"""Beside the first two stands how to come by another."""
 
 
 @register.simple_tag
@@ -28,13 +42,27 @@ def icon(name: str) -> SafeString:
 def control(field: BoundField) -> SafeString:
     """Return what is filled in of a field, tied to its help and to what is wrong with it."""
     attributes: dict[str, Any] = {"class": "input", "placeholder": ""}
-    told = [f"{field.auto_id}-help"] * bool(field.help_text)
+    told = [f"{field.auto_id}-help"] * bool(help(field))
     if field.errors:
         attributes["aria-invalid"] = "true"
         told.append(f"{field.auto_id}-wrong")
     if told:
         attributes["aria-describedby"] = " ".join(told)
     return field.as_widget(attrs=attributes)
+
+
+@register.filter
+def label(field: BoundField) -> str:
+    """Return what a field is called, in our words where allauth's are others."""
+    return LABELS.get(str(field.label), str(field.label))
+
+
+@register.filter
+def help(field: BoundField) -> str:  # noqa: A001 - templates name it
+    """Return what helps to fill a field in; passwords are all helped by one sentence."""
+    if field.name in PASSWORDS:
+        return PASSWORDS[field.name]
+    return str(field.help_text)
 
 
 @register.filter

@@ -17,7 +17,7 @@ urlpatterns = [
     path("login", sign_in),
     path("account/", include("accounts.pages_urls")),
     path("staff/", admin.site.urls),
-    path("_allauth/", include("allauth.headless.urls")),
+    path("_allauth/", include("accounts.headless_urls")),
     path("", include("apikeys.urls")),
     path("", include("accounts.urls")),
     path("", include("credits.urls")),

@@ -50,6 +50,18 @@ def test_who_signs_up_and_types_the_code_is_in_and_has_a_wallet(ines, settings):
     assert {"account.made", "session.began"} <= set(events(ines.user))
 
 
+def test_a_code_that_did_not_come_is_sent_again_and_is_another(ines):
+    ines.sign_up()
+    first = ines.code()
+    cache.clear()
+
+    ines.post("confirm-email/", action="resend")
+
+    assert ines.code() != first
+    ines.post("confirm-email/", code=ines.code())
+    assert ines.is_in()
+
+
 def test_a_wrong_code_lets_nobody_in_and_the_third_ends_the_flow(ines):
     ines.sign_up()
     right = ines.code()
