@@ -20,12 +20,11 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, who signs in with an e-mail address."""
+    """A person, who signs in with an e-mail address; whether it is theirs, allauth's row says."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=100, blank=True, default="")
-    email_verified_at = models.DateTimeField(null=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     status_changed_at = models.DateTimeField(null=True)
@@ -104,6 +103,36 @@ class Membership(models.Model):
                 name="membership_role_known", condition=Q(role__in=["owner", "member"])
             ),
         ]
+
+
+class AllowedOrigin(models.Model):
+    """An origin from which people may sign in, or all below a name (origins.py)."""
+
+    pattern = models.CharField(max_length=300, unique=True)
+    added_by = models.UUIDField()
+    reason = models.CharField(max_length=300)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="allowed_origin_is_secure",
+                condition=Q(
+                    pattern__regex=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])(:|$))"
+                ),
+            ),
+            models.CheckConstraint(name="allowed_origin_has_a_reason", condition=~Q(reason="")),
+        ]
+
+
+class RefusedOrigin(models.Model):
+    """An origin from which somebody tried to sign in, and may not; staff allow what they know."""
+
+    origin = models.CharField(max_length=300, unique=True)
+    tries = models.BigIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    hidden_at = models.DateTimeField(null=True)
 
 
 class SignIn(models.Model):

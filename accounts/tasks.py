@@ -2,7 +2,14 @@
 
 from celery import shared_task
 
-from accounts import signingkeys, signins
+from accounts import factors, forgotten, signingkeys, signins
+
+
+@shared_task
+def tend_accounts() -> None:
+    """Take away what nobody came back to, and seal secrets by the newest pepper."""
+    forgotten.sweep()
+    factors.reseal()
 
 
 @shared_task

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0010_shared_cache'),
+        ('accounts', '0012_origins'),
     ]
 
     operations = [

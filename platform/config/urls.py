@@ -3,13 +3,19 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView
 
+from accounts.pages import sign_in
 from config.health import health, metrics, ready
+from config.static import static
 
 urlpatterns = [
     path("health", health),
     path("ready", ready),
     path("metrics", metrics),
     path("openapi.json", SpectacularJSONAPIView.as_view()),
+    path("static/<path:path>", static),
+    path("login", sign_in),
+    path("account/", include("accounts.pages_urls")),
+    path("_allauth/", include("allauth.headless.urls")),
     path("", include("apikeys.urls")),
     path("", include("accounts.urls")),
     path("", include("credits.urls")),

@@ -1,0 +1,42 @@
+"""The migration that has allauth's row alone say whether an address is verified."""
+
+import uuid
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+BEFORE = [("accounts", "0010_shared_cache")]
+AFTER = [("accounts", "0011_one_truth_for_verified")]
+
+
+def migrate(target):
+    executor = MigrationExecutor(connection)
+    latest = [node for node in executor.loader.graph.leaf_nodes() if node[0] != "accounts"]
+    executor.migrate(target)
+    return MigrationExecutor(connection).loader.project_state([*target, *latest]).apps
+
+
+@pytest.mark.slow
+def test_what_was_known_moves_there_and_back(committed):
+    latest = [
+        node
+        for node in MigrationExecutor(connection).loader.graph.leaf_nodes()
+        if node[0] == "accounts"
+    ]
+    known, unknown = (f"{uuid.uuid4().hex}@example.org" for _ in range(2))
+    try:
+        old = migrate(BEFORE).get_model("accounts", "User")
+        old.objects.create(email=known, email_verified_at="2026-11-01T00:00Z")
+        old.objects.create(email=unknown)
+
+        addresses = migrate(AFTER).get_model("account", "EmailAddress").objects
+        row = addresses.get(email=known)
+        assert (row.verified, row.primary, row.user.email) == (True, True, known)
+        assert not addresses.filter(email=unknown).exists()
+
+        back = migrate(BEFORE).get_model("accounts", "User").objects
+        assert back.get(email=known).email_verified_at is not None
+        assert back.get(email=unknown).email_verified_at is None
+    finally:
+        migrate(latest)
