@@ -52,6 +52,7 @@ class Lane(Generic[Ask, Answer]):
         self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
         self._wake = asyncio.Event()
         self._db: db.Db | None = None
+        self._opening = asyncio.Lock()
         self._sizes = metrics.BATCH_SIZE.labels(name)
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(), name=f"lane-{name}")
@@ -67,6 +68,16 @@ class Lane(Generic[Ask, Answer]):
         self._waiting.append((ask, future))
         self._wake.set()
         return await future
+
+    async def connected(self) -> bool:
+        """Return whether it has a connection, or got one now."""
+        if self._waiting and self._db is not None:  # It is being used.
+            return not self._db.closed
+        try:
+            await self._connect()
+        except Exception:
+            return False  # The log has said why (`_open`).
+        return True
 
     async def close(self) -> None:
         """Answer all that wait, then give the connection back."""
@@ -95,13 +106,8 @@ class Lane(Generic[Ask, Answer]):
     async def _answer(self, batch: list[tuple[Ask, asyncio.Future[Answer]]]) -> None:
         self._sizes.observe(len(batch))
         try:
-            if self._db is not None and (self._db.closed or _is_stale(self._db)):
-                # Forgotten before it is replaced: while there is none, an error means "away".
-                stale, self._db = self._db, None
-                await stale.close()
-            if self._db is None:
-                self._db = await _connect()
-            answers = await self._work(self._db, [ask for ask, _ in batch])
+            connection = await self._connect()
+            answers = await self._work(connection, [ask for ask, _ in batch])
         except Exception as exc:
             # Not only the database's: an ask that cannot be sent at all is a bad row as well.
             await self._one_by_one(batch, exc)
@@ -112,6 +118,19 @@ class Lane(Generic[Ask, Answer]):
             for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
+
+    async def _connect(self) -> db.Db:
+        """Return the connection, a new one if need be; never called while another uses it."""
+        if self._db is not None:
+            if not self._db.closed and not _is_stale(self._db):
+                return self._db
+            # Forgotten before it is replaced: while there is none, an error means "away".
+            stale, self._db = self._db, None
+            await stale.close()
+        async with self._opening:
+            if self._db is None:
+                self._db = await _open()
+            return self._db
 
     async def _one_by_one(
         self, batch: list[tuple[Ask, asyncio.Future[Answer]]], error: Exception
@@ -152,7 +171,7 @@ def deserved(error: Exception, *, lost: bool = False) -> Exception:
 _told = -float("inf")
 
 
-async def _connect() -> db.Db:
+async def _open() -> db.Db:
     """Open a connection, or say why there is none, once a minute and not for each ask."""
     global _told
     try:

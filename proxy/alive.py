@@ -42,6 +42,7 @@ class Alive:
 
     async def close(self) -> None:
         """Say that it ends: nothing that it holds will be ended by it."""
+        self._heard = -float("inf")
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         with contextlib.suppress(Unavailable, psycopg.Error):  # Then it is just silent.

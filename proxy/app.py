@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy import delivery, dialect, jobs, metered, passing, reading, replay
+from proxy import delivery, dialect, jobs, metered, origin, passing, reading, replay
 from proxy.catalogue import Gives, Kind, Takes
 from proxy.dialect import Verdict
 from proxy.metered import Call
@@ -50,9 +50,10 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     """Make one metered call on a vendor, and answer it."""
     operation = route.operation
     account = route.vendor.account(operation)  # Refused here if the vendor is switched off.
-    if operation.job is not None and operation.job.rewrite is not None:
-        request.require_pollable_origin()
     caller = await reading.caller_of(platform, request)
+    if operation.job is not None and operation.job.rewrite is not None and origin.problem(request):
+        await platform.books.may_call(route.vendor.name, caller)
+        request.require_pollable_origin()
     asked = await reading.read(platform, request, route, caller)
     quote = await operation.price.quote(asked)
     intention = replay.Intention(request, caller.name, whole=operation.takes is not Takes.STREAM)

@@ -183,11 +183,17 @@ class Books:
         )
         self._late = Late()
 
+    async def connected(self) -> bool:
+        """Return whether each lane has a connection to the database, or got one now."""
+        return all(await asyncio.gather(*(lane.connected() for lane in self._lanes())))
+
+    def _lanes(self) -> tuple[Lane[Any, Any], ...]:
+        return self._place, self._settle, self._accept, self._find, self._other
+
     async def close(self) -> None:
         """Finish what waits, then close the connections."""
         await self._late.close()
-        lanes = (self._place, self._settle, self._accept, self._find, self._other)
-        await asyncio.gather(*(lane.close() for lane in lanes))
+        await asyncio.gather(*(lane.close() for lane in self._lanes()))
         if self._alive is not None:
             await self._alive.close()
 

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from common import logs, metrics
 from common.cached import from_settings
-from common.errors import PlatformError
+from common.errors import OutcomeUnknown, PlatformError
 from common.ids import uuid7
 from proxy import app, origin
 from proxy.http import Left, Request
@@ -42,8 +42,7 @@ async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) 
         log.exception("request %s to %s failed", request_id, request.path[:200])
         if request.begun:
             raise
-        internal = _Internal("Something went wrong here. Nothing is charged for it.")
-        await refused(request, internal, request_id)
+        await refused(request, _our_fault(request), request_id)
     finally:
         request.close()
 
@@ -65,6 +64,19 @@ class _Internal(PlatformError):
 
     code = "internal"
     status = 500
+
+
+def _our_fault(request: Request) -> PlatformError:
+    """Return what our own fault is told as: clients send a 500 again, and a vendor may have worked.
+
+    So that is told only where nothing was sent.
+    """
+    if not request.sent:
+        return _Internal("Something went wrong here. Nothing is charged for it.")
+    return OutcomeUnknown(
+        "Something went wrong here after the request was sent. Nothing is charged unless the work "
+        "turns out to be delivered. Running the node again is a new call."
+    )
 
 
 @from_settings

@@ -21,6 +21,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from common.errors import BodyTooLarge, InvalidRequest, Unavailable
+from proxy import memory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -32,8 +33,14 @@ FIELDS_LIMIT_BYTES = 8 << 20
 HEAD_LIMIT_BYTES = 16 << 10
 PARTS_LIMIT = 200
 BLOCK_BYTES = 256 << 10
+DISK_LIMIT_BYTES = 8 << 30
+"""Of all forms that a process has on disk at a time; a quarter of it for any one who sends."""
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
+
+
+on_disk = memory.Memory(lambda: DISK_LIMIT_BYTES)
+"""The process's."""
 
 
 @dataclass(slots=True)
@@ -51,13 +58,19 @@ class File:
 class Form:
     """A form that was read whole."""
 
-    def __init__(self, content_type: str, repeated: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, content_type: str, repeated: tuple[str, ...] = (), *, owner: str = ""
+    ) -> None:
+        """`owner` has it in their shares of memory and disk."""
         self.content_type = content_type
         self.fields: dict[str, str | list[str]] = {}
         """Its texts; of a name that may come several times, always a list."""
         self.files: list[File] = []
         self.order: list[tuple[str, str | File]] = []
         self.length = 0
+        self.in_memory = memory.held.reserve(owner)
+        """Its texts, and what of it is not on disk."""
+        self.on_disk = on_disk.reserve(owner)
         self._repeated = repeated
         self.spool: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - see `close`
             IN_MEMORY_BYTES, dir=_folder()
@@ -152,6 +165,8 @@ class Form:
         """Leave nothing on disk."""
         with contextlib.suppress(OSError):  # A full disk; the file is nameless and goes anyway.
             self.spool.close()
+        self.in_memory.release()
+        self.on_disk.release()
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
@@ -171,10 +186,13 @@ def _quoted(text: str) -> str:
 
 
 async def read(request: Request, *, repeated: tuple[str, ...] = ()) -> Form:
-    """Read the request's form whole. Raises InvalidRequest, BodyTooLarge, Unavailable or Left."""
+    """Read the request's form whole, within the memory and the disk that all forms share.
+
+    Raises InvalidRequest, BodyTooLarge, RateLimited, Unavailable or Left.
+    """
     request.check_stream_length()
     kind, options = parse_options_header(request.headers.get(b"content-type", b""))
-    form = Form(request.header(b"content-type"), repeated)
+    form = Form(request.header(b"content-type"), repeated, owner=request.owner)
     request.form = form
     if kind == URLENCODED.encode():
         await _urlencoded(request, form)
@@ -199,8 +217,10 @@ async def read(request: Request, *, repeated: tuple[str, ...] = ()) -> Form:
 
 async def _spool(form: Form, block: bytes) -> None:
     form.length += len(block)
+    is_large = form.length > IN_MEMORY_BYTES
+    (form.on_disk if is_large else form.in_memory).add(len(block))
     try:
-        if form.length > IN_MEMORY_BYTES:
+        if is_large:
             await asyncio.to_thread(form.spool.write, block)
         else:
             form.spool.write(block)
@@ -211,6 +231,7 @@ async def _spool(form: Form, block: bytes) -> None:
 async def _urlencoded(request: Request, form: Form) -> None:
     body = b""
     async for block in request.stream():
+        form.in_memory.add(len(block))
         body += block
         if len(body) > FIELDS_LIMIT_BYTES:
             raise BodyTooLarge("The form is larger than 8 MiB.")
@@ -287,6 +308,7 @@ class _Parts:
         self._texts += end - start
         if self._texts > FIELDS_LIMIT_BYTES:
             raise BodyTooLarge("The text fields of the form are larger than 8 MiB.")
+        self._form.in_memory.add(end - start)
         self._part += data[start:end]
 
     def _on_part_end(self) -> None:

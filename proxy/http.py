@@ -81,6 +81,8 @@ class Request:
         self.begun = False
         self.call = ""
         """The id of the metered call that it became, for its refusal."""
+        self.sent = False
+        """Whether the vendor may have something of that call."""
         self._receive = receive
         self._send = send
         self._finished = False

@@ -165,7 +165,7 @@ async def send(platform: Platform, request: Request, call: Call, outgoing: Outgo
     vendor = call.route.vendor
     if call.intention.whole and not call.intention.keyed:  # What has a key is kept anyway.
         _keep_for_who_leaves(platform, request, call)
-    call.sent = True
+    call.sent = request.sent = True
     try:
         reply = await platform.relay.exchange(outgoing)
     except Refused as exc:

@@ -88,12 +88,14 @@ def _public_url() -> str:
 
 
 def require_pollable(request: Request) -> None:
-    """Raise Misconfigured if a client could not come back to where it would be told to."""
-    if problem := _problem(request, origin(request)):
-        _seen.note(problem)
-        raise Misconfigured(
-            f"This platform is not set up right, and nothing was charged: {problem}"
-        )
+    """Raise Misconfigured if a client could not come back to where it would be told to.
+
+    That is remembered for `/ready`: who asks shows a living key before, or a stranger's invented
+    header would stand there.
+    """
+    if wrong := problem(request):
+        _seen.note(wrong)
+        raise Misconfigured(f"This platform is not set up right, and nothing was charged: {wrong}")
 
 
 def finding() -> str:
@@ -116,8 +118,9 @@ class _Seen:
 _seen = _Seen()
 
 
-def _problem(request: Request, told: str) -> str:
+def problem(request: Request) -> str:
     """Return a sentence for the operator, empty if nothing speaks against the URL."""
+    told = origin(request)
     scheme, netloc, is_odd, is_here = _parts(told)
     if is_odd:
         return f"{told} has one scheme and the other's port. Set PUBLIC_URL."
@@ -130,7 +133,7 @@ def _problem(request: Request, told: str) -> str:
     forwarded = request.header(b"x-forwarded-host").split(",")[-1].strip() if is_relayed else ""
     if forwarded and not _public_url() and forwarded.lower() != netloc:
         return (
-            f"a proxy says that clients ask {forwarded[:100]}, and they would be sent to {told}."
+            f"a proxy says that clients ask another host, and they would be sent to {told}."
             " Set PUBLIC_URL, or list the proxy in TRUSTED_PROXIES."
         )
     if is_here and _came_from_afar(request):

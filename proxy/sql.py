@@ -117,6 +117,8 @@ PLACE = batches.place_many(
         join=callers.PAYER.join + ANSWERED,
         refusal=f"""coalesce({callers.PAYER.refusal}, {NOT_OWN},
                     CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
+        # Its twin may have been placed, paid and answered while this one waited for a lock.
+        meanwhile="CASE WHEN payer.keyed AND proxy_answered(payer.intent) THEN 'answered' END",
     )
 )
 

@@ -25,6 +25,10 @@ class Payer:
     `facts` a text that is answered to the caller. `budgets` is an array of the ids of the budgets
     that it is under, each once, and `concurrency` how many holds its wallet may have open at once;
     either may be null.
+
+    `meanwhile` is a word like `refusal`, over the row `payer`, looked at once all is locked. What a
+    statement reads is as it was when it began, before it waited for its locks: so this is for what
+    a volatile function sees as it is now.
     """
 
     columns: str = "wallet uuid"
@@ -33,6 +37,7 @@ class Payer:
     refusal: str = "NULL::text"
     memo: str = "asked.memo"
     facts: str = "NULL::text"
+    meanwhile: str = "NULL::text"
     budgets: str = ""
     concurrency: str = ""
 
@@ -152,7 +157,7 @@ def place_many(payer: Payer) -> str:
                     WHEN sum(amount) FILTER (WHERE refusal IS NULL)
                          OVER (PARTITION BY payer.wallet ORDER BY payer.n) > wallet.available
                     THEN 'short' {limits.verdicts}
-                    ELSE 'placed'
+                    ELSE coalesce({payer.meanwhile}, 'placed')
                END AS verdict
           FROM payer LEFT JOIN wallet ON wallet.id = payer.wallet {limits.join}
     ), taken AS (

@@ -23,7 +23,7 @@ from django.db import DatabaseError  # noqa: E402
 
 from apikeys import keys  # noqa: E402
 from common import logs  # noqa: E402
-from config import rooms  # noqa: E402
+from config import rooms, serving  # noqa: E402
 from proxy import door, process  # noqa: E402
 from proxy.alive import Alive  # noqa: E402
 
@@ -60,6 +60,8 @@ class Application:
                 if self._platform is None:
                     self._platform = await process.start(alive=Alive())
                 await door.serve(self._platform, scope, receive, send)
+            elif path == "/serving" and scope["method"] in ("GET", "HEAD"):
+                await serving.answer(self._platform, scope, send)
             else:
                 await rooms.serve(django, scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -70,6 +72,8 @@ class Application:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self._platform = await process.start(alive=Alive())
+                if serving.DRAIN in os.environ:
+                    serving.drain_at_sigterm()
                 logs.gather()
                 _calm_the_collector()
                 self._chores = asyncio.get_running_loop().create_task(_keep_writing_used_keys())

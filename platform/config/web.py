@@ -1,7 +1,9 @@
 """`python -m config.web`: the web process (uvicorn on uvloop, our own wire), one per core.
 
-SIGTERM stops accepting, lets what is in flight finish for `--grace` seconds, then ends it: a call
-that is cut off keeps its hold until the sweep frees it, and nothing is charged for it.
+At SIGTERM `/serving` says 503, and all goes on for `--drain` seconds: so a balancer has seen it
+before nobody listens. Then it stops accepting, lets what is in flight finish for `--grace` seconds,
+and ends it: a call that is cut off keeps its hold until the sweep frees it, and nothing is charged
+for it. A second SIGTERM ends the draining.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import uvicorn
 from django.db import connection
 
 from config import preflight
+from config.serving import DRAIN
 from config.wire.connection import Connection
 from config.wire.crowd import want_files
 
@@ -30,8 +33,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--grace", type=int, default=30, help="seconds for what is in flight")
+    parser.add_argument(
+        "--drain", type=int, default=0, help="seconds to serve on, once /serving says 503"
+    )
     options = parser.parse_args()
     os.environ["WEB_BOUND_TO"] = options.host  # Its children read it, too (health.py).
+    os.environ[DRAIN] = str(options.drain)
     look_first(options.host, options.port)
     want_files()
     # uvicorn raises the signal again when all is finished: then that is a good end.

@@ -1,10 +1,16 @@
 """A statement that another transaction undid is run again; and what an error means to who asked."""
 
+import os
+import subprocess
+import sys
+from urllib.parse import quote, urlencode
+
 import psycopg
 import pytest
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, OperationalError, connections
 
 from common import db
+from local.processes import free_port
 
 pytestmark = pytest.mark.usefixtures("committed")
 # A sequence counts tries, because nothing takes its numbers back.
@@ -66,3 +72,50 @@ def test_no_connection_is_a_bad_moment_and_a_mistake_is_none():
     assert db.is_passing(psycopg.OperationalError("connection refused"))
     assert not db.is_passing(TypeError("a mistake"))
     assert not db.is_passing(psycopg.ProgrammingError("no result"))
+
+
+SAYS = """
+import asyncio, django
+django.setup()
+from common import db
+from django.db import connection
+
+NAMES = "application_name", "geqo", "jit"
+WANTED = "SELECT " + ", ".join(f"current_setting('{name}')" for name in NAMES)
+
+async def lane():
+    one = await db.connect()
+    rows = await db.rows(one, WANTED)
+    await one.close()
+    return rows[0]
+
+with connection.cursor() as cursor:
+    cursor.execute(WANTED)
+    print(cursor.fetchone()[:2], asyncio.run(lane()))
+"""
+
+
+def test_what_the_database_url_says_of_connections_holds_for_lanes_and_for_django():
+    """Also where it says what the lanes set, too; the first of its servers is away."""
+    known = connections["default"].get_connection_params()
+    host, port = known.get("host", ""), str(known.get("port") or 5432)
+    asked = {
+        "host": f"127.0.0.1,{host}",
+        "port": f"{free_port()},{port}",
+        "user": known["user"],
+        "connect_timeout": "3",
+        "target_session_attrs": "read-write",
+        "application_name": "of the operator",
+        "options": "-c geqo=off -c jit=on",
+    }
+    url = f"postgresql:///{known['dbname']}?{urlencode(asked, quote_via=quote)}"
+    done = subprocess.run(
+        [sys.executable, "-c", SAYS],
+        env={**os.environ, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    own = "('of the operator', 'off')"
+    assert done.stdout.strip() == f"{own} ('of the operator', 'off', 'off')", done.stderr

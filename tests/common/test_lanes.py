@@ -225,6 +225,25 @@ async def test_why_there_is_no_connection_is_said_once_a_minute(lanes, monkeypat
     assert "refused" in said
 
 
+async def test_a_lane_knows_whether_it_is_connected(lanes, monkeypatch):
+    from django.db import connections
+
+    lane = lanes(Echo())
+    assert await lane.connected(), "it connects for whoever wants to know"
+    connection = lane._db
+    assert await lane.ask(1) == 1
+    assert lane._db is connection
+    with psycopg.connect(**connection.info.get_parameters(), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+    await asyncio.sleep(0.1)
+    with monkeypatch.context() as away:
+        away.setitem(connections["default"].settings_dict, "HOST", "127.0.0.1")
+        away.setitem(connections["default"].settings_dict, "PORT", "9")
+        assert not await lane.connected()
+
+    assert await asyncio.gather(lane.connected(), lane.ask(2), lane.connected()) == [True, 2, True]
+
+
 async def test_who_leaves_does_not_take_the_lane_along(lanes):
     echo = Echo()
     lane = lanes(echo)

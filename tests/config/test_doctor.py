@@ -55,7 +55,10 @@ def found(look, check):
 
 
 class Site:
-    """What answers at PUBLIC_URL: answers by path, each a status, headers and a body."""
+    """What answers at PUBLIC_URL: answers by path, each a status, headers and a body.
+
+    A header may be a function, which is asked at each answer.
+    """
 
     def __init__(self):
         self.answers = {
@@ -70,7 +73,7 @@ class Site:
                 status, headers, body = site.answers.get(self.path, (404, {}, {}))
                 self.send_response_only(status)
                 for name, value in headers.items():
-                    self.send_header(name, value)
+                    self.send_header(name, value() if callable(value) else value)
                 self.end_headers()
                 self.wfile.write(json.dumps(body).encode())
 
@@ -116,7 +119,7 @@ def test_an_address_that_leads_to_us_is_fine(site):
 
 
 ELSEWHERE = {"Location": "https://credits.example.org/health"}
-AN_HOUR_AGO = {"Date": formatdate(time.time() - 3600, usegmt=True)}
+AN_HOUR_AGO = {"Date": lambda: formatdate(time.time() - 3600, usegmt=True)}
 WRONG_SITES = {
     "nothing of ours": ("/health", (404, {}, {}), "reached", "answers 404"),
     "somebody else": ("/health", (200, {}, {"status": "up"}), "reached", "not our web process"),

@@ -6,6 +6,7 @@ import pytest
 from config.wire import forwarded
 from proxy_stage import ULTRA
 
+from apikeys import keys
 from common.errors import InvalidRequest, Misconfigured
 from proxy import origin
 from proxy.http import Request
@@ -205,6 +206,26 @@ async def test_ready_tells_what_was_found(stage, settings):
 
     assert answer.status == 200, "who asks on another way may be served well"
     assert "credits.example.org:443" in answer.json()["public_url"]
+
+
+async def test_a_strangers_header_is_not_told_as_the_platforms_state(stage, settings):
+    """Whoever has no living key says nothing there, and nobody puts words of their own there."""
+    settings.PUBLIC_URL = ""
+    member = await stage.member()
+    invented = {"X-Forwarded-Host": "buy-cheap.example"}
+    invented_key = {"X-API-KEY": member.key[:8] + "0" * 56 + keys.checksum("comfyui-" + "0" * 56)}
+
+    for headers, status in (
+        (invented, 401), ({**invented, **invented_key}, 401),
+        ({**invented, **member.headers}, 403),
+    ):  # fmt: skip
+        assert (await stage.get("/ready")).json()["public_url"] == "fine"
+        answer = await stage.post(ULTRA, None, json={"prompt": "x"}, headers=headers)
+        assert answer.status == status
+
+    told = (await stage.get("/ready")).json()["public_url"]
+    assert told != "fine"
+    assert "buy-cheap" not in told
 
 
 async def test_through_a_listed_proxy_a_job_is_polled_where_its_client_is(stage, settings):

@@ -163,3 +163,24 @@ async def test_what_is_placed_again_after_a_crash_is_placed_once(alice):
 
     assert (told, again) == ([True, True], True)
     assert sums(alice) == (1_000_000, 700)
+
+
+async def test_who_waits_for_a_neighbours_wallet_sees_what_its_twin_answered_meanwhile(alice, bob):
+    """The statement that waits began before its twin was placed, and goes on after it was paid."""
+    first, member = sorted((alice, bob), key=lambda each: each.workspace_id)
+    intent, ask = uuid.uuid4().hex, an_ask(intent=uuid.uuid4().hex)
+    ask.intent = intent
+    async with two_sets() as (books, others):
+        await asyncio.gather(settle(books, alice, uuid7()), place(others, first, an_ask(1000)))
+        async with Door(first):
+            waiting = asyncio.gather(
+                place(others, first, an_ask(1000)),
+                place(others, member, an_ask(10_000, intent=intent)),
+            )
+            await asyncio.sleep(0.15)
+            await place(books, member, ask)
+            await settle(books, member, ask.hold, answer=an_answer(intent))
+        told = await waiting
+
+    assert [each.verdict for each in told] == ["placed", "answered"]
+    assert sums(member) == (990_000, 0)

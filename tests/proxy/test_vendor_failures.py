@@ -233,7 +233,7 @@ async def test_our_own_fault_is_found_by_the_id_that_was_told(stage, monkeypatch
 
     answer = await stage.post(IMAGE, member, json={})
 
-    assert (answer.status, answer.type) == (500, "internal")
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
     check_refusal(answer)
     (hold,) = stage.holds(member)
     assert answer.headers["call-id"] == str(hold["id"])

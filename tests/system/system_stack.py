@@ -85,10 +85,13 @@ class Stack:
         self.sandbox = self._spawn("sandbox", words)
         self.await_port("sandbox", self.sandbox_port)
 
-    def start_web(self, *, workers: int = 1, grace: int = 20, files: int = 0) -> None:
+    def start_web(
+        self, *, workers: int = 1, grace: int = 20, drain: int = 0, files: int = 0
+    ) -> None:
         if self.web is not None:  # A test before failed.
             self.kill_web()
         options = ["--port", str(self.port), "--workers", str(workers), "--grace", str(grace)]
+        options += ["--drain", str(drain)]
         self.web = self._spawn("web", ["-m", "config.web", *options], files=files)
         self.await_port("web", self.port)
         self._await_health()

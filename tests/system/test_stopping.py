@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 import urllib.request
 
 import aiohttp
@@ -72,3 +73,38 @@ async def test_what_outlasts_the_grace_costs_nothing(stack):
     assert stack.wallet(member) == (1_000_000, 0)
     assert [each["outcome"] for each in stack.calls(member)] == ["expired"] * 3
     assert "DIFFERS" not in stack.reconcile()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_balancer_is_told_before_nobody_listens(stack, workers):
+    stack.start_web(workers=workers, drain=3)
+    member = stack.member("1.00")
+    load = Load()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+
+        async def serving():
+            async with session.get(f"{stack.url}/serving") as answer:
+                assert answer.headers["cache-control"] == "no-store"
+                return answer.status, await answer.json()
+
+        assert await serving() == (200, {"serving": True, "books": True, "draining": False})
+        began = time.monotonic()
+        stack.web.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.5)
+
+        assert await serving() == (503, {"serving": False, "books": True, "draining": True})
+        await call(session, stack.url, member["api_key"], {"prompt": "late"}, load)
+    assert load.statuses == {200: 1}, "who has not seen it yet is served"
+    assert await asyncio.to_thread(stack.web.wait, 20) == 0
+    assert time.monotonic() - began >= 3
+    stack.web = None
+
+
+async def test_a_second_signal_ends_the_draining(stack):
+    stack.start_web(drain=60)
+    stack.web.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.5)
+    stack.web.send_signal(signal.SIGTERM)
+
+    assert await asyncio.to_thread(stack.web.wait, 20) == 0
+    stack.web = None

@@ -17,7 +17,7 @@ from proxy_stage import answering, check_refusal, in_thread
 from vendor_calls import RICH, followed, micros, samples, spent, until
 
 from common.errors import InvalidRequest
-from proxy import tasks
+from proxy import forms, memory, tasks
 from proxy.asked import Asked, Evidence
 from proxy.forms import File, Form
 from proxy.vendors import catalogue
@@ -405,6 +405,25 @@ async def test_the_body_of_a_poll_holds_an_id_and_no_more(stage):
     refused = await stage.post(STATUS, data=body, headers={"X-API-KEY": "comfyui-" + "0" * 64})
     assert (refused.status, refused.type) == (413, "body_too_large")
     assert "64 KiB" in refused.json()["message"]
+
+
+@pytest.mark.parametrize("how", ["multipart", "urlencoded", "file"])
+async def test_a_form_counts_in_the_share_of_who_sends_it(stage, settings, monkeypatch, how):
+    """Its texts in that of memory, its files in that of the disk; and all of it is given back."""
+    settings.BODY_MEMORY_BYTES = (8 if how == "file" else 2) << 20
+    monkeypatch.setattr(forms, "DISK_LIMIT_BYTES", 4 << 20)
+    member, much = await stage.member(RICH), "x" * 900_000
+    data = form({**FOX, "prompt": much}) if how == "multipart" else {**FOX, "prompt": much}
+    if how == "file":
+        data = form()
+        data.add_field("images", io.BytesIO(bytes(3 << 20)), filename="a.png")
+
+    answer = await stage.post(SUBMIT, member, data=data)
+
+    assert (answer.status, answer.type) == (429, "rate_limited")
+    assert stage.wallet(member) == (RICH, 0)
+    assert (memory.held.of, forms.on_disk.of) == ({}, {})
+    await submit(stage, member, images=1)
 
 
 texts = st.one_of(st.sampled_from([*TIERS, "gen-2.5-high", "HighPack", ""]), st.text(max_size=8))
