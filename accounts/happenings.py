@@ -13,6 +13,7 @@ from allauth.socialaccount import signals as social
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.dispatch import receiver
 
+from accounts import signins
 from accounts.models import User
 from audit import log
 
@@ -52,6 +53,20 @@ def email_changed(user: Any, from_email_address: Any, **_: Any) -> None:
     """Write that an address took another's place; the first one takes nobody's."""
     if from_email_address is not None:
         _write("email.changed", user, {})
+
+
+def _end_sign_ins(*, user: Any, **_: Any) -> None:
+    """End what programs do for somebody who changes how they sign in; browsers allauth ends."""
+    signins.end_all(user.pk, why="how one signs in was changed", by=user.pk)
+
+
+for _signal in (
+    account.password_changed,
+    account.password_set,
+    account.password_reset,
+    mfa.authenticator_removed,
+):
+    _signal.connect(_end_sign_ins, weak=False, dispatch_uid="sign-ins")
 
 
 @receiver(user_logged_in, dispatch_uid="audit:signed_in")

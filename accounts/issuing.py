@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2 import OAuth2Error
@@ -14,12 +13,13 @@ from django.shortcuts import render, resolve_url
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import oauth, redirects, sessions, signingkeys, signins, tokens
+from accounts import oauth, origins, redirects, sessions, signingkeys, signins, tokens
 from accounts.models import Membership
 from common import ratelimits
 from common.addresses import household
 from common.drf import base_url
-from common.errors import PlatformError, RateLimited, Unauthorized
+from common.errors import InvalidRequest, PlatformError, RateLimited, Unauthorized
+from common.money import show
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -57,39 +57,56 @@ def authorize(request: HttpRequest) -> HttpResponse:
 
 
 def _asked(request: HttpRequest, grant: Any, session: sessions.Session) -> HttpResponse:
-    origin = redirects.origin_of(grant.redirect_uri)
-    nonce = secrets.token_urlsafe(16)
-    places = Membership.objects.filter(user=session.user).select_related("workspace")
+    origin = redirects.named_by(grant.redirect_uri)
+    assert origin is not None, "the grant was checked"
     page = render(
         request,
         "accounts/consent.html",
         {
-            "nonce": nonce,
             "origin": origin,
+            "is_here": origin.is_this_machine,
             "person": session.user,
-            "places": places.order_by("workspace__created_at", "workspace_id"),
-            "chosen": session.workspace_id,
+            "places": _places(session),
+            "chosen": str(session.workspace_id),
             "parameters": request.GET.items(),
         },
     )
-    # The answer to a form may lead back to that page, and nowhere else.
-    page["Content-Security-Policy"] = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'; "
+    # The answer to its form leads back to that page, against which browsers hold this.
+    page.headers["Content-Security-Policy"] = _policy(str(origin))
+    return page
+
+
+def _policy(origin: str) -> str:
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
         f"form-action 'self' {origin}"
     )
-    return page
+
+
+def _places(session: sessions.Session) -> list[dict[str, str]]:
+    """Return the workspaces that one may choose, with what is there."""
+    own = Membership.objects.filter(user=session.user).select_related("workspace__wallet")
+    return [
+        {
+            "id": str(place.workspace_id),
+            "name": place.workspace.name,
+            "available": show(place.workspace.wallet.available_micros),
+        }
+        for place in own.order_by("workspace__created_at", "workspace_id")
+    ]
 
 
 def _answered(request: HttpRequest, grant: Any, session: sessions.Session) -> HttpResponse:
     try:
         ratelimits.take("consent", str(session.user.pk), most=MOST_ANSWERS, seconds=60)
     except RateLimited as exc:
-        return _page(request, str(exc), exc.status)
+        return _page(request, exc)
     allowed = request.POST.get("answer") == "allow"
     if allowed:
         grant.request.workspace_id = _own_place(session, request.POST.get("workspace", ""))
         if grant.request.workspace_id is None:
-            return _page(request, "You are not a member of that workspace.", 400)
+            return _page(request, InvalidRequest("You are not a member of that workspace."))
     given: HttpResponse = oauth.server.create_authorization_response(
         grant.request, grant_user=session.user if allowed else None, grant=grant
     )
@@ -106,23 +123,24 @@ def _refused(request: HttpRequest, error: OAuth2Error) -> HttpResponse:
     if error.redirect_uri:
         sent_back: HttpResponse = oauth.server.handle_error_response(None, error)
         return sent_back
+    asked = [*request.GET.getlist("redirect_uri"), *request.POST.getlist("redirect_uri")]
+    named = redirects.named_by(asked[0]) if len(asked) == 1 else None
+    if named is not None and not origins.is_allowed(str(named)):
+        return _page(request, origins.refusal(named))
     return _page(
         request,
-        "The page that sent you here asks for something that is not given here. Sign in there with "
-        "an API key instead.",
-        400,
+        InvalidRequest(
+            "The page that sent you here asks for something that is not given here. Sign in there "
+            "with an API key instead."
+        ),
     )
 
 
-def _page(request: HttpRequest, sentence: str, status: int) -> HttpResponse:
-    nonce = secrets.token_urlsafe(16)
-    page = render(
-        request, "accounts/consent.html", {"nonce": nonce, "sentence": sentence}, status=status
-    )
-    page["Content-Security-Policy"] = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'; "
-        "form-action 'none'"
-    )
+def _page(request: HttpRequest, refusal: PlatformError) -> HttpResponse:
+    told = {"title": "Not signed in", "sentence": str(refusal), "status": refusal.status}
+    page = render(request, "accounts/refused.html", told, status=refusal.status)
+    for name, value in refusal.headers.items():
+        page.headers[name] = value
     return page
 
 
@@ -171,7 +189,7 @@ def renew(request: HttpRequest) -> HttpResponse:
 def _may_come_from(request: HttpRequest, redirect_uri: str) -> bool:
     """Whether a browser asks from the page that was signed in; programs say nothing."""
     origin = request.headers.get("Origin")
-    return origin is None or origin == redirects.origin_of(redirect_uri)
+    return origin is None or f"{origin}/" == redirect_uri
 
 
 def _take(request: HttpRequest, what: str) -> None:

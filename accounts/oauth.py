@@ -145,7 +145,7 @@ class Held:
 def _came_from(request: Asked, row: SignIn) -> bool:
     """Whether a browser asks from the page that its code was sent to; programs say nothing."""
     origin = request.headers.get("Origin")
-    return origin is None or origin == redirects.origin_of(row.redirect_uri)
+    return origin is None or f"{origin}/" == row.redirect_uri
 
 
 def _issued(row: SignIn) -> dict[str, Any]:

@@ -123,15 +123,20 @@ def check(text: str) -> None:
     if is_allowed(text):
         return
     origin = read(text)
-    shown = _shown(str(origin or text))
     with connection.cursor() as cursor:
+        shown = _shown(str(origin or text))
         cursor.execute(NOTE_REFUSED, {"origin": shown, "most": MOST_REFUSED})
+    raise refusal(origin or text)
+
+
+def refusal(origin: Origin | str) -> OriginNotAllowed:
+    """Return why nobody signs in from there, and what to do instead."""
     must = "ask whoever runs this to allow it"
-    if origin is None or not origin.is_secure:
+    if isinstance(origin, str) or not origin.is_secure:
         must = "it must be https, or localhost"
-    raise OriginNotAllowed(
-        f"Nobody signs in from {shown} here: {must}. An API key works from anywhere: make one on"
-        " our own pages, and give it to ComfyUI instead of signing in."
+    return OriginNotAllowed(
+        f"Nobody signs in from {_shown(str(origin))} here: {must}. An API key works from anywhere:"
+        " make one on our own pages, and give it to ComfyUI instead of signing in."
     )
 
 

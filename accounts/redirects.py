@@ -1,23 +1,31 @@
-"""Where a browser may be sent back to with a code: to the page of a ComfyUI on its own machine.
+"""Where a browser may be sent back to with a code: the page of an allowed origin, and nowhere else.
 
-Exactly an origin and a slash, written as browsers write it. The stock frontend asks from a loopback
-name alone; anything else signs in with a key.
+Exactly the origin and a slash, written as browsers write it.
 """
 
 from __future__ import annotations
 
-import re
+from accounts import origins
+from common.errors import OriginNotAllowed
 
-LOOPBACK = re.compile(r"(https?)://(localhost|127\.0\.0\.1|\[::1\])(?::([1-9]\d{0,4}))?/")
-USUAL = {"http": "80", "https": "443"}
+
+def named_by(redirect_uri: str) -> origins.Origin | None:
+    """Return the origin of such an address; None if it is none, or written in another way."""
+    text = redirect_uri.removesuffix("/")
+    found = origins.read(text)
+    return found if found is not None and f"{found}/" == redirect_uri else None
 
 
 def origin_of(redirect_uri: str) -> str | None:
-    """Return the origin of an address that may be gone back to; None for any other."""
-    found = LOOPBACK.fullmatch(redirect_uri)
+    """Return the origin of an address that may be gone back to; None for any other.
+
+    One that is not allowed is written down, for staff to allow.
+    """
+    found = named_by(redirect_uri)
     if found is None:
         return None
-    scheme, _, port = found.groups()
-    if port is not None and (port == USUAL[scheme] or int(port) > 65535):
+    try:
+        origins.check(str(found))
+    except OriginNotAllowed:
         return None
-    return redirect_uri[:-1]
+    return str(found)

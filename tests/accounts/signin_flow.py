@@ -41,7 +41,7 @@ class Flow:
             "code_challenge": challenge_of(self.verifier),
             "code_challenge_method": "S256",
             "state": self.state,
-            "resource": "http://testserver/api",
+            "resource": "http://localhost/api",
             **changes,
         }
         return {name: value for name, value in asked.items() if value is not None}

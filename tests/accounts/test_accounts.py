@@ -460,6 +460,7 @@ def test_a_call_by_key_reads_no_session_and_is_given_no_cookie(
     assert answer.status_code == 200
     assert answer.cookies == {}
     assert "Cookie" not in answer.get("Vary", "")
+    assert ines.browser.get("/customers/balance").status_code == 200, "a session may read, too"
 
 
 def test_the_stock_frontends_link_leads_to_the_page_of_signing_in(client, db):

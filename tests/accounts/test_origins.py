@@ -302,7 +302,7 @@ def paths(patterns=None, before="/"):
         route = before + re.sub(r"<[^>]+>", "1", str(each.pattern))
         if isinstance(each, URLResolver):
             yield from paths(each.url_patterns, route)
-        elif route.startswith(doors.PREFIXES):
+        elif route.startswith(doors.PREFIXES) and not route.startswith(doors.OF_PROGRAMS):
             yield route
 
 

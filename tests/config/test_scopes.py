@@ -40,7 +40,7 @@ def routes(patterns=None, before=""):
         if isinstance(each, URLResolver):
             yield from routes(each.url_patterns, route)
         else:
-            if not route.startswith(ELSEWHERE):
+            if route in ANYBODY or not route.startswith(ELSEWHERE):
                 yield route, each.callback
 
 
