@@ -8,6 +8,8 @@ from common.cached import from_settings
 from proxy.catalogue import Catalogue
 from proxy.vendors.anthropic import ANTHROPIC
 from proxy.vendors.bfl import BFL
+from proxy.vendors.elevenlabs import ELEVENLABS
+from proxy.vendors.fishaudio import FISHAUDIO
 from proxy.vendors.google import GOOGLE
 from proxy.vendors.ideogram import IDEOGRAM
 from proxy.vendors.kling import KLING
@@ -27,6 +29,8 @@ from proxy.vendors.xai import XAI
 VENDORS = (
     ANTHROPIC,
     BFL,
+    ELEVENLABS,
+    FISHAUDIO,
     GOOGLE,
     IDEOGRAM,
     KLING,

@@ -3,6 +3,8 @@
 from sandbox.vendor import Vendor
 from sandbox.vendors.anthropic import ANTHROPIC
 from sandbox.vendors.bfl import BFL
+from sandbox.vendors.elevenlabs import ELEVENLABS
+from sandbox.vendors.fishaudio import FISHAUDIO
 from sandbox.vendors.gemini import GEMINI
 from sandbox.vendors.ideogram import IDEOGRAM
 from sandbox.vendors.kling import KLING
@@ -22,6 +24,8 @@ from sandbox.vendors.xai import XAI
 VENDORS: tuple[Vendor, ...] = (
     ANTHROPIC,
     BFL,
+    ELEVENLABS,
+    FISHAUDIO,
     GEMINI,
     IDEOGRAM,
     KLING,
