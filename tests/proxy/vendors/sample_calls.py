@@ -6,8 +6,8 @@ clients publish: `method`, `path`, `kind`. A priced one has a request (`path_par
 seconds), what it costs (`usd`) and what is held for it (`most_usd`). `answer` is laid over what
 the sandbox says, where the price follows from that (`usage`); `after` names an earlier call whose
 result it is made from; `model` is where the request names its model, if not in `model` or
-`model_name`. A poll has the place of its `status` (or several: the first that is there) and the
-words that clients know: `missing` is one.
+`model_name`. A poll has the place of its `status` and the words that clients know (`missing` is
+one); `failed_at` has the places of what is there only where it failed.
 """
 
 from __future__ import annotations
@@ -160,8 +160,11 @@ async def prepared(stage: Stage, member: Member, sample: Sample) -> Entry:
     """Return a sample's entry with what earlier calls must have made for it."""
     entry, steps = sample.entry, sample.entry.get("after", [])
     for step in steps if isinstance(steps, list) else [steps]:
-        before = sample_of(step["path"])
-        answer = await call(stage, member, before)
+        free = [e for e in entries(sample.vendor.name) if e["path"] == step["path"]]
+        if free and "usd" not in free[0]:
+            answer = await send(stage, member, free[0])
+        else:
+            answer = await call(stage, member, sample_of(step["path"]))
         value = found(answer.json(), step["take"])[0]
         entry = {**entry, "body": put(entry["body"], step["as"], value)}
     return entry
@@ -210,10 +213,9 @@ def words_of(sample: Sample) -> Entry:
 def state(words: Entry, answer: Answer) -> str:
     """Return what a client makes of a poll's answer: pending, done or failed."""
     assert answer.status < 300, answer.body
-    places = words["status"] if isinstance(words["status"], list) else [words["status"]]
-    seen = [found(answer.json(), place) for place in places]
-    first = next((each for each in seen if each != ["missing"]), ["missing"])
-    read = {f"{word}".lower() for word in first}
+    if any(found(answer.json(), path) != ["missing"] for path in words.get("failed_at", ())):
+        return "failed"
+    read = {f"{word}".lower() for word in found(answer.json(), words["status"])}
     for name in ("failed", "pending", "done"):
         if read & {word.lower() for word in words[name]}:
             return name
