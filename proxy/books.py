@@ -333,9 +333,7 @@ class Books:
                 break
         return found
 
-    async def may_call(
-        self, vendor: str, digests: list[bytes], assets: Sequence[Asset] = ()
-    ) -> str:
+    async def may_call(self, vendor: str, digests: list[bytes], assets: Sequence[Use] = ()) -> str:
         """Return the key's workspace; raise unless it lives, may call, and owns those ids."""
         verdict, workspace = "unauthorized", ""
         given = _document(list(assets)) if assets else None

@@ -206,7 +206,12 @@ class Operation:
     """Of an operation that gives bytes: what the head of an answer means, from what it says under
     a header's name; None if it is a result."""
     judge_line: Callable[[Any], Judged | None] | None = None
-    """What a line means, of an operation that gives lines; None if more come."""
+    """What a line means, of an operation that gives lines, with what was noted before; None if
+    more come."""
+    note_line: Callable[[Any], dict[str, Any]] = lambda _: {}
+    """What a line tells that the end is judged and settled by."""
+    reply_line: Callable[[Any], Any] = lambda line: line
+    """A line as clients read it; None: it is kept from them."""
     query: tuple[str, ...] = ()
     """Query parameters that are passed on; all others are dropped."""
     headers: tuple[str, ...] = ()

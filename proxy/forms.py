@@ -107,6 +107,10 @@ class Form:
         """Return the first bytes of a file, to measure it."""
         return await asyncio.to_thread(self._slice, file.start, min(count, file.size))
 
+    def part_of(self, file: File, at: int, size: int) -> bytes:
+        """Return bytes of a file, from a thread that may wait for them."""
+        return self._slice(file.start + at, size)
+
     def _slice(self, start: int, size: int) -> bytes:
         self.spool.seek(start)
         return self.spool.read(size)

@@ -44,8 +44,8 @@ ASSETS = """
 NOT_OWN = """
     CASE WHEN asked.assets IS NOT NULL AND EXISTS (
              SELECT 1 FROM jsonb_array_elements(asked.assets) AS used
-              WHERE coalesce((
-                  SELECT asset.workspace_id <> key.workspace_id FROM proxy_asset asset
+              WHERE NOT EXISTS (
+                  SELECT 1 FROM proxy_asset asset
                    WHERE asset.vendor = asked.vendor AND asset.scope = used->>0
                      AND asset.asset = used->>1 AND asset.workspace_id = key.workspace_id)
                 AND (used->>2 IS NULL OR EXISTS (

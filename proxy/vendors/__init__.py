@@ -33,6 +33,8 @@ from proxy.vendors.reve import REVE
 from proxy.vendors.rodin import RODIN
 from proxy.vendors.runway import RUNWAY
 from proxy.vendors.sandbox import SANDBOX
+from proxy.vendors.sonilo import SONILO
+from proxy.vendors.stability import STABILITY
 from proxy.vendors.synclabs import SYNCLABS
 from proxy.vendors.vidu import VIDU
 from proxy.vendors.wan import ALIBABA_WAN
@@ -67,6 +69,8 @@ VENDORS = (
     REVE,
     RODIN,
     RUNWAY,
+    SONILO,
+    STABILITY,
     SYNCLABS,
     VIDU,
     WAVESPEED,

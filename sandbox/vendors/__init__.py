@@ -27,6 +27,8 @@ from sandbox.vendors.reve import REVE
 from sandbox.vendors.rodin import RODIN
 from sandbox.vendors.runway import RUNWAY
 from sandbox.vendors.sandbox import SANDBOX
+from sandbox.vendors.sonilo import SONILO
+from sandbox.vendors.stability import STABILITY
 from sandbox.vendors.synclabs import SYNCLABS
 from sandbox.vendors.vidu import VIDU
 from sandbox.vendors.wan import WAN
@@ -61,6 +63,8 @@ VENDORS: tuple[Vendor, ...] = (
     RODIN,
     RUNWAY,
     SANDBOX,
+    SONILO,
+    STABILITY,
     SYNCLABS,
     VIDU,
     WAN,

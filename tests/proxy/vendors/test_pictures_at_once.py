@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from proxy_stage import answering, check_refusal
-from sample_calls import file_of, put, sample_of, send
+from sample_calls import call, file_of, put, sample_of, send
 from vendor_calls import RICH, micros, spent
 
 from common.errors import InvalidRequest
@@ -284,4 +284,49 @@ async def test_quivers_words_of_our_account_are_the_operators_affair(stage, sett
     async with answering(quiver) as settings.VENDOR_BASE_URL:
         refused = await send(stage, member, sample_of("/proxy/quiver/v1/svgs/generations").entry)
     assert (refused.status, refused.type) == (403, "provider_disabled")
+    check_refusal(refused)
+
+
+ULTRA = "/proxy/stability/v2beta/stable-image/generate/ultra"
+UPSCALE_JOB = "/proxy/stability/v2beta/stable-image/upscale/creative"
+
+
+async def test_what_stability_filters_is_not_charged_whatever_the_client_takes(stage):
+    member = await stage.member(micros=RICH)
+    entry = sample_of(ULTRA).entry
+    body = {**entry["body"], "prompt": "filtered"}
+    for accept in ("image/*", "application/json"):
+        refused = await send(stage, member, entry, body=body, headers={"Accept": accept})
+        assert (refused.status, refused.type) == (422, "content_blocked")
+        check_refusal(refused)
+    spent(stage, member, "0")
+    assert (await send(stage, member, entry, headers={"Accept": "image/*"})).json()["image"]
+
+
+async def test_an_upscale_that_is_filtered_is_an_error_for_clients(stage):
+    """They take every `finish_reason` for a result."""
+    member = await stage.member(micros=RICH)
+    stage.vendor.fail_next("stability", "moderated")
+    end = await call(stage, member, sample_of(UPSCALE_JOB))
+    assert end.json()["name"] == "content_moderation"
+    assert end.json()["errors"]
+    assert "finish_reason" not in end.json()
+    assert [each["outcome"] for each in stage.calls(member)] == ["moderated"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "type_"),
+    [
+        ("content_moderation", 422, "content_blocked"),
+        ("forbidden", 403, "provider_disabled"),
+    ],
+)
+async def test_a_403_of_stability_is_about_content_or_about_us(stage, settings, name, told, type_):
+    async def stability(_):
+        return web.json_response({"id": "1", "name": name, "errors": ["It is so"]}, status=403)
+
+    member = await stage.member()
+    async with answering(stability) as settings.VENDOR_BASE_URL:
+        refused = await send(stage, member, sample_of(ULTRA).entry)
+    assert (refused.status, refused.type) == (told, type_)
     check_refusal(refused)

@@ -96,7 +96,8 @@ async def test_a_sample_is_held_and_charged_as_recorded(stage, sample):
         assert again.body == end.body
     else:
         assert answer.body
-        assert float(answer.headers["x-comfy-credits-used"]) >= 0
+        if sample.operation.gives is not Gives.LINES:  # Of lines the price is known at their end.
+            assert float(answer.headers["x-comfy-credits-used"]) >= 0
     assert stage.wallet(member) == (balance - sample.micros, 0)
     call = stage.calls(member)[-1]
     assert call["outcome"] == "delivered"
@@ -120,6 +121,8 @@ async def test_an_unknown_model_is_refused_by_its_name_and_nothing_is_held(stage
         if "model" in entry.get("path_params", {}):
             params = {**entry["path_params"], "model": UNKNOWN}
             refused = await send(stage, member, entry, path_params=params)
+        elif "model" in entry.get("headers", {}):
+            refused = await send(stage, member, entry, headers={"model": UNKNOWN})
         elif at := model_at(entry):
             refused = await send(stage, member, entry, body=put(entry["body"], at, UNKNOWN))
         else:
@@ -217,6 +220,8 @@ async def test_a_refusal_costs_nothing_and_says_nothing_of_our_account(stage, sa
     ):
         if failure == "nonjson" and sample.operation.gives is Gives.BYTES:
             continue  # Nobody can tell that page from a file.
+        if failure == "cut" and sample.operation.gives is Gives.LINES:
+            continue  # The first of them were given by then.
         stage.vendor.fail_next(sample.vendor.name, failure)
         refused = await send(stage, member, sample.entry)
         assert (refused.status, refused.type) == (status, type_), (failure, refused.body)
@@ -324,8 +329,8 @@ def asked_of(sample: Sample, body: dict[str, Any]) -> Asked:
         return asked
     repeated = sample.operation.repeated
     asked.form = Form("multipart/form-data", repeated)
-    for field, filename, kind in entry.get("files", ()):
-        content = file_of(kind)
+    for field, filename, kind, *seconds in entry.get("files", ()):
+        content = file_of(kind, *seconds)
         start = asked.form.spool.tell()
         asked.form.spool.write(content)
         asked.form.add(field, File(field, filename, kind, start, len(content)))
