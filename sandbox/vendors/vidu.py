@@ -45,7 +45,7 @@ ENDS = {
 def refuse(status: int, detail: object) -> Answer:
     """Refuse with a reason and a sentence."""
     reason, said = detail if isinstance(detail, tuple) else (REASONS.get(status), detail)
-    told = {
+    told: dict[str, object] = {
         "code": status,
         "reason": reason or "InternalError",
         "message": f"{said or works.USUAL[status]}",

@@ -1,56 +1,18 @@
-"""What is peculiar to a vendor whose work is a job: its translations, its withdrawn, its words."""
+"""What is peculiar to a vendor whose work is a job: its translations, ids, lengths."""
 
 from __future__ import annotations
 
-import asyncio
 from fractions import Fraction
 
 import aiohttp
-import orjson
 import pytest
+from operations import DASHSCOPE, FILM, H3, WAN, operation, quote, sent
 from proxy_stage import check_refusal
 from sample_calls import sample_of
 from vendor_calls import RICH, micros, spent
 
 from common.errors import InvalidRequest
-from proxy import withdrawn
-from proxy.asked import Asked, Evidence
-from proxy.dialect import Said, Verdict
-from proxy.vendors import catalogue
-
-DASHSCOPE = "wan/api/v1/services/aigc"
-WAN = f"{DASHSCOPE}/video-generation/video-synthesis"
-H3 = {"model": "MiniMax-H3"}
-FILM = "heygen/v3/videos"
-
-
-def operation(path):
-    return catalogue().find("POST", f"/proxy/{path}").operation
-
-
-def quote(path, body, **measured):
-    asked = Asked(body=body, measured=measured)
-    return asyncio.run(operation(path).price.quote(asked))
-
-
-def sent(path, body):
-    """Return the body that the vendor gets."""
-    made = operation(path)
-    asked = Asked(body=body)
-    return made.prepare(asked, asyncio.run(made.price.quote(asked)).inputs) or body
-
-
-def poll_of(path):
-    found = catalogue().find("POST", f"/proxy/{path}")
-    return found.vendor.poll(found.operation.job)
-
-
-@pytest.fixture
-def at_the_vendors_own_address(monkeypatch):
-    monkeypatch.setattr(withdrawn.catalogue, "moved_to", lambda vendor, base="": "")
-
-
-# --- Runway -------------------------------------------------------------------------------------
+from proxy.asked import Evidence
 
 
 def test_alephs_pictures_stand_where_the_vendor_of_today_reads_them():
@@ -85,260 +47,7 @@ async def test_aleph_takes_keyframes_and_costs_what_the_task_says_it_took(stage)
     spent(stage, member, "1.2012")  # 84 credits are three seconds.
 
 
-@pytest.mark.usefixtures("at_the_vendors_own_address")
-@pytest.mark.parametrize(
-    ("path", "body", "says"),
-    [
-        ("runway/image_to_video", {"model": "gen3a_turbo", "duration": 5}, "gen4_turbo"),
-        ("luma/generations", {"model": "ray-1-6"}, "ray-2"),
-        ("ltx/v1/text-to-video", {"model": "ltx-2-fast", "duration": 6}, "2026-08-15.*LTX 2.5"),
-    ],
-)
-def test_what_a_vendor_has_withdrawn_names_its_successor(path, body, says):
-    with pytest.raises(InvalidRequest, match=f"withdrew {body['model']}.*{says}"):
-        quote(path, body)
-
-
-# --- Prices -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "most"),
-    [
-        # Whatever is declared lowers no hold.
-        ("wavespeed/api/v3/wavespeed-ai/flashvsr", {"target_resolution": "4k", "duration": 1},
-         "19.2"),
-        ("higgsfield/higgsfield/genjutsu/motion-transfer/v1.0", {"resolution": "1080p"},
-         "70.0128"),
-        ("runway/video_to_video", {"model": "aleph2"}, "12.012"),
-        ("luma_2/generations", {"type": "video_edit", "model": "ray-3.2"}, "2.16"),
-        ("luma_2/generations", {"type": "image_edit", "image_ref": [{}, {}]}, "0.0494"),
-        ("luma/generations", {"resolution": "4k", "duration": "9s"}, "16.4"),
-        ("krea/generate/image/krea/krea-2/large", {"moodboards": [{}]}, "0.07"),
-        ("krea/generate/image/krea/krea-2/large", {"image_style_references": [{}]}, "0.065"),
-        ("minimax/video_generation", {"model": "MiniMax-Hailuo-02", "duration": 10}, "0.56"),
-        ("minimax/video_generation", {"model": "MiniMax-Hailuo-02", "resolution": "1080P"},
-         "0.49"),
-        ("minimax/video_generation", {"model": "S2V-01"}, "0.65"),
-        # Seven pictures, two of them beyond five, and a video of reference of up to 15 seconds.
-        ("minimax/v2/video_generation",
-         {**H3, "duration": 4, "resolution": "2K",
-          "content": [{"type": "image_url"}] * 7 + [{"type": "video_url"}]}, "3.6465"),
-        ("minimax/v2/h3_context_ir", {**H3, "content": [{"type": "image_url"}] * 4}, "0.11"),
-        ("vidu/img2video", {"model": "viduq2-turbo", "duration": 1}, "0.04"),
-        ("vidu/img2video", {"model": "viduq2-turbo", "duration": 8, "resolution": "1080p"},
-         "0.525"),
-        ("vidu/start-end2video", {"model": "viduq2-turbo", "duration": 1}, "0.05"),
-        ("vidu/img2video", {"model": "viduq3-pro", "duration": 16, "resolution": "2K"}, "3.2"),
-        ("vidu/reference2video", {"model": "viduq2", "duration": 1, "audio": True}, "0.2"),
-        ("vidu/text2video", {"model": "viduq1"}, "0.4"),
-        ("vidu/multiframe", {"model": "viduq2-turbo", "resolution": "1080p",
-                             "image_settings": [{"duration": 2}, {"duration": 5}]}, "0.65"),
-        ("pixverse/video/text/generate", {"duration": 8, "quality": "360p"}, "0.9"),
-        ("pixverse/video/text/generate", {"motion_mode": "fast", "quality": "720p"}, "1.2"),
-        (WAN, {"model": "wan2.6-t2v", "input": {}}, "0.75"),
-        (WAN, {"model": "wan2.6-t2v", "input": {}, "parameters": {"size": "832*480"}}, "0.25"),
-        (WAN, {"model": "wan2.6-t2v", "input": {},
-               "parameters": {"size": "832*480", "resolution": "1080P"}}, "0.75"),
-        (WAN, {"model": "wan2.6-r2v", "input": {"reference_video_urls": ["https://a/b"]},
-               "parameters": {"size": "1280*720", "duration": 10}}, "1.5"),
-        (WAN, {"model": "wan2.7-videoedit", "input": {"media": [{"type": "video"}]},
-               "parameters": {"resolution": "720P", "duration": 0}}, "2"),
-        (WAN, {"model": "happyhorse-1.0-video-edit", "input": {"media": [{"type": "video"}]},
-               "parameters": {"resolution": "1080P"}}, "7.2"),
-        (f"{DASHSCOPE}/text2image/image-synthesis",
-         {"model": "wan2.5-t2i-preview", "parameters": {"n": 4}}, "0.12"),
-        ("bria/v2/video/edit/green_screen", {}, "3"),
-        ("synclabs/v2/generate", {"model": "sync-3"}, "114.114"),
-        ("beeble/v1/switchx/generations", {"generation_type": "image", "max_resolution": 720},
-         "0.143"),
-        ("beeble/v1/switchx/generations", {"generation_type": "video", "max_resolution": 721},
-         "3.432"),
-        ("ltx/v2/text-to-video", {"model": "ltx-2-5-fast", "duration": 10,
-                                  "resolution": "2160x3840"}, "4.29"),
-        ("ltx/v2/audio-to-video", {"model": "ltx-2-5-pro"}, "4.862"),
-        # A script is held as if it were spoken slowly, with all its pauses.
-        (FILM, {"type": "avatar", "engine": {"type": "avatar_iii"}, "script": "x" * 150},
-         "1.23838"),
-        (FILM, {"type": "avatar", "engine": {"type": "avatar_iv"}, "script": "x" * 150,
-                "voice_settings": {"speed": 0.5}}, "3.81524"),
-        (FILM, {"type": "image", "script": 'Well <break time="90s"/> hello <break time="500ms"/>'},
-         "7.007"),
-        (FILM, {"type": "image", "audio_url": "https://a/b.mp3"}, "42.9"),
-        (FILM, {"type": "image", "audio_url": "https://a/b.mp3", "script": "hello"}, "42.9"),
-        (FILM, {"type": "avatar"}, "57.2286"),
-        ("heygen/v3/video-translations", {"output_languages": ["German"], "mode": "precision"},
-         "171.6858"),
-    ],
-)  # fmt: skip
-def test_the_most_that_it_can_cost(path, body, most):
-    assert quote(path, body).most == micros(most)
-
-
-def test_a_measured_file_is_held_for_its_own_seconds():
-    path = "higgsfield/higgsfield/genjutsu/motion-transfer/v1.0"
-    held = {
-        seconds: quote(path, {"resolution": "480p"}, video_url=Fraction(seconds)).most
-        for seconds in (1, 10, 60)
-    }
-    assert held == {1: micros("1.81896"), 10: micros("4.5474"), 60: micros("13.6422")}
-
-
-def test_an_edit_costs_by_what_is_delivered_within_the_published_range():
-    made = quote("luma_2/generations", {"type": "video_edit", "model": "ray-3.2"})
-    price = operation("luma_2/generations").price
-    charged = {
-        seconds: price.settle(
-            made.inputs, Evidence(end={}, measured={"seconds": Fraction(seconds)})
-        )
-        for seconds in (2, 8, 40)
-    }
-    assert charged == {2: micros("1.08"), 8: micros("1.728"), 40: micros("2.16")}
-    assert price.settle(made.inputs, Evidence(end={})) == micros("1.08")
-
-
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("luma_2/generations", {"model": "uni-1", "n": 4}),
-        ("luma_2/generations", {"model": "ray-3.2", "type": "video", "video": {"hdr": True}}),
-        ("krea/generate/image/krea/krea-2/large", {"resolution": "4K"}),
-        ("krea/generate/image/krea/krea-2/large", {"batch_size": 2}),
-        ("runway/video_to_video", {"model": "aleph2", "outputFormat": "prores"}),
-        ("runway/text_to_image", {"model": "gen4_image", "n": True}),
-        ("wavespeed/api/v3/wavespeed-ai/flashvsr", {"target_resolution": "8k"}),
-        ("minimax/video_generation",
-         {"model": "MiniMax-Hailuo-02", "resolution": "1080P", "duration": 10}),
-        ("minimax/v2/video_generation", {**H3, "content": [{"type": "model_url"}]}),
-        ("vidu/img2video", {"model": "viduq2-pro", "audio": True}),
-        ("vidu/text2video", {"model": "viduq2", "is_rec": True}),
-        ("vidu/text2video", {"model": "viduq2", "resolution": "4k"}),
-        ("pixverse/video/text/generate", {"model": "v5"}),
-        ("pixverse/video/text/generate", {"duration": 6}),
-        ("pixverse/video/text/generate", {"sound_effect_switch": True}),
-        (WAN, {"model": "wan2.6-t2v", "input": {}, "parameters": {"size": "4000*4000"}}),
-        (WAN, {"model": "wan2.6-t2v", "input": {}, "parameters": {"n": 2}}),
-        (WAN, {"model": "wan2.7-r2v", "input": {"media": [{"type": "film"}]}}),
-        ("bria/v2/image/edit", {"images": ["a", "b"]}),
-        ("bria/v2/image/edit/gen_fill", {"num_results": 4}),
-        ("synclabs/v2/generate", {"model": "lipsync-2-pro"}),
-        ("ltx/v2/text-to-video", {"model": "ltx-2-3-fast", "duration": 6}),
-        ("ltx/v2/text-to-video", {"model": "ltx-2-5-pro", "resolution": "3840x2160"}),
-        (FILM, {"type": "image", "resolution": "4k", "script": "x"}),
-        (FILM, {"type": "cinematic_avatar", "script": "x"}),
-        (FILM, {"type": "avatar", "engine": {"type": "avatar_vi"}}),
-        ("heygen/v3/video-translations", {"output_languages": ["German", "French"]}),
-        ("heygen/v3/avatars", {"type": "digital_twin"}),
-    ],
-)  # fmt: skip
-def test_what_has_no_price_is_refused(path, body):
-    with pytest.raises(InvalidRequest, match="has no price here"):
-        quote(path, body)
-
-
-# --- Words --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("path", "failure", "status", "type_"),
-    [
-        ("wavespeed/api/v3/wavespeed-ai/flashvsr", "inside=402", 403, "provider_disabled"),
-        ("wavespeed/api/v3/wavespeed-ai/flashvsr", "inside=400", 422, "provider_rejected"),
-        ("wavespeed/api/v3/wavespeed-ai/flashvsr", "inside=429", 429, "provider_rate_limited"),
-        ("wavespeed/api/v3/wavespeed-ai/flashvsr", "inside=500", 422, "outcome_unknown"),
-        ("higgsfield/higgsfield/genjutsu/motion-transfer/v1.0", "code=403", 403,
-         "provider_disabled"),
-        ("higgsfield/higgsfield/genjutsu/motion-transfer/v1.0", "code=429", 429,
-         "provider_rate_limited"),
-        ("higgsfield/higgsfield/genjutsu/motion-transfer/v1.0", "code=423", 502,
-         "provider_error"),
-        ("minimax/video_generation", "inside=1008", 403, "provider_disabled"),
-        ("minimax/video_generation", "inside=1026", 422, "content_blocked"),
-        ("minimax/video_generation", "inside=1002", 429, "provider_rate_limited"),
-        ("minimax/video_generation", "inside=2013", 422, "provider_rejected"),
-        ("minimax/video_generation", "inside=1033", 422, "outcome_unknown"),
-        ("minimax/v2/video_generation", "status=422", 422, "content_blocked"),
-        ("vidu/text2video", "code=402", 403, "provider_disabled"),
-        ("vidu/text2video", "code=422", 422, "content_blocked"),
-        ("pixverse/video/text/generate", "inside", 403, "provider_disabled"),
-        ("pixverse/video/text/generate", "inside=10003", 403, "provider_disabled"),
-        ("pixverse/video/text/generate", "inside=500044", 429, "provider_rate_limited"),
-        ("pixverse/video/text/generate", "inside=500054", 422, "content_blocked"),
-        ("pixverse/video/text/generate", "inside=400017", 422, "provider_rejected"),
-        ("pixverse/video/text/generate", "inside=99999", 422, "outcome_unknown"),
-        (WAN, "code=402", 403, "provider_disabled"),
-        (WAN, "code=422", 422, "content_blocked"),
-        ("bria/v2/image/edit", "code=460", 422, "provider_rejected"),
-        ("bria/v2/image/edit", "code=506", 422, "provider_rejected"),
-        ("ltx/v2/text-to-video", "code=422", 422, "content_blocked"),
-        ("ltx/v2/text-to-video", "code=529", 429, "provider_rate_limited"),
-        ("ltx/v1/text-to-video", "code=402", 403, "provider_disabled"),
-        (FILM, "code=402", 403, "provider_disabled"),
-        (FILM, "code=422", 422, "content_blocked"),
-    ],
-)  # fmt: skip
-async def test_a_vendors_own_words(stage, path, failure, status, type_):
-    name = catalogue().find("POST", f"/proxy/{path}").vendor.name
-    sample = sample_of(f"/proxy/{path}").entry
-    member = await stage.member(micros=RICH)
-    stage.vendor.fail_next(name, failure)
-    refused = await stage.post(sample["path"], member, json=sample["body"])
-    assert (refused.status, refused.type) == (status, type_)
-    check_refusal(refused)
-    spent(stage, member, "0")
-
-
-def test_not_enough_credits_is_the_operators_affair_whatever_its_status():
-    said = Said(400, b'{"error": "You do not have enough credits to run this task."}')
-    assert catalogue().vendors["runway"].judge(said).verdict is Verdict.OPERATOR
-
-
-@pytest.mark.parametrize(
-    ("path", "said", "word", "told"),
-    [
-        ("wavespeed/api/v3/wavespeed-ai/flashvsr", {"data": {"status": "timeout"}},
-         ("data", "status"), "failed"),
-        ("wavespeed/api/v3/wavespeed-ai/flashvsr", {"data": {"status": "warming"}},
-         ("data", "status"), "processing"),
-        ("higgsfield/higgsfield/genjutsu/motion-transfer/v1.0", {"status": "nsfw"},
-         ("status",), "nsfw"),
-        ("runway/image_to_video", {"status": "THROTTLED"}, ("status",), "THROTTLED"),
-        ("pixverse/video/text/generate", {"Resp": {"status": 10}}, ("Resp", "status"), 5),
-        ("pixverse/video/text/generate", {"Resp": {"status": 7}}, ("Resp", "status"), 7),
-        (WAN, {"output": {"task_status": "SUSPENDED"}}, ("output", "task_status"), "RUNNING"),
-        ("bria/v2/image/edit", {"status": "UNKNOWN"}, ("status",), "ERROR"),
-        ("synclabs/v2/generate", {"status": "FAILED", "error_code": "x"}, ("errorCode",), "x"),
-    ],
-)  # fmt: skip
-def test_a_word_that_clients_do_not_know_is_said_in_one_that_they_do(path, said, word, told):
-    found = poll_of(path).reply(said)
-    for name in word:
-        found = found[name]
-    assert found == told
-
-
-def test_what_we_say_while_a_vendor_cannot_be_asked_has_what_clients_insist_on():
-    for path, kind in (("luma/generations", "video"), ("luma/generations/image", "image")):
-        told = operation(path).job.pending("g1")
-        assert told["generation_type"] == kind
-        assert told["created_at"]
-        assert told["request"]["model"] == told["model"]
-        orjson.dumps(told)
-    assert operation("runway/image_to_video").job.pending("r1")["createdAt"]
-
-
-async def test_a_picture_of_style_is_uploaded_as_it_is(stage):
-    member = await stage.member(micros=RICH)
-    data = aiohttp.FormData(default_to_multipart=True)
-    data.add_field("file", b"a picture", filename="x.png", content_type="image/png")
-    kept = await stage.post("/proxy/krea/assets", member, data=data)
-    assert kept.status == 200
-    assert kept.json()["image_url"].endswith(".png")
-    assert (await stage.post("/proxy/krea/assets", data=data)).status == 401
-    assert stage.calls(member) == []
-
-
-# --- MiniMax, Vidu, PixVerse, Wan ---------------------------------------------------------------
+# --- MiniMax, Vidu, PixVerse, Wan -----------------------------------------------------------------
 
 
 def test_a_subject_is_sent_as_the_vendor_of_today_reads_it():
@@ -459,7 +168,7 @@ async def test_what_a_task_took_of_our_credits_is_not_told(stage):
     assert end.json()["creations"][0]["cover_url"]
 
 
-# --- Bria, sync.so, Beeble, LTX, HeyGen ---------------------------------------------------------
+# --- Bria, sync.so, Beeble, LTX, HeyGen -----------------------------------------------------------
 
 
 def test_what_bria_does_not_know_is_not_sent():
@@ -569,7 +278,7 @@ def test_speech_that_does_not_say_how_long_it_is_is_charged_for_four_seconds():
     assert not made.reports({"data": {}})
 
 
-# --- Moonvalley, Pika ---------------------------------------------------------------------------
+# --- Moonvalley, Pika -----------------------------------------------------------------------------
 
 
 async def test_a_vendor_that_is_gone_says_so_whether_or_not_there_is_a_key(stage, monkeypatch):
