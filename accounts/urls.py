@@ -12,6 +12,7 @@ from accounts.frontend import (
     SubscriptionView,
     WorkspacesView,
 )
+from accounts.support import AdminBalanceView, CustomerBalanceView, CustomerView
 from accounts.views import CustomersView, MeView
 
 urlpatterns = [
@@ -23,6 +24,9 @@ urlpatterns = [
     path("auth/partner-node/renew", issuing.renew),
     path(".well-known/oauth-authorization-server", issuing.metadata),
     path(".well-known/jwks.json", issuing.jwks),
+    path("customers/<uuid:user_id>", CustomerView.as_view()),
+    path("customers/<uuid:user_id>/balance", CustomerBalanceView.as_view()),
+    path("admin/customers/<uuid:user_id>/balance", AdminBalanceView.as_view()),
     path("api/workspaces", WorkspacesView.as_view()),
     path("api/workspaces/current", CurrentWorkspaceView.as_view()),
     path("api/billing/status", BillingStatusView.as_view()),

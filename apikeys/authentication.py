@@ -88,11 +88,15 @@ class SessionAuthentication(FrameworkSession):
 
 
 def scopes_of(session: Session) -> frozenset[str]:
-    """Return what somebody who is signed in may: all that a key may, as their role allows."""
+    """Return what somebody who is signed in may: all that a key may, as their role allows.
+
+    What is for staff needs one of them who showed a second factor.
+    """
     scopes = frozenset(SCOPES)
     if session.role != Membership.Role.OWNER:
         scopes -= OF_OWNERS
-    return scopes | {STAFF} if session.user.is_staff else scopes
+    is_staff = session.user.is_staff and session.by_factors
+    return scopes | {STAFF} if is_staff else scopes
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apikeys.reports import leaked_keys
+from apikeys.signin_views import SignInsView, SignInView
 from apikeys.verifying import VerifyView
 from apikeys.views import (
     CustomerKeysView,
@@ -20,6 +21,8 @@ urlpatterns = [
     path("v1/keys/revoke-all", RevokeAllView.as_view()),
     path("v1/keys/<uuid:key_id>", KeyView.as_view()),
     path("v1/keys/<uuid:key_id>/rotate", RotateView.as_view()),
+    path("v1/sign-ins", SignInsView.as_view()),
+    path("v1/sign-ins/<uuid:sign_in_id>", SignInView.as_view()),
     path("webhooks/leaked-keys", leaked_keys),
     path("admin/verify-api-key", VerifyView.as_view()),
 ]

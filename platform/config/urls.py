@@ -5,8 +5,10 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from accounts.pages import sign_in
+from accounts.support import personal_workspace
 from config.health import health, metrics, ready
 from config.static import static
+from usage.views import CustomerEventsView
 
 urlpatterns = [
     path("health", health),
@@ -22,6 +24,10 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("credits.urls")),
     path("", include("usage.urls")),
+    path(
+        "customers/<uuid:user_id>/events",
+        CustomerEventsView.as_view(workspace_of=staticmethod(personal_workspace)),
+    ),
     path("", include("proxy.urls")),
 ]
 handler404 = "config.health.not_found"
