@@ -144,7 +144,7 @@ class Job:
     """Further ids of the submit's answer or the end's that belong to its workspace."""
     scope: str = "task"
     measured: str = ""
-    """What of the delivered file decides the price: `seconds` of an MP4, or nothing."""
+    """What of the delivered file decides the price: `seconds` or `frames` of an MP4, or nothing."""
     stated: Callable[[Any], Fraction | None] = lambda _: None
     """The same as the end itself says it; the file is measured only where that says nothing."""
     interval_seconds: float = 2.0
@@ -174,6 +174,8 @@ class Operation:
     """Where a poll or a result names its job."""
     scope: str = "task"
     """What the id in `names` is of."""
+    public: bool = False
+    """Of a poll: an id that is no job of ours is looked up as it is, if `uses` allows it."""
     of_call: bool = False
     """Of a result: whether the call that made it was its payment. Else there was a job, and while
     that is remembered it tells whether it was paid for; then nothing is given any more."""

@@ -172,7 +172,13 @@ async def poll(platform: Platform, request: Request, route: Route) -> None:
     While the vendor cannot be asked, the answer is "still running": a client of October 2025
     gives a job up on any other (client-behaviour 3).
     """
-    found, shape = await _find(platform, request, route)
+    try:
+        found, shape = await _find(platform, request, route)
+    except NotFound:
+        if not route.operation.public:
+            raise
+        await passing.free(platform, request, route)
+        return
     said = await seen(platform, found, shape)
     headers = [JSON_TYPE, (b"call-id", found.id.encode())]
     if found.outcome == "delivered":
@@ -371,12 +377,13 @@ async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micro
     assert shape is not None, "a submit has a job"
     if shape.measured:
         urls = list(shape.results(said.json))
-        seconds = shape.stated(said.json)
-        if seconds is None:
-            seconds = await _seconds(platform, submit.vendor, urls)
-        measured = {} if seconds is None else {"seconds": seconds}
-        details = {"measured_seconds": None if seconds is None else round(float(seconds), 3)}
-        if seconds is None:
+        length = shape.stated(said.json)
+        if length is None:
+            length = await _length(platform, submit.vendor, urls, shape.measured)
+        measured = {} if length is None else {shape.measured: length}
+        told = None if length is None else round(float(length), 3)
+        details = {f"measured_{shape.measured}": told}
+        if length is None:
             await findings.unmeasured(platform.books, submit.vendor.name, found, urls)
     price, absurd = pricing.settle(
         submit.operation.price,
@@ -390,7 +397,7 @@ async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micro
     return price, details
 
 
-async def _seconds(platform: Platform, vendor: Vendor, urls: list[str]) -> Any:
+async def _length(platform: Platform, vendor: Vendor, urls: list[str], what: str) -> Any:
     """Return the length of what was delivered, None if it cannot be read."""
     url = urls[0] if urls else ""
     if not vendor.may_fetch(url):
@@ -400,7 +407,10 @@ async def _seconds(platform: Platform, vendor: Vendor, urls: list[str]) -> Any:
             Outgoing("GET", url, {}, silence_seconds=30, total_seconds=60)
         )
         try:
-            return await measure.mp4_seconds(reply.chunks()) if reply.status == 200 else None
+            if reply.status != 200:
+                return None
+            read = measure.mp4_frames if what == "frames" else measure.mp4_seconds
+            return await read(reply.chunks())
         finally:
             reply.close()
     except (Refused, Lost):

@@ -77,11 +77,20 @@ def only(body: Body, known: Iterable[str], *, wrong: int = WRONG) -> None:
         raise RefusedError(wrong, f"unknown field {min(unknown)}")
 
 
-def start(exchange: Exchange, *formats: str, seconds: float = 0.0, **facts: object) -> Job:
+def start(
+    exchange: Exchange,
+    *formats: str,
+    seconds: float = 0.0,
+    job_id: str | None = None,
+    alias: str | None = None,
+    **facts: object,
+) -> Job:
     """Accept a job that makes files of these formats, looking as the body says."""
     seen = look(exchange.seen.sha256)
     makes = [Media(each, look=seen, seconds=seconds) for each in formats]
-    return exchange.desk.jobs.start(*makes, failures=exchange.failures, facts=facts)
+    return exchange.desk.jobs.start(
+        *makes, failures=exchange.failures, job_id=job_id, alias=alias, facts=facts
+    )
 
 
 def find(exchange: Exchange, name: str = "id", *, status: int = 404) -> Job:

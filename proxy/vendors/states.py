@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from proxy.asked import Asked
+    from proxy.catalogue import Asset
     from proxy.dialect import Said
 
 BLOCKED = re.compile(
     r"moderat|safety|nsfw|sensitive|inappropriate|polic(y|ies)|prohibited|content.?filter", re.I
 )
 OUT_OF_CREDIT = re.compile(
-    r"(not enough|insufficient|out of|no more|exceeded your) (\w+ )?(credits?|balance|funds?|quota)"
+    r"(not (have )?enough|insufficient|out of|no more) (\w+ )?(credits?|balance|funds?|quota)"
     r"|insufficient_(credit|fund|balance)|arrear",
     re.I,
 )
@@ -46,10 +47,41 @@ def id_at(path: str) -> Callable[[Any], str | None]:
     """Return how an answer's id is read: a text, or a number."""
 
     def read(answer: Any) -> str | None:
-        found = next(each(answer, path), None)
-        if isinstance(found, int) and not isinstance(found, bool):
-            found = f"{found}"
-        return found if isinstance(found, str) and ID.fullmatch(found) else None
+        found = _text(next(each(answer, path), None))
+        return found if found and ID.fullmatch(found) else None
+
+    return read
+
+
+def _text(value: Any) -> str | None:
+    """Return a text, or a number as one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value}"
+    return value if isinstance(value, str) else None
+
+
+def assets_at(*places: tuple[str, str]) -> Callable[[Any], list[Asset]]:
+    """Return how the ids in an answer are read that later calls name: scopes, and their paths."""
+
+    def read(answer: Any) -> list[Asset]:
+        found = [(scope, _text(one)) for scope, path in places for one in each(answer, path)]
+        return [(scope, name) for scope, name in found if name and ID.fullmatch(name)]
+
+    return read
+
+
+def ids_at(*places: tuple[str, str]) -> Callable[[Asked], list[Asset]]:
+    """Return how the ids of earlier results are read in a request; one that is none is refused."""
+
+    def read(asked: Asked) -> list[Asset]:
+        named = []
+        for scope, path in places:
+            for one in each(asked.body, path):
+                name = _text(one)
+                if not name or not ID.fullmatch(name):
+                    raise InvalidRequest(f"{path} must be the id of an earlier result.")
+                named.append((scope, name))
+        return named
 
     return read
 
@@ -140,10 +172,7 @@ class States:
 
     def word(self, answer: Any) -> str | None:
         """Return the word that an answer states."""
-        found = next(each(answer, self.at), None)
-        if isinstance(found, int) and not isinstance(found, bool):
-            return f"{found}"
-        return found if isinstance(found, str) else None
+        return _text(next(each(answer, self.at), None))
 
     def judge(self, said: Said) -> Judged | None:
         """Return what a poll's answer means; None for a bad moment."""
@@ -165,8 +194,8 @@ class States:
 
     def made(self, answer: Any) -> list[str]:
         """Return the addresses of what was made."""
-        found = (one for path in self.results for one in each(answer, path))
-        return [one for one in found if isinstance(one, str) and one]
+        found = (_text(one) for path in self.results for one in each(answer, path))
+        return [one for one in found if one]
 
     def reply(self, answer: Any) -> Any:
         """Return a poll's answer in words that clients of every generation know."""
@@ -175,7 +204,9 @@ class States:
             return answer
         answer = {name: value for name, value in answer.items() if name not in self.hidden}
         known = self._known(word)
-        return answer if known == word else _put(answer, self.at.split("."), known)
+        if known == word:
+            return answer
+        return _put(answer, self.at.split("."), int(known) if known.isdecimal() else known)
 
     def _known(self, word: str) -> str:
         for words in (self.done, self.failed, self.moderated, self.running):

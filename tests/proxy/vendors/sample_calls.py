@@ -6,8 +6,9 @@ clients publish: `method`, `path`, `kind`. A priced one has a request (`path_par
 seconds), what it costs (`usd`) and what is held for it (`most_usd`). `answer` is laid over what
 the sandbox says, where the price follows from that (`usage`); `after` names an earlier call whose
 result it is made from; `model` is where the request names its model, if not in `model` or
-`model_name`. A poll has the place of its `status` and the words that clients know (`missing` is
-one); `failed_at` has the places of what is there only where it failed.
+`model_name`. A poll has the place of its `status` (or several: the first that is there) and the
+words that clients know: `missing` is one; `failed_at` has the places of what is there only where
+it failed.
 """
 
 from __future__ import annotations
@@ -215,7 +216,10 @@ def state(words: Entry, answer: Answer) -> str:
     assert answer.status < 300, answer.body
     if any(found(answer.json(), path) != ["missing"] for path in words.get("failed_at", ())):
         return "failed"
-    read = {f"{word}".lower() for word in found(answer.json(), words["status"])}
+    places = words["status"] if isinstance(words["status"], list) else [words["status"]]
+    seen = [found(answer.json(), place) for place in places]
+    first = next((each for each in seen if each != ["missing"]), ["missing"])
+    read = {f"{word}".lower() for word in first}
     for name in ("failed", "pending", "done"):
         if read & {word.lower() for word in words[name]}:
             return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import orjson
 import pytest
@@ -30,18 +31,36 @@ def words(text):
     return text.split()
 
 
+def _names(value):
+    """Return the names of all fields in a request."""
+    if isinstance(value, dict):
+        return {*value, *(name for each in value.values() for name in _names(each))}
+    return {name for each in value for name in _names(each)} if isinstance(value, list) else set()
+
+
+OF_SAMPLES = sorted(
+    name
+    for file in (Path(__file__).parent / "samples").glob("*.json")
+    for sample in orjson.loads(file.read_bytes())
+    for name in _names(sample.get("body", {}))
+)
 NAMES = words(
     "model_name model mode duration sound n image images input settings resolution series_amount"
     " result_type video_list refer_type multi_prompt video_id task_id effect_scene tier addons"
     " contents parts text inlineData data mimeType fileData fileUri uri generationConfig tools"
     " maxOutputTokens candidateCount responseModalities previous_interaction_id options"
-    " character_orientation callback_url width height prompt"
+    " character_orientation callback_url width height prompt promptImage keyframes position"
+    " measured video_url image_ref moodboards image_style_references"
 )
+NAMES = sorted({*NAMES, *OF_SAMPLES})
 SAID = words(
     "code message data task_id task_status task_status_msg status id uuid jobs subscription_key"
     " error uuids outputs task_result videos url duration candidates content parts finishReason"
     " promptFeedback usageMetadata steps type uri usage result sample cost detail errors list"
     " final_unit_deduction output_tokens_by_modality total_thought_tokens modality tokens"
+    " state assets video image output credits results outputs file_id base_resp status_code Resp"
+    " ErrCode video_id task_status creations state request_id outputUrl outputDuration name done"
+    " response videos error_code failure failureCode statusCode render base64 task_status"
 )
 WORDS = ["kling-v3", "kling-v2-6", "std", "5", "on", "succeed", "failed", "Done", "completed",
          "SAFETY", "STOP", "base", "image", "hug", "https://a/v1beta/files/x", "https://[", "",

@@ -341,7 +341,7 @@ async def test_what_is_no_result_is_not_charged(stage, status, body, type_):
 
     async with answering(google) as url:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("proxy.vendors.google.moved_to", lambda vendor, base="": url)
+            patch.setattr("proxy.vendors.google_account.moved_to", lambda vendor, base="": url)
             patch.setattr("proxy.catalogue.moved_to", lambda vendor, base="": url)
             refused = await stage.post(FLASH, member, json=saying())
     assert refused.type == type_

@@ -11,7 +11,7 @@ from proxy_stage import Answer, Member, Stage, in_thread
 
 from proxy import tasks
 
-RICH = 200_000_000
+RICH = 500_000_000
 
 
 def micros(usd: str) -> int:
