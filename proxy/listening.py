@@ -72,7 +72,9 @@ def _counted(container: Any) -> Fraction | None:
     streams = container.streams.audio
     if not streams:
         return None
-    packets, lengths, end = {}, {}, time.monotonic() + MOST_SECONDS
+    packets: dict[int, int] = {}
+    lengths: dict[int, Fraction] = {}
+    end = time.monotonic() + MOST_SECONDS
     for packet in container.demux(streams):
         index = packet.stream_index
         if packet.size:

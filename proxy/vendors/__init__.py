@@ -10,6 +10,8 @@ from proxy.vendors.anthropic import ANTHROPIC
 from proxy.vendors.beeble import BEEBLE
 from proxy.vendors.bfl import BFL
 from proxy.vendors.bria import BRIA
+from proxy.vendors.elevenlabs import ELEVENLABS
+from proxy.vendors.fishaudio import FISHAUDIO
 from proxy.vendors.google import GOOGLE
 from proxy.vendors.heygen import HEYGEN
 from proxy.vendors.higgsfield import HIGGSFIELD
@@ -47,6 +49,8 @@ VENDORS = (
     BEEBLE,
     BFL,
     BRIA,
+    ELEVENLABS,
+    FISHAUDIO,
     GOOGLE,
     HEYGEN,
     HIGGSFIELD,

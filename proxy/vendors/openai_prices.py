@@ -70,7 +70,7 @@ SHOWN_TOKENS = 10_000
 FIELDS = (
     "model", "input", "instructions", "max_output_tokens", "temperature", "top_p", "truncation",
     "previous_response_id", "store", "stream", "include", "parallel_tool_calls", "tools",
-    "tool_choice", "reasoning", "text", "usage", "background", "service_tier",
+    "tool_choice", "reasoning", "text", "usage", "background", "service_tier", "metadata", "user",
 )  # fmt: skip
 CONTENT = ("input_text", "output_text", "refusal", "input_image", "input_file")
 

@@ -5,6 +5,8 @@ from sandbox.vendors.anthropic import ANTHROPIC
 from sandbox.vendors.beeble import BEEBLE
 from sandbox.vendors.bfl import BFL
 from sandbox.vendors.bria import BRIA
+from sandbox.vendors.elevenlabs import ELEVENLABS
+from sandbox.vendors.fishaudio import FISHAUDIO
 from sandbox.vendors.gemini import GEMINI
 from sandbox.vendors.heygen import HEYGEN
 from sandbox.vendors.higgsfield import HIGGSFIELD
@@ -40,6 +42,8 @@ VENDORS: tuple[Vendor, ...] = (
     BEEBLE,
     BFL,
     BRIA,
+    ELEVENLABS,
+    FISHAUDIO,
     GEMINI,
     HEYGEN,
     HIGGSFIELD,

@@ -8,7 +8,7 @@ import uuid
 
 from sandbox import language, pictures, works
 from sandbox.failures import OF_MODEL
-from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
+from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
 TYPES = {
     400: "invalid_request_error",
@@ -30,7 +30,7 @@ def _shape(status: int, sentence: str) -> object:
     return {"type": "error", "error": error, "request_id": f"req_{uuid.uuid4().hex}"}
 
 
-def _check(exchange: Exchange, body: works.Body) -> int:
+def _check(exchange: Exchange, body: Body) -> int:
     if exchange.request.headers.get("anthropic-version") != "2023-06-01":
         raise RefusedError(400, "anthropic-version: header is required")
     if not works.text(body, "model").startswith("claude-"):

@@ -8,7 +8,7 @@ Errors: {"error": {"message", "type", "param"}}.
 import time
 
 from sandbox import pictures, works
-from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
+from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
 
 def shape(status: int, sentence: str) -> object:
@@ -33,7 +33,7 @@ async def make(exchange: Exchange) -> Answer:
     return Answer.json({"created": int(time.time()), "data": data, "usage": usage})
 
 
-def _first(body: works.Body) -> object:
+def _first(body: Body) -> object:
     images = body.get("images")
     first = images[0] if isinstance(images, list) and images else None
     return first.get("image_url") if isinstance(first, dict) else None

@@ -11,7 +11,7 @@ import time
 import uuid
 
 from sandbox import pictures, works
-from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
+from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
 STYLES = ("any", "realistic_image", "digital_illustration", "vector_illustration", "logo_raster")
 SAYS = {
@@ -28,7 +28,7 @@ def refuse(status: int, detail: object) -> Answer:
     return Answer(said.encode(), status=status, content_type="text/plain")
 
 
-def _several(exchange: Exchange, body: works.Body, each: int) -> Answer:
+def _several(exchange: Exchange, body: Body, each: int) -> Answer:
     count = pictures.number(body, "n", least=1, most=6, default=1)
     urls = pictures.hung(exchange, "recraft", *["png"] * count)
     made = [{"image_id": str(uuid.uuid4()), "url": url} for url in urls]

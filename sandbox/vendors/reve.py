@@ -9,7 +9,7 @@ import uuid
 
 from sandbox import pictures, works
 from sandbox.media import render
-from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
+from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
 CODES = {
     400: "INVALID_PARAMETER_VALUE",
@@ -31,7 +31,7 @@ def _shape(status: int, sentence: str) -> object:
     return {"error_code": code, "message": sentence, "instance_id": str(uuid.uuid4())}
 
 
-def _check(work: str, body: works.Body) -> str:
+def _check(work: str, body: Body) -> str:
     works.text(body, "edit_instruction" if work == "edit" else "prompt")
     if work == "edit":
         works.text(body, "reference_image")

@@ -65,7 +65,7 @@ def _lines(
     title: dict[str, object] = {"type": "title", "title": "Waves"}
     if is_scored:
         title = {"type": "titles", "titles": ["Waves"]}
-    lines = [title, {"type": "duration", "duration_sec": float(seconds)}]
+    lines: list[dict[str, object]] = [title, {"type": "duration", "duration_sec": float(seconds)}]
     if "silence" not in prompt:
         sound = render(Media("mp3", look(exchange.seen.sha256), seconds=seconds))
         for at in range(0, len(sound), CHUNK):
@@ -74,7 +74,8 @@ def _lines(
     if code := re.search(r"error=(\w+)", prompt):
         return [*lines, {"type": "error", "code": code[1], "message": "It went wrong."}]
     cost: dict[str, object] = {"type": "cost", "amount": "0.0200", "currency": "USD"}
-    return [*lines, cost, *([] if "break" in prompt else [{"type": "complete"}])]
+    end: dict[str, object] = {"type": "complete"}
+    return [*lines, cost, *([] if "break" in prompt else [end])]
 
 
 async def _pass(lines: list[bytes]) -> AsyncIterator[bytes]:
