@@ -17,7 +17,7 @@ from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.pricing import Quote
 from proxy.pricing.shapes import choice_of, count, one_only
-from proxy.vendors.states import States, by_words, id_at, text_at, without
+from proxy.vendors.states import States, by_words, id_at, saying, text_at, without
 
 if TYPE_CHECKING:
     from proxy.asked import Asked, Evidence
@@ -73,6 +73,9 @@ STATES = States(
 _says = text_at("error.message", "error", "message")
 
 
+_ours = without("callback_url", "idempotency_key")
+
+
 def _told(task: str, word: str, **more: Any) -> dict[str, Any]:
     return {"id": task, "status": word, **more}
 
@@ -101,7 +104,9 @@ BEEBLE = Vendor(
                 interval_seconds=15.0,
                 deadline_seconds=3 * 3600,
             ),
-            prepare=without("callback_url", "idempotency_key"),
+            prepare=lambda asked, inputs: saying(
+                asked, _ours(asked, inputs), {"max_resolution": 1080}
+            ),
             timeout_seconds=300,
             price_version=VERSION,
             title="Beeble SwitchX",

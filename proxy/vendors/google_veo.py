@@ -95,6 +95,7 @@ def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any]:
     parameters = dict(given) if isinstance(given, dict) else {}
     parameters.pop("storageUri", None)
     parameters["sampleCount"] = 1
+    parameters.setdefault("durationSeconds", LONGEST)
     if not inputs["model"].startswith("veo-2"):
         parameters["generateAudio"] = inputs["sound"]
     return {**asked.body, "parameters": parameters}

@@ -15,11 +15,11 @@ from proxy.catalogue import Gives, Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
 from proxy.pricing.shapes import Ruled, choice_of, count, known, of_input, one_only
-from proxy.vendors.states import States, by_words, id_at, text_at
+from proxy.vendors.states import States, by_words, id_at, saying, text_at
 from proxy.withdrawn import Gone, Withdrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from proxy.asked import Asked
     from proxy.dialect import Said
@@ -99,6 +99,10 @@ def _judge(said: Said) -> Judged | None:
     return Judged(Verdict.BUSY) if said.status == 529 else _by_words(said)
 
 
+def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    return saying(asked, None, {"resolution": "1920x1080"})
+
+
 def _told(task: str, word: str, **more: Any) -> dict[str, Any]:
     return {"id": task, "status": word, **more}
 
@@ -110,6 +114,7 @@ def _v1(path: str, title: str) -> Operation:
         f"/v1/{path}",
         Ruled(v1),
         gives=Gives.BYTES,
+        prepare=_prepare,
         timeout_seconds=1500,
         price_version=VERSION,
         title=f"LTX-2 {title}",
@@ -127,6 +132,7 @@ def _v2(
             f"/v2/{path}",
             Ruled(rule),
             Kind.SUBMIT,
+            prepare=_prepare,
             job=Job(
                 poll=poll,
                 job_id=id_at("id"),

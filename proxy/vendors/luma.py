@@ -15,11 +15,11 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.pricing.shapes import Ruled, choice_of, known, one_only
-from proxy.vendors.states import States, by_words, id_at, ids_at, text_at, without
+from proxy.vendors.states import States, by_words, id_at, ids_at, saying, text_at, without
 from proxy.withdrawn import Gone, Withdrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from proxy.asked import Asked
     from proxy.pricing import Quote
@@ -80,6 +80,18 @@ STATES = States(
 _says = text_at("detail", "error", "message")
 
 
+_ours = without(*NOT_THEIRS)
+
+
+def _video(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    usual = {"model": "ray-2", "resolution": "540p", "duration": "5s"}
+    return saying(asked, _ours(asked, inputs), usual)
+
+
+def _picture(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    return saying(asked, _ours(asked, inputs), {"model": "photon-1"})
+
+
 def _told(kind: str, word: str) -> Callable[[str], dict[str, Any]]:
     model = "ray-2" if kind == "video" else "photon-1"
     return lambda task: {
@@ -110,7 +122,7 @@ def _submit(path: str, kind: str, title: str, rule: Callable[[Asked], Quote]) ->
         Ruled(rule),
         Kind.SUBMIT,
         job=job,
-        prepare=without(*NOT_THEIRS),
+        prepare=_video if kind == "video" else _picture,
         uses=_extends,
         timeout_seconds=300,
         price_version=VERSION,

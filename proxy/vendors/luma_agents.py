@@ -14,9 +14,11 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.pricing.shapes import Ruled, at, choice_of, known, of_input, one_only
-from proxy.vendors.states import States, by_words, id_at, ids_at, text_at, without
+from proxy.vendors.states import States, by_words, id_at, ids_at, saying, text_at, without
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxy.asked import Asked
     from proxy.pricing import Quote
 
@@ -109,6 +111,13 @@ STATES = States(
 _says = text_at("detail", "message")
 
 
+def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    usual = {"type": "image", "model": "uni-1"}
+    if f"{asked.body.get('type')}".lower().startswith("video"):
+        usual = {"video.resolution": "720p", "video.duration": "5s"}
+    return saying(asked, without("callback_url")(asked, inputs), usual)
+
+
 def _told(task: str, word: str, **more: Any) -> dict[str, Any]:
     return {"id": task, "state": word, "output": [], **more}
 
@@ -139,7 +148,7 @@ LUMA_AGENTS = Vendor(
             Ruled(price),
             Kind.SUBMIT,
             job=JOB,
-            prepare=without("callback_url"),
+            prepare=_prepare,
             uses=_goes_on,
             timeout_seconds=300,
             price_version=VERSION,

@@ -19,14 +19,25 @@ from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.pricing.shapes import Ruled, at, choice_of, count, known, of_input, one_only, per_second
-from proxy.vendors.states import States, assets_at, by_words, id_at, listed, text_at, without
+from proxy.vendors.states import (
+    States,
+    assets_at,
+    by_words,
+    id_at,
+    listed,
+    saying,
+    text_at,
+    without,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from proxy.asked import Asked
     from proxy.dialect import Said
     from proxy.pricing import Quote
+
+    Prepare = Callable[[Asked, Mapping[str, Any]], dict[str, Any] | None]
 
 VERSION = "minimax-2026-08"
 OLDER = {
@@ -105,11 +116,16 @@ def context(asked: Asked) -> Quote:
 
 def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a request of v1 with its subjects as the vendor of today reads them."""
-    body = without("callback_url")(asked, inputs) or asked.body
+    usual = {"resolution": "768P", "duration": 6} if "resolution" in inputs else {}
+    body = saying(asked, without("callback_url")(asked, inputs), usual) or asked.body
     subjects = listed(body, "subject_reference", most=10)
     if not subjects:
         return None if body is asked.body else body
     return {**body, "subject_reference": [_subject(each) for each in subjects]}
+
+
+def _saying(usual: Mapping[str, Any]) -> Prepare:
+    return lambda asked, inputs: saying(asked, without("callback_url")(asked, inputs), usual)
 
 
 def _subject(given: dict[str, Any]) -> dict[str, Any]:
@@ -218,7 +234,7 @@ JOB_V2 = Job(
 )
 
 
-def _h3(name: str, title: str, price: Ruled) -> Operation:
+def _h3(name: str, title: str, price: Ruled, usual: Mapping[str, Any]) -> Operation:
     return Operation(
         "POST",
         f"minimax/v2/{name}",
@@ -226,7 +242,7 @@ def _h3(name: str, title: str, price: Ruled) -> Operation:
         price,
         Kind.SUBMIT,
         job=JOB_V2,
-        prepare=without("callback_url"),
+        prepare=_saying(usual),
         reply=_with_base,
         timeout_seconds=300,
         price_version=VERSION,
@@ -273,9 +289,9 @@ MINIMAX = Vendor(
             query=("file_id",),
             timeout_seconds=60,
         ),
-        _h3("video_generation", "Video", Ruled(video)),
-        _h3("video_regeneration", "Regeneration", Ruled(regeneration)),
-        _h3("h3_context_ir", "Context", Ruled(context)),
+        _h3("video_generation", "Video", Ruled(video), {"resolution": "768P", "duration": 6}),
+        _h3("video_regeneration", "Regeneration", Ruled(regeneration), {"resolution": "2K"}),
+        _h3("h3_context_ir", "Context", Ruled(context), {}),
         Operation(
             "GET",
             "minimax/v2/query/video_generation/{task_id}",

@@ -18,7 +18,7 @@ from proxy.catalogue import Job, Kind, Named, Operation, Takes, Vendor
 from proxy.credentials import Header
 from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.pricing.shapes import Ruled, choice_of, count, known, one_only
-from proxy.vendors.states import States, assets_at, id_at, ids_at, text_at
+from proxy.vendors.states import States, assets_at, id_at, ids_at, saying, text_at
 
 if TYPE_CHECKING:
     from proxy.asked import Asked
@@ -31,6 +31,7 @@ VERSION = "pixverse-2026-01"
 FIVE = {"360p": "0.45", "540p": "0.45", "720p": "0.6", "1080p": "1.2"}
 FAST = {"360p": "0.9", "540p": "0.9", "720p": "1.2", "1080p": "1.2"}
 """Also what eight seconds cost."""
+USUAL = {"model": "v3.5", "quality": "540p", "duration": 5, "motion_mode": "normal"}
 DEARER = ("sound_effect_switch", "lip_sync_switch", "lip_sync_tts_switch", "generate_audio_switch")
 
 
@@ -121,6 +122,7 @@ def _submit(name: str, title: str) -> Operation:
         Kind.SUBMIT,
         job=JOB,
         uses=ids_at(*PICTURES),
+        prepare=lambda asked, _: saying(asked, None, USUAL),
         timeout_seconds=300,
         price_version=VERSION,
         title=f"PixVerse {title}",

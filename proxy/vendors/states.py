@@ -107,6 +107,27 @@ def without(*names: str) -> Callable[[Asked, Mapping[str, Any]], dict[str, Any] 
     return prepare
 
 
+def saying(
+    asked: Asked, body: dict[str, Any] | None, defaults: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return a body that says what it was priced as, where the request left that to the vendor.
+
+    A vendor's own default may be dearer, and may change.
+    """
+    for path, value in defaults.items():
+        body = _said(asked.body if body is None else body, path.split("."), value)
+    return None if body == asked.body else body
+
+
+def _said(body: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    name, *rest = path
+    if not rest:
+        return body if body.get(name) is not None else {**body, name: value}
+    inside = body.get(name)
+    inside = {} if inside is None else inside
+    return {**body, name: _said(inside, rest, value)} if isinstance(inside, dict) else body
+
+
 def hiding(*names: str) -> Callable[[Any], Any]:
     """Return how an answer is given without what concerns the operator's account alone."""
 

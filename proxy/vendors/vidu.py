@@ -24,11 +24,14 @@ from proxy.vendors.states import (
     id_at,
     ids_at,
     listed,
+    saying,
     text_at,
     without,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxy.asked import Asked
     from proxy.pricing import Quote
 
@@ -141,7 +144,7 @@ def frames(asked: Asked) -> Quote:
     ways = listed(asked.body, "image_settings", most=20)
     if not ways:
         raise InvalidRequest("image_settings must be a list of frames.")
-    lengths = [count(each, "duration", least=1, most=LONGEST_Q2, default=5) for each in ways]
+    lengths = [count(each, "duration", least=1, most=LONGEST_Q2) for each in ways]
     price = sum(_steps(EXTENDED[model][resolution], seconds) for seconds in lengths)
     return known(price, model=model, resolution=resolution, seconds=lengths)
 
@@ -180,6 +183,13 @@ JOB = Job(
 )
 
 
+def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    usual: dict[str, Any] = {"resolution": "1080p" if inputs["model"] == Q1 else "720p"}
+    if "image_settings" not in asked.body:
+        usual |= {"duration": 5}
+    return saying(asked, without("callback_url", "payload")(asked, inputs), usual)
+
+
 def _submit(name: str, title: str, price: Ruled) -> Operation:
     return Operation(
         "POST",
@@ -188,7 +198,7 @@ def _submit(name: str, title: str, price: Ruled) -> Operation:
         price,
         Kind.SUBMIT,
         job=JOB,
-        prepare=without("callback_url", "payload"),
+        prepare=_prepare,
         uses=ids_at(("creation", "video_creation_id")),
         reply=hiding("credits"),
         timeout_seconds=300,

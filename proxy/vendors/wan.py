@@ -21,9 +21,11 @@ from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
 from proxy.pricing import Quote
 from proxy.pricing.shapes import Ruled, at, choice_of, count, known, one_only, per_second
-from proxy.vendors.states import BLOCKED, States, by_words, each, id_at, listed, text_at
+from proxy.vendors.states import BLOCKED, States, by_words, each, id_at, listed, saying, text_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxy.asked import Asked, Evidence
     from proxy.dialect import Said
     from proxy.pricing import Price
@@ -177,6 +179,16 @@ def _told(task: str, word: str, **more: Any) -> dict[str, Any]:
     return {"request_id": "", "output": {"task_id": task, "task_status": word, **more}}
 
 
+def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the request with the number or the seconds that were priced: four is usual there."""
+    usual = {}
+    if "pictures" in inputs:
+        usual = {"parameters.n": 1}
+    elif "edit" not in inputs["model"]:
+        usual = {"parameters.duration": 5}
+    return saying(asked, None, usual)
+
+
 def _submit(name: str, title: str, price: Price, *, measured: str = "") -> Operation:
     path = f"api/v1/services/aigc/{name}"
     return Operation(
@@ -198,6 +210,7 @@ def _submit(name: str, title: str, price: Price, *, measured: str = "") -> Opera
             deadline_seconds=3 * 3600,
             kept_seconds=24 * 3600,
         ),
+        prepare=_prepare,
         credential=bearer(x_dashscope_async="enable"),
         timeout_seconds=300,
         price_version=VERSION,

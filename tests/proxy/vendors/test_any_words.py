@@ -67,6 +67,12 @@ WORDS = ["kling-v3", "kling-v2-6", "std", "5", "on", "succeed", "failed", "Done"
          "http://127.0.0.1:9/vertexai-gemini/v1beta/files/x:download", "files/x", "gs://x/y",
          "gemini-omni-flash-preview", "\x00", "\ud7ff", "INSUFFICIENT_FUND", "Ready"]  # fmt: skip
 
+SAID += words(
+    "choices input_tokens output_tokens prompt_tokens completion_tokens output video object"
+    " respect_moderation finish_reason credits words end duration_sec sounds name errors type"
+    " request_id voice_id _id content_violation error_code"
+)
+
 
 def anything(names):
     plain = st.one_of(
@@ -148,6 +154,11 @@ def _check_meaning(vendor, operation, said):
     replies = [operation.reply] if operation.reply else []
     if operation.makes is not None:
         _check_assets(operation.makes(said.json))
+    if operation.judge_line is not None:
+        _check_line(operation, said.json)
+    if operation.judge_head is not None:
+        head = operation.judge_head(lambda _: f"{answer}"[:20])
+        assert head is None or isinstance(head, Judged)
     if shape is not None:
         replies += [reply for reply in (vendor.poll(shape).reply,) if reply]
         assert shape.job_id(said.json) is None or isinstance(shape.job_id(said.json), str)
@@ -160,6 +171,14 @@ def _check_meaning(vendor, operation, said):
     for reply in replies:
         orjson.dumps(reply(said.json))
     assert orjson.dumps(said.json) == before, "what was said stays as it was said"
+
+
+def _check_line(operation, line):
+    noted = operation.note_line(line)
+    orjson.dumps([noted, operation.reply_line(line)])
+    known = {**noted, **line} if isinstance(line, dict) else line
+    judged = operation.judge_line(known)
+    assert judged is None or isinstance(judged, Judged)
 
 
 def _check_assets(assets):

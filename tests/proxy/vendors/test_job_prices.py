@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from operations import DASHSCOPE, FILM, H3, WAN, operation, quote
+from operations import DASHSCOPE, FILM, H3, WAN, operation, quote, sent
 from vendor_calls import micros
 
 from common.errors import InvalidRequest
@@ -164,3 +164,32 @@ def test_an_edit_costs_by_what_is_delivered_within_the_published_range():
 def test_what_has_no_price_is_refused(path, body):
     with pytest.raises(InvalidRequest, match="has no price here"):
         quote(path, body)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("luma/generations", {}, {"model": "ray-2", "resolution": "540p", "duration": "5s"}),
+        ("luma_2/generations", {"type": "video", "model": "ray-3.2"},
+         {"video": {"resolution": "720p", "duration": "5s"}}),
+        ("minimax/video_generation", {"model": "MiniMax-Hailuo-02"},
+         {"resolution": "768P", "duration": 6}),
+        ("minimax/video_generation", {"model": "T2V-01"}, {}),
+        ("minimax/v2/video_generation", H3, {"resolution": "768P", "duration": 6}),
+        ("vidu/text2video", {"model": "viduq2"}, {"resolution": "720p", "duration": 5}),
+        ("vidu/text2video", {"model": "viduq1", "duration": None},
+         {"resolution": "1080p", "duration": 5}),
+        ("pixverse/video/text/generate", {"quality": "720p"},
+         {"model": "v3.5", "duration": 5, "motion_mode": "normal"}),
+        (WAN, {"model": "wan2.6-t2v", "input": {}}, {"parameters": {"duration": 5}}),
+        (f"{DASHSCOPE}/text2image/image-synthesis",
+         {"model": "wan2.5-t2i-preview", "parameters": {"seed": 1}},
+         {"parameters": {"seed": 1, "n": 1}}),
+        ("beeble/v1/switchx/generations", {"generation_type": "image"}, {"max_resolution": 1080}),
+        ("ltx/v2/text-to-video", {"model": "ltx-2-5-fast", "duration": 6},
+         {"resolution": "1920x1080"}),
+    ],
+)  # fmt: skip
+def test_a_vendor_is_told_what_was_priced_where_a_request_left_it_open(path, body, said):
+    """Its own default may be dearer: Model Studio makes four pictures where none is said."""
+    assert sent(path, body) == {**body, **said}
