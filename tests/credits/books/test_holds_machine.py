@@ -379,6 +379,18 @@ def test_a_batch_may_hold_all_of_a_budget_and_no_more(names):
 
 
 @pytest.mark.usefixtures("committed")
+def test_who_comes_after_one_that_was_refused_may_have_the_last_of_another_budget():
+    machine = Machine()
+    try:
+        machine.place([(71, None, "a", None), (40, None, "b", None), (1, None, "b", None)])
+
+        assert Hold.objects.filter(account=machine.many).count() == 1
+        machine.both_have_the_same_budgets()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
 def test_a_batch_may_hold_all_that_there_is_and_no_more():
     machine = Machine()
     try:
