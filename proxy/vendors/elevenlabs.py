@@ -165,7 +165,9 @@ def transcript(asked: Asked) -> Quote:
 
 def _last_word(answer: Any) -> Fraction | None:
     words = answer.get("words") if isinstance(answer, dict) else None
-    ends = [each.get("end") for each in words or [] if isinstance(each, dict)]
+    if not isinstance(words, list):
+        return None
+    ends = [each.get("end") for each in words if isinstance(each, dict)]
     known_ends = [
         Fraction(f"{end}")
         for end in ends

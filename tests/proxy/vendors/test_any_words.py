@@ -157,7 +157,7 @@ def _check_meaning(vendor, operation, said):
     if operation.judge_line is not None:
         _check_line(operation, said.json)
     if operation.judge_head is not None:
-        head = operation.judge_head(lambda _: f"{answer}"[:20])
+        head = operation.judge_head(lambda _: said.body.decode()[:20])
         assert head is None or isinstance(head, Judged)
     if shape is not None:
         replies += [reply for reply in (vendor.poll(shape).reply,) if reply]
