@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from authlib.oauth2 import OAuth2Error
 from django.conf import settings
@@ -11,20 +12,28 @@ from django.db import transaction
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render, resolve_url
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import oauth, origins, redirects, sessions, signingkeys, signins, tokens
 from accounts.models import Membership
 from common import ratelimits
 from common.addresses import household
 from common.drf import base_url
-from common.errors import InvalidRequest, PlatformError, RateLimited, Unauthorized
+from common.errors import (
+    InvalidRequest,
+    PlatformError,
+    RateLimited,
+    Unauthorized,
+    is_for_nodes,
+)
 from common.money import show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from django.http import HttpRequest
+
+View: TypeAlias = "Callable[[HttpRequest], HttpResponse]"
 
 MOST_TRIES = 120
 """A minute, from one address: a lecture hall behind one."""
@@ -33,10 +42,27 @@ MOST_ANSWERS = 30
 CACHED = "public, max-age=300"
 
 
+def only(*methods: str) -> Callable[[View], View]:
+    """Answer other methods with a 405 in the path's own shape."""
+
+    def decorated(view: View) -> View:
+        @functools.wraps(view)
+        def answered(request: HttpRequest) -> HttpResponse:
+            if request.method in methods:
+                return view(request)
+            refusal = InvalidRequest(f"This takes {' and '.join(methods)}.")
+            body = refusal.proxy_body() if is_for_nodes(request.path) else refusal.body()
+            return JsonResponse(body, status=405, headers={"Allow": ", ".join(methods)})
+
+        return answered
+
+    return decorated
+
+
 # --- the consent page ---------------------------------------------------------------------------
 
 
-@require_http_methods(["GET", "POST"])
+@only("GET", "POST")
 def authorize(request: HttpRequest) -> HttpResponse:
     """Ask somebody whether the ComfyUI of that page may act for them; send them back with a code.
 
@@ -148,7 +174,7 @@ def _page(request: HttpRequest, refusal: PlatformError) -> HttpResponse:
 
 
 @csrf_exempt
-@require_POST
+@only("POST")
 def token(request: HttpRequest) -> HttpResponse:
     """Exchange a code, or a refresh token, for the next tokens: once."""
     try:
@@ -171,7 +197,7 @@ def token(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
-@require_POST
+@only("POST")
 def renew(request: HttpRequest) -> HttpResponse:
     """Give a node the next token of the same sign-in, also a while after the last one's end."""
     try:
@@ -200,7 +226,7 @@ def _take(request: HttpRequest, what: str) -> None:
 # --- what we are --------------------------------------------------------------------------------
 
 
-@require_safe
+@only("GET", "HEAD")
 def metadata(request: HttpRequest) -> JsonResponse:
     """Say where what is, as RFC 8414 has it."""
     base = base_url(request)
@@ -219,7 +245,7 @@ def metadata(request: HttpRequest) -> JsonResponse:
     )
 
 
-@require_safe
+@only("GET", "HEAD")
 def jwks(request: HttpRequest) -> JsonResponse:
     """Publish the keys by which tokens are verified, and the one that is next."""
     signingkeys.ring.load()

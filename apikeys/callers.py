@@ -74,7 +74,7 @@ class Asked(TypedDict):
     address: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
     """Who calls, as far as the request itself tells: by a key, or by a token."""
 

@@ -295,7 +295,9 @@ def test_a_parameter_is_said_once(flow):
 def test_other_methods_are_none(flow):
     assert flow.client.put(AUTHORIZE).status_code == 405
     assert flow.client.get("/oauth/token").status_code == 405
-    assert flow.client.get("/auth/partner-node/renew").status_code == 405
+    answer = flow.client.get("/auth/partner-node/renew")
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert answer.json()["error"]["type"] == "invalid_request"
 
 
 # --- codes and refresh tokens -------------------------------------------------------------------
