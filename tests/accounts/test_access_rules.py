@@ -14,10 +14,13 @@ from django.urls import get_resolver
 from django.urls.resolvers import URLResolver
 from test_accounts import PASSWORD
 
+from apikeys.models import SCOPES, ApiKey
 from usage.models import Call
 
 ANYBODY, DOOR, MEMBER, STAFF = "anybody", "door", "member", "staff"
 """Everybody reads it; it lets people in; for who is signed in; for staff with a second factor."""
+OPERATOR = "operator"
+"""For staff, and for the operator's programs, by a secret of their own."""
 KEY = "key"
 
 A, B = "account/", "_allauth/browser/v1/"
@@ -25,10 +28,17 @@ RULES = {
     ANYBODY: [
         "health", "ready", "metrics", "openapi.json", "static/<path:path>", "login",
         "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",
+        ".well-known/oauth-authorization-server", ".well-known/jwks.json", "webhooks/leaked-keys",
         A + "inactive/", A + "3rdparty/login/cancelled/", A + "3rdparty/login/error/",
         B + "config",
     ],
+    OPERATOR: [
+        "admin/verify-api-key", "admin/customers/<uuid:user_id>/balance",
+        "customers/<uuid:user_id>", "customers/<uuid:user_id>/balance",
+        "customers/<uuid:user_id>/events",
+    ],
     DOOR: [
+        "oauth/authorize", "oauth/token", "auth/partner-node/renew",
         *(A + path for path in (
             "login/", "logout/", "signup/", "signup/passkey/", "confirm-email/",
             "password/reset/", "password/reset/confirm/", "password/reset/complete/",
@@ -140,15 +150,28 @@ def test_what_is_for_staff_is_for_no_member(ines, route):
                 assert answer.status_code in (403, 405), (method, answer.status_code)
 
 
-@pytest.mark.parametrize("route", BY_KEY)
-def test_no_session_stands_in_for_a_key(ines, route):
-    """A browser sends its cookie to every address of ours: it must open none of these."""
+@pytest.mark.parametrize("route", RULES[OPERATOR])
+def test_what_is_for_the_operator_is_for_no_key_and_no_member(ines, alice, route):
     ines.come_in()
-    view = ROUTES[route].cls
+    path = path_of(route, str(uuid.uuid4()))
 
     for method in METHODS:
+        by_key = Client().generic(method, path, b"{}", headers={"X-API-KEY": alice.key})
+        assert by_key.status_code in (401, 403, 404, 405), (method, by_key.status_code)
+        assert ask(ines.browser, method, path).status_code in (401, 403, 404, 405), method
+
+
+@pytest.mark.parametrize("route", BY_KEY)
+def test_a_session_changes_nothing_without_the_proof_of_a_page(ines, route):
+    """A browser sends its cookie to every address of ours, whoever's page it shows."""
+    ines.come_in()
+    view, path = ROUTES[route].cls, path_of(route, str(uuid.uuid4()))
+    elsewhere = Client(enforce_csrf_checks=True, SERVER_NAME="localhost")
+    elsewhere.cookies = ines.browser.cookies
+
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
         if hasattr(view, method.lower()):
-            assert ask(ines.browser, method, path_of(route, str(uuid.uuid4()))).status_code == 401
+            assert ask(elsewhere, method, path).status_code in (401, 403), method
 
 
 # --- What is somebody's ------------------------------------------------------------------------
@@ -159,7 +182,21 @@ def call_of(member):
     return made.pk if made else uuid.uuid4()
 
 
-OF_SOMEBODY = {"v1/calls/<uuid:call_id>/result": call_of}
+def key_of(member):
+    return member.api_key_record.pk
+
+
+def sign_in_of(member):
+    return uuid.uuid4()  # Of these somebody must have come in: tests/accounts/test_oauth.py.
+
+
+OF_SOMEBODY = {
+    "v1/calls/<uuid:call_id>/result": call_of,
+    "customers/api-keys/<uuid:key_id>": key_of,
+    "v1/keys/<uuid:key_id>": key_of,
+    "v1/keys/<uuid:key_id>/rotate": key_of,
+    "v1/sign-ins/<uuid:sign_in_id>": sign_in_of,
+}
 """How each address by key comes by a thing of somebody's; one that is missing fails."""
 
 
@@ -170,11 +207,13 @@ def test_every_address_by_key_that_hangs_on_an_id_is_tried_with_anothers():
 @pytest.mark.parametrize("route", OF_SOMEBODY)
 def test_what_is_anothers_is_not_there(alice, bob, route):
     path = path_of(route, str(OF_SOMEBODY[route](alice)))
+    ApiKey.objects.filter(pk=bob.api_key_record.pk).update(scopes=list(SCOPES))
 
     for method in METHODS:
         if hasattr(ROUTES[route].cls, method.lower()):
-            answer = Client().generic(method, path, headers={"X-API-KEY": bob.key})
-            assert answer.status_code == 404
+            by_key = {"X-API-KEY": bob.key}
+            answer = Client().generic(method, path, b"{}", "application/json", headers=by_key)
+            assert answer.status_code == 404, (method, answer.content)
 
 
 @pytest.fixture
