@@ -16,7 +16,7 @@ from django.shortcuts import render
 from accounts import origins
 from common import ratelimits
 from common.addresses import household
-from common.errors import PlatformError, RateLimited
+from common.errors import InvalidRequest, PlatformError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,12 @@ SECONDS: Final = 60
 READS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 CALLBACK: Final = "/login/callback/"
 """Read, and yet a try: whoever comes back from another site makes us ask that site."""
-TITLES: Final = {403: "Not from here", 409: "Somebody was faster", 429: "Too many tries"}
+TITLES: Final = {
+    400: "This cannot be read",
+    403: "Not from here",
+    409: "Somebody was faster",
+    429: "Too many tries",
+}
 
 
 class Doors:
@@ -56,17 +61,33 @@ class Doors:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer for whoever did the same twice at once: a constraint let one of them through."""
-        if isinstance(exception, IntegrityError) and request.path.startswith(PREFIXES):
+        """Answer for whoever did the same twice at once: a constraint let one of them through.
+
+        And for whoever sent what is no passkey: the library that reads one breaks at it.
+        """
+        if not request.path.startswith(PREFIXES):
+            return None
+        if isinstance(exception, IntegrityError):
             return refused(request, _Raced("This was just done. Reload the page."))
+        if isinstance(exception, LookupError | TypeError | ValueError) and _in_fido2(exception):
+            return refused(request, InvalidRequest("This is not what a passkey answers."))
         return None
 
 
-class _Raced(RateLimited):
+class _Raced(PlatformError):
     """A twin was faster."""
 
     code = "raced"
     status = 409
+
+
+def _in_fido2(exception: Exception) -> bool:
+    """Whether something broke inside the library that reads passkeys, not in whoever asks it."""
+    frame = exception.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    name = frame.tb_frame.f_globals.get("__name__", "") if frame is not None else ""
+    return str(name).partition(".")[0] == "fido2"
 
 
 def check(request: HttpRequest) -> None:

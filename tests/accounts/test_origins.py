@@ -456,3 +456,11 @@ def test_who_was_slower_than_a_twin_is_told_so(rf):
     answer = doors.Doors(lambda _: HttpResponse()).process_exception(request, IntegrityError())
     assert answer.status_code == 409
     assert doors.Doors(view).process_exception(rf.post("/v1/keys"), IntegrityError()) is None
+
+
+def test_a_fault_of_our_own_is_not_taken_for_a_wrong_passkey(rf):
+    request = rf.post("/account/2fa/webauthn/login/")
+    with pytest.raises(KeyError) as ours:
+        {}["ours"]
+
+    assert doors.Doors(HttpResponse).process_exception(request, ours.value) is None
