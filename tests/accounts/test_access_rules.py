@@ -21,6 +21,8 @@ ANYBODY, DOOR, MEMBER, STAFF = "anybody", "door", "member", "staff"
 """Everybody reads it; it lets people in; for who is signed in; for staff with a second factor."""
 OPERATOR = "operator"
 """For staff, and for the operator's programs, by a secret of their own."""
+TOKEN = "token"
+"""For who shows a token of a sign-in, and limits tries by itself (tests/accounts/test_oauth.py)."""
 KEY = "key"
 
 A, B = "account/", "_allauth/browser/v1/"
@@ -32,13 +34,14 @@ RULES = {
         A + "inactive/", A + "3rdparty/login/cancelled/", A + "3rdparty/login/error/",
         B + "config",
     ],
+    TOKEN: ["auth/partner-node/renew"],
     OPERATOR: [
         "admin/verify-api-key", "admin/customers/<uuid:user_id>/balance",
         "customers/<uuid:user_id>", "customers/<uuid:user_id>/balance",
         "customers/<uuid:user_id>/events",
     ],
     DOOR: [
-        "oauth/authorize", "oauth/token", "auth/partner-node/renew",
+        "oauth/authorize", "oauth/token",
         *(A + path for path in (
             "login/", "logout/", "signup/", "signup/passkey/", "confirm-email/",
             "password/reset/", "password/reset/confirm/", "password/reset/complete/",
