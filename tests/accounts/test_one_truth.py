@@ -10,20 +10,18 @@ BEFORE = [("accounts", "0010_shared_cache")]
 AFTER = [("accounts", "0011_one_truth_for_verified")]
 
 
+ADDRESSES = ("account", "0009_emailaddress_unique_primary_email")
+
+
 def migrate(target):
-    executor = MigrationExecutor(connection)
-    latest = [node for node in executor.loader.graph.leaf_nodes() if node[0] != "accounts"]
-    executor.migrate(target)
-    return MigrationExecutor(connection).loader.project_state([*target, *latest]).apps
+    """Go there, with whatever hangs on it; return the models as they are then."""
+    MigrationExecutor(connection).migrate(target)
+    return MigrationExecutor(connection).loader.project_state([*target, ADDRESSES]).apps
 
 
 @pytest.mark.slow
 def test_what_was_known_moves_there_and_back(committed):
-    latest = [
-        node
-        for node in MigrationExecutor(connection).loader.graph.leaf_nodes()
-        if node[0] == "accounts"
-    ]
+    everything = MigrationExecutor(connection).loader.graph.leaf_nodes()
     known, unknown = (f"{uuid.uuid4().hex}@example.org" for _ in range(2))
     try:
         old = migrate(BEFORE).get_model("accounts", "User")
@@ -39,4 +37,4 @@ def test_what_was_known_moves_there_and_back(committed):
         assert back.get(email=known).email_verified_at is not None
         assert back.get(email=unknown).email_verified_at is None
     finally:
-        migrate(latest)
+        MigrationExecutor(connection).migrate(everything)
