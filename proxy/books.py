@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from common.db import Db
     from common.money import Micros
     from proxy.alive import Alive
-    from proxy.answers import Outgoing
+    from proxy.answers import PendingAnswer
     from proxy.catalogue import Asset, Use
 
 Row = tuple[Any, ...]
@@ -249,33 +249,33 @@ class Books:
             if found or over:
                 return
 
-    async def settle(self, ask: Settle, *, outgoing: Outgoing | None = None) -> Settled | None:
+    async def settle(self, ask: Settle, *, pending: PendingAnswer | None = None) -> Settled | None:
         """End the hold and write the call, durably; None if it had ended before.
 
         While the database is away it goes on trying, after LATE_SECONDS in the background (then
         it raises Unavailable): a result that a vendor delivered is not forgotten as long as this
-        process lives. Its answer is kept in the same commit if `outgoing` says so by then.
+        process lives. Its answer is kept in the same commit if `pending` says so by then.
         """
-        return await self._write(self._settle, ask, outgoing, self._settled)
+        return await self._write(self._settle, ask, pending, self._settled)
 
-    async def accept(self, ask: Accept, *, outgoing: Outgoing | None = None) -> bool:
+    async def accept(self, ask: Accept, *, pending: PendingAnswer | None = None) -> bool:
         """Remember the job; False if its hold is not open any more, or if another call has it.
 
         Its end is paid for once. Insists as `settle` does.
         """
-        return await self._write(self._accept, ask, outgoing, self._accepted)
+        return await self._write(self._accept, ask, pending, self._accepted)
 
-    async def keep(self, call_id: str, outgoing: Outgoing) -> None:
+    async def keep(self, call_id: str, pending: PendingAnswer) -> None:
         """Keep an answer that turned out to be undelivered after its call was written."""
         try:
-            await self._keep(call_id, outgoing)
+            await self._keep(call_id, pending)
         except Unavailable:
-            self._late.owe(self._insist(lambda: self._keep(call_id, outgoing)), outgoing.intent)
+            self._late.owe(self._insist(lambda: self._keep(call_id, pending)), pending.intent)
 
-    async def _keep(self, call_id: str, outgoing: Outgoing) -> None:
-        if outgoing.wanted and not outgoing.kept:
-            await self.query(sql.KEEP_LATER, call_id, orjson.dumps(outgoing.row()).decode())
-            outgoing.kept = True
+    async def _keep(self, call_id: str, pending: PendingAnswer) -> None:
+        if pending.wanted and not pending.kept:
+            await self.query(sql.KEEP_LATER, call_id, orjson.dumps(pending.row()).decode())
+            pending.kept = True
 
     @staticmethod
     async def _insist(work: Callable[[], Awaitable[object]]) -> None:
@@ -289,31 +289,31 @@ class Books:
         self,
         lane: Lane[Owed, Done],
         ask: Owed,
-        outgoing: Outgoing | None,
+        pending: PendingAnswer | None,
         before: Callable[[Owed], Awaitable[Done]],
     ) -> Done:
         try:
-            done = await self._try(lane, ask, outgoing)
+            done = await self._try(lane, ask, pending)
         except Unavailable:
-            return await self._late.insist(self._again(lane, ask, outgoing, before), outgoing)
+            return await self._late.insist(self._again(lane, ask, pending, before), pending)
         if not done:
             _tell_too_late(ask)
         return done
 
     @staticmethod
-    async def _try(lane: Lane[Owed, Done], ask: Owed, outgoing: Outgoing | None) -> Done:
-        if outgoing is None or not outgoing.wanted:
+    async def _try(lane: Lane[Owed, Done], ask: Owed, pending: PendingAnswer | None) -> Done:
+        if pending is None or not pending.wanted:
             return await lane.ask(ask)
-        ask.answer = outgoing.row()
+        ask.answer = pending.row()
         done = await lane.ask(ask)
-        outgoing.kept = True
+        pending.kept = True
         return done
 
     async def _again(
         self,
         lane: Lane[Owed, Done],
         ask: Owed,
-        outgoing: Outgoing | None,
+        pending: PendingAnswer | None,
         before: Callable[[Owed], Awaitable[Done]],
     ) -> Done:
         """Try until the database answers; return that, or what a try `before` came to.
@@ -322,11 +322,11 @@ class Books:
         """
         async for _ in pauses():
             try:
-                done = await self._try(lane, ask, outgoing)
-                if not done and (done := await before(ask)) and outgoing is not None:
-                    outgoing.kept = False
-                if done and outgoing is not None:
-                    await self._keep(ask.hold, outgoing)
+                done = await self._try(lane, ask, pending)
+                if not done and (done := await before(ask)) and pending is not None:
+                    pending.kept = False
+                if done and pending is not None:
+                    await self._keep(ask.hold, pending)
             except Unavailable:
                 continue
             if not done:

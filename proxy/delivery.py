@@ -126,21 +126,21 @@ async def whole(platform: Platform, request: Request, call: Call, reply: Reply, 
     if operation.reply is not None:
         body = orjson.dumps(operation.reply(said.json))
     headers = [*said.headers, *call.headers, _used(min(price, call.quote.most))]
-    outgoing = call.outgoing(request, reply.status, headers, body)
+    pending = call.pending_answer(request, reply.status, headers, body)
     settled = await metered.settle(
         platform,
         call,
         reply,
         "delivered",
         charged=price,
-        outgoing=outgoing,
+        pending=pending,
         bytes_out=len(body),
         assets=list(operation.makes(said.json)) if operation.makes else None,
     )
     if not settled:
         raise dialect.lost(call.route.vendor)
     await request.answer(reply.status, body, headers)
-    await platform.books.keep(call.id, outgoing)
+    await platform.books.keep(call.id, pending)
 
 
 async def stream(platform: Platform, request: Request, call: Call, reply: Reply) -> None:
@@ -278,21 +278,21 @@ class _Passing:
             self.spool.kept, self.call.intention, self.reply.status,
             [*self._told, *self.call.headers, _used(self.price)],
         )  # fmt: skip
-        outgoing = answers.Outgoing(self.call.intention, self.request, row)
+        pending = answers.PendingAnswer(self.call.intention, self.request, row)
         settled = await metered.settle(
             self.platform,
             self.call,
             self.reply,
             "delivered",
             charged=self.price,
-            outgoing=outgoing,
+            pending=pending,
             bytes_out=self.size,
         )
         if not settled:
             raise dialect.lost(self.call.route.vendor)
         await self._start()
         await self.request.last(self._held_back)
-        await self.platform.books.keep(self.call.id, outgoing)
+        await self.platform.books.keep(self.call.id, pending)
 
 
 async def _lines(

@@ -99,10 +99,10 @@ async def accept(
         # Clients do not read it on an absolute polling URL (client-behaviour C2).
         used = credits_text(min(price, call.quote.most))
         headers.append((b"x-comfy-credits-used", used.encode()))
-    outgoing = call.outgoing(request, reply.status, headers, body)
+    pending = call.pending_answer(request, reply.status, headers, body)
     ask = (job.ask and job.ask(call.route, said.json)) or asking(vendor, poll, job_id)
     accepting = _accepted(call, job, job_id, ask, price, reply, said)
-    if not await metered.owed(call, platform.books.accept(accepting, outgoing=outgoing)):
+    if not await metered.owed(call, platform.books.accept(accepting, pending=pending)):
         # The hold ended meanwhile, or the job is another call's: not handed out, not paid for.
         reason = "The provider's job is not its own."
         await metered.settle(platform, call, reply, "refused", reason=reason)
@@ -110,7 +110,7 @@ async def accept(
     metrics.outcome(vendor.name, "accepted")
     logs.line(event="accepted", call=call.id, operation=call.route.name, held=call.quote.most)
     await request.answer(reply.status, body, headers)
-    await platform.books.keep(call.id, outgoing)
+    await platform.books.keep(call.id, pending)
 
 
 def _accepted(

@@ -154,7 +154,7 @@ async def _give(request: Request, intention: Intention, books: Books, row: tuple
         await request.answer(status, bytes(body), kept)
     if once:
         again = partial(intention.kept, status, kept, bytes(body or b""), spool=spool)
-        await books.keep(call_id, answers.Outgoing(intention, request, again))
+        await books.keep(call_id, answers.PendingAnswer(intention, request, again))
     return True
 
 
