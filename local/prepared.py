@@ -69,8 +69,8 @@ def migrate(database_url: str, folder: Path) -> bool:
     """Whether all migrations ran."""
     environment = {**os.environ, "DATABASE_URL": database_url, "DATA_DIR": str(folder)}
     command = [sys.executable, "manage.py", "migrate", "-v0"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False, **quiet).returncode == 0
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def others(where: Path) -> Iterator[Path]:
