@@ -15,6 +15,7 @@ from proxy.vendors.fishaudio import FISHAUDIO
 from proxy.vendors.google import GOOGLE
 from proxy.vendors.heygen import HEYGEN
 from proxy.vendors.higgsfield import HIGGSFIELD
+from proxy.vendors.hitpaw import HITPAW
 from proxy.vendors.ideogram import IDEOGRAM
 from proxy.vendors.kling import KLING
 from proxy.vendors.krea import KREA
@@ -54,6 +55,7 @@ VENDORS = (
     GOOGLE,
     HEYGEN,
     HIGGSFIELD,
+    HITPAW,
     IDEOGRAM,
     KLING,
     KREA,

@@ -10,6 +10,7 @@ from sandbox.vendors.fishaudio import FISHAUDIO
 from sandbox.vendors.gemini import GEMINI
 from sandbox.vendors.heygen import HEYGEN
 from sandbox.vendors.higgsfield import HIGGSFIELD
+from sandbox.vendors.hitpaw import HITPAW
 from sandbox.vendors.ideogram import IDEOGRAM
 from sandbox.vendors.kling import KLING
 from sandbox.vendors.krea import KREA
@@ -47,6 +48,7 @@ VENDORS: tuple[Vendor, ...] = (
     GEMINI,
     HEYGEN,
     HIGGSFIELD,
+    HITPAW,
     IDEOGRAM,
     KLING,
     KREA,
