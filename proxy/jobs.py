@@ -66,6 +66,11 @@ ENDS = {
     Verdict.MISSING: "failed",
     Verdict.MODERATED: "moderated",
 }
+MEASURES = {
+    "seconds": measure.mp4_seconds,
+    "frames": measure.mp4_frames,
+    "pixels": measure.picture_pixels,
+}
 REASONS = {
     "failed": "The provider's job ended without a result.",
     "moderated": "The provider's moderation blocked it.",
@@ -420,8 +425,7 @@ async def _length(platform: Platform, vendor: Vendor, urls: list[str], what: str
         try:
             if reply.status != 200:
                 return None
-            read = measure.mp4_frames if what == "frames" else measure.mp4_seconds
-            return await read(reply.chunks())
+            return await MEASURES[what](reply.chunks())
         finally:
             reply.close()
     except (Refused, Lost):

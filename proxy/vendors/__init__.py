@@ -22,6 +22,7 @@ from proxy.vendors.krea import KREA
 from proxy.vendors.ltx import LTX
 from proxy.vendors.luma import LUMA
 from proxy.vendors.luma_agents import LUMA_AGENTS
+from proxy.vendors.magnific import MAGNIFIC
 from proxy.vendors.meta import META
 from proxy.vendors.minimax import MINIMAX
 from proxy.vendors.moonvalley import MOONVALLEY
@@ -62,6 +63,7 @@ VENDORS = (
     LTX,
     LUMA,
     LUMA_AGENTS,
+    MAGNIFIC,
     META,
     MINIMAX,
     MOONVALLEY,

@@ -16,6 +16,7 @@ from sandbox.vendors.kling import KLING
 from sandbox.vendors.krea import KREA
 from sandbox.vendors.ltx import LTX
 from sandbox.vendors.luma import LUMA, LUMA_AGENTS
+from sandbox.vendors.magnific import MAGNIFIC
 from sandbox.vendors.meta import META
 from sandbox.vendors.minimax import MINIMAX
 from sandbox.vendors.moonvalley import MOONVALLEY
@@ -55,6 +56,7 @@ VENDORS: tuple[Vendor, ...] = (
     LTX,
     LUMA,
     LUMA_AGENTS,
+    MAGNIFIC,
     META,
     MINIMAX,
     MOONVALLEY,
