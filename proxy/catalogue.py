@@ -172,7 +172,8 @@ class Operation:
     job: Job | None = None
     """Of a submit."""
     names: Named | None = None
-    """Where a poll or a result names its job."""
+    """Where a poll or a result names its job. Of a submit: its job was made before, for nothing;
+    the vendor is asked for it first, and the price reads what that says (`Asked.told`)."""
     scope: str = "task"
     """What the id in `names` is of."""
     public: bool = False

@@ -40,6 +40,7 @@ from proxy.vendors.sandbox import SANDBOX
 from proxy.vendors.sonilo import SONILO
 from proxy.vendors.stability import STABILITY
 from proxy.vendors.synclabs import SYNCLABS
+from proxy.vendors.topaz import TOPAZ
 from proxy.vendors.vidu import VIDU
 from proxy.vendors.wan import ALIBABA_WAN
 from proxy.vendors.wavespeed import WAVESPEED
@@ -80,6 +81,7 @@ VENDORS = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TOPAZ,
     VIDU,
     WAVESPEED,
     XAI,

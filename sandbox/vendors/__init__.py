@@ -34,6 +34,7 @@ from sandbox.vendors.sandbox import SANDBOX
 from sandbox.vendors.sonilo import SONILO
 from sandbox.vendors.stability import STABILITY
 from sandbox.vendors.synclabs import SYNCLABS
+from sandbox.vendors.topaz import TOPAZ
 from sandbox.vendors.vidu import VIDU
 from sandbox.vendors.wan import WAN
 from sandbox.vendors.wavespeed import WAVESPEED
@@ -74,6 +75,7 @@ VENDORS: tuple[Vendor, ...] = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TOPAZ,
     VIDU,
     WAN,
     WAVESPEED,
