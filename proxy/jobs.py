@@ -66,11 +66,6 @@ ENDS = {
     Verdict.MISSING: "failed",
     Verdict.MODERATED: "moderated",
 }
-MEASURES = {
-    "seconds": measure.mp4_seconds,
-    "frames": measure.mp4_frames,
-    "pixels": measure.picture_pixels,
-}
 REASONS = {
     "failed": "The provider's job ended without a result.",
     "moderated": "The provider's moderation blocked it.",
@@ -426,7 +421,7 @@ async def _length(platform: Platform, vendor: Vendor, urls: list[str], what: str
         try:
             if reply.status != 200:
                 return None
-            return await MEASURES[what](reply.chunks())
+            return await measure.delivered(what, reply.chunks())
         finally:
             reply.close()
     except (Refused, Lost):

@@ -55,6 +55,16 @@ def _size(text: str, characters: int = HEADER_CHARACTERS) -> tuple[int, int]:
         return _size(text, len(text))
 
 
+async def delivered(what: str, chunks: AsyncIterator[bytes]) -> Fraction | None:
+    """Return the `seconds`, `frames` or `pixels` of a file as it comes; None if it has none."""
+    match what:
+        case "frames":
+            return await mp4_frames(chunks)
+        case "pixels":
+            return await picture_pixels(chunks)
+    return await mp4_seconds(chunks)
+
+
 async def picture_pixels(chunks: AsyncIterator[bytes]) -> Fraction | None:
     """Return how many pixels a picture has, by its header; None where that cannot be read."""
     head = await _Reader(chunks).take(HEAD_BYTES)

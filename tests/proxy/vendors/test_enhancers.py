@@ -306,6 +306,8 @@ async def test_a_picture_is_asked_for_where_it_lies_by_its_owner_once_it_is_paid
     end = await call(stage, member, sample)
     where = f"/proxy/topaz/image/v1/download/{end.json()['process_id']}"
     assert (await stage.get(where, other)).status == 404
+    kept = await stage.get(f"/v1/calls/{stage.calls(member)[-1]['id']}/result", member)
+    assert kept.json()["ask"] == {"method": "GET", "path": where, "body": None}
     told = await stage.get(where, member)
     assert told.status == 200, told.body
     delivered = await stage.get(told.json()["download_url"])
