@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy import delivery, dialect, jobs, metered, origin, passing, reading, replay
+from proxy import delivery, dialect, jobs, looking, metered, origin, passing, reading, replay
 from proxy.catalogue import Gives, Kind, Takes
 from proxy.dialect import Verdict
 from proxy.metered import Call
@@ -55,6 +55,8 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
         await platform.books.may_call(route.vendor.name, caller)
         request.require_pollable_origin()
     asked = await reading.read(platform, request, route, caller)
+    if operation.names is not None:
+        await looking.before(platform, route, asked, caller)
     quote = await operation.price.quote(asked)
     intention = replay.Intention(request, caller.name, whole=operation.takes is not Takes.STREAM)
     made = Call(route, account, asked, quote, intention, request_bytes=len(request.body))

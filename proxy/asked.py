@@ -28,6 +28,8 @@ class Asked:
     form: Form | None = None
     measured: Mapping[str, Fraction] = field(default_factory=dict)
     """What was measured of the files that it names, by the field: seconds."""
+    told: Any = None
+    """What the vendor says of the job that a submit names, before it is paid for."""
     available: int | None = None
     """Micros that the wallet has free, where the price wants to know (`Price.fits_wallet`)."""
 

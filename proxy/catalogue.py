@@ -144,7 +144,8 @@ class Job:
     """Further ids of the submit's answer or the end's that belong to its workspace."""
     scope: str = "task"
     measured: str = ""
-    """What of the delivered file decides the price: `seconds` or `frames` of an MP4, or nothing."""
+    """What of the delivered file decides the price: `seconds` or `frames` of an MP4, `pixels` of a
+    picture, or nothing."""
     stated: Callable[[Any], Fraction | None] = lambda _: None
     """The same as the end itself says it; the file is measured only where that says nothing."""
     interval_seconds: float = 2.0
@@ -171,7 +172,8 @@ class Operation:
     job: Job | None = None
     """Of a submit."""
     names: Named | None = None
-    """Where a poll or a result names its job."""
+    """Where a poll or a result names its job. Of a submit: its job was made before, for nothing;
+    the vendor is asked for it first, and the price reads what that says (`Asked.told`)."""
     scope: str = "task"
     """What the id in `names` is of."""
     public: bool = False

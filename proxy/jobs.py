@@ -82,7 +82,8 @@ async def accept(
     """Remember the job that the vendor took, durably; then give its id and our polling URL."""
     vendor, operation, job = call.route.vendor, call.route.operation, call.route.operation.job
     assert job is not None, "a submit has a job"
-    job_id = job.job_id(said.json)
+    named = operation.names
+    job_id = job.job_id(said.json) if named is None else named.of(call.asked)
     if job_id is None or not 0 < len(job_id) <= ID_LIMIT or not job_id.isprintable():
         reason = "The provider named no job."
         await metered.settle(platform, call, reply, "refused", reason=reason)
@@ -420,8 +421,7 @@ async def _length(platform: Platform, vendor: Vendor, urls: list[str], what: str
         try:
             if reply.status != 200:
                 return None
-            read = measure.mp4_frames if what == "frames" else measure.mp4_seconds
-            return await read(reply.chunks())
+            return await measure.delivered(what, reply.chunks())
         finally:
             reply.close()
     except (Refused, Lost):

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 import orjson
 
 from common.errors import ProviderDisabled
-from proxy import delivery, remembered
-from proxy.catalogue import Ask
+from proxy import delivery, dialect, remembered
+from proxy.catalogue import Ask, asking
 from proxy.dialect import Verdict
 from proxy.recent import SAID_LIMIT_BYTES
 from proxy.relay import Lost, Outgoing, Refused
 
 if TYPE_CHECKING:
-    from proxy.catalogue import Job, Vendor
+    from apikeys.callers import Caller
+    from proxy.asked import Asked
+    from proxy.catalogue import Job, Route, Vendor
     from proxy.dialect import Judged, Said
     from proxy.process import Platform
     from proxy.remembered import FoundJob
@@ -61,6 +63,28 @@ async def _look(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job)
     return said
 
 
+async def before(platform: Platform, route: Route, asked: Asked, caller: Caller) -> None:
+    """Ask the vendor what it says of a job that is not paid for yet; `asked.told` has it then.
+
+    Only for whose job it is. Raises what the vendor's refusal becomes; nothing was done by then.
+    """
+    vendor, operation = route.vendor, route.operation
+    assert operation.names is not None, "the request names its job"
+    assert operation.job is not None, "it is a submit"
+    uses = list(operation.uses(asked)) if operation.uses is not None else []
+    await platform.books.may_call(vendor.name, caller, uses)
+    how = asking(vendor, vendor.poll(operation.job), operation.names.of(asked))
+    try:
+        question = _ask(platform, vendor, how, operation.job, owner=caller.label)
+        said = await asyncio.wait_for(question, ASK_SECONDS)
+    except (Refused, Lost, TimeoutError) as exc:
+        raise dialect.unreachable(vendor) from exc
+    judged = dialect.judge(vendor, said)
+    if judged.verdict is not Verdict.DONE:
+        raise dialect.refusal(vendor, judged, said)
+    asked.told = said.json
+
+
 async def note(platform: Platform, found: FoundJob, said: Said, judged: Judged) -> None:
     """Write down what was said, for every other process; not again what it said before."""
     before = found.said
@@ -77,8 +101,8 @@ async def ask(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job) -
     if not vendor.may_sign(how.url):
         return None  # The operator moved the vendor's address; the deadline ends this job.
     try:
-        asking = _ask(platform, vendor, how, shape, owner=f"job {found.id}")
-        return await asyncio.wait_for(asking, ASK_SECONDS)
+        question = _ask(platform, vendor, how, shape, owner=f"job {found.id}")
+        return await asyncio.wait_for(question, ASK_SECONDS)
     except (Refused, Lost, TimeoutError, ProviderDisabled):
         return None
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MEGAPIXEL = 1024 * 1024
 HEADER_CHARACTERS = 256 << 10
 FORMATS = ("PNG", "JPEG", "WEBP")
+HEAD_BYTES = 1 << 20
 LONGEST_SECONDS = 24 * 3600
 
 
@@ -52,6 +53,26 @@ def _size(text: str, characters: int = HEADER_CHARACTERS) -> tuple[int, int]:
         if isinstance(exc, UnidentifiedImageError) or characters >= len(text):
             raise
         return _size(text, len(text))
+
+
+async def delivered(what: str, chunks: AsyncIterator[bytes]) -> Fraction | None:
+    """Return the `seconds`, `frames` or `pixels` of a file as it comes; None if it has none."""
+    match what:
+        case "frames":
+            return await mp4_frames(chunks)
+        case "pixels":
+            return await picture_pixels(chunks)
+    return await mp4_seconds(chunks)
+
+
+async def picture_pixels(chunks: AsyncIterator[bytes]) -> Fraction | None:
+    """Return how many pixels a picture has, by its header; None where that cannot be read."""
+    head = await _Reader(chunks).take(HEAD_BYTES)
+    try:
+        with Image.open(io.BytesIO(head), formats=FORMATS) as image:  # Decodes no pixel.
+            return Fraction(image.width * image.height)
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 async def mp4_seconds(chunks: AsyncIterator[bytes]) -> Fraction | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 import orjson
 from django.utils import timezone
@@ -83,12 +84,15 @@ def _urls(submit: Route | None, answer: Any) -> list[str]:
 def _ask(submit: Route | None, job: Job) -> dict[str, Any] | None:
     """Return the question that gives the addresses, where the vendor's end of a job has none."""
     for each in submit.vendor.operations if submit is not None else ():
-        if each.kind is not Kind.RESULT or each.names is None or each.names.where != "body":
+        if each.kind is not Kind.RESULT or each.names is None:
             continue
         made = Asset.objects.filter(vendor=job.vendor, scope=each.scope, call_id=job.pk).first()
         if made is not None:
-            body = {each.names.name: made.asset}
-            return {"method": each.method, "path": f"/proxy/{each.path}", "body": body}
+            path, name, asset = f"/proxy/{each.path}", each.names.name, quote(made.asset, safe="")
+            body = {name: made.asset} if each.names.where == "body" else None
+            path = path.replace(f"{{{name}}}", asset)
+            path += f"?{name}={asset}" if each.names.where == "query" else ""
+            return {"method": each.method, "path": path, "body": body}
     return None
 
 

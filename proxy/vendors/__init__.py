@@ -15,12 +15,14 @@ from proxy.vendors.fishaudio import FISHAUDIO
 from proxy.vendors.google import GOOGLE
 from proxy.vendors.heygen import HEYGEN
 from proxy.vendors.higgsfield import HIGGSFIELD
+from proxy.vendors.hitpaw import HITPAW
 from proxy.vendors.ideogram import IDEOGRAM
 from proxy.vendors.kling import KLING
 from proxy.vendors.krea import KREA
 from proxy.vendors.ltx import LTX
 from proxy.vendors.luma import LUMA
 from proxy.vendors.luma_agents import LUMA_AGENTS
+from proxy.vendors.magnific import MAGNIFIC
 from proxy.vendors.meta import META
 from proxy.vendors.minimax import MINIMAX
 from proxy.vendors.moonvalley import MOONVALLEY
@@ -38,6 +40,7 @@ from proxy.vendors.sandbox import SANDBOX
 from proxy.vendors.sonilo import SONILO
 from proxy.vendors.stability import STABILITY
 from proxy.vendors.synclabs import SYNCLABS
+from proxy.vendors.topaz import TOPAZ
 from proxy.vendors.vidu import VIDU
 from proxy.vendors.wan import ALIBABA_WAN
 from proxy.vendors.wavespeed import WAVESPEED
@@ -54,12 +57,14 @@ VENDORS = (
     GOOGLE,
     HEYGEN,
     HIGGSFIELD,
+    HITPAW,
     IDEOGRAM,
     KLING,
     KREA,
     LTX,
     LUMA,
     LUMA_AGENTS,
+    MAGNIFIC,
     META,
     MINIMAX,
     MOONVALLEY,
@@ -76,6 +81,7 @@ VENDORS = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TOPAZ,
     VIDU,
     WAVESPEED,
     XAI,

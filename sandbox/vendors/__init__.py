@@ -10,11 +10,13 @@ from sandbox.vendors.fishaudio import FISHAUDIO
 from sandbox.vendors.gemini import GEMINI
 from sandbox.vendors.heygen import HEYGEN
 from sandbox.vendors.higgsfield import HIGGSFIELD
+from sandbox.vendors.hitpaw import HITPAW
 from sandbox.vendors.ideogram import IDEOGRAM
 from sandbox.vendors.kling import KLING
 from sandbox.vendors.krea import KREA
 from sandbox.vendors.ltx import LTX
 from sandbox.vendors.luma import LUMA, LUMA_AGENTS
+from sandbox.vendors.magnific import MAGNIFIC
 from sandbox.vendors.meta import META
 from sandbox.vendors.minimax import MINIMAX
 from sandbox.vendors.moonvalley import MOONVALLEY
@@ -32,6 +34,7 @@ from sandbox.vendors.sandbox import SANDBOX
 from sandbox.vendors.sonilo import SONILO
 from sandbox.vendors.stability import STABILITY
 from sandbox.vendors.synclabs import SYNCLABS
+from sandbox.vendors.topaz import TOPAZ
 from sandbox.vendors.vidu import VIDU
 from sandbox.vendors.wan import WAN
 from sandbox.vendors.wavespeed import WAVESPEED
@@ -47,12 +50,14 @@ VENDORS: tuple[Vendor, ...] = (
     GEMINI,
     HEYGEN,
     HIGGSFIELD,
+    HITPAW,
     IDEOGRAM,
     KLING,
     KREA,
     LTX,
     LUMA,
     LUMA_AGENTS,
+    MAGNIFIC,
     META,
     MINIMAX,
     MOONVALLEY,
@@ -70,6 +75,7 @@ VENDORS: tuple[Vendor, ...] = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TOPAZ,
     VIDU,
     WAN,
     WAVESPEED,

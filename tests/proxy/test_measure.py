@@ -112,3 +112,12 @@ async def test_the_pictures_of_a_film_are_counted():
 async def pieces(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), 1000):
         yield content[start : start + 1000]
+
+
+async def test_a_picture_is_measured_by_its_head():
+    for form in ("PNG", "JPEG"):
+        drawn = picture(form, 900)
+        assert await measure.picture_pixels(pieces(drawn)) == 900 * 900
+        assert await measure.picture_pixels(pieces(drawn[: len(drawn) // 2])) == 900 * 900
+    for wrong in (b"", b"no picture", picture("BMP", 64), picture("PNG")[:20]):
+        assert await measure.picture_pixels(pieces(wrong)) is None

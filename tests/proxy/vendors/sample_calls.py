@@ -3,12 +3,12 @@
 `samples/<vendor>.json` has an entry for each route of a vendor, in the words of the figures that
 clients publish: `method`, `path`, `kind`. A priced one has a request (`path_params`, `query`,
 `headers`, `body`; `form`: it is sent as a form, with `files` of [field, name, type] and, of sounds,
-seconds), what it costs (`usd`) and what is held for it (`most_usd`). `answer` is laid over what
-the sandbox says, where the price follows from that (`usage`); `after` names an earlier call whose
-result it is made from; `model` is where the request names its model, if not in `model` or
-`model_name`. A poll has the place of its `status` (or several: the first that is there) and the
-words that clients know: `missing` is one; `failed_at` has the places of what is there only where
-it failed.
+seconds), what it costs (`usd`) and what is held for it (`most_usd`). `answer` is laid over what the
+sandbox says, where the price follows from that (`usage`); `after` names an earlier call whose
+result it is made from (`as` is where its id goes in the body, or `path_params.x`); `model` is where
+the request names its model, if not in `model` or `model_name`. A poll has the place of its `status`
+(or several: the first that is there) and the words that clients know: `missing` is one; `failed_at`
+has the places of what is there only where it failed.
 """
 
 from __future__ import annotations
@@ -153,8 +153,10 @@ async def send(stage: Stage, member: Member | None, entry: Entry, **changed: Any
     entry = {**entry, **changed}
     body, headers = entry["body"], entry.get("headers")
     if entry.get("form"):
-        return await stage.post(address(entry), member, data=form_of(entry, body), headers=headers)
-    return await stage.post(address(entry), member, json=body, headers=headers)
+        given: Entry = {"data": form_of(entry, body)}
+    else:
+        given = {"json": body}
+    return await stage.ask(entry["method"], address(entry), by=member, headers=headers, **given)
 
 
 async def prepared(stage: Stage, member: Member, sample: Sample) -> Entry:
@@ -167,7 +169,11 @@ async def prepared(stage: Stage, member: Member, sample: Sample) -> Entry:
         else:
             answer = await call(stage, member, sample_of(step["path"]))
         value = found(answer.json(), step["take"])[0]
-        entry = {**entry, "body": put(entry["body"], step["as"], value)}
+        name = step["as"].removeprefix("path_params.")
+        if name == step["as"]:
+            entry = {**entry, "body": put(entry["body"], name, value)}
+        else:
+            entry = {**entry, "path_params": {**entry.get("path_params", {}), name: value}}
     return entry
 
 

@@ -74,6 +74,8 @@ async def test_a_file_of_minimax_is_given_to_its_owner_once_it_is_paid_for(stage
 
     assert early.status == 404
     assert end.json()["file_id"] == job.alias
+    kept = await stage.get(f"/v1/calls/{stage.calls(member)[-1]['id']}/result", member)
+    assert kept.json()["ask"] == {"method": "GET", "path": file, "body": None}
     assert (await stage.get(found.json()["file"]["download_url"])).status == 200
     refused = await stage.get(file, other)
     assert refused.status == 404

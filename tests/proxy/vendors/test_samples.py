@@ -89,7 +89,8 @@ async def test_a_sample_is_held_and_charged_as_recorded(stage, sample):
     if sample.operation.job is not None:
         assert stage.wallet(member) == (balance, sample.most)
         job = job_of(stage, member)
-        assert json.dumps(job)[1:-1].encode() in answer.body, "a node reads it there"
+        if sample.operation.names is None:
+            assert json.dumps(job)[1:-1].encode() in answer.body, "a node reads it there"
         end = await polled(stage, member, sample, job)
         assert state(words_of(sample), end) == "done"
         again = await ask(stage, member, sample, job)
