@@ -21,6 +21,7 @@ from proxy.vendors.krea import KREA
 from proxy.vendors.ltx import LTX
 from proxy.vendors.luma import LUMA
 from proxy.vendors.luma_agents import LUMA_AGENTS
+from proxy.vendors.meshy import MESHY
 from proxy.vendors.meta import META
 from proxy.vendors.minimax import MINIMAX
 from proxy.vendors.moonvalley import MOONVALLEY
@@ -60,6 +61,7 @@ VENDORS = (
     LTX,
     LUMA,
     LUMA_AGENTS,
+    MESHY,
     META,
     MINIMAX,
     MOONVALLEY,

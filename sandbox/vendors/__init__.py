@@ -15,6 +15,7 @@ from sandbox.vendors.kling import KLING
 from sandbox.vendors.krea import KREA
 from sandbox.vendors.ltx import LTX
 from sandbox.vendors.luma import LUMA, LUMA_AGENTS
+from sandbox.vendors.meshy import MESHY
 from sandbox.vendors.meta import META
 from sandbox.vendors.minimax import MINIMAX
 from sandbox.vendors.moonvalley import MOONVALLEY
@@ -53,6 +54,7 @@ VENDORS: tuple[Vendor, ...] = (
     LTX,
     LUMA,
     LUMA_AGENTS,
+    MESHY,
     META,
     MINIMAX,
     MOONVALLEY,
