@@ -39,6 +39,7 @@ from proxy.vendors.sandbox import SANDBOX
 from proxy.vendors.sonilo import SONILO
 from proxy.vendors.stability import STABILITY
 from proxy.vendors.synclabs import SYNCLABS
+from proxy.vendors.tripo import TRIPO
 from proxy.vendors.vidu import VIDU
 from proxy.vendors.wan import ALIBABA_WAN
 from proxy.vendors.wavespeed import WAVESPEED
@@ -78,6 +79,7 @@ VENDORS = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TRIPO,
     VIDU,
     WAVESPEED,
     XAI,

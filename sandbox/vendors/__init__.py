@@ -33,6 +33,7 @@ from sandbox.vendors.sandbox import SANDBOX
 from sandbox.vendors.sonilo import SONILO
 from sandbox.vendors.stability import STABILITY
 from sandbox.vendors.synclabs import SYNCLABS
+from sandbox.vendors.tripo import TRIPO
 from sandbox.vendors.vidu import VIDU
 from sandbox.vendors.wan import WAN
 from sandbox.vendors.wavespeed import WAVESPEED
@@ -72,6 +73,7 @@ VENDORS: tuple[Vendor, ...] = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TRIPO,
     VIDU,
     WAN,
     WAVESPEED,
