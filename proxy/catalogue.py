@@ -199,6 +199,8 @@ class Operation:
     locate: Callable[[Vendor, Account, Mapping[str, str]], str] | None = None
     """Its URL at the vendor, without a query, from the operator's account and the parts of the
     path, where `upstream` at its base is not all of it."""
+    upstream_of: Callable[[Asked], str] | None = None
+    """The path at the vendor where the body decides it."""
     reply: Callable[[Any], Any] | None = None
     """The answer's JSON as clients of every generation read it. None: given as it came."""
     reports: Callable[[Any], bool] = lambda _: True
@@ -313,8 +315,10 @@ class Route:
         """The operation's name in records and logs."""
         return self.operation.path
 
-    def url(self, account: Account) -> str:
+    def url(self, account: Account, asked: Asked) -> str:
         """Return the URL at the vendor, without a query."""
+        if self.operation.upstream_of is not None:
+            return self.vendor.address(self.operation.base) + self.operation.upstream_of(asked)
         if self.operation.locate is not None:
             return self.operation.locate(self.vendor, account, self.parts)
         path = self.operation.upstream

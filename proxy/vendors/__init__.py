@@ -23,6 +23,7 @@ from proxy.vendors.ltx import LTX
 from proxy.vendors.luma import LUMA
 from proxy.vendors.luma_agents import LUMA_AGENTS
 from proxy.vendors.magnific import MAGNIFIC
+from proxy.vendors.meshy import MESHY
 from proxy.vendors.meta import META
 from proxy.vendors.minimax import MINIMAX
 from proxy.vendors.moonvalley import MOONVALLEY
@@ -41,6 +42,7 @@ from proxy.vendors.sonilo import SONILO
 from proxy.vendors.stability import STABILITY
 from proxy.vendors.synclabs import SYNCLABS
 from proxy.vendors.topaz import TOPAZ
+from proxy.vendors.tripo import TRIPO
 from proxy.vendors.vidu import VIDU
 from proxy.vendors.wan import ALIBABA_WAN
 from proxy.vendors.wavespeed import WAVESPEED
@@ -65,6 +67,7 @@ VENDORS = (
     LUMA,
     LUMA_AGENTS,
     MAGNIFIC,
+    MESHY,
     META,
     MINIMAX,
     MOONVALLEY,
@@ -82,6 +85,7 @@ VENDORS = (
     STABILITY,
     SYNCLABS,
     TOPAZ,
+    TRIPO,
     VIDU,
     WAVESPEED,
     XAI,

@@ -17,6 +17,7 @@ from sandbox.vendors.krea import KREA
 from sandbox.vendors.ltx import LTX
 from sandbox.vendors.luma import LUMA, LUMA_AGENTS
 from sandbox.vendors.magnific import MAGNIFIC
+from sandbox.vendors.meshy import MESHY
 from sandbox.vendors.meta import META
 from sandbox.vendors.minimax import MINIMAX
 from sandbox.vendors.moonvalley import MOONVALLEY
@@ -35,6 +36,7 @@ from sandbox.vendors.sonilo import SONILO
 from sandbox.vendors.stability import STABILITY
 from sandbox.vendors.synclabs import SYNCLABS
 from sandbox.vendors.topaz import TOPAZ
+from sandbox.vendors.tripo import TRIPO
 from sandbox.vendors.vidu import VIDU
 from sandbox.vendors.wan import WAN
 from sandbox.vendors.wavespeed import WAVESPEED
@@ -58,6 +60,7 @@ VENDORS: tuple[Vendor, ...] = (
     LUMA,
     LUMA_AGENTS,
     MAGNIFIC,
+    MESHY,
     META,
     MINIMAX,
     MOONVALLEY,
@@ -76,6 +79,7 @@ VENDORS: tuple[Vendor, ...] = (
     STABILITY,
     SYNCLABS,
     TOPAZ,
+    TRIPO,
     VIDU,
     WAN,
     WAVESPEED,
