@@ -39,6 +39,7 @@ from proxy.vendors.sandbox import SANDBOX
 from proxy.vendors.sonilo import SONILO
 from proxy.vendors.stability import STABILITY
 from proxy.vendors.synclabs import SYNCLABS
+from proxy.vendors.tencent import TENCENT
 from proxy.vendors.tripo import TRIPO
 from proxy.vendors.vidu import VIDU
 from proxy.vendors.wan import ALIBABA_WAN
@@ -79,6 +80,7 @@ VENDORS = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TENCENT,
     TRIPO,
     VIDU,
     WAVESPEED,

@@ -33,6 +33,7 @@ from sandbox.vendors.sandbox import SANDBOX
 from sandbox.vendors.sonilo import SONILO
 from sandbox.vendors.stability import STABILITY
 from sandbox.vendors.synclabs import SYNCLABS
+from sandbox.vendors.tencent import TENCENT
 from sandbox.vendors.tripo import TRIPO
 from sandbox.vendors.vidu import VIDU
 from sandbox.vendors.wan import WAN
@@ -73,6 +74,7 @@ VENDORS: tuple[Vendor, ...] = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TENCENT,
     TRIPO,
     VIDU,
     WAN,
