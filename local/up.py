@@ -182,6 +182,7 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
 def vendors_of_the_sandbox(environment: Environment, data: Path, port: int) -> Environment:
     """Return the credentials by which every vendor of the sandbox is called."""
     key = {f"VENDOR_{each.name.upper()}_KEY": environment["SANDBOX_KEY"] for each in VENDORS}
+    key["VENDOR_TENCENT_SECRET"] = environment["SANDBOX_KEY"]
     file = data / "service-account.json"
     kept = str(file) if file.exists() else None
     made = service_account.content(f"http://127.0.0.1:{port}/vertexai/token", kept)

@@ -41,6 +41,7 @@ from proxy.vendors.sandbox import SANDBOX
 from proxy.vendors.sonilo import SONILO
 from proxy.vendors.stability import STABILITY
 from proxy.vendors.synclabs import SYNCLABS
+from proxy.vendors.tencent import TENCENT
 from proxy.vendors.topaz import TOPAZ
 from proxy.vendors.tripo import TRIPO
 from proxy.vendors.vidu import VIDU
@@ -84,6 +85,7 @@ VENDORS = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TENCENT,
     TOPAZ,
     TRIPO,
     VIDU,

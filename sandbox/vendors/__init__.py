@@ -35,6 +35,7 @@ from sandbox.vendors.sandbox import SANDBOX
 from sandbox.vendors.sonilo import SONILO
 from sandbox.vendors.stability import STABILITY
 from sandbox.vendors.synclabs import SYNCLABS
+from sandbox.vendors.tencent import TENCENT
 from sandbox.vendors.topaz import TOPAZ
 from sandbox.vendors.tripo import TRIPO
 from sandbox.vendors.vidu import VIDU
@@ -78,6 +79,7 @@ VENDORS: tuple[Vendor, ...] = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TENCENT,
     TOPAZ,
     TRIPO,
     VIDU,

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from types import SimpleNamespace
 
 import pytest
 from operations import operation, poll_of, quote, sent
-from proxy_stage import check_refusal
+from proxy_stage import VENDOR_KEY, check_refusal
 from sample_calls import entries, sample_of
 from vendor_calls import RICH, micros, spent, until
 
 from common.errors import InvalidRequest
-from proxy import withdrawn
+from proxy import signatures, withdrawn
 from proxy.asked import Asked
+from proxy.credentials import Account
 from proxy.dialect import Said, Verdict
+from proxy.relay import Outgoing
+from proxy.vendors.tencent import TENCENT
 
 TRIPO = "tripo/v2/openapi/task"
 TASK = f"/proxy/{TRIPO}"
@@ -195,3 +200,100 @@ def test_a_failure_of_meshys_moderation_is_one():
     assert judge(Said(200, said.replace(b"flagged by content moderation", b"x"))).verdict is (
         Verdict.FAILED
     )
+
+
+# --- Tencent -------------------------------------------------------------------------------------
+
+PRO = "/proxy/tencent/hunyuan/3d-pro"
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "type_"),
+    [
+        ("inside", 403, "provider_disabled"),
+        ("inside=401", 403, "provider_disabled"),
+        ("inside=429", 429, "provider_rate_limited"),
+        ("inside=503", 429, "provider_rate_limited"),
+        ("inside=400", 422, "provider_rejected"),
+        ("inside=451", 422, "content_blocked"),
+        ("inside=500", 422, "outcome_unknown"),
+    ],
+)
+async def test_tencents_errors_stand_in_a_200(stage, failure, status, type_):
+    member = await stage.member(micros=RICH)
+    stage.vendor.fail_next("tencent", failure)
+    refused = await stage.post(PRO, member, json=sample_of(PRO).entry["body"])
+    assert (refused.status, refused.type) == (status, type_), refused.body
+    check_refusal(refused)
+    assert stage.wallet(member) == (RICH, 0)
+
+
+def test_a_request_is_signed_as_tencents_own_library_does(monkeypatch):
+    monkeypatch.setattr(signatures, "time", SimpleNamespace(time=lambda: 1767225600.9))
+    asked = Outgoing("POST", "https://hunyuan.intl.tencentcloudapi.com/", {}, b'{"a":1}')
+    account = Account("tencent", {"KEY": "an-id", "SECRET": "a-secret-key"})
+
+    asyncio.run(TENCENT.credential.sign(asked, account, None))
+
+    assert asked.headers["authorization"] == (
+        "TC3-HMAC-SHA256 Credential=an-id/2026-01-01/hunyuan/tc3_request, "
+        "SignedHeaders=content-type;host, "
+        "Signature=409ece5d9ba776d2d4bd104e9cfbd4f49ade94b36645efa13ce73ba5639d510b"
+    )
+    assert asked.headers["x-tc-timestamp"] == "1767225600"
+
+
+async def test_the_far_side_of_tencent_knows_a_wrong_signature(stage, configure, monkeypatch):
+    member, body = await stage.member(micros=RICH), sample_of(PRO).entry["body"]
+    accepted = stage.vendor.counts("tencent")["accepted"]
+    configure(VENDOR_TENCENT_SECRET="another-secret-key")
+    assert (await stage.post(PRO, member, json=body)).type == "provider_disabled"
+    configure(VENDOR_TENCENT_SECRET=VENDOR_KEY)
+    late = SimpleNamespace(time=lambda: time.time() - 400)
+    monkeypatch.setattr(signatures, "time", late)
+    assert (await stage.post(PRO, member, json=body)).type == "provider_disabled"
+    monkeypatch.undo()
+    assert stage.vendor.counts("tencent")["accepted"] == accepted
+    assert stage.wallet(member) == (RICH, 0)
+
+
+async def test_the_bytes_that_are_signed_are_those_that_are_sent(stage):
+    """Whatever a client writes: other letters, numbers, spaces, another order, no default."""
+    member = await stage.member(micros=RICH)
+    for raw in (
+        '{ "Prompt" : "\\u00e4 ü 椅子",  "Model":"3.1" }',
+        '{"Prompt":"x","FaceCount":4000}',
+    ):
+        headers = {"content-type": "application/json; charset=utf-8"}
+        taken = await stage.post(PRO, member, data=raw.encode(), headers=headers)
+        assert taken.status == 200, taken.body
+        assert taken.json().keys() == {"JobId", "RequestId"}
+
+
+@pytest.mark.parametrize(
+    ("body", "usd"),
+    [
+        ({}, "0.5"),
+        ({"GenerateType": "LowPoly"}, "0.6"),
+        ({"GenerateType": "Geometry", "EnablePBR": True, "FaceCount": 3000}, "0.7"),
+        ({"MultiViewImages": []}, "0.5"),
+    ],
+)
+def test_a_model_of_tencent_costs_by_its_kind(body, usd):
+    assert quote("tencent/hunyuan/3d-pro", body).most == micros(usd)
+    assert sent("tencent/hunyuan/3d-pro", body)["FaceCount"] == body.get("FaceCount", 500_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("3d-pro", {"GenerateType": "Sketch"}),
+        ("3d-pro", {"EnablePBR": "false"}),
+        ("3d-pro", {"FaceCount": 9_000_000}),
+        ("3d-part", {"EnablePostProcess": True}),
+        ("3d-uv", {"Num": 2}),
+    ],
+)
+def test_what_has_no_price_at_tencent_is_refused_by_name(path, body):
+    with pytest.raises(InvalidRequest, match=next(iter(body))):
+        quote(f"tencent/hunyuan/{path}", body)
