@@ -10,6 +10,7 @@
     python3 dev.py bench    the speed table
     python3 dev.py manage   manage.py, on what a running `up` works on
     python3 dev.py licences write THIRD_PARTY.md from the lock
+    python3 dev.py vendors  write the documents' tables of what can be called
 
 It uses the standard library only, because it is what brings the rest: uv into `.boot`, and the
 hash-checked `requirements.lock` into `.venv`. Then it becomes the command that was asked for, in
@@ -39,6 +40,7 @@ COMMANDS = {
     "bench": ["-m", "bench"],
     "manage": ["-m", "local.manage"],
     "licences": ["-m", "local.licences"],
+    "vendors": ["-m", "local.vendors"],
 }
 
 

@@ -3,7 +3,7 @@
 Prices: the nodes' published ones, of January 2026, and of August 2026 for what came later. A
 submit answers an absolute `polling_url` on a regional host, which clients fetch without any
 credential: we hand out one of ours instead (contract 6.4). `cost` in the submit answer is the
-vendor's price in cents.
+vendor's price in cents. Sources: the vendor's OpenAPI and pages.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 The client names the model in the path and no verb; project, place and verb are added here. A limit
 of output tokens is always sent: see google_prices.py. A blocked prompt is a 200 without candidates,
 a blocked result a candidate without content: neither is charged.
+Source: google-genai 3.6.1.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ From v3 on the vendor takes multipart forms only: the JSON of the later nodes be
 structured prompt as JSON text. The mask of a character has another name there. A picture that is
 not safe is a 200 with an empty address, and billed; a prompt that is not is a 422, and free.
 Prices: the nodes' published ones of August 2026, of the older models rounded to cents.
+Sources: the vendor's OpenAPI and pages.
 """
 
 from __future__ import annotations

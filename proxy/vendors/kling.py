@@ -3,7 +3,7 @@
 Two designs: under /v1 the model stands in the body and a task ends as `succeed`; the newer has the
 model in the path, one poll for all (/tasks), and `succeeded`. Two credentials: an API key, or on
 /v1 a pair of keys that signs a token. An error has a code of Kling's own, with a status of 4xx or
-5xx, and now and then inside a 200. Prices: kling_prices.py.
+5xx, and now and then inside a 200. Prices: kling_prices.py. Source: the vendor's pages.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The vendor's own spelling of the paths differs from the clients'. An error is of
 style of one's own may be a vector style, which costs twice as much: held so, and settled by the
 `credits` of the answer (a thousandth of a dollar each), of which a raster picture takes 40.
 Prices: the nodes' published ones of August 2026. A background is replaced at the price of each
-picture, which the node shows as that of one run.
+picture, which the node shows as that of one run. Source: the vendor's pages.
 """
 
 from __future__ import annotations

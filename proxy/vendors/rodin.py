@@ -3,7 +3,7 @@
 A task has two names: its state is asked for by the long `subscription_key`, its files by `uuid`,
 and both questions are POSTs. It is several jobs, done one after the other; links to files live for
 ten minutes, and asking again gives new ones. What is wrong stands in `error`, also in a 201.
-Prices: the nodes' published ones of August 2026.
+Prices: the nodes' published ones of August 2026. Source: the vendor's pages.
 """
 
 from __future__ import annotations
