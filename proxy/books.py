@@ -63,6 +63,8 @@ class Place:
     intent: str
     keyed: bool
     memo: dict[str, Any]
+    book: int = 0
+    """The version of the price book that it was priced by."""
     assets: list[Use] | None = None
     """Ids of earlier calls that it uses: they must be its workspace's own."""
     digest: str | None = None
@@ -166,6 +168,13 @@ class Found:
     """Whether the job is that key's workspace's."""
     job: Row | None
     """A row of `sql.JOB_COLUMNS`; None if there is no such job."""
+
+
+class Repriced(Unavailable):
+    """It was priced by a version of the price book that does not hold any more. Nothing is held."""
+
+    def __init__(self) -> None:
+        super().__init__("Prices are changing at this moment. Please try again.")
 
 
 class Books:
@@ -478,6 +487,8 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
 def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
     if answer.verdict in ("placed", "repeat", "answered"):
         return Placed(answer.verdict, answer.wallet, answer.facts or "")
+    if answer.verdict == "repriced":
+        return Repriced()
     if answer.verdict == "frozen":
         return AccessDisabled(answer.frozen or "")
     if answer.told is not None:
