@@ -370,7 +370,7 @@ class Books:
             if verdict != "unauthorized":
                 break
         if verdict is not None:
-            raise _barred(verdict, vendor, 0)
+            raise barred(verdict, vendor, 0)
         return workspace
 
     async def available(self, caller: Caller) -> int:
@@ -493,10 +493,10 @@ def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
         return AccessDisabled(answer.frozen or "")
     if answer.told is not None:
         return limits.refusal(answer.told, amount=ask.amount)
-    return _barred(answer.verdict, ask.vendor, ask.amount)
+    return barred(answer.verdict, ask.vendor, ask.amount)
 
 
-def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:
+def barred(verdict: str, vendor: str, amount: int) -> PlatformError:
     """Return what the word means by which `callers.PAYER` refuses."""
     if verdict == "network":
         return AccessDisabled(keys.ELSEWHERE)

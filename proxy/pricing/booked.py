@@ -16,7 +16,7 @@ from common.money import Micros, round_up
 from prices import terms
 from prices.units import SECONDS, amount
 from proxy import pricing
-from proxy.pricing import Quote
+from proxy.pricing import Quote, ranges
 from proxy.pricing.shapes import Ruled
 
 if TYPE_CHECKING:
@@ -76,6 +76,28 @@ def by_unit(price: Price, term: Term, inputs: dict[str, Any]) -> dict[str, Any] 
     return None
 
 
+def spread(price: Price, inputs: dict[str, Any], *, most: Micros) -> tuple[Micros, Micros]:
+    """Return the least and the likely of a quoted call, under its version."""
+    told = inputs.get(BOOK)
+    if told is None:
+        return _ordered(ranges.least(price, inputs, most=most), ranges.likely(price, inputs), most)
+    term = _term(told)
+    own = by_unit(price, term, inputs)
+    if own is not None:
+        return _ordered(ranges.least(price, own, most=most), ranges.likely(price, own), most)
+    retail = Micros(told["retail"])
+    least = term.of(ranges.least(price, inputs, most=retail))
+    return _ordered(least, term.of(ranges.likely(price, inputs)), most)
+
+
+def _ordered(least: Micros, likely: Micros, most: Micros) -> tuple[Micros, Micros]:
+    return least, Micros(min(max(least, likely), most))
+
+
+def _term(told: dict[str, Any]) -> Term:
+    return terms.read({name: each for name, each in told.items() if name != "retail"})
+
+
 def settle(price: Price, inputs: dict[str, Any], evidence: Evidence, *, most: Micros) -> Settled:
     """Return what a call costs, under the version that it was quoted under."""
     told = inputs.get(BOOK)
@@ -83,7 +105,7 @@ def settle(price: Price, inputs: dict[str, Any], evidence: Evidence, *, most: Mi
         found, absurd = pricing.settle(price, inputs, evidence, most=most)
         return Settled(found, absurd=absurd)
     published = Micros(told["retail"])
-    term = terms.read({name: each for name, each in told.items() if name != "retail"})
+    term = _term(told)
     retail, absurd = pricing.settle(price, inputs, evidence, most=published)
     if retail is None:
         return Settled(None, absurd=absurd)
