@@ -16,18 +16,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from common.money import Micros
 from proxy import delivery, dialect, jobs, looking, metered, origin, passing, reading, replay
+from proxy.books import Repriced
 from proxy.catalogue import Gives, Kind, Takes
 from proxy.dialect import Verdict
 from proxy.metered import Call
+from proxy.pricing import Quote, booked
 from proxy.relay import Lost
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
+    from apikeys.callers import Caller
     from proxy.catalogue import Route
     from proxy.http import Request
     from proxy.process import Platform
-    from proxy.relay import Reply
+    from proxy.relay import Outgoing, Reply
 
 JSON = "application/json"
 
@@ -57,14 +61,13 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     asked = await reading.read(platform, request, route, caller)
     if operation.names is not None:
         await looking.before(platform, route, asked, caller)
-    quote = await operation.price.quote(asked)
     intention = replay.Intention(request, caller.name, whole=operation.takes is not Takes.STREAM)
-    made = Call(route, account, asked, quote, intention, request_bytes=len(request.body))
-    outgoing = await reading.outgoing(
-        platform, request, route, asked, account=account, inputs=quote.inputs
-    )
-
-    if not await metered.hold(platform, request, made, caller):
+    made = Call(route, account, asked, Quote(Micros(0)), intention, len(request.body))
+    outgoing = await _priced(platform, request, made)
+    while (held := await _held(platform, request, made, caller)) is None:
+        await platform.prices.renew(platform.books)
+        outgoing = await _priced(platform, request, made)
+    if not held:
         return  # It was a repeat, and is answered.
     request.owner = caller.label  # Known now: its answer counts in its own share.
     async with metered.guarded(platform, made):
@@ -78,6 +81,31 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
             raise dialect.lost(route.vendor) from exc
         finally:
             reply.close()
+
+
+async def _priced(platform: Platform, request: Request, made: Call) -> Outgoing:
+    """Quote it by the price book that this process knows; return what the vendor would be sent."""
+    vendor, operation, book = made.route.vendor, made.route.operation, platform.prices.now
+    made.quote = await booked.quote(
+        operation.price, made.asked, book=book, vendor=vendor.name, operation=operation.path
+    )
+    made.book, made.price_version = book.number, book.version(operation.price_version)
+    return await reading.outgoing(
+        platform,
+        request,
+        made.route,
+        made.asked,
+        account=made.account,
+        inputs=made.quote.inputs,
+    )
+
+
+async def _held(platform: Platform, request: Request, made: Call, caller: Caller) -> bool | None:
+    """Whether its money is set aside (see `metered.hold`); None if it must be priced anew."""
+    try:
+        return await metered.hold(platform, request, made, caller)
+    except Repriced:
+        return None
 
 
 async def _answer(platform: Platform, request: Request, made: Call, reply: Reply) -> None:

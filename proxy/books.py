@@ -63,6 +63,8 @@ class Place:
     intent: str
     keyed: bool
     memo: dict[str, Any]
+    book: int = 0
+    """The version of the price book that it was priced by."""
     assets: list[Use] | None = None
     """Ids of earlier calls that it uses: they must be its workspace's own."""
     digest: str | None = None
@@ -166,6 +168,13 @@ class Found:
     """Whether the job is that key's workspace's."""
     job: Row | None
     """A row of `sql.JOB_COLUMNS`; None if there is no such job."""
+
+
+class Repriced(Unavailable):
+    """It was priced by a version of the price book that does not hold any more. Nothing is held."""
+
+    def __init__(self) -> None:
+        super().__init__("Prices are changing at this moment. Please try again.")
 
 
 class Books:
@@ -361,7 +370,7 @@ class Books:
             if verdict != "unauthorized":
                 break
         if verdict is not None:
-            raise _barred(verdict, vendor, 0)
+            raise barred(verdict, vendor, 0)
         return workspace
 
     async def available(self, caller: Caller) -> int:
@@ -478,14 +487,16 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
 def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
     if answer.verdict in ("placed", "repeat", "answered"):
         return Placed(answer.verdict, answer.wallet, answer.facts or "")
+    if answer.verdict == "repriced":
+        return Repriced()
     if answer.verdict == "frozen":
         return AccessDisabled(answer.frozen or "")
     if answer.told is not None:
         return limits.refusal(answer.told, amount=ask.amount)
-    return _barred(answer.verdict, ask.vendor, ask.amount)
+    return barred(answer.verdict, ask.vendor, ask.amount)
 
 
-def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:
+def barred(verdict: str, vendor: str, amount: int) -> PlatformError:
     """Return what the word means by which `callers.PAYER` refuses."""
     if verdict == "network":
         return AccessDisabled(keys.ELSEWHERE)

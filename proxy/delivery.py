@@ -15,12 +15,13 @@ import orjson
 
 from common.errors import RateLimited, Unavailable
 from common.money import Micros, credits_text
-from proxy import answers, dialect, findings, memory, metered, pricing
+from proxy import answers, dialect, findings, memory, metered
 from proxy.asked import Evidence
 from proxy.catalogue import Gives
 from proxy.credentials import Redactor
 from proxy.dialect import Judged, Said, Verdict
 from proxy.metered import HOLD_MARGIN_SECONDS
+from proxy.pricing import booked
 from proxy.process import soon
 from proxy.relay import Lost
 
@@ -99,17 +100,20 @@ async def _room(taken: Reservation, size: int) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _price(platform: Platform, call: Call, known: Evidence) -> Micros:
-    """Return what a delivered call costs; a figure of the vendor's that is absurd is a finding."""
+async def _price(platform: Platform, call: Call, known: Evidence) -> tuple[Micros, dict[str, Any]]:
+    """Return what a delivered call costs, and what is written of that.
+
+    A figure of the vendor's that is absurd is a finding.
+    """
     rule, most = call.route.operation.price, call.quote.most
-    price, absurd = pricing.settle(rule, call.quote.inputs, known, most=most)
-    assert price is not None, "what is final has a price"
+    settled = booked.settle(rule, call.quote.inputs, known, most=most)
+    assert settled.price is not None, "what is final has a price"
     vendor, operation = call.route.vendor, call.route.operation
-    if absurd is not None:
-        await findings.absurd(platform.books, vendor.name, call.id, absurd)
+    if settled.absurd is not None:
+        await findings.absurd(platform.books, vendor.name, call.id, settled.absurd)
     if not operation.reports(known.end):
         await findings.unreported(platform.books, vendor.name, operation.path, call.id)
-    return price
+    return settled.price, settled.details
 
 
 def evidence(said: Said) -> Evidence:
@@ -121,7 +125,7 @@ def evidence(said: Said) -> Evidence:
 async def whole(platform: Platform, request: Request, call: Call, reply: Reply, said: Said) -> None:
     """Answer with a result that was read whole: settle it, give it."""
     operation = call.route.operation
-    price = await _price(platform, call, evidence(said))
+    price, details = await _price(platform, call, evidence(said))
     body = said.body
     if operation.reply is not None:
         body = orjson.dumps(operation.reply(said.json))
@@ -135,6 +139,7 @@ async def whole(platform: Platform, request: Request, call: Call, reply: Reply, 
         charged=price,
         pending=pending,
         bytes_out=len(body),
+        details=details,
         assets=list(operation.makes(said.json)) if operation.makes else None,
     )
     if not settled:
@@ -149,8 +154,8 @@ async def stream(platform: Platform, request: Request, call: Call, reply: Reply)
     The price is known by its head; a result that breaks off is not charged.
     """
     head = {k.decode("latin-1"): v.decode("latin-1") for k, v in reply.headers}
-    price = await _price(platform, call, Evidence(end={}, headers=head))
-    passing = _Passing(platform, request, call, reply, price)
+    price, details = await _price(platform, call, Evidence(end={}, headers=head))
+    passing = _Passing(platform, request, call, reply, price, details)
     try:
         async for chunk in reply.chunks():
             await passing.on(passing.redactor.feed(chunk))
@@ -170,7 +175,7 @@ async def lines(platform: Platform, request: Request, call: Call, reply: Reply) 
     """
     operation = call.route.operation
     assert operation.judge_line is not None, "an operation that gives lines can read them"
-    passing = _Passing(platform, request, call, reply, Micros(0))
+    passing = _Passing(platform, request, call, reply, Micros(0), {})
     noted: dict[str, Any] = {}
     try:
         async for line in _lines(reply.chunks(), call.account, owner=request.owner):
@@ -186,7 +191,8 @@ async def lines(platform: Platform, request: Request, call: Call, reply: Reply) 
             if judged is None or judged.verdict is Verdict.RUNNING:
                 await passing.on(line, now=True)
             elif judged.verdict is Verdict.DONE:
-                passing.price = await _price(platform, call, Evidence(end=known or {}))
+                known = Evidence(end=known or {})
+                passing.price, passing.details = await _price(platform, call, known)
                 await passing.on(line)
                 await passing.settle_and_end()
                 return
@@ -220,10 +226,16 @@ class _Passing:
     """
 
     def __init__(
-        self, platform: Platform, request: Request, call: Call, reply: Reply, price: Micros
+        self,
+        platform: Platform,
+        request: Request,
+        call: Call,
+        reply: Reply,
+        price: Micros,
+        details: dict[str, Any],
     ) -> None:
         self.platform, self.request, self.call, self.reply = platform, request, call, reply
-        self.price = price
+        self.price, self.details = price, details
         self.redactor = Redactor(call.account)
         self.spool = answers.Spool(call.id)
         self.size = 0
@@ -287,6 +299,7 @@ class _Passing:
             charged=self.price,
             pending=pending,
             bytes_out=self.size,
+            details=self.details,
         )
         if not settled:
             raise dialect.lost(self.call.route.vendor)

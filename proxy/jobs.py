@@ -32,7 +32,6 @@ from proxy import (
     metered,
     passing,
     pollers,
-    pricing,
     reading,
     remembered,
 )
@@ -41,6 +40,7 @@ from proxy.books import Accept, Settle
 from proxy.catalogue import SeveralJobs, asking
 from proxy.dialect import Said, Verdict
 from proxy.http import JSON_TYPE, parameters
+from proxy.pricing import booked
 from proxy.relay import Lost, Outgoing, Refused
 from proxy.vendors import catalogue
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from proxy.catalogue import Ask, Job, Operation, Route, Vendor
     from proxy.http import Request
     from proxy.metered import Call
+    from proxy.pricing.booked import Settled
     from proxy.process import Platform
     from proxy.relay import Reply
     from proxy.remembered import FoundJob
@@ -89,11 +90,12 @@ async def accept(
         await metered.settle(platform, call, reply, "refused", reason=reason)
         raise dialect.lost(vendor)
     poll = vendor.poll(job)
-    price, absurd = pricing.settle(
+    settled = booked.settle(
         operation.price, call.quote.inputs, Evidence(submit=said.json), most=call.quote.most
     )
-    if absurd is not None:
-        await findings.absurd(platform.books, vendor.name, call.id, absurd)
+    price = settled.price
+    if settled.absurd is not None:
+        await findings.absurd(platform.books, vendor.name, call.id, settled.absurd)
     body = _given(request, call, job, poll, job_id, said)
     headers = [*said.headers, *call.headers]
     if price is not None:
@@ -102,7 +104,7 @@ async def accept(
         headers.append((b"x-comfy-credits-used", used.encode()))
     pending = call.pending_answer(request, reply.status, headers, body)
     ask = (job.ask and job.ask(call.route, said.json)) or asking(vendor, poll, job_id)
-    accepting = _accepted(call, job, job_id, ask, price, reply, said)
+    accepting = _accepted(call, job, job_id, ask, settled, reply, said)
     if not await metered.owed(call, platform.books.accept(accepting, pending=pending)):
         # The hold ended meanwhile, or the job is another call's: not handed out, not paid for.
         reason = "The provider's job is not its own."
@@ -115,7 +117,7 @@ async def accept(
 
 
 def _accepted(
-    call: Call, job: Job, job_id: str, ask: Ask, price: Micros | None, reply: Reply, said: Said
+    call: Call, job: Job, job_id: str, ask: Ask, settled: Settled, reply: Reply, said: Said
 ) -> Accept:
     return Accept(
         hold=call.id,
@@ -128,9 +130,9 @@ def _accepted(
         poll_url=ask.url,
         poll_method=ask.method,
         poll_body=ask.body,
-        price=price,
+        price=settled.price,
         most=call.quote.most,
-        inputs=call.quote.inputs,
+        inputs={**call.quote.inputs, **settled.details},
         deadline=job.deadline_seconds,
         first_poll=FIRST_POLL_SECONDS,
         kept_seconds=job.kept_seconds,
@@ -382,7 +384,8 @@ def _assets(found: FoundJob, said: Said | None) -> list[tuple[str, str]] | None:
 async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micros, dict[str, Any]]:
     """Return what a delivered job costs, and what was measured for it."""
     if found.price is not None:
-        return Micros(found.price), {}
+        known = {name: found.inputs[name] for name in ("retail",) if name in found.inputs}
+        return Micros(found.price), known
     submit = catalogue().submit(found.vendor, found.operation)
     assert submit is not None, "a job whose operation is gone is not judged"
     shape, measured, details = submit.operation.job, {}, {}
@@ -397,16 +400,16 @@ async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micro
         details = {f"measured_{shape.measured}": told}
         if length is None:
             await findings.unmeasured(platform.books, submit.vendor.name, found, urls)
-    price, absurd = pricing.settle(
+    settled = booked.settle(
         submit.operation.price,
         found.inputs,
         Evidence(end=said.json if said.json is not None else {}, measured=measured),
         most=Micros(found.most),
     )
-    assert price is not None, "what is final has a price"
-    if absurd is not None:
-        await findings.absurd(platform.books, found.vendor, found.id, absurd)
-    return price, details
+    assert settled.price is not None, "what is final has a price"
+    if settled.absurd is not None:
+        await findings.absurd(platform.books, found.vendor, found.id, settled.absurd)
+    return settled.price, {**details, **settled.details}
 
 
 async def _length(platform: Platform, vendor: Vendor, urls: list[str], what: str) -> Any:

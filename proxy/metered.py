@@ -15,7 +15,7 @@ import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
@@ -63,6 +63,9 @@ class Call:
     asked: Asked
     quote: Quote
     intention: replay.Intention
+    book: int = 0
+    """The version of the price book that it is quoted by."""
+    price_version: str = ""
     id: str = field(default_factory=uuid7)
     wallet: str = ""
     request_bytes: int = 0
@@ -129,6 +132,7 @@ async def _place(platform: Platform, request: Request, call: Call, caller: Calle
         hold=call.id,
         vendor=call.route.vendor.name,
         amount=call.quote.most,
+        book=call.book,
         ttl=call.ttl,
         intent=call.intention.id,
         keyed=call.intention.keyed,
@@ -138,7 +142,7 @@ async def _place(platform: Platform, request: Request, call: Call, caller: Calle
             "operation": operation.path,
             "run": request.header(b"comfy-job-id")[:64],
             "quoted": call.quote.most,
-            "price": operation.price_version,
+            "price": call.price_version,
             "fingerprint": call.intention.fingerprint,
             "keyed": call.intention.keyed,
             "facts": {name: value for name, value in facts.items() if value},
@@ -271,6 +275,7 @@ async def settle(
     reason: str = "",
     pending: answers.PendingAnswer | None = None,
     bytes_out: int = 0,
+    details: dict[str, Any] | None = None,
     assets: list[tuple[str, str]] | None = None,
     silent: bool = False,
 ) -> bool:
@@ -288,7 +293,7 @@ async def settle(
             reason=reason,
             status=reply.status if reply else 0,
             vendor_request_id=reply.request_id if reply else "",
-            details={"bytes_out": bytes_out} if bytes_out else {},
+            details={**(details or {}), **({"bytes_out": bytes_out} if bytes_out else {})},
             vendor=call.route.vendor.name,
             assets=assets or None,
             silent=silent,

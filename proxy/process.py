@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import logs
 from proxy.books import Books
+from proxy.price_book import PriceBook
 from proxy.recent import Recent
 from proxy.relay import Relay
 
@@ -25,6 +26,7 @@ class Platform:
     books: Books
     relay: Relay
     recent: Recent
+    prices: PriceBook
 
 
 async def start(*, alive: Alive | None = None) -> Platform:
@@ -32,7 +34,7 @@ async def start(*, alive: Alive | None = None) -> Platform:
 
     Who takes calls is `alive`: should it die, its holds are freed soon.
     """
-    return Platform(Books(alive), Relay(), Recent())
+    return Platform(Books(alive), Relay(), Recent(), PriceBook())
 
 
 async def stop(platform: Platform) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 
 from apikeys import callers
 from credits.books import batches, holds
+from prices import drafts
 from usage import record
 
 KEEP = """
@@ -110,12 +111,16 @@ ANSWERED = """
           ) answer ON true
 """
 
+REPRICED = f"CASE WHEN asked.book <> {drafts.IN_FORCE} THEN 'repriced' END"
+"""Whether it was priced by a version of the price book that does not hold at this moment."""
+
 PLACE = batches.place_many(
     dataclasses.replace(
         callers.PAYER,
-        columns=callers.PAYER.columns + ", assets jsonb",
+        columns=callers.PAYER.columns + ", assets jsonb, book int",
         join=callers.PAYER.join + ANSWERED,
-        refusal=f"""coalesce({callers.PAYER.refusal}, {NOT_OWN},
+        # First of all: the other verdicts are about an amount that is no longer asked.
+        refusal=f"""coalesce({REPRICED}, {callers.PAYER.refusal}, {NOT_OWN},
                     CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
         # Its twin may have been placed, paid and answered while this one waited for a lock.
         meanwhile="CASE WHEN payer.keyed AND proxy_answered(payer.intent) THEN 'answered' END",

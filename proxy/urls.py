@@ -2,6 +2,11 @@
 
 from django.urls import path
 
+from proxy.quoting.views import PricesView, QuoteView
 from proxy.views import CallResultView
 
-urlpatterns = [path("v1/calls/<uuid:call_id>/result", CallResultView.as_view())]
+urlpatterns = [
+    path("v1/calls/<uuid:call_id>/result", CallResultView.as_view()),
+    path("v1/quote", QuoteView.as_view()),
+    path("prices", PricesView.as_view()),
+]

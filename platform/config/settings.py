@@ -313,6 +313,7 @@ INSTALLED_APPS = [
     "credits",
     "apikeys",
     "usage",
+    "prices",
     "proxy",
 ]
 MIDDLEWARE = [

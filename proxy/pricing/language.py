@@ -29,6 +29,7 @@ MEDIA_TOKENS = 1_000
 LEAST_TOKENS = 2_048
 """The lowest limit that we set by ourselves: less is no answer of a model that thinks."""
 MOST_TOKENS = 1 << 20
+USUAL_TOKENS = 1_000
 EACH_REQUEST = 500
 """Tokens that a vendor adds to what was written."""
 
@@ -112,6 +113,12 @@ class Spoken:
             used = Fraction(asked), min(said, inputs["limit"])
         price = _cost(*used, inputs["rates"]["in"], inputs["rates"]["out"])
         return max(price, self.billed(inputs, evidence.end))
+
+    def likely(self, inputs: dict[str, Any]) -> Micros:
+        """Return the price of an answer of a few paragraphs."""
+        asked = inputs["text_bytes"] // BYTES_PER_TOKEN + MEDIA_TOKENS * inputs["media"]
+        rates, said = inputs["rates"], min(USUAL_TOKENS, inputs["limit"])
+        return _cost(Fraction(asked), said, rates["in"], rates["out"])
 
 
 def _cost(tokens_in: Fraction, tokens_out: int, rate_in: int, rate_out: int) -> Micros:

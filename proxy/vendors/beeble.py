@@ -61,6 +61,10 @@ class ByFrames:
         units = max(1, math.ceil(evidence.measured.get("frames", 1) / FRAMES))
         return Micros(inputs["unit"] * units)
 
+    def least(self, inputs: dict[str, Any]) -> Micros:
+        """Return the price of what was counted, else of the shortest video."""
+        return Micros(inputs["unit"] * inputs.get("units", 1))
+
 
 STATES = States(
     at="status",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VERSION = "google-2026-08"
 CONTEXT_TOKENS = 1_048_576
 PICTURE_IN, MEDIA_IN, PICTURE_OUT = 6_000, 258, 1_290
+USUAL_TOKENS = 1_000
 BYTES_PER_TOKEN = 4
 MOST_CANDIDATES = 8
 
@@ -187,6 +188,14 @@ class Generated:
         rates = inputs["rates"]
         asked, spoken, drawn = _used(evidence.end, inputs)
         return cost((asked, rates["in"]), (spoken, rates["out"]), (drawn, rates["picture"]))
+
+    def likely(self, inputs: dict[str, Any]) -> Micros:
+        """Return the price of a few paragraphs, and of a picture where the model draws."""
+        rates = inputs["rates"]
+        asked = _tokens(inputs["text_bytes"]) + MEDIA_IN * inputs["media"]
+        spoken = min(USUAL_TOKENS, inputs["limit"]), rates["out"]
+        drawn = PICTURE_OUT if rates["picture"] > rates["out"] else 0
+        return cost((asked, rates["in"]), spoken, (drawn, rates["picture"]))
 
 
 def _extent(request: dict[str, Any]) -> tuple[int, int, int]:

@@ -88,6 +88,10 @@ class Drawn:
         is_vector = _credits(evidence.end) > RASTER_CREDITS * pictures
         return Micros((VECTOR if is_vector else RASTER) * pictures)
 
+    def least(self, inputs: dict[str, Any]) -> Micros:
+        """Return the price of raster pictures, where the style is not said."""
+        return Micros(inputs.get("price", RASTER * inputs["n"]))
+
 
 def _credits(answer: Any) -> int:
     return number(answer.get("credits")) if isinstance(answer, dict) else 0
@@ -97,6 +101,7 @@ def _edited(*files: str) -> Ruled:
     """Return the price of pictures made of a picture."""
 
     def price(asked: Asked) -> Quote:
+        """Price the pictures that are made of one, by their number."""
         _check(asked, files)
         if asked.body.get("model") is not None:
             model_of(asked.body, (STYLED,))
@@ -108,6 +113,7 @@ def _edited(*files: str) -> Ruled:
 
 def _flat(amount: str, *files: str) -> Ruled:
     def price(asked: Asked) -> Quote:
+        """Price one work, always the same."""
         _check(asked, files)
         return known(usd(amount))
 

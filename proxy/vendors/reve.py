@@ -46,6 +46,7 @@ MOST_EFFORT = 15
 
 def _priced(work: str) -> Ruled:
     def price(asked: Asked) -> Quote:
+        """Price a picture by version, effort and enlargement."""
         only(asked.body, FIELDS)
         version = model_of(asked.body, VERSIONS[work], "version")
         effort = count(asked.body, "test_time_scaling", least=1, most=MOST_EFFORT, default=1)

@@ -42,6 +42,7 @@ BLOCKED = "CONTENT_FILTERED"
 
 def _flat(amount: str, *files: str) -> Ruled:
     def price(asked: Asked) -> Quote:
+        """Price one picture, always the same."""
         _check(asked, FIELDS, files)
         return known(usd(amount))
 
@@ -49,12 +50,14 @@ def _flat(amount: str, *files: str) -> Ruled:
 
 
 def _sound(asked: Asked) -> Quote:
+    """Price a sound, always the same."""
     _check(asked, AUDIO_FIELDS, ("audio",))
     model = model_of(asked.body, AUDIO_MODELS)
     return known(usd("0.2"), model=model)
 
 
 def _sd3(asked: Asked) -> Quote:
+    """Price a picture by its model."""
     _check(asked, (*FIELDS, "model"), ("image",))
     model = model_of(asked.body, SD3)
     return known(SD3[model], model=model)

@@ -128,6 +128,10 @@ class Pictures:
             return None
         return Micros(PICTURE * min(inputs["pictures"], max(1, _pictures(evidence.end))))
 
+    def least(self, inputs: dict[str, Any]) -> Micros:
+        """Return the price of one picture."""
+        return Micros(PICTURE)
+
 
 # --- What Alibaba says --------------------------------------------------------------------------
 

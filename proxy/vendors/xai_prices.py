@@ -69,6 +69,10 @@ class Pictures:
         came = len(let_through(evidence.end)) or inputs["n"]
         return Micros(inputs["each"] * min(came, inputs["n"]) + inputs["base"])
 
+    def least(self, inputs: dict[str, Any]) -> Micros:
+        """Return the price of one picture."""
+        return Micros(inputs["each"] + inputs["base"])
+
 
 def pictures_of(answer: Any) -> list[dict[str, Any]]:
     """Return what an answer holds of pictures."""

@@ -32,7 +32,7 @@ RULES = {
         "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",
         ".well-known/oauth-authorization-server", ".well-known/jwks.json", "webhooks/leaked-keys",
         A + "inactive/", A + "3rdparty/login/cancelled/", A + "3rdparty/login/error/",
-        B + "config",
+        B + "config", "prices", "v1/quote",
     ],
     TOKEN: ["auth/partner-node/renew"],
     OPERATOR: [

@@ -20,6 +20,8 @@ ANYBODY = {
     "static/<path:path>": "the same for everybody",
     "purchases/<uuid:top_up_id>": "the address is the secret",
     "purchases/method": "the session in the query is the secret",
+    "prices": "the price list is public",
+    "v1/quote": "prices are public; what one has is told to who shows a key of theirs",
     "webhooks/stripe": "Stripe's signature",
     "webhooks/leaked-keys": "the reporter's signature",
     ".well-known/oauth-authorization-server": "it says where what is",

@@ -1,0 +1,1 @@
+"""What the operator asks beyond the published prices: dated, and never changed afterwards."""

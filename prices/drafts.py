@@ -1,0 +1,139 @@
+"""A version of the price book on its way: drafted, compared, published.
+
+    draft --> compared with the last week's calls --> published: holds from its instant on
+
+Who prices a call asks the database which version holds, in the statement that sets the money aside
+(`IN_FORCE`): so all processes change at one instant, by the database's clock.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from audit import log
+from common.errors import InvalidRequest, NotFound
+from prices import terms
+from prices.models import Draft, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+    from uuid import UUID
+
+    from prices.terms import Book, Term
+
+IN_FORCE = """
+    coalesce((SELECT max(number) FROM prices_version WHERE effective_at <= now()), 0)
+"""
+"""The version that holds at this moment, 0 while there is none: an expression for a statement."""
+BOOK = f"SELECT number, terms FROM prices_version WHERE number = {IN_FORCE}"  # noqa: S608
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('prices_version'))"
+
+
+def in_force() -> Book:
+    """Return the book that holds now."""
+    with connection.cursor() as cursor:
+        cursor.execute(BOOK)
+        row = cursor.fetchone()
+    return of_row(row) if row else terms.PUBLISHED
+
+
+def of_row(row: tuple[Any, ...]) -> Book:
+    """Return the book of a row of `BOOK`."""
+    number, written = row
+    if isinstance(written, str):  # Django's connection gives JSON as text.
+        written = json.loads(written)
+    return terms.book(number, written)
+
+
+@transaction.atomic
+def draft(
+    *,
+    changes: Iterable[Term] = (),
+    without: Iterable[str] = (),
+    known: Collection[str],
+    by: UUID,
+    reason: str,
+) -> Draft:
+    """Return a draft: the terms of the newest version, with changes, and without some.
+
+    `known` are the vendors and operations that there are: a term about anything else is refused.
+    """
+    newest = Version.objects.order_by("-number").first()
+    made = dict(terms.book(newest.number, newest.terms).terms) if newest else {}
+    for about in without:
+        if made.pop(about, None) is None:
+            raise InvalidRequest(f"There is no term about {about}.")
+    for term in changes:
+        if term.about != terms.EVERYTHING and term.about not in known:
+            raise InvalidRequest(f"There is nothing here that is called {term.about[:100]}.")
+        made[term.about] = term
+    found = Draft.objects.create(
+        terms=[made[about].written() for about in sorted(made)],
+        based_on=newest.number if newest else 0,
+        by=by,
+        reason=_told(reason),
+    )
+    log.note("prices.drafted", actor=by, target=found.pk, reason=reason)
+    return found
+
+
+def _told(reason: str) -> str:
+    if not reason.strip():
+        raise InvalidRequest("Please say why, for whoever asks later.")
+    return reason.strip()[:300]
+
+
+@transaction.atomic
+def publish(draft_id: int, *, at: datetime, by: UUID, reason: str) -> Version:
+    """Have a compared draft hold from an instant on, which must be still to come at the commit.
+
+    Publishing it again returns what it became. What is priced before that instant stays so.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK)
+    found = find(draft_id)
+    before = Version.objects.filter(draft=found).first()
+    if before is not None:
+        return before
+    newest = Version.objects.aggregate(number=Max("number"), at=Max("effective_at"))
+    if found.based_on != (newest["number"] or 0):
+        raise InvalidRequest(
+            f"Draft {draft_id} was made from version {found.based_on}, and {newest['number']} has "
+            "been published since. Please draft it anew."
+        )
+    if found.compared_at is None:
+        raise InvalidRequest("Please compare it with the last week's calls first (preview).")
+    if newest["at"] is not None and at <= newest["at"]:
+        raise InvalidRequest(f"It must take effect after the version before ({newest['at']}).")
+    if at <= timezone.now():
+        raise InvalidRequest("Prices change from a moment on that is still to come.")
+    made = Version.objects.create(
+        number=(newest["number"] or 0) + 1,
+        effective_at=at,
+        terms=found.terms,
+        draft=found,
+        by=by,
+        reason=_told(reason),
+    )
+    log.note(
+        "prices.published",
+        actor=by,
+        target=made.number,
+        after={"effective_at": at.isoformat(), "terms": found.terms},
+        reason=reason,
+    )
+    return made
+
+
+def find(draft_id: int) -> Draft:
+    """Return a draft, or raise NotFound."""
+    found = Draft.objects.filter(pk=draft_id).first()
+    if found is None:
+        raise NotFound(f"There is no draft {draft_id}.")
+    return found

@@ -1,0 +1,125 @@
+"""How a node's inputs become its request, by the data in `facts/nodes.json`.
+
+    "calls": {"path": "/proxy/...", "body": {...}, "headers": {...}, "files": [...],
+              "inputs": {"duration": {"default": 5, "choices": [5, 10]}, ...},
+              "set": [{"input": "duration", "at": "body.duration", "as": "text"},
+                      {"input": "mode", "is": {"pro": {"body.mode": "pro"}}}],
+              "by": "model", "variants": {"kling-v3": {...}, ...}}
+
+`path` and `body` are what it sends with every input at its default. `set` says what an input
+changes: a place that gets its value (as it is, or as a text), or what is put where it has one of
+the values (`is`), is there at all (`given`, `missing`), or comes so many times (`count`). With
+`by`, each choice of that input has its own of all this. It was recorded from the nodes themselves.
+An input that is a link is asked for each of its choices; a value that was never seen is unknown.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from proxy.quoting.listing import put
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proxy.quoting.facts import Node
+
+MOST_CHOICES = 64
+LINK = 2
+"""A link is [the other node, which of its outputs]."""
+REQUEST = ("path", "method", "body", "headers", "files")
+
+
+class Unknown(Exception):
+    """Nobody knows what the node makes of a value."""
+
+
+def requests_of(node: Node, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the requests that a node may make: one, or one for each choice that is not known.
+
+    None at all, where nobody knows how it makes them.
+    """
+    if not node.calls:
+        return []
+    made: list[dict[str, Any]] = []
+    for calls in _variants(node.calls, inputs):
+        unknown = {
+            name: choices
+            for name, told in calls.get("inputs", {}).items()
+            if is_link(inputs.get(name)) and (choices := _choices(told)) and _sets(calls, name)
+        }
+        for values in itertools.islice(itertools.product(*unknown.values()), MOST_CHOICES):
+            given = {**inputs, **dict(zip(unknown, values, strict=True))}
+            try:
+                made.append(_request(calls, given))
+            except Unknown:
+                return []
+        if len(made) >= MOST_CHOICES:
+            break
+    return made[:MOST_CHOICES]
+
+
+def _variants(calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if "by" not in calls:
+        return [calls]
+    value, variants = inputs.get(calls["by"]), calls["variants"]
+    if value is None:
+        value = calls.get("default")
+    if is_link(value):
+        return [each for one in variants.values() for each in _variants(one, inputs)]
+    if f"{value}" not in variants:
+        return []
+    return _variants(variants[f"{value}"], inputs)
+
+
+def is_link(value: Any) -> bool:
+    """Whether an input is what another node makes."""
+    return isinstance(value, list) and len(value) == LINK and isinstance(value[1], int)
+
+
+def _choices(told: Mapping[str, Any]) -> list[Any]:
+    if "choices" in told:
+        return list(told["choices"])
+    return [told[name] for name in ("min", "default", "max") if name in told]
+
+
+def _sets(calls: Mapping[str, Any], name: str) -> bool:
+    return any(each["input"] == name for each in calls.get("set", ()))
+
+
+def _request(calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {name: calls[name] for name in REQUEST if name in calls}
+    for rule in calls.get("set", ()):
+        for at, value in _changes(rule, calls, inputs).items():
+            made = put(made, at.split("."), value)
+    body = made.get("body")
+    if isinstance(body, dict):
+        made["body"] = {name: value for name, value in body.items() if value is not None}
+    return made
+
+
+def _changes(
+    rule: Mapping[str, Any], calls: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what an input has changed in the request: by place, the value there."""
+    name = rule["input"]
+    if "count" in rule:
+        found = sum(1 for each in inputs if each.startswith(f"{name}."))
+        counted = rule["count"]
+        changes = counted[found] if found < len(counted) else None
+        if changes is None:
+            raise Unknown
+        return dict(changes)
+    if "given" in rule:
+        return dict(rule["given"]) if inputs.get(name) is not None else {}
+    if "missing" in rule:
+        return dict(rule["missing"]) if inputs.get(name) is None else {}
+    value = inputs.get(name, calls.get("inputs", {}).get(name, {}).get("default"))
+    if value is None or is_link(value):
+        return {}
+    if "is" not in rule:
+        return {rule["at"]: f"{value}" if rule.get("as") else value}
+    if f"{value}" not in rule["is"]:
+        raise Unknown
+    return dict(rule["is"][f"{value}"])
