@@ -15,21 +15,29 @@ from proxy import app, origin
 from proxy.http import Left, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from proxy.http import Headers, Receive, Scope, Send
     from proxy.process import Platform
 
 log = logging.getLogger("proxy")
 
 
-async def serve(platform: Platform, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one HTTP request under `/proxy/`: with a result, or with a refusal in our shape."""
+async def serve(
+    platform: Platform,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    work: Callable[[Platform, Request], Awaitable[None]] = app.call,
+) -> None:
+    """Answer one HTTP request by `work`: with a result, or with a refusal in our shape."""
     request = Request(scope, receive, send)
     try:
         origin.check_host(request)
         if request.method == "OPTIONS":
             await request.answer(204, b"", _preflight())
         else:
-            await app.call(platform, request)
+            await work(platform, request)
     except Left:
         metrics.REFUSALS.labels("client_left").inc()
     except PlatformError as refusal:

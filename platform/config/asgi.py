@@ -23,7 +23,7 @@ from django.db import DatabaseError  # noqa: E402
 
 from apikeys import keys  # noqa: E402
 from common import logs  # noqa: E402
-from config import rooms, serving  # noqa: E402
+from config import rooms, serving, storage  # noqa: E402
 from proxy import door, process  # noqa: E402
 from proxy.alive import Alive  # noqa: E402
 
@@ -57,15 +57,20 @@ class Application:
             if is_named(scope):
                 await rooms.refuse(scope, receive, send, KEY_IN_ADDRESS)
             elif path.startswith("/proxy/"):
-                if self._platform is None:
-                    self._platform = await process.start(alive=Alive())
-                await door.serve(self._platform, scope, receive, send)
+                await door.serve(await self._started(), scope, receive, send)
+            elif path.startswith("/uploads/"):
+                await door.serve(await self._started(), scope, receive, send, storage.answer)
             elif path == "/serving" and scope["method"] in ("GET", "HEAD"):
                 await serving.answer(self._platform, scope, send)
             else:
                 await rooms.serve(django, scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+
+    async def _started(self) -> process.Platform:
+        if self._platform is None:
+            self._platform = await process.start(alive=Alive())
+        return self._platform
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -72,6 +72,19 @@ class Environment(BaseSettings):
     body_bytes_per_second: int = Field(default=16 << 10, gt=0)
     answer_stall_seconds: float = Field(default=120, gt=0)
     """A client that takes nothing of its answer for so long is left."""
+    uploads_hours: int = Field(default=24, gt=0, le=168)
+    """For how long a file that a node put here can be fetched; then it is deleted."""
+    uploads_quota_bytes: int = Field(default=10 << 30, gt=0)
+    """Of one workspace, at a time."""
+    uploads_are_public: Literal["auto", "yes", "no"] = "auto"
+    """Whether vendors can fetch them; auto: as PUBLIC_URL says, or if they lie in a bucket."""
+    uploads_s3_bucket: str = ""
+    """Empty: they lie in DATA_DIR."""
+    uploads_s3_endpoint_url: str = ""
+    uploads_s3_region: str = ""
+    uploads_s3_access_key_id: str = ""
+    uploads_s3_secret_access_key: str = ""
+    uploads_s3_addressing_style: Literal["path", "virtual", "auto"] = "auto"
     trusted_proxies: Annotated[list[str], NoDecode] = []
     """Addresses or networks of the reverse proxies whose X-Forwarded-* is believed."""
     metrics_token: str = ""
@@ -314,6 +327,7 @@ INSTALLED_APPS = [
     "apikeys",
     "usage",
     "prices",
+    "uploads",
     "proxy",
 ]
 MIDDLEWARE = [
@@ -588,6 +602,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="2", minute="41"),
     },
     "tend-accounts": {"task": "accounts.tasks.tend_accounts", "schedule": 3600},
+    "delete-expired-uploads": {
+        "task": "uploads.tasks.delete_expired",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
 }
 
@@ -601,6 +620,15 @@ SANDBOX_OPERATIONS = env.sandbox_operations
 JSON_BODY_LIMIT_BYTES = env.json_body_limit_bytes
 STREAM_BODY_LIMIT_BYTES = env.stream_body_limit_bytes
 BODY_MEMORY_BYTES = env.body_memory_bytes
+UPLOADS_HOURS = env.uploads_hours
+UPLOADS_QUOTA_BYTES = env.uploads_quota_bytes
+UPLOADS_ARE_PUBLIC = env.uploads_are_public
+UPLOADS_S3_BUCKET = env.uploads_s3_bucket
+UPLOADS_S3_ENDPOINT_URL = env.uploads_s3_endpoint_url
+UPLOADS_S3_REGION = env.uploads_s3_region
+UPLOADS_S3_ACCESS_KEY_ID = env.uploads_s3_access_key_id
+UPLOADS_S3_SECRET_ACCESS_KEY = env.uploads_s3_secret_access_key
+UPLOADS_S3_ADDRESSING_STYLE = env.uploads_s3_addressing_style
 METRICS_TOKEN = env.metrics_token
 CONNECTIONS = env.connections
 CONNECTIONS_PER_ADDRESS = env.connections_per_address

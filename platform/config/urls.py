@@ -28,6 +28,7 @@ urlpatterns = [
         "customers/<uuid:user_id>/events",
         CustomerEventsView.as_view(workspace_of=staticmethod(personal_workspace)),
     ),
+    path("", include("uploads.urls")),
     path("", include("proxy.urls")),
 ]
 handler404 = "config.health.not_found"
