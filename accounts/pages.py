@@ -56,6 +56,7 @@ SAID: Final = {
     "sign-in.ended": "ComfyUI signed out",
     "key.disabled": "Key disabled",
     "key.enabled": "Key enabled",
+    "pairing.approved": "Machine paired",
     "key.revoked": "Key revoked",
 }
 """What happened to somebody, as they read it; what is not here shows its own name."""

@@ -96,3 +96,56 @@ class ApiKey(models.Model):
                 | Q(Q(status_changed_by__isnull=False), ~Q(status_reason="")),
             ),
         ]
+
+
+class Pairing(models.Model):
+    """A machine that asks for a key, from the code that it shows to the key that it takes.
+
+    pairing.py draws its life. It is forgotten soon after its end.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        FOUND = "found"
+        APPROVED = "approved"
+        TAKEN = "taken"
+        REFUSED = "refused"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    state = models.CharField(max_length=16, choices=State, default=State.WAITING)
+    machine = models.CharField(max_length=60)
+    """What it calls itself: nobody has proved that."""
+    address = models.CharField(max_length=45, default="", blank=True)
+    public_key = models.BinaryField()
+    """Its own, fresh: only whoever has the other half opens what is sealed for it."""
+    words = models.CharField(max_length=23)
+    secret_digest = models.BinaryField()
+    """Of what it shows when it asks how things stand: the id alone is no secret."""
+    code_digest = models.BinaryField(null=True, unique=True)
+    """Of the code that it shows; gone once somebody typed that."""
+    found_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE)
+    key = models.OneToOneField(
+        ApiKey, null=True, on_delete=models.CASCADE, related_name="paired_with"
+    )
+    box = models.BinaryField(null=True)
+    """The key, sealed; gone once the machine took it."""
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="pairing_has_a_code_until_it_is_typed",
+                condition=Q(state="waiting", code_digest__isnull=False)
+                | Q(~Q(state="waiting"), code_digest__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="pairing_is_found_by_somebody",
+                condition=Q(state__in=["waiting", "refused"]) | Q(found_by__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="pairing_box_is_there_until_it_is_taken",
+                condition=Q(state="approved", box__isnull=False, key__isnull=False)
+                | Q(~Q(state="approved"), box__isnull=True),
+            ),
+        ]

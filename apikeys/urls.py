@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from apikeys.pairing_views import PairingsView, PairingView, TakenView
 from apikeys.reports import leaked_keys
 from apikeys.signin_views import SignInsView, SignInView
 from apikeys.verifying import VerifyView
@@ -23,6 +24,9 @@ urlpatterns = [
     path("v1/keys/<uuid:key_id>/rotate", RotateView.as_view()),
     path("v1/sign-ins", SignInsView.as_view()),
     path("v1/sign-ins/<uuid:sign_in_id>", SignInView.as_view()),
+    path("v1/pairings", PairingsView.as_view()),
+    path("v1/pairings/<uuid:pairing_id>", PairingView.as_view()),
+    path("v1/pairings/<uuid:pairing_id>/taken", TakenView.as_view()),
     path("webhooks/leaked-keys", leaked_keys),
     path("admin/verify-api-key", VerifyView.as_view()),
 ]

@@ -7,6 +7,7 @@ by an overload is none.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 
@@ -21,15 +22,29 @@ def take(what: str, who: str, *, most: int, seconds: int) -> None:
     `what` names the door, `who` the one who knocks: an address (`common.addresses.household`), a
     person, an e-mail. A `who` of any text is fine: it is part of a digest.
     """
-    window, left = divmod(time.time(), seconds)
-    key = f"tries:{what}:{seconds}:{int(window)}:{_digest(who)}"
+    key, gone = _window(what, who, seconds)
     cache.add(key, 0, timeout=2 * seconds)  # It outlives its window, so it is there to count.
     if cache.incr(key) > most:
-        wait = max(1, int(seconds - left) + 1)
+        wait = max(1, int(seconds - gone) + 1)
         raise RateLimited(
             f"Too many tries. The next one is heard in {wait} s.",
             headers={"Retry-After": str(wait)},
         )
+
+
+def give_back(what: str, who: str, *, seconds: int) -> None:
+    """Count one try less: it was a good one, where only others are to be counted.
+
+    In a window that has just begun there is none to give back.
+    """
+    with contextlib.suppress(ValueError):
+        cache.decr(_window(what, who, seconds)[0])
+
+
+def _window(what: str, who: str, seconds: int) -> tuple[str, float]:
+    """Return under what is counted now, and how many seconds of the window are gone."""
+    window, gone = divmod(time.time(), seconds)
+    return f"tries:{what}:{seconds}:{int(window)}:{_digest(who)}", gone
 
 
 def _digest(who: str) -> str:

@@ -20,7 +20,8 @@ from local import licences, scratch, wheels
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 TOOLS = Path(sys.executable).parent
-UNTYPED = {"tests"}
+UNTYPED = {"tests", "clients"}
+"""Tests, and what runs inside a ComfyUI, whose modules are not here."""
 
 Outcome = tuple[bool, str]
 """Whether it is as it should be, and what was said about it."""

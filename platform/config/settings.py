@@ -601,6 +601,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "credits.statements.tasks.seal_books",
         "schedule": crontab(hour="2", minute="41"),
     },
+    "tend-pairings": {
+        "task": "apikeys.tasks.tend_pairings",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
     "tend-accounts": {"task": "accounts.tasks.tend_accounts", "schedule": 3600},
     "delete-expired-uploads": {
         "task": "uploads.tasks.delete_expired",

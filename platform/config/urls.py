@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView
 
 from accounts.pages import sign_in
 from accounts.support import personal_workspace
+from apikeys import pairing_pages
 from config.health import health, metrics, ready
 from config.static import static
 from usage.views import CustomerEventsView
@@ -17,6 +18,8 @@ urlpatterns = [
     path("openapi.json", SpectacularJSONAPIView.as_view()),
     path("static/<path:path>", static),
     path("login", sign_in),
+    path("pair", pairing_pages.lead),
+    path("account/", include("apikeys.pages_urls")),
     path("account/", include("accounts.pages_urls")),
     path("staff/", admin.site.urls),
     path("_allauth/", include("accounts.headless_urls")),

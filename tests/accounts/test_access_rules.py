@@ -6,15 +6,17 @@ in tests/config/test_scopes.py; what hangs on an id is in `OF_SOMEBODY` besides.
 
 import re
 import uuid
+from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.test import Client
 from django.urls import get_resolver
 from django.urls.resolvers import URLResolver
+from django.utils import timezone
 from test_accounts import PASSWORD
 
-from apikeys.models import SCOPES, ApiKey
+from apikeys.models import SCOPES, ApiKey, Pairing
 from usage.models import Call
 
 ANYBODY, DOOR, MEMBER, STAFF = "anybody", "door", "member", "staff"
@@ -22,19 +24,23 @@ ANYBODY, DOOR, MEMBER, STAFF = "anybody", "door", "member", "staff"
 OPERATOR = "operator"
 """For staff, and for the operator's programs, by a secret of their own."""
 TOKEN = "token"
-"""For who shows a token of a sign-in, and limits tries by itself (tests/accounts/test_oauth.py)."""
+"""For who shows a secret of its own, and limits tries by itself (tests/accounts/test_oauth.py,
+tests/apikeys/test_pairing.py)."""
 KEY = "key"
 
 A, B = "account/", "_allauth/browser/v1/"
 RULES = {
     ANYBODY: [
-        "health", "ready", "metrics", "openapi.json", "static/<path:path>", "login",
+        "health", "ready", "metrics", "openapi.json", "static/<path:path>", "login", "pair",
         "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",
         ".well-known/oauth-authorization-server", ".well-known/jwks.json", "webhooks/leaked-keys",
         A + "inactive/", A + "3rdparty/login/cancelled/", A + "3rdparty/login/error/",
         B + "config", "prices", "v1/quote",
     ],
-    TOKEN: ["auth/partner-node/renew"],
+    TOKEN: [
+        "auth/partner-node/renew",
+        "v1/pairings", "v1/pairings/<uuid:pairing_id>", "v1/pairings/<uuid:pairing_id>/taken",
+    ],
     OPERATOR: [
         "admin/verify-api-key", "admin/customers/<uuid:user_id>/balance",
         "customers/<uuid:user_id>", "customers/<uuid:user_id>/balance",
@@ -66,7 +72,8 @@ RULES = {
             "2fa/recovery-codes/generate/", "2fa/recovery-codes/download/", "2fa/webauthn/",
             "2fa/webauthn/add/", "2fa/webauthn/reauthenticate/",
             "2fa/webauthn/keys/<int:pk>/remove/", "2fa/webauthn/keys/<int:pk>/edit/",
-            "3rdparty/", "sessions/", "sessions/<int:session>/end",
+            "3rdparty/", "sessions/", "sessions/<int:session>/end", "pair/",
+            "pair/<uuid:pairing_id>/",
         )),
         *(B + path for path in (
             "auth/reauthenticate", "auth/reauthenticate/code/request",
@@ -98,6 +105,8 @@ def routes(patterns=None, before=""):
 
 
 def path_of(route, value="1"):
+    if value == "1":
+        route = re.sub("<uuid:[^>]+>", str(uuid.UUID(int=1)), route)
     return "/" + re.sub(r"<[^>]+>|\(\?P[^)]*\)\$?", value, route)
 
 
@@ -221,14 +230,25 @@ def test_what_is_anothers_is_not_there(alice, bob, route):
 
 @pytest.fixture
 def anothers(visit):
-    """What somebody else has: a passkey, and a session."""
+    """What somebody else has: a passkey, a session, and a machine whose code they typed."""
     other = visit()
     other.come_in()
     key = Authenticator.objects.create(
         user=other.user, type=Authenticator.Type.WEBAUTHN, data={"name": "theirs"}
     )
     other.get("")
-    return {"pk": key.pk, "session": other.user.usersession_set.get().pk}
+    machine = Pairing.objects.create(
+        state=Pairing.State.FOUND,
+        found_by=other.user,
+        public_key=bytes(32),
+        secret_digest=bytes(32),
+        expires_at=timezone.now() + timedelta(minutes=9),
+    )
+    return {
+        "pk": key.pk,
+        "session": other.user.usersession_set.get().pk,
+        "pairing_id": machine.pk,
+    }
 
 
 HANGING = [route for route in RULES[MEMBER] if "<" in route]
@@ -238,7 +258,7 @@ HANGING = [route for route in RULES[MEMBER] if "<" in route]
 def test_what_is_another_members_is_not_there(ines, anothers, route):
     ines.come_in()
     ines.post("reauthenticate/", password=PASSWORD)
-    name = re.search(r"<int:(\w+)>", route)[1]
+    name = re.search(r"<\w+:(\w+)>", route)[1]
     path = path_of(route, str(anothers[name]))
 
     for method in ("GET", "POST"):
