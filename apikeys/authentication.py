@@ -1,23 +1,36 @@
-"""REST framework's door to `keys.authenticate`."""
+"""REST framework's doors: a key, or who is signed in at the browser.
+
+A bearer token wins over a key, and either over a session (contract 2.1): who sends a credential is
+judged by that alone.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import SessionAuthentication as FrameworkSession
 
+from accounts import sessions
+from accounts.models import Membership
 from apikeys import keys
+from apikeys.models import SCOPES
+from common.drf import STAFF
 from common.errors import CHALLENGE, Unauthorized
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
+    from accounts.sessions import Session
     from apikeys.models import ApiKey
+
+OF_OWNERS = frozenset({"billing:manage"})
 
 
 class KeyAuthentication(BaseAuthentication):
-    """`X-API-KEY: comfyui-...`; a bearer token wins where both come (contract 2.1)."""
+    """`X-API-KEY: comfyui-...`."""
 
     def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
         """Return the key's user and the key, or None without a credential."""
@@ -26,12 +39,32 @@ class KeyAuthentication(BaseAuthentication):
         key = request.headers.get("X-API-KEY")
         if not key:
             return None
-        found = keys.authenticate(key.strip())
+        found = keys.authenticate(key.strip(), address=request.META.get("REMOTE_ADDR", ""))
         return found.user, found
 
     def authenticate_header(self, request: Request) -> str:
         """Return what makes a missing credential a 401, not a 403."""
         return CHALLENGE
+
+
+class SessionAuthentication(FrameworkSession):
+    """The cookie of a browser at our own pages, with the proof that one of them asks."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Session] | None:
+        """Return who is signed in and their session, or None."""
+        session = sessions.of(request._request)  # noqa: SLF001 - the framework's way to Django's
+        if session is None:
+            return None
+        self.enforce_csrf(request)
+        return session.user, dataclasses.replace(session, scopes=scopes_of(session))
+
+
+def scopes_of(session: Session) -> frozenset[str]:
+    """Return what somebody who is signed in may: all that a key may, as their role allows."""
+    scopes = frozenset(SCOPES)
+    if session.role != Membership.Role.OWNER:
+        scopes -= OF_OWNERS
+    return scopes | {STAFF} if session.user.is_staff else scopes
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -43,3 +76,14 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         """Return the OpenAPI security scheme."""
         return {"type": "apiKey", "in": "header", "name": "X-API-KEY"}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The same of the cookie."""
+
+    target_class = SessionAuthentication
+    name = "Session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Return the OpenAPI security scheme."""
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}

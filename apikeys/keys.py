@@ -1,7 +1,8 @@
 """Issue and recognise `comfyui-` keys; states.py ends them.
 
-A key is exactly 72 characters: `comfyui-`, 56 hex digits of chance, and the CRC-32 of what stands
-before them in 8 more. So a mistyped or invented key is refused without a query, and a scanner can
+A key is exactly 72 characters: `comfyui-`, the operator's own part if there is one (`KEY_PREFIX`,
+like `acme-`), hex digits of chance (56 without it), and the CRC-32 of what stands before them in 8
+more. So a mistyped or invented key is refused without a query, and a scanner can
 tell a real one. It is shown once; what is stored is its HMAC-SHA-256 under a server pepper, and
 that pepper's version beside it: a new pepper takes over key by key, as they are used.
 """
@@ -12,20 +13,21 @@ import hmac
 import re
 import secrets
 import time
+import uuid
 import zlib
-from typing import TYPE_CHECKING
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.expressions import RawSQL
 
 from apikeys.models import ApiKey
+from common import addresses
 from common.cached import from_settings
-from common.errors import InvalidRequest, Unauthorized
-from credits.books.batches import Payer
+from common.errors import AccessDisabled, InvalidRequest, Unauthorized
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from uuid import UUID
 
     from django.db.models import QuerySet
@@ -33,7 +35,13 @@ if TYPE_CHECKING:
 MOST_NAME = 100
 PREFIX = "comfyui-"
 LENGTH = 72
-_FORM = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
+OWN_PART = r"(?:[a-z][a-z0-9]{1,11}-)?"
+"""What may stand between: a key that was made under another setting stays one."""
+_FORM = re.compile(rf"{PREFIX}{OWN_PART}[0-9a-f]{{51,64}}")
+LOOKS_LIKE_ONE = re.compile(rf"{PREFIX}{OWN_PART}[0-9a-f]{{51,64}}", re.IGNORECASE)
+"""What nobody may write into an address, where it would be kept in logs."""
+_SHOWN = 8
+"""So many digits of chance are shown of a key."""
 
 LIVING = """
       FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
@@ -42,27 +50,6 @@ LIVING = """
 """
 """The keys that may be used for anything at all: who asks for a key, at whatever door, asks so."""
 
-FIND = f"""
-    LEFT JOIN LATERAL (SELECT key.* {LIVING} AND key.digest = asked.digest LIMIT 1) key ON true
-"""
-"""The living key of the row `asked` by its digest, as `key`; null if there is none."""
-
-PAYER = Payer(
-    columns="digest bytea, vendor text",
-    join=FIND,
-    wallet="key.workspace_id",
-    refusal="""
-        CASE WHEN key.id IS NULL THEN 'unauthorized'
-             WHEN NOT 'proxy' = ANY (key.scopes) THEN 'scope'
-             WHEN NOT asked.vendor = ANY (key.allowed_vendors) THEN 'vendor'
-             WHEN asked.amount > key.call_limit_micros THEN 'call_limit'
-        END
-    """,
-    memo="asked.memo || jsonb_build_object('key', key.id, 'user', key.user_id)",
-    facts="key.id::text",
-)
-"""Who pays for a call: the workspace of its key, if the key may. See credits/books/batches.py."""
-
 
 def issue(
     *,
@@ -70,30 +57,46 @@ def issue(
     user_id: UUID,
     name: str,
     description: str = "",
-    expires_at: datetime | None = None,
     scopes: list[str] | None = None,
+    replaces: ApiKey | None = None,
+    **fields: Any,
 ) -> tuple[str, ApiKey]:
-    """Make a key; return it, for the only time, with its record."""
+    """Make a key; return it, for the only time, with its record.
+
+    `fields` are further ones of that. A key that replaces another is of its family.
+    """
+    name = named(name)
+    own_id = uuid.uuid4()
+    own_part = f"{settings.KEY_PREFIX}-" if settings.KEY_PREFIX else ""
+    head = PREFIX + own_part
+    head += secrets.token_hex(LENGTH)[: LENGTH - len(head) - 8]
+    key = head + checksum(head)
+    version = max(settings.KEY_PEPPERS)
+    if scopes is not None:
+        fields["scopes"] = scopes
+    record = ApiKey.objects.create(
+        id=own_id,
+        family=replaces.family if replaces else own_id,
+        replaces=replaces,
+        workspace_id=workspace_id,
+        user_id=user_id,
+        name=name,
+        description=description,
+        prefix=key[: len(PREFIX + own_part) + _SHOWN],
+        digest=digest(key, version),
+        pepper_version=version,
+        **fields,
+    )
+    return key, record
+
+
+def named(name: str) -> str:
+    """Return a key's name as it is kept; raise InvalidRequest if it is none."""
     if not 0 < len(name.strip()) <= MOST_NAME:
         raise InvalidRequest(
             f"A key needs a name of at most {MOST_NAME} characters, like the machine it is for."
         )
-    head = PREFIX + secrets.token_hex(28)
-    key = head + checksum(head)
-    version = max(settings.KEY_PEPPERS)
-    fields = {} if scopes is None else {"scopes": scopes}
-    record = ApiKey.objects.create(
-        workspace_id=workspace_id,
-        user_id=user_id,
-        name=name.strip(),
-        description=description,
-        prefix=key[: len(PREFIX) + 8],
-        digest=digest(key, version),
-        pepper_version=version,
-        expires_at=expires_at,
-        **fields,
-    )
-    return key, record
+    return name.strip()
 
 
 def checksum(head: str) -> str:
@@ -103,7 +106,7 @@ def checksum(head: str) -> str:
 
 def is_wellformed(key: str) -> bool:
     """Whether this can be a key at all; costs no query."""
-    return bool(_FORM.fullmatch(key)) and checksum(key[:-8]) == key[-8:]
+    return len(key) == LENGTH and bool(_FORM.fullmatch(key)) and checksum(key[:-8]) == key[-8:]
 
 
 def digest(key: str, version: int) -> bytes:
@@ -128,17 +131,39 @@ def living() -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(pk__in=RawSQL(f"SELECT key.id {LIVING}", []))  # noqa: S611
 
 
-def authenticate(key: str) -> ApiKey:
-    """Return the living key with its user, or raise Unauthorized. Notes that it was used."""
+def authenticate(key: str, *, address: str = "") -> ApiKey:
+    """Return the living key with its user. Notes that it was used.
+
+    Raises Unauthorized, or AccessDisabled if it may not be used from that address.
+    """
+    found = living_of(key)
+    if not may_come_from(found, address):
+        raise AccessDisabled(ELSEWHERE)
+    used.note(str(found.pk))
+    if used.is_due():
+        used.write()
+    return found
+
+
+def living_of(key: str) -> ApiKey:
+    """Return the living key with its user, wherever it is used; raise Unauthorized."""
     found = living().select_related("user", "workspace").filter(digest__in=digests(key)).first()
     if found is None:
         raise Unauthorized("This API key is unknown, expired or revoked.")
     if found.pepper_version < max(settings.KEY_PEPPERS):
         repepper(key)
-    used.note(str(found.pk))
-    if used.is_due():
-        used.write()
     return found
+
+
+ELSEWHERE = "This key may not be used from your address. Its owner has said from which it may."
+
+
+def may_come_from(key: ApiKey, address: str) -> bool:
+    """Whether a key may be used from there; an address that is not known is nowhere."""
+    if key.allowed_networks is None:
+        return True
+    found = addresses.read(address)
+    return found is not None and any(found in ip_network(each) for each in key.allowed_networks)
 
 
 class Used:

@@ -21,6 +21,14 @@ def default_scopes() -> list[str]:
     return ["proxy", "usage:read"]
 
 
+class NetworkField(models.Field):  # type: ignore[type-arg]
+    """A network of addresses, as PostgreSQL knows them; written like 192.0.2.0/24."""
+
+    def db_type(self, connection: object) -> str:
+        """Return the column's type."""
+        return "cidr"
+
+
 class ApiKey(models.Model):
     """A key, of which we have only a keyed digest (keys.py)."""
 
@@ -33,15 +41,26 @@ class ApiKey(models.Model):
     )
     name = models.CharField(max_length=100)
     description = models.CharField(max_length=500, blank=True, default="")
-    prefix = models.CharField(max_length=16)
-    """`comfyui-` and 8 digits, for display only."""
+    prefix = models.CharField(max_length=32)
+    """How it begins, up to 8 digits of chance, for display only."""
     digest = models.BinaryField(unique=True)
     pepper_version = models.PositiveSmallIntegerField()
     scopes = ArrayField(models.CharField(max_length=32), default=default_scopes)
     allowed_vendors = ArrayField(models.CharField(max_length=32), null=True, blank=True)
     """Empty means none, null means all."""
+    allowed_networks = ArrayField(NetworkField(), null=True, blank=True)
+    """From where it may be used; null means from everywhere."""
     call_limit_micros = models.BigIntegerField(null=True, blank=True)
     """The most that one call may cost; null means no limit."""
+    family = models.UUIDField()
+    """What counts as one key over all its rotations: the id of the first of them."""
+    replaces = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="successor"
+    )
+    made_by = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="made"
+    )
+    """The key with which it was made, if it was one: what leaks with that, leaks this."""
     created_at = models.DateTimeField(db_default=Now())
     last_used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -66,6 +85,10 @@ class ApiKey(models.Model):
             models.CheckConstraint(
                 name="api_key_scopes_known",
                 condition=Q(scopes__contained_by=list(SCOPES)),
+            ),
+            models.CheckConstraint(
+                name="api_key_first_of_its_family_or_a_successor",
+                condition=Q(family=F("id")) | Q(replaces__isnull=False),
             ),
             models.CheckConstraint(
                 name="api_key_status_changed_by_somebody_with_a_reason",

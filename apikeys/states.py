@@ -13,18 +13,21 @@ import re
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.models import User
 from apikeys import keys
 from apikeys.models import ApiKey
+from audit import log
 from common.errors import InvalidRequest, NotFound
 from credits.books import reasons
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-PREFIX_FORM = re.compile(rf"{keys.PREFIX}[0-9a-f]{{1,8}}")
+PREFIX_FORM = re.compile(rf"{keys.PREFIX}{keys.OWN_PART}[0-9a-f]{{1,8}}")
 ENABLED = Q(revoked_at=None, disabled_at=None)
 
 
@@ -67,7 +70,7 @@ def told(key: ApiKey) -> str:
 def disable(key: ApiKey, *, by: UUID, reason: str) -> bool:
     """Let a key do nothing until it is enabled; False if it did nothing already."""
     enabled = ApiKey.objects.filter(ENABLED, pk=key.pk)
-    return _change(enabled, by=by, reason=reason, disabled_at=timezone.now())
+    return _change(key, enabled, "disabled", by=by, reason=reason, disabled_at=timezone.now())
 
 
 def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
@@ -76,7 +79,7 @@ def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
     What has expired, or whose person is deactivated, still does nothing.
     """
     disabled = ApiKey.objects.filter(pk=key.pk, revoked_at=None, disabled_at__isnull=False)
-    if _change(disabled, by=by, reason=reason, disabled_at=None):
+    if _change(key, disabled, "enabled", by=by, reason=reason, disabled_at=None):
         return True
     if ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=False).exists():
         raise InvalidRequest("This key was revoked, which is for good: issue another.")
@@ -86,14 +89,44 @@ def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
 def revoke(key: ApiKey, *, by: UUID, reason: str) -> bool:
     """End a key for good; False if it was revoked already."""
     left = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
-    return _change(left, by=by, reason=reason, revoked_at=timezone.now())
+    return _change(key, left, "revoked", by=by, reason=reason, revoked_at=timezone.now())
 
 
-def _change(rows: QuerySet[ApiKey], *, by: UUID, reason: str, **fields: object) -> bool:
-    """Change what is left of the rows to change, and note who did it; True if something was."""
+@transaction.atomic
+def _change(
+    key: ApiKey, rows: QuerySet[ApiKey], done: str, *, by: UUID, reason: str, **fields: object
+) -> bool:
+    """Change the key if it is among the rows, and note who did it; True if something was."""
+    reason = reasons.given(reason, to="This")
+    before = told(key)
     note = {
         "status_changed_at": timezone.now(),
         "status_changed_by": by,
-        "status_reason": reasons.given(reason, to="This"),
+        "status_reason": reason,
     }
-    return bool(rows.update(**fields, **note))
+    changed = rows.update(**fields, **note)
+    if changed:
+        log.note(
+            f"key.{done}",
+            actor=by,
+            subject=key.user_id,
+            workspace=key.workspace_id,
+            target=key.pk,
+            before={"state": before},
+            after={"state": done},
+            reason=reason,
+        )
+    return bool(changed)
+
+
+@transaction.atomic
+def revoke_all(user_id: UUID, *, by: UUID, reason: str, workspace_id: UUID | None = None) -> int:
+    """End all keys of somebody for good, in one workspace or in all; return how many there were.
+
+    A key that is being made at this moment with one of them is not made, or is ended too.
+    """
+    User.objects.select_for_update(no_key=True).get(pk=user_id)
+    left = ApiKey.objects.filter(user_id=user_id, revoked_at=None).select_related("user")
+    if workspace_id is not None:
+        left = left.filter(workspace_id=workspace_id)
+    return sum(revoke(key, by=by, reason=reason) for key in left.order_by("id"))

@@ -125,6 +125,7 @@ def tables(numbers: range) -> Iterable[tuple[str, list[dict[str, Any]]]]:
                 "description": "",
                 "prefix": key(n)[:16],
                 "digest": keys.digest(key(n), 1),
+                "family": _id("key", n),
                 "pepper_version": 1,
                 "scopes": ["proxy", "usage:read"],
             }

@@ -20,6 +20,13 @@ def read(text: str) -> IPv4Address | IPv6Address | None:
 
 
 @functools.lru_cache(maxsize=4096)
+def plain(text: str) -> str | None:
+    """Return an address as a database reads it; None if it is none."""
+    found = read(text)
+    return None if found is None else str(found)
+
+
+@functools.lru_cache(maxsize=4096)
 def household(text: str) -> str:
     """Return what counts as one address: an IPv4 address, or the /64 that a household gets."""
     found = read(text)

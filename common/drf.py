@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
+STAFF = "staff"
+"""The scope of what is for staff: no key has it, only one of them who is signed in."""
 CODES = {400: "invalid_request", 401: "unauthorized", 403: "access_disabled", 404: "not_found"}
 
 
@@ -125,7 +127,8 @@ class HasScope(BasePermission):
             return True  # The framework describes the view, or says that it has no such method.
         needed = getattr(view, "scopes", {}).get(method)
         if needed is None or not may(request, needed):
-            raise AccessDisabled(f"This key may not do that (scope {needed}). Use another key.")
+            what = "This is for staff" if needed == STAFF else "This key may not do that"
+            raise AccessDisabled(f"{what} (scope {needed}). Use another credential.")
         return True
 
 

@@ -50,21 +50,21 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     """Make one metered call on a vendor, and answer it."""
     operation = route.operation
     account = route.vendor.account(operation)  # Refused here if the vendor is switched off.
-    digests = reading.digests_of(request)
+    caller = reading.caller_of(request)
     if operation.job is not None and operation.job.rewrite is not None and origin.problem(request):
-        await platform.books.may_call(route.vendor.name, digests)
+        await platform.books.may_call(route.vendor.name, caller)
         request.require_pollable_origin()
-    asked = await reading.read(platform, request, route, digests)
+    asked = await reading.read(platform, request, route, caller)
     quote = await operation.price.quote(asked)
-    intention = replay.Intention(request, digests[0], whole=operation.takes is not Takes.STREAM)
+    intention = replay.Intention(request, caller.name, whole=operation.takes is not Takes.STREAM)
     made = Call(route, account, asked, quote, intention, request_bytes=len(request.body))
     outgoing = await reading.outgoing(
         platform, request, route, asked, account=account, inputs=quote.inputs
     )
 
-    if not await metered.hold(platform, request, made, digests):
+    if not await metered.hold(platform, request, made, caller):
         return  # It was a repeat, and is answered.
-    request.owner = f"key {digests[0].hex()}"  # Known now: its answer counts in its own share.
+    request.owner = caller.label  # Known now: its answer counts in its own share.
     async with metered.guarded(platform, made):
         reply = await metered.send(platform, request, made, outgoing)
         try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 import psycopg
 
+from apikeys import keys
 from common import logs, metrics
 from common.db import rows
 from common.errors import (
@@ -34,6 +35,7 @@ from proxy.late import Late, pauses
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from apikeys.callers import Caller
     from common.db import Db
     from common.money import Micros
     from proxy.alive import Alive
@@ -55,7 +57,6 @@ class Place:
     """An ask to set money aside for a call."""
 
     hold: str
-    digest: str
     vendor: str
     amount: int
     ttl: int
@@ -64,6 +65,9 @@ class Place:
     memo: dict[str, Any]
     assets: list[Asset] | None = None
     """Ids of earlier calls that it uses: they must be its workspace's own."""
+    digest: str | None = None
+    address: str | None = None
+    """Who asks: see `callers.Asked`."""
     process: str | None = None
     n: int = 0
     """Its place in the batch it goes with."""
@@ -76,6 +80,7 @@ class Placed:
     verdict: str
     wallet: str
     key: str
+    """The id of the key, empty if it was none."""
     old_pepper: bool = False
     """Whether the key still has its digest under an older pepper."""
 
@@ -143,7 +148,8 @@ class FindJob:
     vendor: str
     scope: str
     job: str
-    digest: str | None
+    digest: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +193,8 @@ class Books:
         if self._alive is not None:
             await self._alive.close()
 
-    async def place(self, ask: Place, digests: list[bytes]) -> Placed:
-        """Set money aside under the first digest that is known, or raise why not.
+    async def place(self, ask: Place, caller: Caller) -> Placed:
+        """Set money aside for a caller, under what is known of it, or raise why not.
 
         One statement decides: the key lives and may, the intent is new, the wallet is not frozen
         and has enough. `repeat` and `answered` set nothing aside. What is still owed of the intent
@@ -197,13 +203,14 @@ class Books:
         if self._late.owes:
             await self._late.none_of(ask.intent)
         refusal: Exception = Unauthorized("There is no pepper.")
+        ways = caller.asked()
         # The newest again at the end: the key may be getting its new digest at this moment.
-        for digest in digests if len(digests) == 1 else [*digests, digests[0]]:
-            ask.digest = "\\x" + digest.hex()
+        for way in ways if len(ways) == 1 else [*ways, ways[0]]:
+            ask.digest, ask.address = way["digest"], way["address"]
             ask.process = self._alive.name if self._alive is not None else None
             answer = await self._placed(ask)
             if isinstance(answer, Placed):
-                return answer if digest is digests[0] else replace(answer, old_pepper=True)
+                return answer if way is ways[0] else replace(answer, old_pepper=True)
             refusal = answer
             if not isinstance(answer, Unauthorized):
                 break
@@ -329,34 +336,33 @@ class Books:
     async def _accepted(self, ask: Accept) -> bool:
         return bool(await self.query("SELECT 1 FROM proxy_job WHERE id = %s", ask.hold))
 
-    async def find_job(self, vendor: str, scope: str, job: str, digests: list[bytes]) -> Found:
+    async def find_job(self, vendor: str, scope: str, job: str, caller: Caller | None) -> Found:
         """Return what is known of a job, and of who asks for it."""
-        texts: list[str | None] = ["\\x" + digest.hex() for digest in digests]
+        if caller is None:
+            return await self._find.ask(FindJob(vendor, scope, job))
         found = Found(known=False, own=False, job=None)
-        for digest in texts or [None]:
-            found = await self._find.ask(FindJob(vendor, scope, job, digest))
+        for way in caller.asked():
+            found = await self._find.ask(FindJob(vendor, scope, job, **way))
             if found.known:
                 break
         return found
 
-    async def may_call(
-        self, vendor: str, digests: list[bytes], assets: Sequence[Asset] = ()
-    ) -> str:
-        """Return the key's workspace; raise unless it lives, may call, and owns those ids."""
+    async def may_call(self, vendor: str, caller: Caller, assets: Sequence[Asset] = ()) -> str:
+        """Return the caller's workspace; raise unless it lives, may call, and owns those ids."""
         verdict, workspace = "unauthorized", ""
-        given = _document(list(assets)) if assets else None
-        for digest in digests:
-            ((verdict, workspace),) = await self.query(sql.MAY_CALL, digest, vendor, given)
+        given = {"vendor": vendor, "amount": 0, "assets": list(assets) or None}
+        for way in caller.asked():
+            ((verdict, workspace),) = await self.query(sql.MAY_CALL, _document({**given, **way}))
             if verdict != "unauthorized":
                 break
         if verdict is not None:
             raise _barred(verdict, vendor, 0)
         return workspace
 
-    async def available(self, digests: list[bytes]) -> int:
-        """Return the micros that the key's wallet has free now; 0 for a key that is unknown."""
-        for digest in digests:
-            if rows := await self.query(sql.AVAILABLE, digest):
+    async def available(self, caller: Caller) -> int:
+        """Return the micros that the caller's wallet has free now; 0 for who is unknown."""
+        for way in caller.asked():
+            if rows := await self.query(sql.AVAILABLE, _document(way)):
                 return int(rows[0][0])
         return 0
 
@@ -440,8 +446,8 @@ def _tell_too_late(ask: Settle | Accept) -> None:
         logs.line(level="error", event="settled_too_late", call=ask.hold, micros=ask.charged)
 
 
-def _document(asks: Sequence[Any]) -> str:
-    """Return the JSON of a list of asks: the one parameter of each statement.
+def _document(asks: Any) -> str:
+    """Return the JSON of what is asked: the one parameter of each statement.
 
     No text in a database holds a NUL, and an id with one is nobody's: another sign stands there.
     """
@@ -475,7 +481,9 @@ def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
 
 
 def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:
-    """Return what the word means by which `keys.PAYER` refuses."""
+    """Return what the word means by which `callers.PAYER` refuses."""
+    if verdict == "network":
+        return AccessDisabled(keys.ELSEWHERE)
     if verdict == "scope":
         return AccessDisabled("This key may not call nodes (scope proxy). Use another key.")
     if verdict == "vendor":

@@ -20,7 +20,6 @@ from urllib.parse import quote
 import orjson
 from django.conf import settings
 
-from apikeys import keys
 from common import logs, metrics
 from common.addresses import household
 from common.errors import InsufficientCredits, JobExpired, NotFound, PlatformError, Unauthorized
@@ -234,11 +233,11 @@ def _is_result(shape: Job, said: Said) -> bool:
 async def result(platform: Platform, request: Request, route: Route) -> None:
     """Give what a job made, to its owner only, and only once it is paid for."""
     account = route.vendor.account(route.operation)
-    digests = reading.digests_of(request)
-    asked = await reading.read(platform, request, route, digests)
+    caller = reading.caller_of(request)
+    asked = await reading.read(platform, request, route, caller)
     assert route.operation.names is not None, "a result names its job"
     asset = (route.operation.scope, route.operation.names.of(asked))
-    workspace = await platform.books.may_call(route.vendor.name, digests, [asset])
+    workspace = await platform.books.may_call(route.vendor.name, caller, [asset])
     found = await remembered.job_of(platform.books, route.vendor.name, asset)
     if found is None and not route.operation.of_call:
         raise NotFound("There is no result of this job any more.")
@@ -282,8 +281,8 @@ async def _find(platform: Platform, request: Request, route: Route) -> tuple[Fou
     name, given = _named(operation, asked), query.get("token", "")
     if given:
         pollers.by_token.check(household(request.client))
-    digests = [] if given else keys.digests(request.credential())
-    looked = await platform.books.find_job(route.vendor.name, operation.scope, name, digests)
+    caller = None if given else reading.caller_of(request)
+    looked = await platform.books.find_job(route.vendor.name, operation.scope, name, caller)
     if not given and not looked.known:
         raise Unauthorized("This API key is unknown, expired or revoked.")
     found = remembered.found(looked.job) if looked.job is not None else None

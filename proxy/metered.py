@@ -35,6 +35,7 @@ from proxy.relay import Lost, Refused
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
+    from apikeys.callers import Caller
     from proxy.asked import Asked
     from proxy.catalogue import Route
     from proxy.credentials import Account
@@ -95,24 +96,25 @@ class Call:
         return [(b"call-id", self.id.encode())]
 
 
-async def hold(platform: Platform, request: Request, call: Call, digests: list[bytes]) -> bool:
+async def hold(platform: Platform, request: Request, call: Call, caller: Caller) -> bool:
     """Set the most it can cost aside; False if it was a repeat, and is answered.
 
     One statement checks the key and every limit. Raises what refuses it.
     """
-    while (placed := await _place(platform, request, call, digests)).verdict != "placed":
+    while (placed := await _place(platform, request, call, caller)).verdict != "placed":
         if await replay.answer(request, call.intention, platform.books):
             return False
         call.id = uuid7()  # The first try was released meanwhile: this one is new.
     call.wallet, request.call = placed.wallet, call.id
     call.placed_at = time.perf_counter()
-    keys.used.note(placed.key)
+    if placed.key:
+        keys.used.note(placed.key)
     if placed.old_pepper:
-        soon(platform.books.query(keys.REPEPPER, *keys.repeppered(digests)))
+        soon(platform.books.query(keys.REPEPPER, *keys.repeppered(list(caller.digests))))
     return True
 
 
-async def _place(platform: Platform, request: Request, call: Call, digests: list[bytes]) -> Placed:
+async def _place(platform: Platform, request: Request, call: Call, caller: Caller) -> Placed:
     operation = call.route.operation
     facts = {
         "title": operation.title,
@@ -125,7 +127,6 @@ async def _place(platform: Platform, request: Request, call: Call, digests: list
     uses = list(operation.uses(call.asked)) if operation.uses else None
     ask = Place(
         hold=call.id,
-        digest="",
         vendor=call.route.vendor.name,
         amount=call.quote.most,
         ttl=call.ttl,
@@ -143,7 +144,7 @@ async def _place(platform: Platform, request: Request, call: Call, digests: list
             "facts": {name: value for name, value in facts.items() if value},
         },
     )
-    return await platform.books.place(ask, digests)
+    return await platform.books.place(ask, caller)
 
 
 @asynccontextmanager

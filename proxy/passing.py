@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 async def free(platform: Platform, request: Request, route: Route) -> None:
     """Pass it through: a request within the limits, an answer that was judged and redacted."""
     account = route.vendor.account(route.operation)
-    digests = reading.digests_of(request)
-    asked = await reading.read(platform, request, route, digests)
+    caller = reading.caller_of(request)
+    asked = await reading.read(platform, request, route, caller)
     uses = list(route.operation.uses(asked)) if route.operation.uses else []
-    workspace = await platform.books.may_call(route.vendor.name, digests, uses)
+    workspace = await platform.books.may_call(route.vendor.name, caller, uses)
     outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
     try:
         reply = await platform.relay.exchange(outgoing)

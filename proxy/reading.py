@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from apikeys import keys
+from apikeys import callers
 from proxy import dialect, forms
 from proxy.asked import Asked
 from proxy.catalogue import Takes
@@ -16,6 +16,7 @@ from proxy.relay import Lost, Outgoing, Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from apikeys.callers import Caller
     from proxy.catalogue import Route
     from proxy.credentials import Account
     from proxy.http import Request
@@ -26,17 +27,15 @@ STREAM_SECONDS = 3600
 """The whole of an exchange whose body or answer passes through as it comes."""
 
 
-async def read(
-    platform: Platform, request: Request, route: Route, digests: list[bytes] | None
-) -> Asked:
+async def read(platform: Platform, request: Request, route: Route, caller: Caller | None) -> Asked:
     """Read what a price or an id in it depends on: a body whole, except one that streams through.
 
-    A large body is not read before its key was looked up (`digests`): strangers fill no memory.
+    A large body is not read before its caller was looked up: strangers fill no memory.
     """
     operation = route.operation
-    if digests is not None and request.is_large:
-        await platform.books.may_call(route.vendor.name, digests)
-        request.owner = f"key {digests[0].hex()}"
+    if caller is not None and request.is_large:
+        await platform.books.may_call(route.vendor.name, caller)
+        request.owner = caller.label
     asked = Asked(
         parts=route.parts,
         query=request.query if operation.query or operation.names else {},
@@ -55,8 +54,8 @@ async def read(
         await request.read()
         if reads_body(route):
             asked.body = request.json()
-    if operation.price.fits_wallet and digests is not None:
-        asked.available = await platform.books.available(digests)
+    if operation.price.fits_wallet and caller is not None:
+        asked.available = await platform.books.available(caller)
     return asked
 
 
@@ -126,6 +125,6 @@ def _headers(request: Request, asked: Asked) -> dict[str, str]:
     return {**passed, **asked.headers}
 
 
-def digests_of(request: Request) -> list[bytes]:
-    """Return the digests of the request's key, or raise Unauthorized."""
-    return keys.digests(request.credential())
+def caller_of(request: Request) -> Caller:
+    """Return who calls, as the request tells; raise Unauthorized if it does not."""
+    return callers.by_key(request.credential(), request.client)

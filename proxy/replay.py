@@ -53,7 +53,7 @@ TAKE = "DELETE FROM proxy_answer WHERE intent = %s AND once RETURNING intent"
 class Intention:
     """What the client means by this request, as far as it lets us know."""
 
-    def __init__(self, request: Request, digest: bytes, *, whole: bool) -> None:
+    def __init__(self, request: Request, caller: bytes, *, whole: bool) -> None:
         """`whole`: the body was read; one that streams through cannot be compared."""
         key = request.header(b"idempotency-key")
         if len(key) > 255:
@@ -65,7 +65,7 @@ class Intention:
         name = b"key:" + key.encode() if key else b"request:" + self.fingerprint.encode()
         if not self.joinable:
             name = uuid.uuid4().bytes
-        self.id = hashlib.sha256(digest + name).hexdigest()[:32]
+        self.id = hashlib.sha256(caller + name).hexdigest()[:32]
 
     def kept(
         self, status: int, headers: Headers, body: bytes, *, spool: str = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from apikeys import keys
+from apikeys import callers
 from credits.books import batches, holds
 from usage import record
 
@@ -47,7 +47,7 @@ NOT_OWN = """
               WHERE NOT EXISTS (
                   SELECT 1 FROM proxy_asset asset
                    WHERE asset.vendor = asked.vendor AND asset.scope = used->>0
-                     AND asset.asset = used->>1 AND asset.workspace_id = key.workspace_id))
+                     AND asset.asset = used->>1 AND asset.workspace_id = caller.workspace_id))
          THEN 'asset' END
 """
 """Whether a request names an id that is not its workspace's own."""
@@ -112,10 +112,10 @@ ANSWERED = """
 
 PLACE = batches.place_many(
     dataclasses.replace(
-        keys.PAYER,
-        columns=keys.PAYER.columns + ", assets jsonb",
-        join=keys.PAYER.join + ANSWERED,
-        refusal=f"""coalesce({keys.PAYER.refusal}, {NOT_OWN},
+        callers.PAYER,
+        columns=callers.PAYER.columns + ", assets jsonb",
+        join=callers.PAYER.join + ANSWERED,
+        refusal=f"""coalesce({callers.PAYER.refusal}, {NOT_OWN},
                     CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
         # Its twin may have been placed, paid and answered while this one waited for a lock.
         meanwhile="CASE WHEN payer.keyed AND proxy_answered(payer.intent) THEN 'answered' END",
@@ -123,10 +123,10 @@ PLACE = batches.place_many(
 )
 
 MAY_CALL = f"""
-    SELECT coalesce({keys.PAYER.refusal}, {NOT_OWN}), key.workspace_id::text
-      FROM (SELECT %s::bytea AS digest, %s::text AS vendor, 0 AS amount,
-                   %s::jsonb AS assets) AS asked
-      {keys.PAYER.join}
+    SELECT coalesce({callers.PAYER.refusal}, {NOT_OWN}), caller.workspace_id::text
+      FROM json_to_record(%s::json)
+           AS asked({callers.PAYER.columns}, amount bigint, assets jsonb)
+      {callers.PAYER.join}
 """  # noqa: S608 - the parts are constants of our own modules
 
 SETTLE = batches.settle_many(
@@ -137,7 +137,7 @@ SETTLE = batches.settle_many(
         + ASSETS.format(source="ended")
         + KEPT.format(id="id", source="ended")
     ),
-    budgets=bool(keys.PAYER.budgets),
+    budgets=bool(callers.PAYER.budgets),
 )
 
 ACCEPT = batches.prolong_many(
@@ -153,15 +153,16 @@ ACCEPT = batches.prolong_many(
 )
 
 FIND_JOBS = f"""
-    SELECT key.id IS NOT NULL, coalesce(key.workspace_id = job.workspace_id, false), {JOB_COLUMNS}
+    SELECT caller.id IS NOT NULL AND NOT {callers.ELSEWHERE},
+           coalesce(caller.workspace_id = job.workspace_id, false), {JOB_COLUMNS}
       FROM json_to_recordset(%s::json)
-           AS asked(n int, vendor text, scope text, job text, digest bytea)
+           AS asked(n int, vendor text, scope text, job text, {callers.COLUMNS})
       LEFT JOIN LATERAL (
           SELECT * FROM proxy_job
            WHERE vendor = asked.vendor AND scope = asked.scope AND vendor_job_id = asked.job
            LIMIT 1
       ) job ON true
-      {keys.FIND}
+      {callers.FIND}
      ORDER BY asked.n
 """  # noqa: S608 - constants of our own
 
@@ -170,9 +171,9 @@ PLACE_FOR = batches.place_many(batches.Payer())
 
 AVAILABLE = f"""
     SELECT wallet.balance_micros - wallet.held_micros
-      FROM (SELECT %s::bytea AS digest, '' AS vendor, 0 AS amount) AS asked
-      {keys.PAYER.join}
-      JOIN credits_account wallet ON wallet.id = key.workspace_id
+      FROM json_to_record(%s::json) AS asked({callers.COLUMNS})
+      {callers.FIND}
+      JOIN credits_account wallet ON wallet.id = caller.workspace_id
 """  # noqa: S608 - constants of our own
 
 EXPIRED = holds.due(

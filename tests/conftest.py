@@ -21,7 +21,11 @@ from typing import Any
 
 import lock_order
 import pytest
+from django.test import TestCase
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+TestCase.databases = {"default", "counts"}
+"""The second is the same database by other connections: what a test counts there, it commits."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def django_db_setup(
     pytest-django's own fixture would make none then, and leave everybody in the real one. It is a
     copy of `TEMPLATE_DATABASE`, if there is one: who runs tests often has that migrated once.
     """
-    from django.db import connection
+    from django.db import connection, connections
     from django.test.utils import setup_databases, teardown_databases
 
     connection.settings_dict["TEST"]["TEMPLATE"] = os.environ.get("TEMPLATE_DATABASE")
@@ -101,6 +105,8 @@ def django_db_setup(
         made = setup_databases(0, interactive=False, serialized_aliases=set())
     yield
     with django_db_blocker.unblock():
+        connections["counts"].close()
+        connections["counts"].close_pool()  # Django closes those of the database that it drops.
         teardown_databases(made, 0)
 
 

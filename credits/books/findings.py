@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
+from audit import log as audit
 from credits.books import reasons
 from credits.models import Finding
 
@@ -41,11 +42,15 @@ def resolve(key: str) -> None:
     Finding.objects.filter(key=key[:200], resolved_at=None).update(resolved_at=timezone.now())
 
 
+@transaction.atomic
 def settle(key: str, *, by: UUID, reason: str) -> bool:
     """Close the finding for somebody of staff, who says why; False if it is not open."""
-    note = {"resolved_by": by, "resolution": reasons.given(reason, to="This")}
+    note: dict[str, Any] = {"resolved_by": by, "resolution": reasons.given(reason, to="This")}
     open_one = Finding.objects.filter(key=key[:200], resolved_at=None)
-    return bool(open_one.update(resolved_at=timezone.now(), **note))
+    settled = open_one.update(resolved_at=timezone.now(), **note)
+    if settled:
+        audit.note("finding.settled", actor=by, target=key, reason=note["resolution"])
+    return bool(settled)
 
 
 def resolve_others(prefix: str, found: Collection[str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
+from audit import log
 from credits.books import ledger, reasons
 from credits.models import Account, Freeze
 
@@ -30,6 +31,8 @@ def freeze(wallet_id: UUID, cause: Freeze.Cause, sentence: str, *, by: UUID | No
     in_force = Freeze.objects.filter(wallet_id=wallet_id, cause=cause, lifted_at=None)
     if not in_force.update(sentence=sentence, set_by=by):
         Freeze.objects.create(wallet_id=wallet_id, cause=cause, sentence=sentence, set_by=by)
+    if by is not None:
+        log.note("wallet.paused", actor=by, workspace=wallet_id, reason=sentence)
     _show(wallet_id)
 
 
@@ -42,6 +45,8 @@ def lift(wallet_id: UUID, cause: Freeze.Cause, *, by: UUID | None = None, reason
     ledger.lock(wallet_id)
     in_force = Freeze.objects.filter(wallet_id=wallet_id, cause=cause, lifted_at=None)
     lifted = in_force.update(lifted_at=timezone.now(), lifted_by=by, lift_reason=reason)
+    if lifted and by is not None:
+        log.note("wallet.released", actor=by, workspace=wallet_id, reason=reason)
     _show(wallet_id)
     return bool(lifted)
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from audit import log
 from common import failpoints
 from common.errors import AccessDisabled, InvalidRequest, NotFound
 from common.money import Micros, show
@@ -56,6 +57,7 @@ def request(
     )
     if not made.needs_second:
         _post(made)
+    _note("adjustment.asked", made, by=requested_by, reason=reason)
     return made
 
 
@@ -81,7 +83,19 @@ def decide(adjustment_id: UUID, *, accept: bool, decided_by: UUID, reason: str =
         made.state = State.REFUSED
         made.decision = reason[: reasons.MOST]
         made.save()
+    _note(f"adjustment.{made.state}", made, by=decided_by, reason=reason)
     return made
+
+
+def _note(action: str, made: Adjustment, *, by: UUID, reason: str) -> None:
+    log.note(
+        action,
+        actor=by,
+        workspace=made.wallet_id,
+        target=made.pk,
+        after={"amount_micros": made.amount_micros, "state": made.state},
+        reason=reason,
+    )
 
 
 def _post(made: Adjustment) -> None:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from audit import log
 from common import failpoints
 from common.errors import AccessDisabled, InvalidRequest, NotFound, RateLimited
 from common.money import Micros
@@ -34,6 +35,7 @@ MOST_DAYS = 36_500
 """A day that no calendar has would be found only by who redeems the code."""
 
 
+@transaction.atomic
 def make(
     *,
     name: str,
@@ -72,9 +74,17 @@ def make(
         reason=reason if made_by is None else reasons.given(reason, to="A voucher"),
         needs_second=amount * uses > settings.ADJUSTMENT_LIMIT_MICROS,
     )
+    log.note(
+        "voucher.made",
+        actor=made_by,
+        target=voucher.pk,
+        after={"amount_micros": amount, "uses": uses},
+        reason=reason,
+    )
     return code, voucher
 
 
+@transaction.atomic
 def approve(voucher_id: UUID, *, by: UUID) -> bool:
     """Let a voucher that waits be redeemed; False if it does not wait.
 
@@ -82,6 +92,7 @@ def approve(voucher_id: UUID, *, by: UUID) -> bool:
     """
     waiting = Voucher.objects.filter(WAITING, pk=voucher_id)
     if waiting.exclude(made_by=by).update(approved_by=by):
+        log.note("voucher.approved", actor=by, target=voucher_id)
         return True
     if waiting.exists():
         raise AccessDisabled("It could give more than the limit: a second person must approve it.")
@@ -89,11 +100,15 @@ def approve(voucher_id: UUID, *, by: UUID) -> bool:
     return False
 
 
+@transaction.atomic
 def stop(voucher_id: UUID, *, by: UUID, reason: str) -> bool:
     """Let nobody redeem it any more; False if that is so already. What was given stays given."""
     note = {"disabled_by": by, "disabled_reason": reasons.given(reason, to="This")}
     running = Voucher.objects.filter(pk=voucher_id, disabled_at=None)
     if running.update(disabled_at=timezone.now(), **note):
+        log.note(
+            "voucher.stopped", actor=by, target=voucher_id, reason=str(note["disabled_reason"])
+        )
         return True
     _known(voucher_id)
     return False

@@ -22,6 +22,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from audit import log
 from common import failpoints
 from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest, NotFound
 from common.money import MICROS_PER_CENT, Micros, show
@@ -102,6 +103,14 @@ def _take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: 
         next_try_at=timezone.now() + timedelta(seconds=RETRY_SECONDS),
     )
     _post(refund, wallet, lot)
+    log.note(
+        "refund.asked",
+        actor=requested_by,
+        workspace=top_up.wallet_id,
+        target=refund.pk,
+        after={"taken_micros": wanted, "cents": refund.cents},
+        reason=reason,
+    )
     failpoints.reached("refund.before_taken")
     return refund
 

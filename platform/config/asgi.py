@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from django.core.asgi import get_asgi_application
 
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("config")
 
+UNESCAPED = 4
+"""So often it is looked what an address says once more unescaped."""
+KEY_IN_ADDRESS = (
+    "An API key does not belong into an address, where logs keep it. Send it in the header "
+    "X-API-KEY; and rotate this one."
+)
+
 
 class Application:
     """The ASGI application of one web process."""
@@ -46,7 +54,9 @@ class Application:
             if path.startswith("//"):
                 # A base that ends in a slash, joined by hand.
                 path = scope["path"] = "/" + path.lstrip("/")
-            if path.startswith("/proxy/"):
+            if is_named(scope):
+                await rooms.refuse(scope, receive, send, KEY_IN_ADDRESS)
+            elif path.startswith("/proxy/"):
                 if self._platform is None:
                     self._platform = await process.start(alive=Alive())
                 await door.serve(self._platform, scope, receive, send)
@@ -77,6 +87,18 @@ class Application:
                 logs.stop_gathering()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def is_named(scope: Scope) -> bool:
+    """Whether the address holds what looks like a key, however it is escaped."""
+    text = f"{scope['path']}?{scope['query_string'].decode('latin-1')}"
+    for _ in range(UNESCAPED):
+        if keys.LOOKS_LIKE_ONE.search(text):
+            return True
+        if "%" not in text:
+            return False
+        text = unquote(text)
+    return False
 
 
 def _calm_the_collector() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from django.db import Error, connection
+from django.db import Error, connections
 from django.http import JsonResponse
 from django.utils.deprecation import MiddlewareMixin
 
@@ -28,7 +28,8 @@ class DatabaseAway(MiddlewareMixin):
             return None
         log.warning("%s cannot be answered: %s", request.path[:200], first_line(exception))
         if db.is_read_only(exception):  # Another server is the primary now: find it.
-            connection.close()
-            connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has one.
+            for connection in connections.all():
+                connection.close()
+                connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has one.
         refusal = away()
         return JsonResponse(refusal.body(), status=refusal.status, headers=refusal.headers)

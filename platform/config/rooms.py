@@ -13,7 +13,7 @@ import orjson
 from django.conf import settings
 
 from common import metrics
-from common.errors import PlatformError, is_for_nodes
+from common.errors import InvalidRequest, PlatformError, is_for_nodes
 from proxy.http import JSON_TYPE, Left, Request
 
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ async def serve(
         await _refuse(request, refusal)
     finally:
         request.release()
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, sentence: str) -> None:
+    """Refuse a request whose address is not to be looked at, nor logged, any further."""
+    metrics.REFUSALS.labels(InvalidRequest.code).inc()
+    await _refuse(Request(scope, receive, send), InvalidRequest(sentence))
 
 
 def _given(scope: Scope, body: bytes) -> Scope:

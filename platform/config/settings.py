@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from pathlib import Path
@@ -35,6 +36,10 @@ class Environment(BaseSettings):
     """At least 50 characters."""
     key_peppers: Annotated[dict[int, str], NoDecode]
     """Version -> hex of at least 32 bytes. The highest version makes new digests."""
+    key_prefix: str = ""
+    """What new keys have behind `comfyui-`, so that a scanner of secrets knows whose they are."""
+    admin_secrets: Annotated[list[str], NoDecode] = []
+    """Any of them opens /admin/*: two while one is being replaced. None: nobody does."""
     debug: bool = False
     allowed_hosts: Annotated[list[str], NoDecode] = ["localhost", "127.0.0.1", "[::1]"]
     public_url: str = ""
@@ -42,6 +47,8 @@ class Environment(BaseSettings):
     hsts_seconds: int = Field(default=31_536_000, ge=0)
     """For how long browsers ask for https alone, once PUBLIC_URL begins so."""
     data_dir: Path = HOME / ".data"
+    cache_url: str = ""
+    """Where tries are counted: empty, in the database; or redis://host/1."""
     celery_broker_url: str = "memory://"
     celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
     vendor_base_url: str = ""
@@ -83,7 +90,9 @@ class Environment(BaseSettings):
     """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
     mail_from: str = "Credits <credits@localhost>"
 
-    @field_validator("allowed_hosts", "stripe_webhook_secrets", "trusted_proxies", mode="before")
+    @field_validator(
+        "allowed_hosts", "stripe_webhook_secrets", "trusted_proxies", "admin_secrets", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -104,6 +113,20 @@ class Environment(BaseSettings):
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
             raise ValueError("is a JSON object, like {}") from None
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _own_part(cls, value: str) -> str:
+        if value and not re.fullmatch("[a-z][a-z0-9]{1,11}", value):
+            raise ValueError("is 2 to 12 of a-z and 0-9, like acme; the first is a letter")
+        return value
+
+    @field_validator("admin_secrets")
+    @classmethod
+    def _long(cls, value: list[str]) -> list[str]:
+        if any(len(each) < 32 for each in value):
+            raise ValueError("are 32 characters or more, each, parted by commas")
+        return value
 
     @field_validator("secret_key")
     @classmethod
@@ -151,6 +174,13 @@ class Environment(BaseSettings):
     def _known_scheme(cls, value: str) -> str:
         if urlsplit(value).scheme not in ("console", "smtp", "smtps"):
             raise ValueError("is console:, smtp://... or smtps://...")
+        return value
+
+    @field_validator("cache_url")
+    @classmethod
+    def _of_redis(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("redis", "rediss"):
+            raise ValueError("is empty, or like redis://host/1")
         return value
 
     @field_validator("key_peppers", mode="before")
@@ -218,10 +248,12 @@ INSTALLED_APPS = [
     "config",
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "outbox",
+    "audit",
     "credits",
     "accounts",
     "apikeys",
@@ -232,9 +264,12 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.away.DatabaseAway",
     "config.headers.NoStore",
+    "config.whence.Whence",
     "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 CSRF_FAILURE_VIEW = "config.health.forbidden"
@@ -262,21 +297,35 @@ PATIENCE = {
     "tcp_user_timeout": 20_000,
 }
 _database = conninfo_to_dict(env.database_url)
-DATABASES = {
+_default: dict[str, Any] = {
+    "ENGINE": "django.db.backends.postgresql",
+    "NAME": _database.pop("dbname", ""),
+    "USER": _database.pop("user", ""),
+    "PASSWORD": _database.pop("password", ""),
+    "HOST": _database.pop("host", ""),
+    "PORT": _database.pop("port", ""),
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        **PATIENCE,
+        **_database,
+        "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
+    },
+}
+_counts: dict[str, Any] = {
+    **_default,
+    "OPTIONS": {**_default["OPTIONS"], "pool": {"min_size": 0, "max_size": 4, "timeout": 5}},
+    "TEST": {"MIRROR": "default"},
+}
+DATABASES: dict[str, dict[str, Any]] = {"default": _default, "counts": _counts}
+# The second name has connections of its own: what is counted there stays counted, whatever
+# becomes of the transaction around it.
+CACHES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": _database.pop("dbname", ""),
-        "USER": _database.pop("user", ""),
-        "PASSWORD": _database.pop("password", ""),
-        "HOST": _database.pop("host", ""),
-        "PORT": _database.pop("port", ""),
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            **PATIENCE,
-            **_database,
-            "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
-        },
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": env.cache_url,
     }
+    if env.cache_url
+    else {"BACKEND": "common.shared_cache.SharedCache"}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
@@ -285,7 +334,10 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.KeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apikeys.authentication.KeyAuthentication",
+        "apikeys.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["common.drf.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["common.drf.LenientJSONParser"],
@@ -407,6 +459,8 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in env.key_peppers.items()}
+KEY_PREFIX = env.key_prefix
+ADMIN_SECRETS = env.admin_secrets
 VENDOR_BASE_URL = env.vendor_base_url
 VENDOR_SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("VENDOR_")}
 SANDBOX_OPERATIONS = env.sandbox_operations

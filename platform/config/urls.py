@@ -10,6 +10,7 @@ urlpatterns = [
     path("ready", ready),
     path("metrics", metrics),
     path("openapi.json", SpectacularJSONAPIView.as_view()),
+    path("", include("apikeys.urls")),
     path("", include("accounts.urls")),
     path("", include("credits.urls")),
     path("", include("usage.urls")),

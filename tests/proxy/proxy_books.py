@@ -10,7 +10,7 @@ from typing import Any
 
 from proxy_stage import connect
 
-from apikeys import keys
+from apikeys import callers
 from common.errors import PlatformError
 from common.ids import uuid7
 from proxy.books import Accept, Books, Place, Placed, Settle, Settled
@@ -31,7 +31,6 @@ def an_ask(amount: int = 10_000, *, intent: str = "", **more: Any) -> Place:
     memo = {"vendor": "bfl", "fingerprint": "", **({"keyed": True} if intent else {})}
     given: dict[str, Any] = {
         "hold": uuid7(),
-        "digest": "",
         "vendor": "bfl",
         "amount": amount,
         "ttl": 60,
@@ -43,7 +42,7 @@ def an_ask(amount: int = 10_000, *, intent: str = "", **more: Any) -> Place:
 
 
 async def place(books: Books, member: Any, ask: Place) -> Placed:
-    return await books.place(ask, keys.digests(member.key))
+    return await books.place(ask, callers.by_key(member.key, "127.0.0.1"))
 
 
 async def settle(

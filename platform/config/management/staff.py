@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from accounts.models import User, Workspace
+from audit import log
 from config.management.arguments import PlainCommand
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class StaffCommand(PlainCommand):
         """Do it, and print what came of it."""
         names = [options[name] for name in ("action", "what") if options.get(name)]
         act = getattr(self, "_" + "_".join(names).replace("-", "_"))
-        rows, line = act(options)
+        with log.coming_from(log.Source("command")):
+            rows, line = act(options)
         if options.get("json"):
             self.stdout.write(json.dumps(rows, default=str))
             return

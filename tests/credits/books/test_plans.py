@@ -25,9 +25,9 @@ SELECT md5('w' || n)::uuid, 'team', 'T' FROM generate_series(1, 2000) n;
 INSERT INTO accounts_user (id, email, password, name, is_superuser, is_active, is_staff, updated_at)
 VALUES (md5('u')::uuid, 'crowd@example.org', '', '', false, true, false, now());
 INSERT INTO apikeys_apikey (id, workspace_id, user_id, name, description, prefix, digest,
-                            pepper_version, scopes)
+                            pepper_version, scopes, family)
 SELECT md5('k' || n)::uuid, md5('w' || n)::uuid, md5('u')::uuid, 'k', '', 'comfyui-0',
-       sha256(n::text::bytea), 1, '{proxy}'
+       sha256(n::text::bytea), 1, '{proxy}', md5('k' || n)::uuid
   FROM generate_series(1, 2000) n;
 """
 NOBODY = r"""

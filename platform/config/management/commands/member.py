@@ -144,8 +144,7 @@ def _appoint(user: User, *, by: UUID | None) -> None:
     """Let somebody act for the house, whom one of the house appoints, or who is the first."""
     if by is None and User.objects.filter(is_staff=True, is_active=True).exists():
         raise CommandError("--staff needs --by: somebody of staff appoints the next.")
-    user.is_staff = True
-    user.save(update_fields=["is_staff"])
+    status.appoint(user, by=by)
 
 
 def _give(workspace: UUID, amount: Micros, *, by: UUID | None, reason: str) -> Row:

@@ -1,0 +1,51 @@
+"""Who is signed in at this browser, and for which of their workspaces they act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from accounts.models import Membership
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+WORKSPACE = "workspace"
+"""Where a session has the id of the workspace that its person chose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A person at a browser, and what they are in the workspace that they act for."""
+
+    user: Any
+    workspace_id: UUID
+    role: str
+    scopes: frozenset[str] = frozenset()
+
+
+def of(request: HttpRequest) -> Session | None:
+    """Return who is signed in; None if nobody is, or who is has no workspace.
+
+    A workspace that they have left since is none of theirs: then it is their personal one.
+    """
+    user: Any = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return None
+    places = {
+        place.workspace_id: place
+        for place in Membership.objects.filter(user=user).select_related("workspace")
+    }
+    chosen = _id(request.session.get(WORKSPACE))
+    own = (each for each in places.values() if each.workspace.personal_of_id == user.pk)
+    place = places.get(chosen) if chosen else None
+    place = place or next(own, None)
+    return None if place is None else Session(user, place.workspace_id, place.role)
+
+
+def _id(text: object) -> UUID | None:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None

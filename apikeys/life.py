@@ -1,0 +1,211 @@
+"""A key's life by its owner's hand: made, changed, rotated. states.py ends it.
+
+    made --> changed --> ... --> rotated: a successor with the same rights, and an overlap in which
+                                 both may be used; then the first has expired
+
+Whoever asks has rights of their own (`Giver`), and no key comes to have more than these.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from apikeys import keys, rights, states
+from apikeys.models import ApiKey
+from audit import log
+from common.errors import InvalidRequest, NotFound, Unauthorized
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+    from apikeys.rights import Rights
+
+MOST_KEYS = 200
+"""So many keys that are not revoked somebody may have in one workspace."""
+MOST_OVERLAP = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Giver:
+    """Who makes or changes keys: somebody who is signed in, or a key of theirs."""
+
+    user_id: UUID
+    workspace_id: UUID
+    rights: Rights
+    key: ApiKey | None = None
+    everybodys: bool = False
+    """Whether they may see and end the keys of all members: an owner who is signed in."""
+
+
+def visible(giver: Giver) -> QuerySet[ApiKey]:
+    """Return the keys that one may know of."""
+    found = ApiKey.objects.filter(workspace_id=giver.workspace_id).select_related("user")
+    return found if giver.everybodys else found.filter(user_id=giver.user_id)
+
+
+def one(giver: Giver, key_id: UUID) -> ApiKey:
+    """Return a key, or raise NotFound: another's is as if it were not there."""
+    found = visible(giver).filter(pk=key_id).first()
+    if found is None:
+        raise NotFound("There is no such key.")
+    return found
+
+
+@transaction.atomic
+def make(giver: Giver, *, name: str, description: str, asked: Rights) -> tuple[str, ApiKey]:
+    """Make a key of the giver's own; return it, for the only time, with its record.
+
+    Raises AccessDisabled if it would have more than the giver has.
+    """
+    _check(asked)
+    rights.require_within(asked, giver.rights)
+    _lock(giver)
+    mine = ApiKey.objects.filter(
+        user_id=giver.user_id, workspace_id=giver.workspace_id, revoked_at=None
+    )
+    if mine.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now())).count() >= MOST_KEYS:
+        raise InvalidRequest(f"You have {MOST_KEYS} keys here. Revoke one that is not used.")
+    whole, key = keys.issue(
+        workspace_id=giver.workspace_id,
+        user_id=giver.user_id,
+        name=name,
+        description=description,
+        made_by=giver.key,
+        **asked.fields(),
+    )
+    _note("key.made", giver, key, after=rights.told(asked))
+    return whole, key
+
+
+@transaction.atomic
+def change(
+    giver: Giver,
+    key_id: UUID,
+    *,
+    asked: dict[str, Any],
+    disabled: bool | None = None,
+    reason: str = "",
+) -> ApiKey:
+    """Change what is asked for: `name`, `description`, fields of `Rights`; disable, or enable.
+
+    All of it or nothing. A key that was revoked stays as it is: raises InvalidRequest.
+    """
+    _lock(giver)
+    key = _locked(giver, key_id)
+    told: dict[str, Any] = {
+        name: asked.pop(name) for name in ("name", "description") if name in asked
+    }
+    if "name" in told:
+        told["name"] = keys.named(told["name"])
+    if asked:
+        wanted = dataclasses.replace(rights.of(key), **asked)
+        if "expires_at" in asked:
+            _check(wanted)
+        rights.require_within(wanted, giver.rights)
+        told |= wanted.fields()
+        _note("key.changed", giver, key, before=rights.told(rights.of(key)), after=rights.told(wanted))
+    if told:
+        ApiKey.objects.filter(pk=key.pk).update(**told)
+    if disabled is not None:
+        _set_disabled(giver, one(giver, key_id), disabled=disabled, reason=reason)
+    return one(giver, key_id)
+
+
+@transaction.atomic
+def rotate(giver: Giver, key_id: UUID, *, overlap: timedelta) -> tuple[str, ApiKey]:
+    """Give a key a successor with the same name and rights; it itself expires after the overlap.
+
+    Without an overlap it is revoked. Raises InvalidRequest if it cannot be used any more, or has a
+    successor already.
+    """
+    if not timedelta() <= overlap <= MOST_OVERLAP:
+        raise InvalidRequest(f"overlap_seconds: at most {MOST_OVERLAP.days} days.")
+    _lock(giver)
+    key = _locked(giver, key_id)
+    if key.user_id != giver.user_id:
+        raise InvalidRequest("This is another member's key: they rotate it, you can revoke it.")
+    if states.told(key) != "living":
+        raise InvalidRequest(f"This key is {states.told(key)}: make another.")
+    if ApiKey.objects.filter(replaces=key).exists():
+        raise InvalidRequest("This key has a successor already: rotate that.")
+    same = rights.of(key)
+    rights.require_within(same, giver.rights)
+    made = keys.issue(
+        workspace_id=key.workspace_id,
+        user_id=key.user_id,
+        name=key.name,
+        description=key.description,
+        made_by=giver.key or key.made_by,
+        replaces=key,
+        **same.fields(),
+    )
+    _note("key.rotated", giver, key, after={"successor": str(made[1].pk)})
+    if not overlap:
+        states.revoke(key, by=giver.user_id, reason="rotated")
+        return made
+    end = timezone.now() + overlap
+    ApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=end), pk=key.pk).update(
+        expires_at=end
+    )
+    return made
+
+
+def _set_disabled(giver: Giver, key: ApiKey, *, disabled: bool, reason: str) -> None:
+    """Disable a key, or enable it, which gives what it may: nobody gives more than they have.
+
+    What staff or the report of a leak disabled, its owner does not enable.
+    """
+    if disabled:
+        states.disable(key, by=giver.user_id, reason=reason or "by its owner")
+    elif key.disabled_at is not None:
+        if key.status_changed_by not in (key.user_id, giver.user_id):
+            raise InvalidRequest(f"This key was disabled by others: {key.status_reason}")
+        rights.require_within(rights.of(key), giver.rights)
+        states.enable(key, by=giver.user_id, reason=reason or "by its owner")
+
+
+def _note(what: str, giver: Giver, key: ApiKey, **facts: Any) -> None:
+    log.note(
+        what,
+        actor=giver.user_id,
+        subject=key.user_id,
+        workspace=key.workspace_id,
+        target=key.pk,
+        reason=f"with the key {giver.key.pk}" if giver.key else "",
+        **facts,
+    )
+
+
+def _check(asked: Rights) -> None:
+    if asked.expires_at is not None and asked.expires_at <= timezone.now():
+        raise InvalidRequest("expires_at: this time is over.")
+    if asked.call_limit is not None and not 0 < asked.call_limit <= rights.MOST_MICROS:
+        raise InvalidRequest("call_limit_micro_usd: an amount above 0, up to a million dollars.")
+
+
+def _lock(giver: Giver) -> None:
+    """Let nobody make, change or end keys of this person meanwhile (states.revoke_all waits, too).
+
+    Raises Unauthorized if the key that asks has ended by now.
+    """
+    User.objects.select_for_update(no_key=True).get(pk=giver.user_id)
+    if giver.key is not None and not keys.living().filter(pk=giver.key.pk).exists():
+        raise Unauthorized("This API key is unknown, expired or revoked.")
+
+
+def _locked(giver: Giver, key_id: UUID) -> ApiKey:
+    visible_key = one(giver, key_id)
+    key = ApiKey.objects.select_for_update(no_key=True).get(pk=visible_key.pk)
+    if key.revoked_at is not None:
+        raise InvalidRequest("This key was revoked, which is for good: make another.")
+    return key

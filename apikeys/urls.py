@@ -1,0 +1,23 @@
+"""What a member does with their keys, and what the operator's programs ask of one."""
+
+from django.urls import path
+
+from apikeys.verifying import VerifyView
+from apikeys.views import (
+    CustomerKeysView,
+    CustomerKeyView,
+    KeysView,
+    KeyView,
+    RevokeAllView,
+    RotateView,
+)
+
+urlpatterns = [
+    path("customers/api-keys", CustomerKeysView.as_view()),
+    path("customers/api-keys/<uuid:key_id>", CustomerKeyView.as_view()),
+    path("v1/keys", KeysView.as_view()),
+    path("v1/keys/revoke-all", RevokeAllView.as_view()),
+    path("v1/keys/<uuid:key_id>", KeyView.as_view()),
+    path("v1/keys/<uuid:key_id>/rotate", RotateView.as_view()),
+    path("admin/verify-api-key", VerifyView.as_view()),
+]
