@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import workspaces
+from accounts.models import Membership
 from common.drf import may, workspace_id
 from credits.books import wallets
 from credits.payments import stripe_api
@@ -78,7 +79,8 @@ class CurrentWorkspaceView(APIView):
                 "id": str(seen.id),
                 "name": seen.name,
                 "type": seen.kind,
-                "role": seen.role,
+                # The contract has two: who pays is shown what is about money.
+                "role": "member" if seen.role == Membership.Role.MEMBER else "owner",
                 "auth_method": "api_key",
                 "permissions": [],
             }

@@ -10,6 +10,7 @@ from accounts.models import Membership
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from rest_framework.request import Request
 
 WORKSPACE = "workspace"
 """Where a session has the id of the workspace that its person chose."""
@@ -42,6 +43,11 @@ def of(request: HttpRequest) -> Session | None:
     place = places.get(chosen) if chosen else None
     place = place or next(own, None)
     return None if place is None else Session(user, place.workspace_id, place.role)
+
+
+def choose(request: HttpRequest | Request, workspace_id: UUID) -> None:
+    """Have a session act for a workspace from now on; `of` sees that its person belongs to it."""
+    request.session[WORKSPACE] = str(workspace_id)
 
 
 def _id(text: object) -> UUID | None:

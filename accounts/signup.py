@@ -49,6 +49,11 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
     return user
 
 
+def is_verified(user: User) -> bool:
+    """Whether the user's address is known to be theirs."""
+    return user.email_verified_at is not None
+
+
 @transaction.atomic
 def verify_email(user: User) -> None:
     """Note that the user's address is theirs; the first time, give the welcome credits."""

@@ -22,7 +22,7 @@ class Seen:
 
 
 def seen_by(user_id: UUID, workspace_id: UUID) -> Seen:
-    """Return a workspace and the user's role; who left it, and has a key still, is a member."""
+    """Return a workspace and the user's role; who left it meanwhile is a member."""
     workspace = Workspace.objects.get(pk=workspace_id)
     roles = Membership.objects.filter(workspace=workspace, user=user_id)
     role = roles.values_list("role", flat=True).first()

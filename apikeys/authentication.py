@@ -17,7 +17,7 @@ from accounts import sessions
 from accounts.models import Membership
 from apikeys import keys
 from apikeys.models import SCOPES
-from common.drf import STAFF
+from common.drf import SESSION, STAFF
 from common.errors import CHALLENGE, Unauthorized
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from accounts.sessions import Session
     from apikeys.models import ApiKey
 
-OF_OWNERS = frozenset({"billing:manage"})
+OF_WHO_PAYS = frozenset({"billing:manage"})
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -61,9 +61,9 @@ class SessionAuthentication(FrameworkSession):
 
 def scopes_of(session: Session) -> frozenset[str]:
     """Return what somebody who is signed in may: all that a key may, as their role allows."""
-    scopes = frozenset(SCOPES)
-    if session.role != Membership.Role.OWNER:
-        scopes -= OF_OWNERS
+    scopes = frozenset({*SCOPES, SESSION})
+    if session.role not in (Membership.Role.OWNER, Membership.Role.BILLING):
+        scopes -= OF_WHO_PAYS
     return scopes | {STAFF} if session.user.is_staff else scopes
 
 

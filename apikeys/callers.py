@@ -22,7 +22,8 @@ COLUMNS = "digest bytea, address inet"
 FIND = f"""
     LEFT JOIN LATERAL (
         SELECT key.id, key.workspace_id, key.user_id, key.scopes, key.allowed_vendors,
-               key.allowed_networks, key.call_limit_micros
+               key.allowed_networks, key.call_limit_micros,
+               workspace.allowed_vendors AS of_workspace
         {keys.LIVING} AND key.digest = asked.digest LIMIT 1
     ) caller ON true
 """
@@ -43,6 +44,7 @@ PAYER = Payer(
              WHEN {ELSEWHERE} THEN 'network'
              WHEN NOT 'proxy' = ANY (caller.scopes) THEN 'scope'
              WHEN NOT asked.vendor = ANY (caller.allowed_vendors) THEN 'vendor'
+             WHEN NOT asked.vendor = ANY (caller.of_workspace) THEN 'vendor_here'
              WHEN asked.amount > caller.call_limit_micros THEN 'call_limit'
         END
     """,

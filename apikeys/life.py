@@ -49,7 +49,8 @@ class Giver:
 
 def visible(giver: Giver) -> QuerySet[ApiKey]:
     """Return the keys that one may know of."""
-    found = ApiKey.objects.filter(workspace_id=giver.workspace_id).select_related("user")
+    here = ApiKey.objects.filter(workspace_id=giver.workspace_id)
+    found = keys.with_seats(here).select_related("user")
     return found if giver.everybodys else found.filter(user_id=giver.user_id)
 
 
@@ -113,7 +114,9 @@ def change(
             _check(wanted)
         rights.require_within(wanted, giver.rights)
         told |= wanted.fields()
-        _note("key.changed", giver, key, before=rights.told(rights.of(key)), after=rights.told(wanted))
+        _note(
+            "key.changed", giver, key, before=rights.told(rights.of(key)), after=rights.told(wanted)
+        )
     if told:
         ApiKey.objects.filter(pk=key.pk).update(**told)
     if disabled is not None:

@@ -488,6 +488,10 @@ def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:
         return AccessDisabled("This key may not call nodes (scope proxy). Use another key.")
     if verdict == "vendor":
         return AccessDisabled(f"This key may not call {vendor}. Use another key.")
+    if verdict == "vendor_here":
+        return AccessDisabled(
+            f"This workspace does not allow {vendor}. Its owner says which providers it does."
+        )
     if verdict == "asset":
         return NotFound("This request names an id that is unknown, or another workspace's.")
     if verdict == "call_limit":
