@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from datetime import UTC, datetime
+from typing import ClassVar, Final
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
+
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UserManager(BaseUserManager["User"]):
@@ -98,6 +101,10 @@ class Membership(models.Model):
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role)
     created_at = models.DateTimeField(db_default=Now())
+    budgets = ArrayField(models.BigIntegerField(), null=True)
+    """The budgets of the workspace and of this member that run, for who places a hold."""
+    budgets_until = models.DateTimeField(db_default=LONG_AGO)
+    """Until when they do; then, and where a rule changed, they are looked up anew."""
 
     class Meta:
         constraints = [

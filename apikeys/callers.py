@@ -23,7 +23,9 @@ FIND = f"""
     LEFT JOIN LATERAL (
         SELECT key.id, key.workspace_id, key.user_id, key.scopes, key.allowed_vendors,
                key.allowed_networks, key.call_limit_micros,
-               workspace.allowed_vendors AS of_workspace
+               workspace.allowed_vendors AS of_workspace, seat.id AS seat_id,
+               seat.budgets_until AS seat_until, key.budgets_until,
+               seat.budgets || key.budgets AS budgets
         {keys.LIVING} AND key.digest = asked.digest LIMIT 1
     ) caller ON true
 """
@@ -50,6 +52,7 @@ PAYER = Payer(
     """,
     memo="asked.memo || jsonb_build_object('key', caller.id, 'user', caller.user_id)",
     facts="caller.id::text",
+    budgets="caller.budgets",
 )
 """Who pays for a call: the workspace of the caller, if it may. See credits/books/batches.py."""
 

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from apikeys.limit_views import AllowancesView, AnswerView, AsksView, KeyLimitsView
 from apikeys.verifying import VerifyView
 from apikeys.views import (
     CustomerKeysView,
@@ -19,5 +20,9 @@ urlpatterns = [
     path("v1/keys/revoke-all", RevokeAllView.as_view()),
     path("v1/keys/<uuid:key_id>", KeyView.as_view()),
     path("v1/keys/<uuid:key_id>/rotate", RotateView.as_view()),
+    path("v1/keys/<uuid:key_id>/limits", KeyLimitsView.as_view()),
+    path("v1/workspaces/<uuid:id>/allowances", AllowancesView.as_view()),
+    path("v1/workspaces/<uuid:id>/asks", AsksView.as_view()),
+    path("v1/workspaces/<uuid:id>/asks/<uuid:ask>/answer", AnswerView.as_view()),
     path("admin/verify-api-key", VerifyView.as_view()),
 ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 import psycopg
 
-from apikeys import keys
+from apikeys import budgets, keys
 from common import logs, metrics
 from common.db import rows
 from common.errors import (
@@ -26,7 +26,7 @@ from common.errors import (
     Unauthorized,
     Unavailable,
 )
-from common.lanes import Lane, Lost, deserved
+from common.lanes import Lane, Lost, away, deserved
 from common.money import show
 from credits.books import holds, limits, turns
 from proxy import sql
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """As JSON writes it; behind an odd backslash it is none."""
+RENEWALS = 3
+"""So often are budgets looked up anew for one ask: mostly once, in a period's first moment."""
 UNHEARD_SECONDS = 6
 """After that a statement has ended whose connection was lost (`statement_timeout`)."""
 
@@ -464,15 +466,40 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
         return await rows(db, sql.PLACE, _document(some))
 
     answers = await turns.in_turn(asks, run)
+    for _ in range(RENEWALS):
+        stale = [n for n, each in enumerate(answers) if _verdict_of(each) == "renew"]
+        if not stale:
+            break
+        some = [asks[n] for n in stale]
+        for n, answer in zip(stale, await _renewed(db, some, run), strict=True):
+            answers[n] = answer
     return [
         deserved(answer, lost=db.closed) if isinstance(answer, Exception) else _verdict(ask, answer)
         for ask, answer in zip(asks, answers, strict=True)
     ]
 
 
+def _verdict_of(outcome: turns.Outcome) -> str:
+    return outcome.verdict if isinstance(outcome, turns.Answer) else ""
+
+
+async def _renewed(db: Db, asks: Sequence[Place], run: turns.Run[Place]) -> Sequence[turns.Outcome]:
+    """Place what could not be before the budgets that it is under were looked up anew.
+
+    Others of the batch were placed: what is raised here is an answer to these alone.
+    """
+    try:
+        await budgets.renew(db, [{"digest": ask.digest, "address": ask.address} for ask in asks])
+        return await turns.in_turn(asks, run)
+    except Exception as exc:
+        return [exc] * len(asks)
+
+
 def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
     if answer.verdict in ("placed", "repeat", "answered"):
         return Placed(answer.verdict, answer.wallet, answer.facts or "")
+    if answer.verdict == "renew":  # Somebody changes rules all the time.
+        return away()
     if answer.verdict == "frozen":
         return AccessDisabled(answer.frozen or "")
     if answer.told is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from apikeys import callers
+from apikeys import budgets, callers
 from credits.books import batches, holds
 from usage import record
 
@@ -116,7 +116,8 @@ PLACE = batches.place_many(
         columns=callers.PAYER.columns + ", assets jsonb",
         join=callers.PAYER.join + ANSWERED,
         refusal=f"""coalesce({callers.PAYER.refusal}, {NOT_OWN},
-                    CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
+                    CASE WHEN answer.intent IS NOT NULL THEN 'answered'
+                         WHEN {budgets.STALE} THEN 'renew' END)""",
         # Its twin may have been placed, paid and answered while this one waited for a lock.
         meanwhile="CASE WHEN payer.keyed AND proxy_answered(payer.intent) THEN 'answered' END",
     )

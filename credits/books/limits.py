@@ -13,9 +13,11 @@ after the other is worked out for a batch, and where each is put into a sentence
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
@@ -140,8 +142,9 @@ def _over_budget(facts: dict[str, Any], amount: int) -> PlatformError:
         f"budget {whose}, {show(facts['most'])}."
     )
     if facts["resets_at"]:
-        anew = datetime.fromisoformat(facts["resets_at"]).astimezone(UTC)
-        return BudgetExceeded(f"{sentence} It begins anew on {anew:%Y-%m-%d at %H:%M} UTC.")
+        zone = settings.PERIODS_TIME_ZONE
+        anew = datetime.fromisoformat(facts["resets_at"]).astimezone(ZoneInfo(zone))
+        return BudgetExceeded(f"{sentence} It begins anew on {anew:%Y-%m-%d at %H:%M} {zone}.")
     return BudgetExceeded(f"{sentence} Who set it can raise it.")
 
 

@@ -12,7 +12,7 @@ from credits.models.books import (
     Seal,
 )
 from credits.models.gifts import Adjustment, Voucher, VoucherTry, VoucherUse
-from credits.models.limits import Budget
+from credits.models.limits import PERIODS, Allowance, Budget
 from credits.models.purchases import (
     AutoTopUp,
     Billing,
@@ -28,8 +28,10 @@ from credits.models.sums import DaySum, GrantedLeft, Tally
 __all__ = [
     "HOUSE",
     "LAST_HOUSE",
+    "PERIODS",
     "Account",
     "Adjustment",
+    "Allowance",
     "AutoTopUp",
     "Billing",
     "Budget",

@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
+from zoneinfo import available_timezones
 
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
@@ -82,6 +83,8 @@ class Environment(BaseSettings):
     """Any of them may have signed an event: two while one is being replaced."""
     stripe_automatic_tax: bool = False
     stripe_invoices: bool = True
+    time_zone: str = "UTC"
+    """Where the days, weeks and months of allowances begin, like Europe/Berlin."""
     welcome_grant_usd: str = "0"
     """Credits for each newly verified address."""
     adjustment_limit_usd: str = "100"
@@ -167,6 +170,13 @@ class Environment(BaseSettings):
             is_good = False
         if not is_good:
             raise ValueError("is an amount of dollars, like 5 or 0.50")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _of_the_world(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("is the name of a time zone, like Europe/Berlin")
         return value
 
     @field_validator("email_url")
@@ -332,6 +342,7 @@ AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 USE_TZ = True
 TIME_ZONE = "UTC"
+PERIODS_TIME_ZONE = env.time_zone
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -12,6 +12,8 @@ TABLES = (
     "credits_budget",
     "credits_process",
     "credits_entry",
+    "accounts_membership",
+    "accounts_workspace",
     "apikeys_apikey",
     "proxy_answer",
     "proxy_job",
