@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
+from django.conf import settings
+
 from apikeys import keys
 from common import addresses
+from credits.books import limits
 from credits.books.batches import Payer
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ PAYER = Payer(
     memo="asked.memo || jsonb_build_object('key', caller.id, 'user', caller.user_id)",
     facts="caller.id::text",
     budgets="caller.budgets",
+    slots=limits.of_wallet(settings.CONCURRENCY_TIERS),
 )
 """Who pays for a call: the workspace of the caller, if it may. See credits/books/batches.py."""
 

@@ -85,6 +85,8 @@ class Placed:
     """The id of the key, empty if it was none."""
     old_pepper: bool = False
     """Whether the key still has its digest under an older pepper."""
+    slots: tuple[int, int] | None = None
+    """How many calls of this size may run at once, and do, itself among them; None: any number."""
 
 
 @dataclass(slots=True)
@@ -497,7 +499,8 @@ async def _renewed(db: Db, asks: Sequence[Place], run: turns.Run[Place]) -> Sequ
 
 def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
     if answer.verdict in ("placed", "repeat", "answered"):
-        return Placed(answer.verdict, answer.wallet, answer.facts or "")
+        slots = (answer.told["most"], answer.told["open"]) if answer.told else None
+        return Placed(answer.verdict, answer.wallet, answer.facts or "", slots=slots)
     if answer.verdict == "renew":  # Somebody changes rules all the time.
         return away()
     if answer.verdict == "frozen":

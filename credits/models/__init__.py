@@ -2,6 +2,7 @@
 
 from credits.models.books import (
     HOUSE,
+    LARGE_MICROS,
     LAST_HOUSE,
     Account,
     Entry,
@@ -27,6 +28,7 @@ from credits.models.sums import DaySum, GrantedLeft, Tally
 
 __all__ = [
     "HOUSE",
+    "LARGE_MICROS",
     "LAST_HOUSE",
     "PERIODS",
     "Account",

@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from common.money import usd
+from common.money import Micros, usd
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 HOME = BASE_DIR if (BASE_DIR / "pyproject.toml").exists() else Path.cwd()
@@ -83,6 +83,14 @@ class Environment(BaseSettings):
     """Any of them may have signed an event: two while one is being replaced."""
     stripe_automatic_tax: bool = False
     stripe_invoices: bool = True
+    concurrency_tiers: Annotated[list[tuple[str, int]], NoDecode] = [
+        ("0", 1),
+        ("0.01", 5),
+        ("100", 10),
+        ("500", 20),
+        ("1000", 40),
+    ]
+    """From how many dollars paid, how many calls may run at once; empty: any number."""
     time_zone: str = "UTC"
     """Where the days, weeks and months of allowances begin, like Europe/Berlin."""
     welcome_grant_usd: str = "0"
@@ -172,6 +180,23 @@ class Environment(BaseSettings):
             raise ValueError("is an amount of dollars, like 5 or 0.50")
         return value
 
+    @field_validator("concurrency_tiers", mode="before")
+    @classmethod
+    def _tiers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            found = [
+                (paid.strip(), int(most))
+                for paid, most in map(_pair, filter(None, value.split(",")))
+            ]
+            paid = [usd(each) for each, _ in found]
+        except (ValueError, ArithmeticError):
+            found, paid = [("?", -1)], [Micros(-1)]
+        if found and (paid[0] != 0 or paid != sorted(set(paid)) or min(found, key=_second)[1] < 0):
+            raise ValueError("is like 0:1,0.01:5,100:10: dollars paid, rising from 0, and calls")
+        return found
+
     @field_validator("time_zone")
     @classmethod
     def _of_the_world(cls, value: str) -> str:
@@ -221,6 +246,10 @@ class Environment(BaseSettings):
         except ProgrammingError:
             raise ValueError("is like postgresql://user:password@host/name") from None
         return value
+
+
+def _second(pair: tuple[str, int]) -> int:
+    return pair[1]
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -343,6 +372,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 PERIODS_TIME_ZONE = env.time_zone
+CONCURRENCY_TIERS = [(usd(paid), most) for paid, most in env.concurrency_tiers]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -388,6 +418,8 @@ CORS_EXPOSE_HEADERS = [
     "X-Concurrency-Limit",
     "X-Concurrency-Current",
     "X-Concurrency-Remaining",
+    "RateLimit",
+    "RateLimit-Policy",
 ]
 
 CELERY_BROKER_URL = env.celery_broker_url

@@ -28,7 +28,7 @@ from common.ids import uuid7
 from common.money import Micros
 from credits.books import batches, holds, ledger, limits, turns
 from credits.gifts import grants
-from credits.models import Account, Budget, Entry, Hold
+from credits.models import LARGE_MICROS, Account, Budget, Entry, Hold
 from credits.proofs import reconciliation
 from tests.plugin import examples
 
@@ -40,10 +40,12 @@ PLACE = batches.place_many(
     )
 )
 SETTLE = batches.settle_many()
-AMOUNTS = st.integers(1, 60)
-INTENTS = {number: 3 + 9 * number for number in range(4)}
+UNIT = LARGE_MICROS // 50
+"""So some of the amounts are large, and have slots of their own."""
+AMOUNTS = st.integers(1, 60).map(lambda units: units * UNIT)
+INTENTS = {number: (3 + 9 * number) * UNIT for number in range(4)}
 """An intention, and what it asks for: the same request has the same price."""
-LIMITS = {"a": 70, "b": 40, "c": None}
+LIMITS = {"a": 70 * UNIT, "b": 40 * UNIT, "c": None}
 """Budgets: how much each is for."""
 WORDS = {
     InsufficientCredits: "short",
@@ -55,7 +57,7 @@ WORDS = {
 
 def new_wallet():
     wallet = ledger.open_wallet(uuid.uuid4())
-    grants.grant(wallet=wallet, amount=Micros(100), key=uuid.uuid4().hex, reason="test")
+    grants.grant(wallet=wallet, amount=Micros(100 * UNIT), key=uuid.uuid4().hex, reason="test")
     return wallet.pk
 
 
@@ -83,7 +85,7 @@ def connect():
 
 
 class Machine(RuleBasedStateMachine):
-    """Two wallets with 100 micros each."""
+    """Two wallets with 100 units each."""
 
     def __init__(self):
         super().__init__()
@@ -132,7 +134,7 @@ class Machine(RuleBasedStateMachine):
         one = st.tuples(
             st.integers(0, len(self.held) - 1),
             st.sampled_from(["capture", "void", "expire"]),
-            st.integers(0, 80),
+            st.integers(0, 80).map(lambda units: units * UNIT),
         )
         asks = data.draw(st.lists(one, min_size=size, max_size=size))
         # One who asks twice asks the same.
@@ -153,7 +155,7 @@ class Machine(RuleBasedStateMachine):
                 [[self.plain, self.many]],
             )
 
-    @rule(name=st.sampled_from("ab"), limit=st.none() | st.integers(0, 90))
+    @rule(name=st.sampled_from("ab"), limit=st.none() | st.integers(0, 90).map(lambda n: n * UNIT))
     def set_a_limit(self, name, limit):
         for wallet in (self.plain, self.many):
             limits.set_limit(self.budgets[wallet][name], limit)
@@ -173,12 +175,19 @@ class Machine(RuleBasedStateMachine):
     def both_wallets_are_the_same(self):
         plain, many = (
             Account.objects.values(
-                "balance_micros", "held_micros", "open_holds", "events", "frozen_reason"
+                "balance_micros",
+                "held_micros",
+                "open_holds",
+                "open_large",
+                "events",
+                "frozen_reason",
             ).get(pk=wallet)
             for wallet in (self.plain, self.many)
         )
         assert plain == many
         assert plain["open_holds"] == Hold.objects.filter(account=self.plain).count()
+        large = Hold.objects.filter(account=self.plain, amount_micros__gte=LARGE_MICROS)
+        assert plain["open_large"] == large.count()
         assert plain["balance_micros"] >= plain["held_micros"] >= 0
 
     @invariant()
@@ -325,7 +334,7 @@ def test_many_at_once_is_the_same_as_one_after_the_other():
 def test_twins_of_one_batch_are_placed_once_even_when_the_money_is_for_one():
     machine = Machine()
     try:
-        machine.place([(60, None, "", None), *[(30, 3, "", None)] * 3])
+        machine.place([(60 * UNIT, None, "", None), *[(30, 3, "", None)] * 3])
 
         assert Hold.objects.filter(account=machine.many).count() == 2
         machine.both_wallets_are_the_same()
@@ -337,11 +346,24 @@ def test_twins_of_one_batch_are_placed_once_even_when_the_money_is_for_one():
 def test_a_batch_may_hold_all_that_there_is_and_no_more():
     machine = Machine()
     try:
-        machine.place([(amount, None, "", None) for amount in (60, 50, 40, 1)])
+        machine.place([(amount, None, "", None) for amount in (60 * UNIT, 50 * UNIT, 40 * UNIT, 1)])
 
         ((verdict, _),) = machine._place_many([(1, None, "", None)], [uuid7()])
         assert verdict == "short"
         assert Hold.objects.filter(account=machine.many).count() == 2
+        machine.both_wallets_are_the_same()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("first", [(3, "", None), (3, "b", 0)])
+def test_who_is_refused_with_a_key_is_told_what_there_was_in_their_turn(first):
+    """A smaller neighbour takes of it afterwards, before the key is looked at once more."""
+    machine = Machine()
+    try:
+        machine.place([(80 * UNIT, None, "", None)])
+        machine.place([(0, *first), (5 * UNIT, None, "", None)])
         machine.both_wallets_are_the_same()
     finally:
         machine.teardown()
