@@ -19,6 +19,7 @@ class Seen:
     name: str
     kind: Workspace.Kind
     role: Membership.Role
+    allowed_vendors: list[str] | None
 
 
 def seen_by(user_id: UUID, workspace_id: UUID) -> Seen:
@@ -31,4 +32,5 @@ def seen_by(user_id: UUID, workspace_id: UUID) -> Seen:
         name=workspace.name,
         kind=Workspace.Kind(workspace.kind),
         role=Membership.Role(role or Membership.Role.MEMBER),
+        allowed_vendors=workspace.allowed_vendors,
     )

@@ -28,7 +28,7 @@ FIND = f"""
                key.allowed_networks, key.call_limit_micros,
                workspace.allowed_vendors AS of_workspace, seat.id AS seat_id,
                seat.budgets_until AS seat_until, key.budgets_until,
-               seat.budgets || key.budgets AS budgets
+               seat.budgets || key.budgets AS budgets, key.family, key.requests_per_minute
         {keys.LIVING} AND key.digest = asked.digest LIMIT 1
     ) caller ON true
 """

@@ -113,6 +113,16 @@ class ApiKey(models.Model):
         ]
 
 
+class Pace(models.Model):
+    """How many calls of a key were taken in its last minute (paces.py); the table is UNLOGGED."""
+
+    family = models.UUIDField(primary_key=True)
+    minute = models.DateTimeField()
+    taken = models.IntegerField()
+    given = models.IntegerField()
+    """Of these the last ones, taken together by one process."""
+
+
 class Ask(models.Model):
     """That a member asks the owner of a workspace to allow them more (asks.py)."""
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apikeys.limit_views import AllowancesView, AnswerView, AsksView, KeyLimitsView
+from apikeys.me import SelfView
 from apikeys.verifying import VerifyView
 from apikeys.views import (
     CustomerKeysView,
@@ -16,6 +17,7 @@ from apikeys.views import (
 urlpatterns = [
     path("customers/api-keys", CustomerKeysView.as_view()),
     path("customers/api-keys/<uuid:key_id>", CustomerKeyView.as_view()),
+    path("v1/me", SelfView.as_view()),
     path("v1/keys", KeysView.as_view()),
     path("v1/keys/revoke-all", RevokeAllView.as_view()),
     path("v1/keys/<uuid:key_id>", KeyView.as_view()),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 import psycopg
 
-from apikeys import budgets, keys
+from apikeys import budgets, keys, paces
 from common import logs, metrics
 from common.db import rows
 from common.errors import (
@@ -71,6 +71,8 @@ class Place:
     address: str | None = None
     """Who asks: see `callers.Asked`."""
     process: str | None = None
+    paced: bool = False
+    """Whether it has one of the calls that its key may begin in this minute."""
     n: int = 0
     """Its place in the batch it goes with."""
 
@@ -87,6 +89,8 @@ class Placed:
     """Whether the key still has its digest under an older pepper."""
     slots: tuple[int, int] | None = None
     """How many calls of this size may run at once, and do, itself among them; None: any number."""
+    pace: dict[str, str] = field(default_factory=dict)
+    """How its key's minute stands, as RateLimit fields, if there is a limit."""
 
 
 @dataclass(slots=True)
@@ -182,6 +186,8 @@ class Books:
             "other", _query
         )
         self._late = Late()
+        self._shares = paces.Shares()
+        self._taking = asyncio.Lock()
 
     async def connected(self) -> bool:
         """Return whether each lane has a connection to the database, or got one now."""
@@ -212,13 +218,42 @@ class Books:
         for way in ways if len(ways) == 1 else [*ways, ways[0]]:
             ask.digest, ask.address = way["digest"], way["address"]
             ask.process = self._alive.name if self._alive is not None else None
-            answer = await self._placed(ask)
+            answer = await self._paced(ask, caller)
             if isinstance(answer, Placed):
                 return answer if way is ways[0] else replace(answer, old_pepper=True)
             refusal = answer
             if not isinstance(answer, Unauthorized):
                 break
         raise refusal
+
+    async def _paced(self, ask: Place, caller: Caller) -> Placed | Exception:
+        """Place it; where its key has a pace, with one of the calls of this minute.
+
+        Without one it is asked for all the same: a repeat is answered, whatever the pace.
+        """
+        share = self._shares.of(caller.name)
+        ask.paced = share is not None and share.take()
+        answer = await self._placed(ask)
+        if isinstance(answer, Placed) and answer.verdict == "pace":
+            share = await self._share(ask, caller)
+            if share is not None and not share.take():
+                return share.refusal()
+            ask.paced = True
+            answer = await self._placed(ask)
+        if share is not None and isinstance(answer, Placed):
+            return replace(answer, pace=share.headers())
+        return answer
+
+    async def _share(self, ask: Place, caller: Caller) -> paces.Share | None:
+        """Return what this process has of the minute's calls, more taken if need be."""
+        async with self._taking:  # Of a crowd one takes, and the rest finds some.
+            share = self._shares.of(caller.name)
+            if share is not None and (share.is_used_up or share.has_some):
+                return share
+            asked_at = time.monotonic()
+            way = {"digest": ask.digest, "address": ask.address}
+            found = await self.query(paces.TAKE, _document(way))
+            return self._shares.note(caller.name, found, asked_at)
 
     async def _placed(self, ask: Place) -> Placed | Exception:
         try:
@@ -498,7 +533,7 @@ async def _renewed(db: Db, asks: Sequence[Place], run: turns.Run[Place]) -> Sequ
 
 
 def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
-    if answer.verdict in ("placed", "repeat", "answered"):
+    if answer.verdict in ("placed", "repeat", "answered", "pace"):
         slots = (answer.told["most"], answer.told["open"]) if answer.told else None
         return Placed(answer.verdict, answer.wallet, answer.facts or "", slots=slots)
     if answer.verdict == "renew":  # Somebody changes rules all the time.

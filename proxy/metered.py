@@ -111,6 +111,7 @@ async def hold(platform: Platform, request: Request, call: Call, caller: Caller)
     call.wallet, request.call = placed.wallet, call.id
     if placed.slots is not None:
         call.told += wired(limits.headers(*placed.slots))
+    call.told += wired(placed.pace)
     call.placed_at = time.perf_counter()
     if placed.key:
         keys.used.note(placed.key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from apikeys import budgets, callers
+from apikeys import budgets, callers, paces
 from credits.books import batches, holds
 from usage import record
 
@@ -113,11 +113,12 @@ ANSWERED = """
 PLACE = batches.place_many(
     dataclasses.replace(
         callers.PAYER,
-        columns=callers.PAYER.columns + ", assets jsonb",
+        columns=callers.PAYER.columns + ", assets jsonb, paced bool",
         join=callers.PAYER.join + ANSWERED,
         refusal=f"""coalesce({callers.PAYER.refusal}, {NOT_OWN},
                     CASE WHEN answer.intent IS NOT NULL THEN 'answered'
-                         WHEN {budgets.STALE} THEN 'renew' END)""",
+                         WHEN {budgets.STALE} THEN 'renew'
+                         WHEN earlier.id IS NULL AND {paces.NEEDED} THEN 'pace' END)""",
         # Its twin may have been placed, paid and answered while this one waited for a lock.
         meanwhile="CASE WHEN payer.keyed AND proxy_answered(payer.intent) THEN 'answered' END",
     )

@@ -1,4 +1,7 @@
-"""A key's project, its pace, and the budgets that it is under now; and who asks for more."""
+"""A key's project, its pace, and the budgets that it is under now; and who asks for more.
+
+A table is UNLOGGED, which the ORM cannot say.
+"""
 
 import uuid
 from datetime import UTC, datetime
@@ -43,6 +46,18 @@ class Migration(migrations.Migration):
                 name="api_key_pace_positive",
                 condition=Q(requests_per_minute__isnull=True) | Q(requests_per_minute__gt=0),
             ),
+        ),
+        migrations.CreateModel(
+            name="Pace",
+            fields=[
+                ("family", models.UUIDField(primary_key=True, serialize=False)),
+                ("minute", models.DateTimeField()),
+                ("taken", models.IntegerField()),
+                ("given", models.IntegerField()),
+            ],
+        ),
+        migrations.RunSQL(
+            "ALTER TABLE apikeys_pace SET UNLOGGED", "ALTER TABLE apikeys_pace SET LOGGED"
         ),
         migrations.CreateModel(
             name="Ask",

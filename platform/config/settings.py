@@ -91,6 +91,8 @@ class Environment(BaseSettings):
         ("1000", 40),
     ]
     """From how many dollars paid, how many calls may run at once; empty: any number."""
+    requests_per_minute: int = Field(default=0, ge=0, le=100_000)
+    """How many calls a key without a limit of its own may begin in a minute; 0: any number."""
     time_zone: str = "UTC"
     """Where the days, weeks and months of allowances begin, like Europe/Berlin."""
     welcome_grant_usd: str = "0"
@@ -372,6 +374,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 PERIODS_TIME_ZONE = env.time_zone
+REQUESTS_PER_MINUTE = env.requests_per_minute
 CONCURRENCY_TIERS = [(usd(paid), most) for paid, most in env.concurrency_tiers]
 
 REST_FRAMEWORK = {
