@@ -19,6 +19,7 @@ from apikeys.limit_views import shown
 from apikeys.models import ApiKey
 from common.drf import workspace_id
 from credits.books import allowances, limits, wallets
+from credits.models import LARGE_MICROS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,7 +84,7 @@ def under(key: ApiKey | None, *, user_id: UUID, where: UUID) -> dict[str, Any]:
         "concurrency": slots(usual),
         "concurrency_of_large_calls": {
             **slots(large),
-            "from_micro_usd": limits.LARGE_MICROS,
+            "from_micro_usd": LARGE_MICROS,
         },
         "per_call_micro_usd": None if key is None else key.call_limit_micros,
         "requests_per_minute": None if key is None else pace(key),
