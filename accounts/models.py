@@ -97,7 +97,11 @@ class Membership(models.Model):
         BILLING = "billing"
         MEMBER = "member"
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="memberships")
+    # Found by its unique pair: an index by the workspace alone would be taken for that, and a large
+    # team be read whole for each call.
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.PROTECT, related_name="memberships", db_index=False
+    )
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role)
     created_at = models.DateTimeField(db_default=Now())

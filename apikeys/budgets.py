@@ -46,7 +46,7 @@ _ASKED = f"""
 """
 _LOCK = f"""
     SELECT id FROM accounts_workspace
-     WHERE id IN (SELECT caller.workspace_id {_ASKED}) ORDER BY id FOR SHARE
+     WHERE id = ANY (ARRAY(SELECT caller.workspace_id {_ASKED})) ORDER BY id FOR SHARE
 """  # noqa: S608 - constants of our own
 _WHO = f"""
     WITH RECURSIVE called AS (
@@ -71,13 +71,14 @@ _NOTE = """
     WITH found AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS found (id {type}, budgets bigint[], until text)
     ), mine AS MATERIALIZED (
-        SELECT id FROM {table} WHERE id IN (SELECT id FROM found) ORDER BY id FOR NO KEY UPDATE
+        SELECT id FROM {table} WHERE id = ANY (ARRAY(SELECT id FROM found))
+         ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE {table} one
        SET budgets = found.budgets,
            budgets_until = coalesce(found.until, '9999-01-01Z')::timestamptz
-      FROM found JOIN mine USING (id)
-     WHERE one.id = found.id
+      FROM found
+     WHERE one.id = found.id AND one.id = ANY (ARRAY(SELECT id FROM mine))
 """
 _NOTE_SEATS = _NOTE.format(table="accounts_membership", type="bigint")
 _NOTE_KEYS = _NOTE.format(table="apikeys_apikey", type="uuid")

@@ -10,7 +10,8 @@ limit away, and what was taken stays written.
 Owners are named by layers above. A member may be under a rule for `each_member` of a group, if
 there is none of their own for that period. MAKE, FOLLOW and CURRENT are told the same owners in one
 transaction, and by its one time: so each rule has its budget. Whoever changes rules keeps others
-from making budgets meanwhile, by a lock of the layer above.
+from making budgets meanwhile, by a lock of the layer above. Rows are looked up by LATERAL with a
+limit, or by `= ANY (array)`, so that a plan which was made while there were none does not read all.
 """
 
 from __future__ import annotations
@@ -58,11 +59,11 @@ _RULES = f"""
                asked.kind, asked.owner, rule.period, rule.limit_micros, rule.rank, rule.set_by,
                {_BEGAN} AS starts_at, {_ENDS} AS ends_at
           FROM asked CROSS JOIN LATERAL (
-                   SELECT period, limit_micros, set_by, 0 AS rank FROM credits_allowance
-                    WHERE owner_kind = asked.kind AND owner = asked.owner
+                  (SELECT period, limit_micros, set_by, 0 AS rank FROM credits_allowance
+                    WHERE owner_kind = asked.kind AND owner = asked.owner LIMIT 4)
                     UNION ALL
-                   SELECT period, limit_micros, set_by, 1 FROM credits_allowance
-                    WHERE owner_kind = 'each_member' AND owner = asked.of_group
+                  (SELECT period, limit_micros, set_by, 1 FROM credits_allowance
+                    WHERE owner_kind = 'each_member' AND owner = asked.of_group LIMIT 4)
                ) rule
          ORDER BY asked.kind, asked.owner, rule.period, rule.rank
     )
@@ -81,9 +82,11 @@ MAKE = f"""
 CURRENT = f"""
     WITH {_RULES}
     SELECT ruled.kind, ruled.owner, budget.id, ruled.ends_at
-      FROM ruled LEFT JOIN credits_budget budget
-        ON budget.owner_kind = ruled.kind AND budget.owner = ruled.owner
-       AND budget.period = ruled.period AND budget.starts_at = ruled.starts_at
+      FROM ruled LEFT JOIN LATERAL (
+               SELECT * FROM credits_budget
+                WHERE owner_kind = ruled.kind AND owner = ruled.owner
+                  AND period = ruled.period AND starts_at = ruled.starts_at LIMIT 1
+           ) budget ON true
 """  # noqa: S608 - constants of our own
 """The budgets that run now, after MAKE: kind, owner, id, and when the next one begins."""
 
@@ -92,31 +95,36 @@ _STANDING = f"""
     SELECT ruled.kind, ruled.owner, ruled.period, ruled.limit_micros AS limit, ruled.set_by,
            ruled.rank = 1 AS of_group, ruled.starts_at, ruled.ends_at AS resets_at,
            coalesce(budget.held_micros, 0) AS held, coalesce(budget.spent_micros, 0) AS spent
-      FROM ruled LEFT JOIN credits_budget budget
-        ON budget.owner_kind = ruled.kind AND budget.owner = ruled.owner
-       AND budget.period = ruled.period AND budget.starts_at = ruled.starts_at
+      FROM ruled LEFT JOIN LATERAL (
+               SELECT * FROM credits_budget
+                WHERE owner_kind = ruled.kind AND owner = ruled.owner
+                  AND period = ruled.period AND starts_at = ruled.starts_at LIMIT 1
+           ) budget ON true
      ORDER BY ruled.kind, ruled.owner, array_position(ARRAY['day', 'week', 'month', 'total'],
                                                       ruled.period::text)
 """  # noqa: S608 - constants of our own
 
 FOLLOW = f"""
-    WITH {_RULES}, running AS MATERIALIZED (
-        SELECT budget.id, ruled.limit_micros AS now_micros
-          FROM credits_budget budget
-          JOIN asked ON asked.kind = budget.owner_kind AND asked.owner = budget.owner
-          LEFT JOIN ruled ON ruled.kind = budget.owner_kind AND ruled.owner = budget.owner
-                         AND ruled.period = budget.period
-         WHERE (budget.ends_at IS NULL OR budget.ends_at > now())
-           AND budget.limit_micros IS DISTINCT FROM ruled.limit_micros
-         ORDER BY budget.id
-           FOR NO KEY UPDATE OF budget
+    WITH {_RULES}, mine AS MATERIALIZED (
+        SELECT one.id, ruled.limit_micros AS now_micros
+          FROM asked CROSS JOIN LATERAL (
+                   SELECT * FROM credits_budget
+                    WHERE owner_kind = asked.kind AND owner = asked.owner
+                      AND (ends_at IS NULL OR ends_at > now()) LIMIT 100
+               ) one
+          LEFT JOIN ruled ON ruled.kind = one.owner_kind AND ruled.owner = one.owner
+                         AND ruled.period = one.period
+         WHERE one.limit_micros IS DISTINCT FROM ruled.limit_micros
+    ), locked AS MATERIALIZED (
+        SELECT id FROM credits_budget WHERE id = ANY (ARRAY(SELECT id FROM mine))
+         ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE credits_budget budget
-       SET limit_micros = running.now_micros,
+       SET limit_micros = mine.now_micros,
            over_micros = coalesce(greatest(budget.held_micros + budget.spent_micros
-                                           - running.now_micros, 0), 0)
-      FROM running
-     WHERE budget.id = running.id
+                                           - mine.now_micros, 0), 0)
+      FROM mine
+     WHERE budget.id = mine.id AND budget.id = ANY (ARRAY(SELECT id FROM locked))
 """  # noqa: S608 - constants of our own
 """Have the budgets that run follow their rules, where they do not.
 

@@ -63,6 +63,15 @@ class _Limits:
     room: str = "NULL::jsonb"
 
 
+def _of_share(column: str) -> str:
+    """Return a budget's part of the CTE `share`, found by halving among its sorted ids.
+
+    Not by a join: its plan is made while there are few budgets, and compares each with each.
+    """
+    of = "ARRAY(SELECT {} FROM share ORDER BY id)".format
+    return f"({of(column)})[width_bucket(id, {of('id')})]"
+
+
 def _limits(payer: Payer) -> _Limits:
     if not (payer.budgets or payer.concurrency):
         return _Limits()
@@ -87,10 +96,7 @@ def _limits(payer: Payer) -> _Limits:
          WHERE payer.refusal IS NULL
     ), within AS MATERIALIZED (
         SELECT n, bool_and(running <= left_micros) IS NOT FALSE AS fits,
-               array_agg(id ORDER BY id) AS ids,
-               jsonb_agg(jsonb_build_object(
-                   'id', id, 'kind', owner_kind, 'owner', owner, 'limit', limit_micros,
-                   'left', left_micros, 'resets_at', ends_at) ORDER BY id) AS told
+               array_agg(id ORDER BY id) AS ids
           FROM drawn GROUP BY n""",
         verdicts="""
                     WHEN count(*) FILTER (WHERE refusal IS NULL)
@@ -98,7 +104,7 @@ def _limits(payer: Payer) -> _Limits:
                          + at_once.open > at_once.most
                     THEN 'busy'
                     WHEN NOT within.fits THEN 'budget'""",
-        columns=", at_once.open, at_once.most, within.ids, within.told",
+        columns=", at_once.open, at_once.most, within.ids",
         join=f"""
           LEFT JOIN within ON within.n = payer.n
           LEFT JOIN LATERAL (
@@ -110,18 +116,27 @@ def _limits(payer: Payer) -> _Limits:
                 FROM (SELECT payer.amount >= {LARGE_MICROS} AS is_large) large,
                      (SELECT coalesce(payer.concurrency, wallet.slots) AS slots) every
           ) at_once ON true""",  # noqa: S608 - a constant of our own
-        taken="""
+        taken=f"""
+    ), share AS MATERIALIZED (
+        SELECT one.id, sum(judged.amount)::bigint AS amount
+          FROM judged JOIN taken ON taken.id = judged.wallet
+         CROSS JOIN LATERAL unnest(judged.ids) AS one (id)
+         WHERE judged.verdict = 'placed' GROUP BY one.id
     ), taken_of AS (
-        UPDATE credits_budget budget
-           SET held_micros = budget.held_micros + share.amount
-          FROM (SELECT drawn.id, sum(judged.amount)::bigint AS amount
-                  FROM judged JOIN taken ON taken.id = judged.wallet
-                  JOIN drawn ON drawn.n = judged.n
-                 WHERE judged.verdict = 'placed' GROUP BY drawn.id) share
-         WHERE budget.id = share.id""",
+        UPDATE credits_budget SET held_micros = held_micros + {_of_share("amount")}
+         WHERE id = ANY (ARRAY(SELECT id FROM share))""",  # noqa: S608 - of our own
         budgets="ids",
-        room="""jsonb_build_object(
-               'open', open, 'concurrency', most, 'budgets', told)""",
+        # All of it is looked at only where a neighbour, or itself, did not fit (turns.py).
+        room="""
+           CASE WHEN (SELECT bool_or(verdict IN ('short', 'busy', 'budget')) FROM judged)
+                THEN jsonb_build_object('open', open, 'concurrency', most, 'budgets', (
+                    SELECT jsonb_agg(jsonb_build_object(
+                               'id', id, 'kind', owner_kind, 'owner', owner,
+                               'limit', limit_micros, 'left', left_micros,
+                               'resets_at', ends_at) ORDER BY id)
+                      FROM drawn WHERE drawn.n = judged.n))
+                WHEN most IS NOT NULL
+                THEN jsonb_build_object('open', open, 'concurrency', most) END""",
     )
 
 
@@ -203,21 +218,22 @@ def place_many(payer: Payer) -> str:
     """  # noqa: S608 - the parts are constants of our own modules
 
 
-_GIVEN_BACK = """
+_GIVEN_BACK = f"""
     ), budget AS MATERIALIZED (
         SELECT id FROM credits_budget
          WHERE id = ANY (ARRAY(SELECT DISTINCT unnest(budgets) FROM ended))
          ORDER BY id
            FOR NO KEY UPDATE
+    ), share AS MATERIALIZED (
+        SELECT one.id, sum(held)::bigint AS held, sum(charged)::bigint AS charged
+          FROM ended CROSS JOIN LATERAL unnest(ended.budgets) AS one (id)
+         GROUP BY one.id
     ), given_back AS (
-        UPDATE credits_budget budget
-           SET held_micros = budget.held_micros - share.held,
-               spent_micros = budget.spent_micros + share.charged
-          FROM (SELECT one.id, sum(held)::bigint AS held, sum(charged)::bigint AS charged
-                  FROM ended CROSS JOIN LATERAL unnest(ended.budgets) AS one (id)
-                 GROUP BY one.id) share
-         WHERE budget.id = share.id AND budget.id = ANY (ARRAY(SELECT id FROM budget))
-"""
+        UPDATE credits_budget
+           SET held_micros = held_micros - {_of_share("held")},
+               spent_micros = spent_micros + {_of_share("charged")}
+         WHERE id = ANY (ARRAY(SELECT id FROM budget))
+"""  # noqa: S608 - constants of our own
 
 
 def settle_many(columns: str = "", record: str = "", *, budgets: bool = True) -> str:
