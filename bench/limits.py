@@ -180,7 +180,7 @@ def report(results: dict[str, list[tuple[float, float, float]]]) -> None:
 
     def quotient(one: str, other: str, of: Any) -> float:
         pairs = zip(results[one], results[other], strict=True)
-        return statistics.median(of(a) / of(b) for a, b in pairs)
+        return float(statistics.median(of(a) / of(b) for a, b in pairs))
 
     cost = quotient("tree", "none", lambda each: each[1] + each[2])
     print(f"CPU of tree to none: {cost:.2f}")

@@ -1,4 +1,8 @@
-"""Teams: who pays beside the owner, who is invited, and what vendors a workspace allows."""
+"""Teams: who pays beside the owner, who is invited, and what vendors a workspace allows.
+
+A membership is found by its unique pair alone. Its index by the workspace goes before there is a
+constraint on that column: Django takes every index of the column for the one that it is to drop.
+"""
 
 import uuid
 
@@ -32,6 +36,16 @@ class Migration(migrations.Migration):
             models.CheckConstraint(
                 name="membership_role_known",
                 condition=Q(role__in=["owner", "billing", "member"]),
+            ),
+        ),
+        migrations.AlterField(
+            "membership",
+            "workspace",
+            models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="memberships",
+                to="accounts.workspace",
             ),
         ),
         migrations.AddConstraint(

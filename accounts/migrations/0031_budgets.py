@@ -1,9 +1,8 @@
-"""Each membership knows the budgets that it is under now, and is found by its unique pair alone."""
+"""Each membership knows the budgets that it is under now."""
 
 from datetime import UTC, datetime
 
 import django.contrib.postgres.fields
-import django.db.models.deletion
 from django.db import migrations, models
 
 
@@ -11,16 +10,6 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0030_teams")]
 
     operations = [
-        migrations.AlterField(
-            "membership",
-            "workspace",
-            models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="memberships",
-                to="accounts.workspace",
-            ),
-        ),
         migrations.AddField(
             "membership",
             "budgets",
