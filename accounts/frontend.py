@@ -79,12 +79,37 @@ class CurrentWorkspaceView(APIView):
                 "id": str(seen.id),
                 "name": seen.name,
                 "type": seen.kind,
-                # The contract has two: who pays is shown what is about money.
-                "role": "member" if seen.role == Membership.Role.MEMBER else "owner",
+                "role": role(seen),
                 "auth_method": "api_key",
                 "permissions": [],
             }
         )
+
+
+class SpokenForView(APIView):
+    """The workspaces that the credential speaks for: the one."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        """Return it, as the frontend lists what can be chosen after signing in by token."""
+        user: Any = request.user
+        seen = workspaces.seen_by(user.pk, workspace_id(request))
+        listed = {
+            "id": str(seen.id),
+            "name": seen.name,
+            "type": seen.kind,
+            "role": role(seen),
+            "created_at": seen.created_at,
+            "joined_at": seen.joined_at,
+        }
+        return Response({"workspaces": [listed], "can_create_workspace": False})
+
+
+def role(seen: workspaces.Seen) -> str:
+    """Return the role as the contract has it, which knows two: who pays sees what is of money."""
+    return "member" if seen.role == Membership.Role.MEMBER else "owner"
 
 
 class BillingStatusView(APIView):

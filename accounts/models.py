@@ -24,12 +24,11 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, who signs in with an e-mail address."""
+    """A person, who signs in with an e-mail address; whether it is theirs, allauth's row says."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=100, blank=True, default="")
-    email_verified_at = models.DateTimeField(null=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     status_changed_at = models.DateTimeField(null=True)
@@ -161,3 +160,90 @@ class Invitation(models.Model):
                 condition=Q(accepted_at__isnull=True, withdrawn_at__isnull=True),
             ),
         ]
+
+
+class AllowedOrigin(models.Model):
+    """An origin from which people may sign in, or all below a name (origins.py)."""
+
+    pattern = models.CharField(max_length=300, unique=True)
+    added_by = models.UUIDField()
+    reason = models.CharField(max_length=300)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="allowed_origin_is_secure",
+                condition=Q(
+                    pattern__regex=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])(:|$))"
+                ),
+            ),
+            models.CheckConstraint(name="allowed_origin_has_a_reason", condition=~Q(reason="")),
+        ]
+
+
+class RefusedOrigin(models.Model):
+    """An origin from which somebody tried to sign in, and may not; staff allow what they know."""
+
+    origin = models.CharField(max_length=300, unique=True)
+    tries = models.BigIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    hidden_at = models.DateTimeField(null=True)
+
+
+class SignIn(models.Model):
+    """That a program acts for somebody who allowed it at our page: one row from code to end.
+
+    Its id is the `sid` of every access token. The rows that may act are told by `signins.LIVING`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="sign_ins")
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="sign_ins")
+    client_id = models.CharField(max_length=64)
+    redirect_uri = models.CharField(max_length=300)
+    challenge = models.CharField(max_length=43)
+    code_digest = models.BinaryField()
+    code_expires_at = models.DateTimeField()
+    code_used_at = models.DateTimeField(null=True)
+    """A code stays when it was used, so that a second use is seen."""
+    refresh_digest = models.BinaryField(null=True)
+    """Of the refresh token that was given last; no other is good any more."""
+    address = models.CharField(max_length=45, default="", blank=True)
+    agent = models.CharField(max_length=200, default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True)
+    """When its tokens were last renewed."""
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    why_ended = models.CharField(max_length=100, default="", db_default="", blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="sign_in_ended_for_a_reason",
+                condition=Q(ended_at__isnull=True) | ~Q(why_ended=""),
+            ),
+            models.CheckConstraint(
+                name="sign_in_refreshed_by_its_code_first",
+                condition=Q(refresh_digest__isnull=True) | Q(code_used_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(name="sign_in_open", fields=["user"], condition=Q(ended_at__isnull=True)),
+        ]
+
+
+class SigningKey(models.Model):
+    """A key that signs access tokens from a moment on; published before, and for a while after."""
+
+    number = models.PositiveIntegerField(primary_key=True)
+    """One after the other: who would make the same next key at the same moment makes none."""
+    kid = models.CharField(max_length=64, unique=True)
+    public = models.JSONField()
+    """As a JSON Web Key."""
+    sealed = models.BinaryField()
+    """Its private half, under SECRET_KEY."""
+    signs_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from rest_framework.request import Request
 
+METHODS = "account_authentication_methods"
+"""Where allauth writes in a session by which ways its person came in."""
 WORKSPACE = "workspace"
 """Where a session has the id of the workspace that its person chose."""
 
@@ -24,6 +26,8 @@ class Session:
     workspace_id: UUID
     role: str
     scopes: frozenset[str] = frozenset()
+    by_factors: bool = False
+    """Whether they showed a second factor, or a passkey, when they signed in."""
 
 
 def of(request: HttpRequest) -> Session | None:
@@ -42,7 +46,14 @@ def of(request: HttpRequest) -> Session | None:
     own = (each for each in places.values() if each.workspace.personal_of_id == user.pk)
     place = places.get(chosen) if chosen else None
     place = place or next(own, None)
-    return None if place is None else Session(user, place.workspace_id, place.role)
+    if place is None:
+        return None
+    return Session(user, place.workspace_id, place.role, by_factors=_showed_factors(request))
+
+
+def _showed_factors(request: HttpRequest) -> bool:
+    shown = request.session.get(METHODS) or []
+    return any(isinstance(each, dict) and each.get("method") == "mfa" for each in shown)
 
 
 def choose(request: HttpRequest | Request, workspace_id: UUID) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING, Any
 
+from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db.models.signals import post_save
+from django.dispatch import receiver
 
 from accounts.models import Membership, User, Workspace
 from common.errors import InvalidRequest
@@ -15,6 +19,11 @@ from credits.books import ledger
 from credits.gifts import grants
 from credits.payments import customers
 
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+INVITED = "invitation"
+"""The key of a session under which the invitation stands that is being followed."""
 LONGEST = MaxLengthValidator(254)
 """As the field has it; `validate_email` takes a little more."""
 
@@ -49,15 +58,55 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
     return user
 
 
+def is_open(request: HttpRequest) -> bool:
+    """Whether whoever asks may make an account here: anybody may, or they follow an invitation.
+
+    Where addresses of some domains alone are welcome, the form is open, and `is_welcome` decides.
+    """
+    return settings.SIGN_UP != "invitation" or is_invited(request)
+
+
+def is_invited(request: HttpRequest) -> bool:
+    """Whether whoever asks follows an invitation; our own code alone writes that in a session."""
+    return bool(request.session.get(INVITED))
+
+
+def is_welcome(email: str) -> bool:
+    """Whether an address may have an account without an invitation."""
+    if settings.SIGN_UP != "domains":
+        return True
+    return email.strip().lower().rpartition("@")[2] in settings.SIGN_UP_DOMAINS
+
+
 def is_verified(user: User) -> bool:
-    """Whether the user's address is known to be theirs."""
-    return user.email_verified_at is not None
+    """Whether the user's address is known to be theirs: allauth's row says so, nothing else."""
+    theirs = EmailAddress.objects.filter(user=user, email=user.email, verified=True)
+    return bool(theirs.exists())
 
 
 @transaction.atomic
 def verify_email(user: User) -> None:
-    """Note that the user's address is theirs; the first time, give the welcome credits."""
-    known = User.objects.filter(pk=user.pk, email_verified_at=None)
-    if known.update(email_verified_at=timezone.now()):
-        user.refresh_from_db()
-        grants.welcome(wallet=user.personal_workspace.wallet, email=user.email)
+    """Note that the user's address is theirs, on the word of whoever calls; again: nothing.
+
+    The welcome credits follow, once for each mailbox (`greet`). Raises InvalidRequest if the
+    address was verified by somebody else.
+    """
+    address, _ = EmailAddress.objects.get_or_create(
+        user=user, email=user.email, defaults={"primary": True}
+    )
+    if not address.set_verified():
+        raise InvalidRequest(f"{user.email} is verified, and is somebody else's.")
+
+
+@receiver(post_save, sender=EmailAddress, dispatch_uid="greet")
+def greet(instance: EmailAddress, **_: Any) -> None:
+    """Give the welcome credits when an address is known to be somebody's, however that came.
+
+    Not on allauth's own signal of a confirmation: a social sign-up with an address that the other
+    site has verified never sends it. The grant itself is given once for each mailbox.
+    """
+    if not instance.verified:
+        return
+    workspace = Workspace.objects.filter(personal_of=instance.user_id).first()
+    if workspace is not None and not grants.was_welcomed(workspace.pk):
+        grants.welcome(wallet=workspace.wallet, email=instance.email)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.drf import workspace_id
+from accounts import support
+from common.drf import STAFF, workspace_id
 from credits.books import wallets
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Customer(serializers.Serializer[object]):
 class CustomersView(APIView):
     """Signing in with a key: validate it, and say whose it is."""
 
-    scopes: ClassVar[dict[str, str]] = {"POST": "usage:read"}
+    scopes: ClassVar[dict[str, str]] = {"POST": "usage:read", "GET": STAFF}
 
     @extend_schema(request=None, responses=Customer)
     def post(self, request: Request) -> Response:
@@ -41,6 +43,11 @@ class CustomersView(APIView):
         looked at, and nothing but the database is asked.
         """
         return Response(customer(request))
+
+    @extend_schema(parameters=[support.Search], responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        """Return the members that staff look for."""
+        return Response(support.search(request))
 
 
 class MeView(APIView):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from accounts.models import Membership, Workspace
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
 
@@ -20,17 +21,20 @@ class Seen:
     kind: Workspace.Kind
     role: Membership.Role
     allowed_vendors: list[str] | None
+    created_at: datetime
+    joined_at: datetime
 
 
 def seen_by(user_id: UUID, workspace_id: UUID) -> Seen:
     """Return a workspace and the user's role; who left it meanwhile is a member."""
     workspace = Workspace.objects.get(pk=workspace_id)
-    roles = Membership.objects.filter(workspace=workspace, user=user_id)
-    role = roles.values_list("role", flat=True).first()
+    place = Membership.objects.filter(workspace=workspace, user=user_id).first()
     return Seen(
         id=workspace.pk,
         name=workspace.name,
         kind=Workspace.Kind(workspace.kind),
-        role=Membership.Role(role or Membership.Role.MEMBER),
+        role=Membership.Role(place.role if place else Membership.Role.MEMBER),
         allowed_vendors=workspace.allowed_vendors,
+        created_at=workspace.created_at,
+        joined_at=place.created_at if place else workspace.created_at,
     )

@@ -13,7 +13,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as FrameworkSession
 
-from accounts import sessions
+from accounts import sessions, signins, tokens
 from accounts.models import Membership
 from apikeys import keys
 from apikeys.models import SCOPES
@@ -21,6 +21,8 @@ from common.drf import SESSION, STAFF
 from common.errors import CHALLENGE, Unauthorized
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from rest_framework.request import Request
 
     from accounts.sessions import Session
@@ -29,22 +31,48 @@ if TYPE_CHECKING:
 OF_WHO_PAYS = frozenset({"billing:manage"})
 
 
-class KeyAuthentication(BaseAuthentication):
+class ByHeader(BaseAuthentication):
+    """What is shown in a header, and so is no cookie of any page."""
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return what makes a missing credential a 401, not a 403."""
+        return CHALLENGE
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Token:
+    """An access token, as `request.auth`."""
+
+    workspace_id: UUID
+    sid: UUID
+    scopes: tuple[str, ...] = tokens.SCOPES
+
+
+class TokenAuthentication(ByHeader):
+    """`Authorization: Bearer ...`: an access token of a sign-in that has not ended."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Token] | None:
+        """Return for whom it acts, and the token; None without such a header."""
+        given = request.headers.get("Authorization", "").strip()
+        if not given:
+            return None
+        claims = tokens.read(tokens.of_header(given))
+        signin = signins.of_claims(claims)
+        if signin is None:
+            raise Unauthorized("This sign-in has ended. Sign in again.")
+        return signin.user, Token(claims.workspace_id, claims.sid)
+
+
+class KeyAuthentication(ByHeader):
     """`X-API-KEY: comfyui-...`."""
 
     def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
         """Return the key's user and the key, or None without a credential."""
-        if request.headers.get("Authorization", "").strip():
-            raise Unauthorized("This platform does not know that token. Sign in, or send a key.")
         key = request.headers.get("X-API-KEY")
         if not key:
             return None
         found = keys.authenticate(key.strip(), address=request.META.get("REMOTE_ADDR", ""))
         return found.user, found
-
-    def authenticate_header(self, request: Request) -> str:
-        """Return what makes a missing credential a 401, not a 403."""
-        return CHALLENGE
 
 
 class SessionAuthentication(FrameworkSession):
@@ -60,11 +88,15 @@ class SessionAuthentication(FrameworkSession):
 
 
 def scopes_of(session: Session) -> frozenset[str]:
-    """Return what somebody who is signed in may: all that a key may, as their role allows."""
+    """Return what somebody who is signed in may: all that a key may, as their role allows.
+
+    What is for staff needs one of them who showed a second factor.
+    """
     scopes = frozenset({*SCOPES, SESSION})
     if session.role not in (Membership.Role.OWNER, Membership.Role.BILLING):
         scopes -= OF_WHO_PAYS
-    return scopes | {STAFF} if session.user.is_staff else scopes
+    is_staff = session.user.is_staff and session.by_factors
+    return scopes | {STAFF} if is_staff else scopes
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -76,6 +108,17 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         """Return the OpenAPI security scheme."""
         return {"type": "apiKey", "in": "header", "name": "X-API-KEY"}
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The same of a token."""
+
+    target_class = TokenAuthentication
+    name = "Token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Return the OpenAPI security scheme."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

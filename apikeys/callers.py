@@ -1,7 +1,7 @@
 """Who calls: what a credential says, and the SQL that finds out who that is.
 
 Whoever needs to know (place a hold, poll a job, pass an upload) asks in its own statement, so what
-ends a key ends it at every door with the next statement.
+ends a key or a sign-in ends it at every door with the next statement.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from django.conf import settings
 
+from accounts import signins, tokens
 from apikeys import keys
 from common import addresses
 from credits.books import limits
@@ -19,17 +20,26 @@ from credits.books.batches import Payer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COLUMNS = "digest bytea, address inet"
+    from accounts.tokens import Claims
+
+COLUMNS = "digest bytea, sid uuid, workspace uuid, address inet"
 """What a statement that knows callers is asked with: the fields of `Asked`."""
 
 FIND = f"""
     LEFT JOIN LATERAL (
-        SELECT key.id, key.workspace_id, key.user_id, key.scopes, key.allowed_vendors,
-               key.allowed_networks, key.call_limit_micros,
+        SELECT key.id, 'key' AS kind, key.workspace_id, key.user_id, key.scopes,
+               key.allowed_vendors, key.allowed_networks, key.call_limit_micros,
                workspace.allowed_vendors AS of_workspace, seat.id AS seat_id,
                seat.budgets_until AS seat_until, key.budgets_until,
                seat.budgets || key.budgets AS budgets, key.family, key.requests_per_minute
-        {keys.LIVING} AND key.digest = asked.digest LIMIT 1
+        {keys.LIVING} AND key.digest = asked.digest
+         UNION ALL
+        SELECT signin.id, 'token', signin.workspace_id, signin.user_id,
+               '{{{",".join(tokens.SCOPES)}}}', NULL, NULL, NULL,
+               workspace.allowed_vendors, seat.id, seat.budgets_until, 'infinity', seat.budgets,
+               signin.id, NULL
+        {signins.LIVING} AND signin.id = asked.sid AND signin.workspace_id = asked.workspace
+         LIMIT 1
     ) caller ON true
 """
 """Whom the row `asked` names, as `caller`: all null if that is nobody who may act."""
@@ -53,47 +63,76 @@ PAYER = Payer(
              WHEN asked.amount > caller.call_limit_micros THEN 'call_limit'
         END
     """,
-    memo="asked.memo || jsonb_build_object('key', caller.id, 'user', caller.user_id)",
-    facts="caller.id::text",
+    # A document has no field without a name: of nobody it is a field that nobody reads.
+    memo="asked.memo || jsonb_build_object(coalesce(caller.kind, 'key'), caller.id,"
+    " 'user', caller.user_id)",
+    facts="CASE WHEN caller.kind = 'key' THEN caller.id::text END",
     budgets="caller.budgets",
     slots=limits.of_wallet(settings.CONCURRENCY_TIERS),
 )
-"""Who pays for a call: the workspace of the caller, if it may. See credits/books/batches.py."""
+"""Who pays for a call: the workspace of the caller, if it may. See credits/books/batches.py.
+
+A hold's memo names the key or the sign-in (`token`) that placed it.
+"""
 
 
 class Asked(TypedDict):
     """One way to look for a caller, as its statement is asked."""
 
     digest: str | None
+    sid: str | None
+    workspace: str | None
     address: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
-    """Who calls, as far as the request itself tells."""
+    """Who calls, as far as the request itself tells: by a key, or by a token."""
 
-    digests: tuple[bytes, ...]
-    """Of its key, newest pepper first."""
     address: str | None
     """From where; None if that cannot be told."""
+    digests: tuple[bytes, ...] = ()
+    """Of its key, newest pepper first."""
+    token: Claims | None = None
 
     @property
     def name(self) -> bytes:
-        """The same for every request of this caller, and for nobody else's."""
-        return self.digests[0]
+        """The same for every request of this caller, and for nobody else's.
+
+        Of a token it is the sign-in's: a node renews its token between two tries.
+        """
+        if self.token is None:
+            return self.digests[0]
+        return self.token.sid.bytes + self.token.workspace_id.bytes
 
     @property
     def label(self) -> str:
         """Whose share of the memory its bodies take."""
-        return f"key {self.digests[0].hex()}"
+        return f"{'key' if self.token is None else 'token'} {self.name.hex()}"
 
     def asked(self) -> Sequence[Asked]:
         """Return what to ask, one after the other, until one is known."""
+        if self.token is not None:
+            sid, workspace = str(self.token.sid), str(self.token.workspace_id)
+            return [
+                {"digest": None, "sid": sid, "workspace": workspace, "address": self.address},
+            ]
         return [
-            {"digest": "\\x" + digest.hex(), "address": self.address} for digest in self.digests
+            {
+                "digest": "\\x" + digest.hex(),
+                "sid": None,
+                "workspace": None,
+                "address": self.address,
+            }
+            for digest in self.digests
         ]
 
 
 def by_key(key: str, address: str) -> Caller:
     """Return who calls with a key; raise Unauthorized if it is none."""
-    return Caller(tuple(keys.digests(key)), addresses.plain(address))
+    return Caller(addresses.plain(address), digests=tuple(keys.digests(key)))
+
+
+def by_token(claims: Claims, address: str) -> Caller:
+    """Return who calls with a token that was verified."""
+    return Caller(addresses.plain(address), token=claims)

@@ -17,7 +17,6 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import User
 from apikeys import keys, rights, states
 from apikeys.models import ApiKey
 from audit import log
@@ -197,11 +196,8 @@ def _check(asked: Rights) -> None:
 
 
 def _lock(giver: Giver) -> None:
-    """Let nobody make, change or end keys of this person meanwhile (states.revoke_all waits, too).
-
-    Raises Unauthorized if the key that asks has ended by now.
-    """
-    User.objects.select_for_update(no_key=True).get(pk=giver.user_id)
+    """Let nobody else change keys of theirs; raise Unauthorized if the asking one has ended."""
+    states.lock_owner(giver.user_id)
     if giver.key is not None and not keys.living().filter(pk=giver.key.pk).exists():
         raise Unauthorized("This API key is unknown, expired or revoked.")
 

@@ -121,13 +121,18 @@ def _change(
     return bool(changed)
 
 
+def lock_owner(user_id: UUID) -> None:
+    """Let nobody else make, change or end keys of this person until the transaction is over."""
+    User.objects.select_for_update(no_key=True).get(pk=user_id)
+
+
 @transaction.atomic
 def revoke_all(user_id: UUID, *, by: UUID, reason: str, workspace_id: UUID | None = None) -> int:
     """End all keys of somebody for good, in one workspace or in all; return how many there were.
 
     A key that is being made at this moment with one of them is not made, or is ended too.
     """
-    User.objects.select_for_update(no_key=True).get(pk=user_id)
+    lock_owner(user_id)
     left = ApiKey.objects.filter(user_id=user_id, revoked_at=None).select_related("user")
     if workspace_id is not None:
         left = left.filter(workspace_id=workspace_id)

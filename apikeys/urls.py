@@ -4,6 +4,8 @@ from django.urls import path
 
 from apikeys.limit_views import AllowancesView, AnswerView, AsksView, KeyLimitsView
 from apikeys.me import SelfView
+from apikeys.reports import leaked_keys
+from apikeys.signin_views import SignInsView, SignInView
 from apikeys.verifying import VerifyView
 from apikeys.views import (
     CustomerKeysView,
@@ -26,5 +28,8 @@ urlpatterns = [
     path("v1/workspaces/<uuid:id>/allowances", AllowancesView.as_view()),
     path("v1/workspaces/<uuid:id>/asks", AsksView.as_view()),
     path("v1/workspaces/<uuid:id>/asks/<uuid:ask>/answer", AnswerView.as_view()),
+    path("v1/sign-ins", SignInsView.as_view()),
+    path("v1/sign-ins/<uuid:sign_in_id>", SignInView.as_view()),
+    path("webhooks/leaked-keys", leaked_keys),
     path("admin/verify-api-key", VerifyView.as_view()),
 ]

@@ -52,8 +52,12 @@ async def connect() -> Db:
     given = connections["default"].get_connection_params()
     options = {name: value for name, value in given.items() if name not in OF_DJANGO}
     db = await AsyncConnection.connect(**options, autocommit=True, prepare_threshold=0)
-    for statement in SESSION:
-        await db.execute(statement, prepare=False)
+    try:
+        for statement in SESSION:
+            await db.execute(statement, prepare=False)
+    except BaseException:
+        await db.close()
+        raise
     return db
 
 

@@ -78,6 +78,13 @@ class AccessDisabled(PlatformError):
     status = 403
 
 
+class OriginNotAllowed(PlatformError):
+    """Nobody signs in from there; a key is what works from anywhere."""
+
+    code = "origin_not_allowed"
+    status = 403
+
+
 class BudgetExceeded(PlatformError):
     """A limit that the owner of the key set."""
 

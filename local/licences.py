@@ -61,6 +61,8 @@ INSIDE = (
     "- **av**: FFmpeg (LGPL-2.1 or later) with x264 and x265 (GPL-2.0 or later). Who installs this"
     " fetches it; it is not shipped with ours.",
     "- **pynacl**: libsodium (ISC).",
+    "- **accounts/static/ui/vendor**: the typefaces Instrument Sans and Geist Mono (OFL-1.1), icons"
+    " of Lucide (ISC); their licences lie beside them.",
 )
 HEAD = """# What this stands on
 

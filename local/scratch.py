@@ -46,6 +46,10 @@ def set_placeholders(data: Path) -> None:
         "DATA_DIR": str(data),
         "SANDBOX_OPERATIONS": "1",
         "ALLOWED_HOSTS": "*",
+        "GOOGLE_CLIENT_ID": "google-test",
+        "GOOGLE_CLIENT_SECRET": "google-test",
+        "GITHUB_CLIENT_ID": "github-test",
+        "GITHUB_CLIENT_SECRET": "github-test",
         "CONCURRENCY_TIERS": "",  # Tests of other things call as often as they like.
     }.items():
         os.environ.setdefault(name, value)

@@ -26,11 +26,10 @@ from local import demo, processes
 from local.postgres import Cluster, PostgresError
 from local.supervisor import Child, Failed, Stopped, Supervisor, answers
 from sandbox import service_account
+from sandbox.vendors import VENDORS
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "comfy"
-VENDORS = ("KLING", "RODIN", "VERTEXAI")
-"""Those that the sandbox plays, beside the one whose call is shown."""
 
 Environment = dict[str, str]
 
@@ -182,7 +181,7 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
 
 def vendors_of_the_sandbox(environment: Environment, data: Path, port: int) -> Environment:
     """Return the credentials by which every vendor of the sandbox is called."""
-    key = {f"VENDOR_{name}_KEY": environment["SANDBOX_KEY"] for name in VENDORS}
+    key = {f"VENDOR_{each.name.upper()}_KEY": environment["SANDBOX_KEY"] for each in VENDORS}
     file = data / "service-account.json"
     kept = str(file) if file.exists() else None
     made = service_account.content(f"http://127.0.0.1:{port}/vertexai/token", kept)

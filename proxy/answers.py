@@ -28,7 +28,7 @@ SPOOL_LIMIT_BYTES = 512 << 20
 """What passes beyond this is not kept: its repeat reads that it can no longer be given."""
 
 
-class Outgoing:
+class PendingAnswer:
     """An answer on its way to its client, who may not get it, or ask for it again."""
 
     __slots__ = ("_intention", "_late", "_request", "intent", "kept", "row")

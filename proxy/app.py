@@ -50,7 +50,7 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     """Make one metered call on a vendor, and answer it."""
     operation = route.operation
     account = route.vendor.account(operation)  # Refused here if the vendor is switched off.
-    caller = reading.caller_of(request)
+    caller = await reading.caller_of(platform, request)
     if operation.job is not None and operation.job.rewrite is not None and origin.problem(request):
         await platform.books.may_call(route.vendor.name, caller)
         request.require_pollable_origin()
@@ -86,6 +86,10 @@ async def _answer(platform: Platform, request: Request, made: Call, reply: Reply
         await delivery.lines(platform, request, made, reply)
         return
     if is_delivery and operation.gives is Gives.BYTES and reply.content_type != JSON:
+        refused = operation.judge_head(reply.header) if operation.judge_head else None
+        if refused is not None:
+            nothing = dialect.Said(reply.status, b"")
+            await metered.refuse(platform, request, made, refused, nothing, reply)
         await delivery.stream(platform, request, made, reply)
         return
     limit = operation.answer_limit_bytes

@@ -26,6 +26,8 @@ class Asked:
     body: dict[str, Any] = field(default_factory=dict)
     """The JSON object, or a form's text fields."""
     form: Form | None = None
+    measured: Mapping[str, Fraction] = field(default_factory=dict)
+    """What was measured of the files that it names, by the field: seconds."""
     available: int | None = None
     """Micros that the wallet has free, where the price wants to know (`Price.fits_wallet`)."""
 

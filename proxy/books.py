@@ -35,12 +35,12 @@ from proxy.late import Late, pauses
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from apikeys.callers import Caller
+    from apikeys.callers import Asked, Caller
     from common.db import Db
     from common.money import Micros
     from proxy.alive import Alive
-    from proxy.answers import Outgoing
-    from proxy.catalogue import Asset
+    from proxy.answers import PendingAnswer
+    from proxy.catalogue import Asset, Use
 
 Row = tuple[Any, ...]
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -65,9 +65,11 @@ class Place:
     intent: str
     keyed: bool
     memo: dict[str, Any]
-    assets: list[Asset] | None = None
+    assets: list[Use] | None = None
     """Ids of earlier calls that it uses: they must be its workspace's own."""
     digest: str | None = None
+    sid: str | None = None
+    workspace: str | None = None
     address: str | None = None
     """Who asks: see `callers.Asked`."""
     process: str | None = None
@@ -75,6 +77,16 @@ class Place:
     """Whether it has one of the calls that its key may begin in this minute."""
     n: int = 0
     """Its place in the batch it goes with."""
+
+    @property
+    def way(self) -> Asked:
+        """As who asks is asked for alone."""
+        return {
+            "digest": self.digest,
+            "sid": self.sid,
+            "workspace": self.workspace,
+            "address": self.address,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ class Placed:
     verdict: str
     wallet: str
     key: str
-    """The id of the key, empty if it was none."""
+    """The id of the key; empty for a token."""
     old_pepper: bool = False
     """Whether the key still has its digest under an older pepper."""
     slots: tuple[int, int] | None = None
@@ -157,6 +169,8 @@ class FindJob:
     scope: str
     job: str
     digest: str | None = None
+    sid: str | None = None
+    workspace: str | None = None
     address: str | None = None
 
 
@@ -217,6 +231,7 @@ class Books:
         # The newest again at the end: the key may be getting its new digest at this moment.
         for way in ways if len(ways) == 1 else [*ways, ways[0]]:
             ask.digest, ask.address = way["digest"], way["address"]
+            ask.sid, ask.workspace = way["sid"], way["workspace"]
             ask.process = self._alive.name if self._alive is not None else None
             answer = await self._paced(ask, caller)
             if isinstance(answer, Placed):
@@ -251,8 +266,7 @@ class Books:
             if share is not None and (share.is_used_up or share.has_some):
                 return share
             asked_at = time.monotonic()
-            way = {"digest": ask.digest, "address": ask.address}
-            found = await self.query(paces.TAKE, _document(way))
+            found = await self.query(paces.TAKE, _document(ask.way))
             return self._shares.note(caller.name, found, asked_at)
 
     async def _placed(self, ask: Place) -> Placed | Exception:
@@ -283,33 +297,33 @@ class Books:
             if found or over:
                 return
 
-    async def settle(self, ask: Settle, *, outgoing: Outgoing | None = None) -> Settled | None:
+    async def settle(self, ask: Settle, *, pending: PendingAnswer | None = None) -> Settled | None:
         """End the hold and write the call, durably; None if it had ended before.
 
         While the database is away it goes on trying, after LATE_SECONDS in the background (then
         it raises Unavailable): a result that a vendor delivered is not forgotten as long as this
-        process lives. Its answer is kept in the same commit if `outgoing` says so by then.
+        process lives. Its answer is kept in the same commit if `pending` says so by then.
         """
-        return await self._write(self._settle, ask, outgoing, self._settled)
+        return await self._write(self._settle, ask, pending, self._settled)
 
-    async def accept(self, ask: Accept, *, outgoing: Outgoing | None = None) -> bool:
+    async def accept(self, ask: Accept, *, pending: PendingAnswer | None = None) -> bool:
         """Remember the job; False if its hold is not open any more, or if another call has it.
 
         Its end is paid for once. Insists as `settle` does.
         """
-        return await self._write(self._accept, ask, outgoing, self._accepted)
+        return await self._write(self._accept, ask, pending, self._accepted)
 
-    async def keep(self, call_id: str, outgoing: Outgoing) -> None:
+    async def keep(self, call_id: str, pending: PendingAnswer) -> None:
         """Keep an answer that turned out to be undelivered after its call was written."""
         try:
-            await self._keep(call_id, outgoing)
+            await self._keep(call_id, pending)
         except Unavailable:
-            self._late.owe(self._insist(lambda: self._keep(call_id, outgoing)), outgoing.intent)
+            self._late.owe(self._insist(lambda: self._keep(call_id, pending)), pending.intent)
 
-    async def _keep(self, call_id: str, outgoing: Outgoing) -> None:
-        if outgoing.wanted and not outgoing.kept:
-            await self.query(sql.KEEP_LATER, call_id, orjson.dumps(outgoing.row()).decode())
-            outgoing.kept = True
+    async def _keep(self, call_id: str, pending: PendingAnswer) -> None:
+        if pending.wanted and not pending.kept:
+            await self.query(sql.KEEP_LATER, call_id, orjson.dumps(pending.row()).decode())
+            pending.kept = True
 
     @staticmethod
     async def _insist(work: Callable[[], Awaitable[object]]) -> None:
@@ -323,31 +337,31 @@ class Books:
         self,
         lane: Lane[Owed, Done],
         ask: Owed,
-        outgoing: Outgoing | None,
+        pending: PendingAnswer | None,
         before: Callable[[Owed], Awaitable[Done]],
     ) -> Done:
         try:
-            done = await self._try(lane, ask, outgoing)
+            done = await self._try(lane, ask, pending)
         except Unavailable:
-            return await self._late.insist(self._again(lane, ask, outgoing, before), outgoing)
+            return await self._late.insist(self._again(lane, ask, pending, before), pending)
         if not done:
             _tell_too_late(ask)
         return done
 
     @staticmethod
-    async def _try(lane: Lane[Owed, Done], ask: Owed, outgoing: Outgoing | None) -> Done:
-        if outgoing is None or not outgoing.wanted:
+    async def _try(lane: Lane[Owed, Done], ask: Owed, pending: PendingAnswer | None) -> Done:
+        if pending is None or not pending.wanted:
             return await lane.ask(ask)
-        ask.answer = outgoing.row()
+        ask.answer = pending.row()
         done = await lane.ask(ask)
-        outgoing.kept = True
+        pending.kept = True
         return done
 
     async def _again(
         self,
         lane: Lane[Owed, Done],
         ask: Owed,
-        outgoing: Outgoing | None,
+        pending: PendingAnswer | None,
         before: Callable[[Owed], Awaitable[Done]],
     ) -> Done:
         """Try until the database answers; return that, or what a try `before` came to.
@@ -356,11 +370,11 @@ class Books:
         """
         async for _ in pauses():
             try:
-                done = await self._try(lane, ask, outgoing)
-                if not done and (done := await before(ask)) and outgoing is not None:
-                    outgoing.kept = False
-                if done and outgoing is not None:
-                    await self._keep(ask.hold, outgoing)
+                done = await self._try(lane, ask, pending)
+                if not done and (done := await before(ask)) and pending is not None:
+                    pending.kept = False
+                if done and pending is not None:
+                    await self._keep(ask.hold, pending)
             except Unavailable:
                 continue
             if not done:
@@ -386,7 +400,7 @@ class Books:
                 break
         return found
 
-    async def may_call(self, vendor: str, caller: Caller, assets: Sequence[Asset] = ()) -> str:
+    async def may_call(self, vendor: str, caller: Caller, assets: Sequence[Use] = ()) -> str:
         """Return the caller's workspace; raise unless it lives, may call, and owns those ids."""
         verdict, workspace = "unauthorized", ""
         given = {"vendor": vendor, "amount": 0, "assets": list(assets) or None}
@@ -526,7 +540,7 @@ async def _renewed(db: Db, asks: Sequence[Place], run: turns.Run[Place]) -> Sequ
     Others of the batch were placed: what is raised here is an answer to these alone.
     """
     try:
-        await budgets.renew(db, [{"digest": ask.digest, "address": ask.address} for ask in asks])
+        await budgets.renew(db, [ask.way for ask in asks])
         return await turns.in_turn(asks, run)
     except Exception as exc:
         return [exc] * len(asks)
@@ -563,7 +577,7 @@ def _barred(verdict: str, vendor: str, amount: int) -> PlatformError:
         return BudgetExceeded(
             f"This call can cost {show(amount)}, more than this key may spend on one call."
         )
-    return Unauthorized("This API key is unknown, expired or revoked.")
+    return Unauthorized("This API key or sign-in is unknown, expired or ended.")
 
 
 async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:

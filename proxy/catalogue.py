@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 Asset = tuple[str, str]
 """What a vendor's id is of, and the id: ("task", "8f3c...")."""
+Use = Asset | tuple[str, str, str]
+"""An id that a request names. With "public" after it, it may be one of the vendor's public ones:
+of a library of styles or voices, which nobody here has made."""
+PUBLIC = "public"
 
 
 @from_settings
@@ -140,7 +144,7 @@ class Job:
     """Further ids of the submit's answer or the end's that belong to its workspace."""
     scope: str = "task"
     measured: str = ""
-    """What of the delivered file decides the price: `seconds` of an MP4, or nothing."""
+    """What of the delivered file decides the price: `seconds` or `frames` of an MP4, or nothing."""
     stated: Callable[[Any], Fraction | None] = lambda _: None
     """The same as the end itself says it; the file is measured only where that says nothing."""
     interval_seconds: float = 2.0
@@ -170,10 +174,12 @@ class Operation:
     """Where a poll or a result names its job."""
     scope: str = "task"
     """What the id in `names` is of."""
+    public: bool = False
+    """Of a poll: an id that is no job of ours is looked up as it is, if `uses` allows it."""
     of_call: bool = False
     """Of a result: whether the call that made it was its payment. Else there was a job, and while
     that is remembered it tells whether it was paid for; then nothing is given any more."""
-    uses: Callable[[Asked], Iterable[Asset]] | None = None
+    uses: Callable[[Asked], Iterable[Use]] | None = None
     """Ids of earlier calls in a request: they must be its workspace's own."""
     makes: Callable[[Any], Iterable[Asset]] | None = None
     """Ids in the answer that are its workspace's own from now on."""
@@ -181,6 +187,11 @@ class Operation:
     """The JSON or the form's fields as the vendor wants them, from what was asked and the inputs
     of the price: a limit injected, fields dropped or renamed. None, or where it returns None: sent
     as it came."""
+    sends_form: bool = False
+    """Whether it is sent as a multipart form, whatever it came as; of a JSON, what is prepared: a
+    list is several fields."""
+    file_names: Mapping[str, str] = field(default_factory=dict)
+    """What the vendor calls fields of a form that are files, where clients call them otherwise."""
     repeated: tuple[str, ...] = ()
     """Fields of a form that may come several times: each is a list of texts in the body."""
     locate: Callable[[Vendor, Account, Mapping[str, str]], str] | None = None
@@ -191,8 +202,16 @@ class Operation:
     reports: Callable[[Any], bool] = lambda _: True
     """Whether an answer says what the price is made of. One that does not is charged by the rule's
     own estimate, and leaves a finding."""
+    judge_head: Callable[[Callable[[bytes], str]], Judged | None] | None = None
+    """Of an operation that gives bytes: what the head of an answer means, from what it says under
+    a header's name; None if it is a result."""
     judge_line: Callable[[Any], Judged | None] | None = None
-    """What a line means, of an operation that gives lines; None if more come."""
+    """What a line means, of an operation that gives lines, with what was noted before; None if
+    more come."""
+    note_line: Callable[[Any], dict[str, Any]] = lambda _: {}
+    """What a line tells that the end is judged and settled by."""
+    reply_line: Callable[[Any], Any] = lambda line: line
+    """A line as clients read it; None: it is kept from them."""
     query: tuple[str, ...] = ()
     """Query parameters that are passed on; all others are dropped."""
     headers: tuple[str, ...] = ()

@@ -73,6 +73,8 @@ class Header:
     setting: str = "KEY"
     optional: tuple[str, ...] = ()
     public: tuple[str, ...] = ()
+    beside: tuple[tuple[str, str], ...] = ()
+    """Headers that the vendor wants with it: a version, a manner of answering."""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -86,11 +88,13 @@ class Header:
     async def sign(self, outgoing: Outgoing, account: Account, exchange: Exchange) -> None:
         """See Scheme."""
         outgoing.headers[self.name] = self.form.format(account.settings[self.setting])
+        outgoing.headers.update(self.beside)
 
 
-def bearer(setting: str = "KEY") -> Header:
-    """Return the scheme of RFC 6750: `Authorization: Bearer <secret>`."""
-    return Header("authorization", "Bearer {}", setting)
+def bearer(setting: str = "KEY", **beside: str) -> Header:
+    """Return the scheme of RFC 6750: `Authorization: Bearer <secret>`, and headers beside it."""
+    named = tuple((name.replace("_", "-"), value) for name, value in beside.items())
+    return Header("authorization", "Bearer {}", setting, beside=named)
 
 
 @dataclass(slots=True)

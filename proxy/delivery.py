@@ -17,6 +17,7 @@ from common.errors import RateLimited, Unavailable
 from common.money import Micros, credits_text
 from proxy import answers, dialect, findings, memory, metered, pricing
 from proxy.asked import Evidence
+from proxy.catalogue import Gives
 from proxy.credentials import Redactor
 from proxy.dialect import Judged, Said, Verdict
 from proxy.metered import HOLD_MARGIN_SECONDS
@@ -125,21 +126,21 @@ async def whole(platform: Platform, request: Request, call: Call, reply: Reply, 
     if operation.reply is not None:
         body = orjson.dumps(operation.reply(said.json))
     headers = [*said.headers, *call.headers, _used(min(price, call.quote.most))]
-    outgoing = call.outgoing(request, reply.status, headers, body)
+    pending = call.pending_answer(request, reply.status, headers, body)
     settled = await metered.settle(
         platform,
         call,
         reply,
         "delivered",
         charged=price,
-        outgoing=outgoing,
+        pending=pending,
         bytes_out=len(body),
         assets=list(operation.makes(said.json)) if operation.makes else None,
     )
     if not settled:
         raise dialect.lost(call.route.vendor)
     await request.answer(reply.status, body, headers)
-    await platform.books.keep(call.id, outgoing)
+    await platform.books.keep(call.id, pending)
 
 
 async def stream(platform: Platform, request: Request, call: Call, reply: Reply) -> None:
@@ -170,14 +171,22 @@ async def lines(platform: Platform, request: Request, call: Call, reply: Reply) 
     operation = call.route.operation
     assert operation.judge_line is not None, "an operation that gives lines can read them"
     passing = _Passing(platform, request, call, reply, Micros(0))
+    noted: dict[str, Any] = {}
     try:
-        async for line in _lines(reply.chunks(), call.account):
+        async for line in _lines(reply.chunks(), call.account, owner=request.owner):
             parsed = _json(line)
-            judged = operation.judge_line(parsed)
+            if parsed is None and not request.begun:
+                raise Lost("the answer is no lines of JSON")
+            noted |= operation.note_line(parsed)
+            known = {**noted, **parsed} if isinstance(parsed, dict) else parsed
+            judged = operation.judge_line(known)
+            given = operation.reply_line(parsed)
+            if given is not parsed:
+                line = b"" if given is None else orjson.dumps(given) + b"\n"
             if judged is None or judged.verdict is Verdict.RUNNING:
                 await passing.on(line, now=True)
             elif judged.verdict is Verdict.DONE:
-                passing.price = await _price(platform, call, Evidence(end=parsed or {}))
+                passing.price = await _price(platform, call, Evidence(end=known or {}))
                 await passing.on(line)
                 await passing.settle_and_end()
                 return
@@ -218,6 +227,7 @@ class _Passing:
         self.redactor = Redactor(call.account)
         self.spool = answers.Spool(call.id)
         self.size = 0
+        self.is_lines = call.route.operation.gives is Gives.LINES
         self._held_back = b""
         self._renew_at = call.placed_at + HOLD_MARGIN_SECONDS
 
@@ -225,10 +235,17 @@ class _Passing:
     def headers(self) -> Headers:
         """The head of the answer; of lines the price is not known yet.
 
-        A length stays what it was: secrets are covered, not cut out.
+        A length stays what it was: secrets are covered, not cut out. Of lines some are told
+        otherwise, and nobody knows how long they are.
         """
         used = [_used(min(self.price, self.call.quote.most))] if self.price else []
-        return [*self.reply.headers, *self.call.headers, *used]
+        return [*self._told, *self.call.headers, *used]
+
+    @property
+    def _told(self) -> Headers:
+        if not self.is_lines:
+            return self.reply.headers
+        return [header for header in self.reply.headers if header[0] != b"content-length"]
 
     async def on(self, part: bytes, *, now: bool = False) -> None:
         """Pass a part on; the newest is kept back, unless it may go now."""
@@ -259,36 +276,48 @@ class _Passing:
         """Write what it costs; then give the last part."""
         row = partial(
             self.spool.kept, self.call.intention, self.reply.status,
-            [*self.reply.headers, *self.call.headers, _used(self.price)],
+            [*self._told, *self.call.headers, _used(self.price)],
         )  # fmt: skip
-        outgoing = answers.Outgoing(self.call.intention, self.request, row)
+        pending = answers.PendingAnswer(self.call.intention, self.request, row)
         settled = await metered.settle(
             self.platform,
             self.call,
             self.reply,
             "delivered",
             charged=self.price,
-            outgoing=outgoing,
+            pending=pending,
             bytes_out=self.size,
         )
         if not settled:
             raise dialect.lost(self.call.route.vendor)
         await self._start()
         await self.request.last(self._held_back)
-        await self.platform.books.keep(self.call.id, outgoing)
+        await self.platform.books.keep(self.call.id, pending)
 
 
-async def _lines(chunks: AsyncIterator[bytes], account: Account) -> AsyncIterator[bytes]:
-    """Yield whole lines, each with its end, redacted; raise Lost for one without an end."""
-    left = b""
-    async for chunk in chunks:
-        *whole, left = (left + chunk).split(b"\n")
-        for line in whole:
-            yield account.redacted(line) + b"\n"
-        if len(left) > LINE_LIMIT_BYTES:
-            raise Lost("a line is longer than any that we can hold")
-    if left.strip():
-        yield account.redacted(left) + b"\n"
+async def _lines(
+    chunks: AsyncIterator[bytes], account: Account, *, owner: str
+) -> AsyncIterator[bytes]:
+    """Yield whole lines, each with its end, redacted; raise Lost for one that cannot be held.
+
+    What there is of a line that goes on counts in the memory that all bodies share.
+    """
+    begun: list[bytes] = []
+    with memory.held.reserve(owner) as taken:
+        async for chunk in chunks:
+            *ends, rest = chunk.split(b"\n")
+            for end in ends:
+                line = b"".join([*begun, end])
+                begun.clear()
+                taken.release()
+                yield account.redacted(line) + b"\n"
+            if rest:
+                begun.append(rest)
+                await _room(taken, len(rest))
+            if taken.size > LINE_LIMIT_BYTES:
+                raise Lost("a line is longer than any that we can hold")
+        if (last := b"".join(begun)).strip():
+            yield account.redacted(last) + b"\n"
 
 
 def _json(line: bytes) -> Any:

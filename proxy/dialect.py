@@ -32,8 +32,8 @@ NOTHING_CHARGED = "Nothing was charged."
 SENTENCE_LIMIT = 400
 DELIVERING = frozenset((200, 201, 202, 203))
 """A 204 or 205 holds nothing, and a 206 a part of something."""
-UNKNOWN_STATUSES = frozenset((408, 504, 520, 522, 524))
-"""A gateway gave up: the work behind it may go on."""
+UNKNOWN_STATUSES = frozenset((303, 408, 504, 520, 522, 524))
+"""A gateway gave up: the work behind it may go on. A 303 says that what it made is elsewhere."""
 MODERATED = re.compile(r"\b(moderated|moderation|safety)\b", re.I)
 """As a word: a complaint about the field `safety_tolerance` is none about the content."""
 ACCOUNT = re.compile(
@@ -120,7 +120,7 @@ def by_status(said: Said) -> Judged:
     status = said.status
     if status in DELIVERING:
         return Judged(Verdict.DONE if said.json is not None else Verdict.UNKNOWN)
-    if status < 300 or status in UNKNOWN_STATUSES:
+    if not 300 <= status < 600 or status in UNKNOWN_STATUSES:
         return Judged(Verdict.UNKNOWN)
     if status in (401, 402, 403):
         return Judged(Verdict.OPERATOR)
@@ -140,8 +140,8 @@ class ProviderRejected(PlatformError):
 
 
 def refusal(vendor: Vendor, judged: Judged, said: Said) -> PlatformError:
-    """Return what the member is told of an answer that is no success."""
-    name = vendor.display
+    """Return what the member is told of an answer that is no success, in cleaned words."""
+    name, says = vendor.display, clean(vendor, judged.says)
     match judged.verdict:
         case Verdict.OPERATOR:
             return ProviderDisabled(
@@ -156,12 +156,13 @@ def refusal(vendor: Vendor, judged: Judged, said: Said) -> PlatformError:
             )
         case Verdict.MODERATED:
             # The frontend looks for this sentence anywhere in what the node shows (contract 3.3).
-            told = f" {name} says: {judged.says}" if judged.says else ""
+            told = f" {name} says: {says}" if says else ""
             return ContentBlocked(f"Prompt or Initial Image failed the safety checks.{told}")
         case Verdict.REJECTED | Verdict.FAILED | Verdict.MISSING:
-            told = f": {judged.says}" if judged.says else "."
-            # A 408 or a 409 would be read as something else than the vendor's opinion.
-            own = 400 <= said.status < 500 and said.status not in (401, 402, 403, 408, 409, 429)
+            told = f": {says}" if says else "."
+            # A 408 or a 409 would be read as something else than the vendor's opinion; above 451
+            # are statuses that a vendor made up.
+            own = 400 <= said.status < 452 and said.status not in (401, 402, 403, 408, 409, 429)
             return ProviderRejected(
                 f"{name} did not accept the request{told}", said.status if own else 422
             )
@@ -195,7 +196,7 @@ def _sentence(vendor: Vendor, said: Said) -> str:
 
 def clean(vendor: Vendor, sentence: str) -> str:
     """Return a vendor's sentence as a member may read it: no secret, no account, one line."""
-    if not isinstance(sentence, str) or ACCOUNT.search(sentence):
+    if not isinstance(sentence, str) or not sentence or ACCOUNT.search(sentence):
         return ""
     redacted = vendor.account().redacted(sentence.encode(errors="replace")).decode()
     # It becomes a row's text, too, which cannot hold a NUL.
@@ -205,8 +206,8 @@ def clean(vendor: Vendor, sentence: str) -> str:
 def cleaned(vendor: Vendor, value: Any) -> Any:
     """Return an answer's JSON with every text about the operator's account left out.
 
-    For the error texts of a poll, which a node shows whole. Addresses and short words stay: they
-    say nothing of an account.
+    For what a poll says before there is a result, which a node may show whole. Addresses and short
+    words stay: they say nothing of an account.
     """
     if isinstance(value, dict):
         return {key: cleaned(vendor, each) for key, each in value.items()}

@@ -120,15 +120,26 @@ class Form:
         """Return the first bytes of a file, to measure it."""
         return await asyncio.to_thread(self._slice, file.start, min(count, file.size))
 
+    def part_of(self, file: File, at: int, size: int) -> bytes:
+        """Return bytes of a file, from a thread that may wait for them."""
+        return self._slice(file.start + at, size)
+
     def _slice(self, start: int, size: int) -> bytes:
         self.spool.seek(start)
         return self.spool.read(size)
 
-    def sent(self, fields: Mapping[str, Any] | None) -> tuple[AsyncIterator[bytes], int, str]:
+    def sent(
+        self,
+        fields: Mapping[str, Any] | None,
+        files: Mapping[str, str] | None = None,
+        *,
+        multipart: bool = False,
+    ) -> tuple[AsyncIterator[bytes], int, str]:
         """Return the body, its length and its Content-Type.
 
         `fields` stands in the place of its texts; a value that is None leaves one out, a list is
-        several.
+        several. `files`: what fields of files are called at the vendor; `multipart`: it takes no
+        other form.
         """
         texts = [
             (name, str(each))
@@ -136,7 +147,7 @@ class Form:
             for each in (value if isinstance(value, list) else [value])
             if each is not None
         ]
-        if not self.files and self.content_type.startswith(URLENCODED):
+        if not self.files and not multipart and self.content_type.startswith(URLENCODED):
             body = urlencode(texts).encode()
             return _once(body), len(body), URLENCODED
         boundary = secrets.token_hex(16)
@@ -144,7 +155,8 @@ class Form:
         for name, text in texts:
             pieces.append(_head(boundary, name) + text.encode() + b"\r\n")
         for file in self.files:
-            pieces += [_head(boundary, file.name, file), file, b"\r\n"]
+            name = (files or {}).get(file.name, file.name)
+            pieces += [_head(boundary, name, file), file, b"\r\n"]
         pieces.append(f"--{boundary}--\r\n".encode())
         length = sum(p.size if isinstance(p, File) else len(p) for p in pieces)
         return self._pieces(pieces), length, f"{MULTIPART}; boundary={boundary}"
@@ -167,6 +179,19 @@ class Form:
             self.spool.close()
         self.in_memory.release()
         self.on_disk.release()
+
+
+def written(fields: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Return fields as a multipart body without files, and its Content-Type."""
+    boundary = secrets.token_hex(16)
+    texts = [
+        (name, str(each))
+        for name, value in fields.items()
+        for each in (value if isinstance(value, list) else [value])
+        if each is not None
+    ]
+    parts = [_head(boundary, name) + text.encode() + b"\r\n" for name, text in texts]
+    return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"{MULTIPART}; boundary={boundary}"
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -101,10 +101,8 @@ class Request:
         """The query's parameters; the last of equal names counts."""
         return parameters(self.scope["query_string"].decode("latin-1"))
 
-    def credential(self) -> str:
-        """Return the API key, or raise Unauthorized. A bearer token wins over a key (2.1)."""
-        if self.header(b"authorization"):
-            raise Unauthorized("This platform does not know that token. Sign in, or send a key.")
+    def key(self) -> str:
+        """Return the API key, or raise Unauthorized."""
         key = self.header(b"x-api-key")
         if not key:
             raise Unauthorized("Please sign in, or send your API key in the header X-API-KEY.")

@@ -99,10 +99,10 @@ async def accept(
         # Clients do not read it on an absolute polling URL (client-behaviour C2).
         used = credits_text(min(price, call.quote.most))
         headers.append((b"x-comfy-credits-used", used.encode()))
-    outgoing = call.outgoing(request, reply.status, headers, body)
+    pending = call.pending_answer(request, reply.status, headers, body)
     ask = (job.ask and job.ask(call.route, said.json)) or asking(vendor, poll, job_id)
     accepting = _accepted(call, job, job_id, ask, price, reply, said)
-    if not await metered.owed(call, platform.books.accept(accepting, outgoing=outgoing)):
+    if not await metered.owed(call, platform.books.accept(accepting, pending=pending)):
         # The hold ended meanwhile, or the job is another call's: not handed out, not paid for.
         reason = "The provider's job is not its own."
         await metered.settle(platform, call, reply, "refused", reason=reason)
@@ -110,7 +110,7 @@ async def accept(
     metrics.outcome(vendor.name, "accepted")
     logs.line(event="accepted", call=call.id, operation=call.route.name, held=call.quote.most)
     await request.answer(reply.status, body, headers)
-    await platform.books.keep(call.id, outgoing)
+    await platform.books.keep(call.id, pending)
 
 
 def _accepted(
@@ -171,7 +171,13 @@ async def poll(platform: Platform, request: Request, route: Route) -> None:
     While the vendor cannot be asked, the answer is "still running": a client of October 2025
     gives a job up on any other (client-behaviour 3).
     """
-    found, shape = await _find(platform, request, route)
+    try:
+        found, shape = await _find(platform, request, route)
+    except NotFound:
+        if not route.operation.public:
+            raise
+        await passing.free(platform, request, route)
+        return
     said = await seen(platform, found, shape)
     headers = [JSON_TYPE, (b"call-id", found.id.encode())]
     if found.outcome == "delivered":
@@ -191,11 +197,23 @@ def _words(route: Route, found: FoundJob, shape: Job, said: Said | None) -> byte
         return orjson.dumps(told)
     if said is None:
         return orjson.dumps(shape.pending(found.vendor_job_id))
-    if found.outcome not in ("", "delivered"):
-        return orjson.dumps(dialect.cleaned(route.vendor, _translated(route, said.json)))
+    if found.outcome != "delivered":
+        return orjson.dumps(_unpaid(route, found, shape, said))
     if route.operation.reply is not None:
         return orjson.dumps(_translated(route, said.json))
     return said.body
+
+
+def _unpaid(route: Route, found: FoundJob, shape: Job, said: Said) -> Any:
+    """Return the vendor's words of what runs or failed: nothing of our account, and no result.
+
+    A vendor may show a part of it while it works, or what its moderation then keeps back.
+    """
+    if any(shape.results(said.json)):
+        if not found.outcome:
+            return shape.pending(found.vendor_job_id)
+        return shape.failed(found.vendor_job_id, REASONS[found.outcome])
+    return dialect.cleaned(route.vendor, _translated(route, said.json))
 
 
 def _translated(route: Route, answer: Any) -> Any:
@@ -233,7 +251,7 @@ def _is_result(shape: Job, said: Said) -> bool:
 async def result(platform: Platform, request: Request, route: Route) -> None:
     """Give what a job made, to its owner only, and only once it is paid for."""
     account = route.vendor.account(route.operation)
-    caller = reading.caller_of(request)
+    caller = await reading.caller_of(platform, request)
     asked = await reading.read(platform, request, route, caller)
     assert route.operation.names is not None, "a result names its job"
     asset = (route.operation.scope, route.operation.names.of(asked))
@@ -281,10 +299,10 @@ async def _find(platform: Platform, request: Request, route: Route) -> tuple[Fou
     name, given = _named(operation, asked), query.get("token", "")
     if given:
         pollers.by_token.check(household(request.client))
-    caller = None if given else reading.caller_of(request)
+    caller = None if given else await reading.caller_of(platform, request)
     looked = await platform.books.find_job(route.vendor.name, operation.scope, name, caller)
     if not given and not looked.known:
-        raise Unauthorized("This API key is unknown, expired or revoked.")
+        raise Unauthorized("This API key or sign-in is unknown, expired or ended.")
     found = remembered.found(looked.job) if looked.job is not None else None
     if found is None or not (
         hmac.compare_digest(given.encode(), token(found.id).encode()) if given else looked.own
@@ -370,12 +388,13 @@ async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micro
     assert shape is not None, "a submit has a job"
     if shape.measured:
         urls = list(shape.results(said.json))
-        seconds = shape.stated(said.json)
-        if seconds is None:
-            seconds = await _seconds(platform, submit.vendor, urls)
-        measured = {} if seconds is None else {"seconds": seconds}
-        details = {"measured_seconds": None if seconds is None else round(float(seconds), 3)}
-        if seconds is None:
+        length = shape.stated(said.json)
+        if length is None:
+            length = await _length(platform, submit.vendor, urls, shape.measured)
+        measured = {} if length is None else {shape.measured: length}
+        told = None if length is None else round(float(length), 3)
+        details = {f"measured_{shape.measured}": told}
+        if length is None:
             await findings.unmeasured(platform.books, submit.vendor.name, found, urls)
     price, absurd = pricing.settle(
         submit.operation.price,
@@ -389,7 +408,7 @@ async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micro
     return price, details
 
 
-async def _seconds(platform: Platform, vendor: Vendor, urls: list[str]) -> Any:
+async def _length(platform: Platform, vendor: Vendor, urls: list[str], what: str) -> Any:
     """Return the length of what was delivered, None if it cannot be read."""
     url = urls[0] if urls else ""
     if not vendor.may_fetch(url):
@@ -399,7 +418,10 @@ async def _seconds(platform: Platform, vendor: Vendor, urls: list[str]) -> Any:
             Outgoing("GET", url, {}, silence_seconds=30, total_seconds=60)
         )
         try:
-            return await measure.mp4_seconds(reply.chunks()) if reply.status == 200 else None
+            if reply.status != 200:
+                return None
+            read = measure.mp4_frames if what == "frames" else measure.mp4_seconds
+            return await read(reply.chunks())
         finally:
             reply.close()
     except (Refused, Lost):
@@ -409,11 +431,12 @@ async def _seconds(platform: Platform, vendor: Vendor, urls: list[str]) -> Any:
 async def _come_late(platform: Platform, found: FoundJob, said: Said) -> Said | None:
     """Charge a result that came after its hold had ended; raise if it cannot be paid for.
 
-    None while another request does that.
+    None while another request does that: until then the job reads as one that runs.
     """
     if not await remembered.claim_late(platform.books, found):
         again = await remembered.read(platform.books, found.id)
         if again is None or again.outcome != "delivered":
+            found.outcome = ""
             return None
         found.outcome, found.price = again.outcome, again.price
         return said

@@ -19,7 +19,7 @@ from common.lanes import away
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
-    from proxy.answers import Outgoing
+    from proxy.answers import PendingAnswer
 
 Done = TypeVar("Done")
 
@@ -42,17 +42,17 @@ class Late:
         """Whether anything is owed now."""
         return bool(self._owed)
 
-    async def insist(self, work: Coroutine[Any, Any, Done], outgoing: Outgoing | None) -> Done:
+    async def insist(self, work: Coroutine[Any, Any, Done], pending: PendingAnswer | None) -> Done:
         """Return what the work does. If that takes too long it goes on, and Unavailable is raised.
 
         Then the answer is wanted by the client's next try. So it is if this try is cancelled.
         """
-        task = self.owe(work, outgoing.intent if outgoing else "")
+        task = self.owe(work, pending.intent if pending else "")
         try:
             await asyncio.wait({task}, timeout=LATE_SECONDS)
         finally:
-            if outgoing is not None and not task.done():
-                outgoing.postpone()
+            if pending is not None and not task.done():
+                pending.postpone()
         if not task.done():
             raise away()
         return task.result()

@@ -92,6 +92,7 @@ async def _ask(platform: Platform, vendor: Vendor, how: Ask, shape: Job, *, owne
         {"accept": "application/json"},
         silence_seconds=ASK_SECONDS,
         total_seconds=ASK_SECONDS,
+        cover=account.redacted,
     )
     if how.body is not None:
         outgoing.body = orjson.dumps(how.body)

@@ -60,11 +60,27 @@ async def mp4_seconds(chunks: AsyncIterator[bytes]) -> Fraction | None:
     Reads boxes as they come and holds at most the `moov` box (1 MiB) in memory; None where there
     is no such box, or where it does not know the length or states one that no result has.
     """
+    moov = await _moov(chunks)
+    return None if moov is None else _mvhd(moov)
+
+
+async def mp4_frames(chunks: AsyncIterator[bytes]) -> Fraction | None:
+    """Return how many pictures the video track of an MP4 has, by its `stsz` box (ibid., 8.7.3)."""
+    moov = await _moov(chunks)
+    at = -1 if moov is None else moov.find(b"vide")
+    found = -1 if moov is None or at < 0 else moov.find(b"stsz", at)
+    if moov is None or found < 0 or len(moov) < found + 16:
+        return None
+    frames = int.from_bytes(moov[found + 12 : found + 16], "big")
+    return Fraction(frames) if frames else None  # None: they lie in fragments.
+
+
+async def _moov(chunks: AsyncIterator[bytes]) -> bytes | None:
     reader = _Reader(chunks)
     while (box := await reader.box()) is not None:
         kind, size = box
         if kind == b"moov":
-            return _mvhd(await reader.take(min(size, 1 << 20)))
+            return await reader.take(min(size, 1 << 20))
         if not await reader.skip(size):
             return None
     return None

@@ -86,12 +86,12 @@ class Call:
         """For how many seconds the hold may stand before its answer is known: see `deliver`."""
         return self.ttl if self.route.operation.kind is Kind.SUBMIT else LONGEST_STREAM_SECONDS
 
-    def outgoing(
+    def pending_answer(
         self, request: Request, status: int, headers: Headers, body: bytes
-    ) -> answers.Outgoing:
+    ) -> answers.PendingAnswer:
         """Return a whole answer that is about to be given."""
         row = partial(self.intention.kept, status, headers, body)
-        return answers.Outgoing(self.intention, request, row)
+        return answers.PendingAnswer(self.intention, request, row)
 
     @property
     def headers(self) -> Headers:
@@ -226,10 +226,10 @@ async def refuse(
             call=call.id,
         )  # fmt: skip
     refusal = dialect.refusal(vendor, judged, said)
-    outgoing = None
+    pending = None
     if call.intention.keyed and isinstance(refusal, (dialect.ProviderRejected, ContentBlocked)):
         told = orjson.dumps(refusal.proxy_body())
-        outgoing = call.outgoing(request, refusal.status, [JSON_TYPE], told)
+        pending = call.pending_answer(request, refusal.status, [JSON_TYPE], told)
     outcome = "moderated" if isinstance(refusal, ContentBlocked) else "refused"
     again = judged.verdict in AGAIN and call.intention.joinable
     counted = again and await platform.books.count_repeat(call.intention.id, call.id)
@@ -239,7 +239,7 @@ async def refuse(
         reply,
         outcome,
         reason=str(refusal)[:300],
-        outgoing=outgoing,
+        pending=pending,
         silent=counted,
     )
     raise refusal
@@ -280,7 +280,7 @@ async def settle(
     *,
     charged: Micros = Micros(0),  # noqa: B008 - an int
     reason: str = "",
-    outgoing: answers.Outgoing | None = None,
+    pending: answers.PendingAnswer | None = None,
     bytes_out: int = 0,
     assets: list[tuple[str, str]] | None = None,
     silent: bool = False,
@@ -304,7 +304,7 @@ async def settle(
             assets=assets or None,
             silent=silent,
         ),
-        outgoing=outgoing,
+        pending=pending,
     )
     settled = await owed(call, ending)
     if settled is None:

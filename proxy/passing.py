@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 async def free(platform: Platform, request: Request, route: Route) -> None:
     """Pass it through: a request within the limits, an answer that was judged and redacted."""
     account = route.vendor.account(route.operation)
-    caller = reading.caller_of(request)
+    caller = await reading.caller_of(platform, request)
     asked = await reading.read(platform, request, route, caller)
     uses = list(route.operation.uses(asked)) if route.operation.uses else []
     workspace = await platform.books.may_call(route.vendor.name, caller, uses)

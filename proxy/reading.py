@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
 
+from accounts import signingkeys, tokens
+from accounts.signingkeys import ring
 from apikeys import callers
 from proxy import dialect, forms
 from proxy.asked import Asked
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from proxy.process import Platform
 
 PASSED_ON = ("content-type", "accept")
+JSON = "application/json"
 STREAM_SECONDS = 3600
 """The whole of an exchange whose body or answer passes through as it comes."""
 
@@ -85,24 +89,29 @@ async def outgoing(
         headers=_headers(request, asked),
         silence_seconds=operation.timeout_seconds,
         total_seconds=operation.timeout_seconds,
+        cover=account.redacted,
     )
     if operation.takes is Takes.STREAM:
         made.body, made.total_seconds = request.stream(), STREAM_SECONDS
         length = request.header(b"content-length")
         made.length = int(length) if length.isdigit() else None
     elif asked.form is not None:
-        made.body, made.length, content_type = asked.form.sent(prepared)
+        made.body, made.length, content_type = asked.form.sent(
+            prepared, operation.file_names, multipart=operation.sends_form
+        )
         made.headers["content-type"] = content_type
         made.total_seconds = STREAM_SECONDS
     elif prepared is not None:
-        made.body = orjson.dumps(prepared)
+        if operation.sends_form:
+            made.body, made.headers["content-type"] = forms.written(prepared)
+        else:
+            made.body, made.headers["content-type"] = orjson.dumps(prepared), JSON
         request.sent_as(len(made.body))
-        made.headers["content-type"] = "application/json"
     else:
         made.body = request.body
         if made.body:
             # As JSON it is priced; as a form, or in another charset, it may say something else.
-            made.headers["content-type"] = "application/json"
+            made.headers["content-type"] = JSON
     scheme = operation.credential or route.vendor.credential
     try:
         await scheme.sign(made, account, platform.relay.exchange)
@@ -125,6 +134,19 @@ def _headers(request: Request, asked: Asked) -> dict[str, str]:
     return {**passed, **asked.headers}
 
 
-def caller_of(request: Request) -> Caller:
-    """Return who calls, as the request tells; raise Unauthorized if it does not."""
-    return callers.by_key(request.credential(), request.client)
+async def caller_of(platform: Platform, request: Request) -> Caller:
+    """Return who calls, as the request tells; raise Unauthorized if it does not.
+
+    A bearer token wins over a key (contract 2.1). It is verified here, once for this process;
+    whether its sign-in has ended is asked where it acts, as of a key.
+    """
+    given = request.header(b"authorization")
+    if not given:
+        return callers.by_key(request.key(), request.client)
+    token, now = tokens.of_header(given), time.time()
+    claims = tokens.remembered.get(token, now=now)
+    if claims is None:
+        if ring.is_due(tokens.kid_of(token)):
+            ring.take(await platform.books.query(signingkeys.PUBLISHED))
+        claims = tokens.verified(token, ring, now=now)
+    return callers.by_token(claims, request.client)

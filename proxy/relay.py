@@ -10,7 +10,7 @@ is `proxy/wire/`: HTTP/1.1 as a vendor may speak it, of which nothing but these 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,13 +62,15 @@ class Outgoing:
     """From the connect to the last byte of the answer."""
     least_rate: int = 1024
     """Bytes a second that the answer, once begun, and the taking of the body come to; 0: any."""
+    cover: Callable[[bytes], bytes] = bytes
+    """Hides what signed it wherever an answer's headers say it back; the length stays."""
 
 
 class Reply:
     """A vendor's answer: its head is here, its body comes when asked for."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, exchange: Exchange, cover: Callable[[bytes], bytes]) -> None:
+        self._exchange, self._cover = exchange, cover
         reader = exchange.reader
         self.status = reader.status
         self._fields = reader.fields
@@ -79,13 +81,15 @@ class Reply:
 
     @property
     def headers(self) -> Headers:
-        """What a client may see, each once and clean, and true of the body as it is given."""
+        """What a client may see: each once, clean, without our secrets, true of the body given."""
         names = PASSED_BACK if self._undone else (*PASSED_BACK, b"content-length")
         fields = self._fields
         found = [(name, value) for name in names if name in fields and (value := self._clean(name))]
         if self.coded:
             found.append((b"content-encoding", b", ".join(self._content_codings)))
-        return found
+        # All at once: to look for secrets costs by the number of looks.
+        covered = self._cover(b"\n".join(value for _, value in found)).split(b"\n")
+        return [(name, value) for (name, _), value in zip(found, covered, strict=False)]
 
     @property
     def is_compressed(self) -> bool:
@@ -102,7 +106,7 @@ class Reply:
         """The vendor's name for this exchange, empty if it gave none."""
         for name in REQUEST_IDS:
             if name in self._fields and (found := self.header(name)):
-                return found[:200]
+                return self._cover(found.encode()).decode()[:200]
         return ""
 
     def header(self, name: bytes) -> str:
@@ -180,14 +184,14 @@ class Relay:
             kept = _begin(connection, outgoing, head, deadline)
             await kept.head()
             if not (repeatable and isinstance(kept.failure, Ended) and not kept.reader.begun):
-                return _reply(kept)
+                return _reply(kept, outgoing.cover)
         try:
             connection = await self._pool.open(there, deadline=deadline)
         except NotOpened as exc:
             raise Refused(str(exc)) from exc
         new = _begin(connection, outgoing, head, deadline)
         await new.head()
-        return _reply(new)
+        return _reply(new, outgoing.cover)
 
 
 def _begin(connection: Connection, outgoing: Outgoing, head: bytes, deadline: float) -> Exchange:
@@ -198,7 +202,7 @@ def _begin(connection: Connection, outgoing: Outgoing, head: bytes, deadline: fl
     return exchange
 
 
-def _reply(exchange: Exchange) -> Reply:
+def _reply(exchange: Exchange, cover: Callable[[bytes], bytes]) -> Reply:
     """Return the answer if its head came, or raise Lost."""
     reader = exchange.reader
     if not reader.status:
@@ -206,7 +210,7 @@ def _reply(exchange: Exchange) -> Reply:
     if not codings.understood(reader.codings) or not codings.named(reader.content_codings):
         exchange.close()
         raise Lost("the answer is in a coding that cannot even be passed on")
-    return Reply(exchange)
+    return Reply(exchange, cover)
 
 
 def _head(outgoing: Outgoing, there: Target) -> bytes:

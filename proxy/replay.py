@@ -7,7 +7,8 @@ that client again, and takes the answer over. Two equal calls whose answers were
 
     new --> running --> answered --> (24 h) forgotten
                |            '--> consumed   the answer can no longer be given
-               '--> released   nothing was charged: the next try is a new call
+               '--> released   nothing was charged: the next try is a new call; one that
+                               waited already is told if nobody knows what became of it
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from common.errors import (
     IdempotencyInFlight,
     IdempotencyMismatch,
     InvalidRequest,
+    OutcomeUnknown,
     Unavailable,
 )
 from credits.books import holds
@@ -47,6 +49,11 @@ FIND = """
     SELECT fingerprint, status, headers, body, spool, once, call_id::text
       FROM proxy_answer WHERE intent = %s AND kept_until > now()
 """
+CAME_TO_NOTHING = """
+    SELECT 1 FROM usage_call
+     WHERE id = %s AND outcome = 'refused' AND status BETWEEN 200 AND 299
+"""
+"""A vendor's success that nobody could read."""
 TAKE = "DELETE FROM proxy_answer WHERE intent = %s AND once RETURNING intent"
 
 
@@ -91,10 +98,12 @@ async def answer(request: Request, intention: Intention, books: Books) -> bool:
     """Answer a repeat from its first call, waiting for that if it runs.
 
     False if the first call was released meanwhile: then this one is new. Raises one of the
-    idempotency states, or Unavailable for a client that does not know them.
+    idempotency states, or Unavailable for a client that does not know them; and OutcomeUnknown
+    where that is what the first came to, because the vendor may have done what both meant.
     """
     deadline = time.monotonic() + WAIT_SECONDS
     delay = 0.05
+    first = ""
     if intention.whole:
         request.watch()
     while True:
@@ -103,17 +112,28 @@ async def answer(request: Request, intention: Intention, books: Books) -> bool:
         found = await books.query(FIND, intention.id)
         if found:
             return await _give(request, intention, books, found[0])
-        running = await books.query(holds.MEMO_OF_INTENT, intention.id)
+        running = await books.query(holds.OF_INTENT, intention.id)
+        if not running and (found := await books.query(FIND, intention.id)):
+            return await _give(request, intention, books, found[0])
+        now, memo = running[0] if running else ("", {})
+        if first and now != first and await _is_unknown(books, first):
+            raise _unknown()
         if not running:
-            return bool(found := await books.query(FIND, intention.id)) and await _give(
-                request, intention, books, found[0]
-            )
-        if running[0][0].get("fingerprint") != intention.fingerprint:
+            return False
+        if memo.get("fingerprint") != intention.fingerprint:
             raise _mismatch()
+        first = now
         if time.monotonic() + delay > deadline:
             raise _in_flight(request, intention)
         await asyncio.sleep(delay)
         delay = min(delay * 1.5, 1.0)
+
+
+async def _is_unknown(books: Books, call: str) -> bool:
+    """Whether a call that ended was sent, and nothing came that can be given."""
+    return bool(
+        await books.query(holds.IS_NAMELESS, call) or await books.query(CAME_TO_NOTHING, call)
+    )
 
 
 async def _give(request: Request, intention: Intention, books: Books, row: tuple[Any, ...]) -> bool:
@@ -134,7 +154,7 @@ async def _give(request: Request, intention: Intention, books: Books, row: tuple
         await request.answer(status, bytes(body), kept)
     if once:
         again = partial(intention.kept, status, kept, bytes(body or b""), spool=spool)
-        await books.keep(call_id, answers.Outgoing(intention, request, again))
+        await books.keep(call_id, answers.PendingAnswer(intention, request, again))
     return True
 
 
@@ -147,6 +167,13 @@ async def _give_spooled(
         while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
             await request.chunk(block)
     await request.last()
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "The answer to the first try of this request was lost. Nothing is charged unless the work "
+        "turns out to be delivered. Running the node again is a new call."
+    )
 
 
 def _mismatch() -> IdempotencyMismatch:

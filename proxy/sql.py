@@ -44,13 +44,13 @@ ASSETS = """
 NOT_OWN = """
     CASE WHEN asked.assets IS NOT NULL AND EXISTS (
              SELECT 1 FROM jsonb_array_elements(asked.assets) AS used
-              WHERE NOT EXISTS (
-                  SELECT 1 FROM proxy_asset asset
+              WHERE coalesce((
+                  SELECT asset.workspace_id <> caller.workspace_id FROM proxy_asset asset
                    WHERE asset.vendor = asked.vendor AND asset.scope = used->>0
-                     AND asset.asset = used->>1 AND asset.workspace_id = caller.workspace_id))
+                     AND asset.asset = used->>1), used->>2 IS NULL))
          THEN 'asset' END
 """
-"""Whether a request names an id that is not its workspace's own."""
+"""Whether a request names an id that is another workspace's; or nobody's, unless that is public."""
 
 OWN = """
     INSERT INTO proxy_asset (vendor, scope, asset, workspace_id)

@@ -14,7 +14,8 @@ from rest_framework.views import APIView
 
 from common.drf import workspace_id
 from common.errors import NotFound
-from proxy.models import Job
+from proxy.catalogue import Kind
+from proxy.models import Asset, Job
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class CallResultView(APIView):
         status = serializers.ChoiceField(["running", "delivered", "failed", "moderated", "expired"])
         urls = serializers.ListField(child=serializers.CharField())
         answer = serializers.JSONField(allow_null=True)
+        ask = serializers.JSONField(allow_null=True)
+        """Where the answer names no address: what to ask for them here, with a key."""
         kept_until = serializers.DateTimeField(allow_null=True)
 
     @extend_schema(responses=Output)
@@ -58,6 +61,7 @@ class CallResultView(APIView):
                 "status": STATUS.get(job.outcome, job.outcome),
                 "urls": _urls(submit, answer),
                 "answer": _as_polled(submit, answer),
+                "ask": _ask(submit, job) if job.outcome == "delivered" else None,
                 "kept_until": kept,
             }
         )
@@ -74,6 +78,18 @@ def _urls(submit: Route | None, answer: Any) -> list[str]:
     if submit is None or submit.operation.job is None or answer is None:
         return []
     return list(submit.operation.job.results(answer))
+
+
+def _ask(submit: Route | None, job: Job) -> dict[str, Any] | None:
+    """Return the question that gives the addresses, where the vendor's end of a job has none."""
+    for each in submit.vendor.operations if submit is not None else ():
+        if each.kind is not Kind.RESULT or each.names is None or each.names.where != "body":
+            continue
+        made = Asset.objects.filter(vendor=job.vendor, scope=each.scope, call_id=job.pk).first()
+        if made is not None:
+            body = {each.names.name: made.asset}
+            return {"method": each.method, "path": f"/proxy/{each.path}", "body": body}
+    return None
 
 
 def _as_polled(submit: Route | None, answer: Any) -> Any:

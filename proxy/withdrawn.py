@@ -7,6 +7,7 @@ of their own in the vendor's place, it is sent there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from common.errors import InvalidRequest
@@ -16,13 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def today() -> str:
+    """Return the day, like 2026-09-15."""
+    return datetime.now(UTC).date().isoformat()
+
+
 @dataclass(frozen=True, slots=True)
 class Gone:
     """Since when it is not there any more, and what to use now."""
 
     on: str
-    """The day, like 2026-09-15."""
+    """The day, like 2026-09-15; empty where nobody said it."""
     instead: str = ""
+
+    @property
+    def is_to_come(self) -> bool:
+        """Whether the day was announced, and is not there yet."""
+        return self.on > today()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,8 @@ class Withdrawn:
     def check(self, name: str) -> None:
         """Raise InvalidRequest for what is gone, unless the vendor's address is moved."""
         found = self.gone.get(name)
-        if found is None or catalogue.moved_to(self.vendor):
+        if found is None or found.is_to_come or catalogue.moved_to(self.vendor):
             return
         instead = f" Use {found.instead} instead." if found.instead else ""
-        raise InvalidRequest(f"{self.display} withdrew {name} on {found.on}.{instead}")
+        day = f" on {found.on}" if found.on else ""
+        raise InvalidRequest(f"{self.display} withdrew {name}{day}.{instead}")

@@ -10,7 +10,7 @@ import os
 import secrets
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -105,6 +105,9 @@ class Tally:
 class Desk:
     """One vendor's memory."""
 
+    overlay: dict[str, Any]
+    """Laid over the JSON of what is delivered: for who needs a certain usage in the answers."""
+
     def __init__(self, settings: Settings) -> None:
         """Begin knowing nothing."""
         self.settings = settings
@@ -113,6 +116,7 @@ class Desk:
     def reset(self) -> None:
         """Forget counts, requests, planned failures, jobs, and whatever was sealed before."""
         self._sealing_key = secrets.token_bytes(32)
+        self.overlay: dict[str, Any] = {}
         self.tally = Tally()
         self.plans = Plans()
         self.jobs = Jobs(seconds=self.settings.job_seconds, kept=self.settings.jobs_kept)

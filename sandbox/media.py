@@ -1,13 +1,15 @@
-"""What the vendors deliver: pictures that are really drawn, videos and models made from them.
+"""What the vendors deliver: pictures that are really drawn, videos, models and sounds.
 
 All depends on the prompt and the seed alone, so that the same request gives the same file. A video
 shows one picture for as long as it lasts, a model is a cube that wears one: small, and whoever
-decodes them finds what they promise (`video.py`, `model.py`).
+decodes them finds what they promise (`video.py`, `model.py`). A sound is a tone, an MP3 is silence.
 """
 
 import colorsys
 import hashlib
 import io
+import math
+import wave
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -24,6 +26,9 @@ CONTENT_TYPES = {
     "webp": "image/webp",
     "mp4": "video/mp4",
     "glb": "model/gltf-binary",
+    "svg": "image/svg+xml",
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
 }
 
 
@@ -73,7 +78,49 @@ def render(media: Media) -> bytes:
     if media.format == "glb":
         skin = replace(media, width=TEXTURE_SIDE, height=TEXTURE_SIDE)
         return model.write(_drawn(skin, "png"))
+    if media.format in WRITTEN:
+        return WRITTEN[media.format](media)
     return _drawn(media, media.format)
+
+
+def _svg(media: Media) -> bytes:
+    colour = media.look.ljust(3, b"\0")[:3].hex()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {media.width} {media.height}">'
+        f'<rect width="100%" height="100%" fill="#{colour}"/><circle cx="50%" cy="50%" r="30%"/>'
+        "</svg>"
+    ).encode()
+
+
+WAV_RATE = 8000
+
+
+def _wav(media: Media) -> bytes:
+    """Write a tone of 8 bits in mono, whose pitch is the look's."""
+    half = 10 + media.look.ljust(1, b"\0")[0] // 8
+    wave_form = (b"\xa0" * half + b"\x60" * half) * (WAV_RATE // half)
+    count = round(media.seconds * WAV_RATE)
+    frames = (wave_form * (count // len(wave_form) + 1))[:count]
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(1)
+        sound.setframerate(WAV_RATE)
+        sound.writeframes(frames)
+    return file.getvalue()
+
+
+MP3_FRAME = bytes.fromhex("fffb10c4") + bytes(100)
+"""MPEG-1 layer III, 32 kbit/s, 44.1 kHz, mono: 1152 samples of silence."""
+MP3_SECONDS = 1152 / 44100
+
+
+def _mp3(media: Media) -> bytes:
+    return MP3_FRAME * max(1, math.ceil(media.seconds / MP3_SECONDS))
+
+
+WRITTEN = {"svg": _svg, "wav": _wav, "mp3": _mp3}
+"""What is written without a picture."""
 
 
 def _drawn(media: Media, format_: str) -> bytes:

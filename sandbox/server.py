@@ -28,7 +28,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 FAR_SIDE = web.AppKey("far_side", FarSide)
 LARGEST_BODY = 128 * 1024 * 1024
 PIECE = 64 * 1024
-CREDENTIALS = ("authorization", "x-key", "x-goog-api-key")
 SOMEBODY_ELSES_PAGE = b"<!doctype html><title>Welcome</title><p>Please accept our terms."
 
 
@@ -175,11 +174,13 @@ def _refusal(vendor: Vendor, failures: Failures) -> Answer | None:
 
 
 def _spoilt(vendor: Vendor, answer: Answer, exchange: Exchange) -> Answer:
-    """Replace an answer by somebody else's page, take its ids away, or add our credential."""
+    """Lay over it what is planned; make it somebody else's page, take ids away, add credentials."""
     if "nonjson" in exchange.failures:
         return Answer(SOMEBODY_ELSES_PAGE, content_type="text/html")
     if not isinstance(answer.body, bytes) or answer.content_type != "application/json":
         return answer  # The file that a job made has nothing to take or to add.
+    if exchange.desk.overlay and answer.status < 300:
+        answer.body = orjson.dumps(_over(exchange.desk.overlay, orjson.loads(answer.body)))
     if "no_id" in exchange.failures:
         answer.body = orjson.dumps(_without(orjson.loads(answer.body), vendor.ids))
     if "echo" in exchange.failures:
@@ -196,8 +197,16 @@ def _without(content: Any, names: frozenset[str]) -> Any:
 
 
 def _with_echo(content: Any, request: web.Request) -> Any:
-    """Add what the request carried as its credential, as a careless debugging aid would."""
-    return content | {"debug": [request.headers.get(name) for name in CREDENTIALS]}
+    """Add what the request carried, its credential too, as a careless debugging aid would."""
+    headers = sorted(request.headers.items(), key=lambda held: held[0].lower() != "authorization")
+    return content | {"debug": [value for _, value in headers]}
+
+
+def _over(overlay: Any, content: Any) -> Any:
+    """Return a JSON value with another one over it, object by object."""
+    if not isinstance(overlay, dict) or not isinstance(content, dict):
+        return overlay
+    return content | {name: _over(each, content.get(name)) for name, each in overlay.items()}
 
 
 async def _send(request: web.Request, answer: Answer, *, cut: bool = False) -> web.StreamResponse:

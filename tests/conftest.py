@@ -207,7 +207,10 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     """Take the browser that the plugin has found, and let it go nowhere but to this machine."""
     program = os.environ.get("BROWSER_EXE")
     assert program, "A test that drives a browser must be marked `browser`."
-    alone = ["--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    alone = [
+        "--no-proxy-server",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    ]
     return {**browser_type_launch_args, "executable_path": program, "args": alone}
 
 

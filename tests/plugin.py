@@ -125,8 +125,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason="--no-browser"))
     if inherited := getattr(config, "workerinput", None):
-        seconds = inherited["seconds"]
-        items.sort(key=lambda item: -seconds.get(file_of(item.nodeid), 0))
+        # Of a file that was never run it is known only whether it starts programs: that takes long.
+        seconds = Counter(file_of(each.nodeid) for each in items if is_long(each))
+        seconds.update(inherited["seconds"])
+        items.sort(key=lambda item: -seconds[file_of(item.nodeid)])
+
+
+def is_long(item: pytest.Item) -> bool:
+    """Whether a test starts programs, or drives a browser."""
+    return any(map(item.get_closest_marker, ("system", "browser")))
 
 
 def few_cases(items: Iterable[pytest.Item]) -> set[pytest.Item]:

@@ -9,11 +9,12 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.drf import workspace_id
+from common.drf import STAFF, workspace_id
 from common.money import cents
 from usage import reports
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from uuid import UUID
 
@@ -66,12 +67,12 @@ class EventsView(APIView):
         totalPages = serializers.IntegerField()  # noqa: N815
 
     @extend_schema(parameters=[Input], responses=Output)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, **named: Any) -> Response:
         """Return one page, with the exact total."""
         asked = self.Input(data=request.query_params)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
-        page = self._page(workspace_id(request), **given)
+        page = self._page(self._workspace(request, **named), **given)
         return Response(
             {
                 "events": [event(row) for row in page.rows],
@@ -81,6 +82,10 @@ class EventsView(APIView):
                 "totalPages": -(-page.total // given["limit"]),
             }
         )
+
+    def _workspace(self, request: Request, **named: Any) -> UUID:
+        """Return whose events these are."""
+        return workspace_id(request)
 
     def _page(self, workspace: UUID, **given: Any) -> reports.Page:
         if given["filter"] and given["filter"] not in KINDS:
@@ -92,6 +97,27 @@ class EventsView(APIView):
             limit=given["limit"],
             wanted=reports.Filter(kind, given["start_date"], given["end_date"]),
         )
+
+
+class CustomerEventsView(EventsView):
+    """The same of a member's own workspace, for staff."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": STAFF}
+    workspace_of: Callable[[UUID], UUID] | None = None
+    """Given where the addresses are put together: who somebody is, is not known here."""
+
+    @extend_schema(
+        operation_id="customer_events",
+        parameters=[EventsView.Input],
+        responses=EventsView.Output,
+    )
+    def get(self, request: Request, **named: Any) -> Response:
+        """Return one page of a member's events."""
+        return super().get(request, **named)
+
+    def _workspace(self, request: Request, **named: Any) -> UUID:
+        assert self.workspace_of is not None, "it is wired with it"
+        return self.workspace_of(named["user_id"])
 
 
 def event(row: reports.Called | reports.Moved) -> dict[str, Any]:

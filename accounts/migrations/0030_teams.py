@@ -17,7 +17,7 @@ ROLES = [("owner", "Owner"), ("billing", "Billing"), ("member", "Member")]
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0010_shared_cache")]
+    dependencies = [("accounts", "0020_signins")]
 
     operations = [
         migrations.AddField(

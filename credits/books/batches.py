@@ -56,6 +56,7 @@ class _Limits:
     wallet: str = ""
     locked: str = ""
     verdicts: str = ""
+    verdict: str = "alone"
     columns: str = ""
     join: str = ""
     taken: str = ""
@@ -104,6 +105,12 @@ def _limits(payer: Payer) -> _Limits:
                          + at_once.open > at_once.most
                     THEN 'busy'
                     WHEN NOT within.fits THEN 'budget'""",
+        # A sum counts also who did not fit in another. So who comes after one that was refused
+        # waits (turns.py), or it would be served before one for whom there was room.
+        verdict="""CASE WHEN alone = 'placed'
+                             AND bool_or(alone IN ('short', 'busy', 'budget'))
+                                 OVER (PARTITION BY wallet ORDER BY n)
+                            THEN 'waits' ELSE alone END""",
         columns=", at_once.open, at_once.most, within.ids",
         join=f"""
           LEFT JOIN within ON within.n = payer.n
@@ -181,6 +188,7 @@ def place_many(payer: Payer) -> str:
          ORDER BY id
            FOR NO KEY UPDATE {limits.locked}
     ), judged AS MATERIALIZED (
+        SELECT one.*, {limits.verdict} AS verdict FROM (
         SELECT payer.*, wallet.available, wallet.frozen_reason {limits.columns},
                CASE WHEN refusal IS NOT NULL THEN refusal
                     WHEN wallet.id IS NULL THEN 'short'
@@ -189,8 +197,9 @@ def place_many(payer: Payer) -> str:
                          OVER (PARTITION BY payer.wallet ORDER BY payer.n) > wallet.available
                     THEN 'short' {limits.verdicts}
                     ELSE coalesce({payer.meanwhile}, 'placed')
-               END AS verdict
+               END AS alone
           FROM payer LEFT JOIN wallet ON wallet.id = payer.wallet {limits.join}
+        ) one
     ), taken AS (
         UPDATE credits_account account
            SET held_micros = account.held_micros + share.amount,

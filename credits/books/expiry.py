@@ -37,13 +37,14 @@ def _expire(entry_id: int, wallet_id: UUID) -> None:
     take = Micros(min(lot.left_micros, wallet.available_micros))
     if take <= 0:
         return
-    # More than one round may be needed; what is left then names the round.
+    # More than one round may be needed, and a lot may get back what one took: its place among the
+    # wallet's events, which nothing else can have while it is locked, names the round.
     ledger.post(
         kind=Entry.Kind.EXPIRY,
         debit=wallet,
         credit=ledger.house(Account.Kind.EXPIRED),
         amount=take,
-        key=f"expiry:{entry_id}:{lot.left_micros}",
+        key=f"expiry:{entry_id}:at:{wallet.events + 1}",
         facts={"expired_at": lot.expires_at.astimezone(UTC).isoformat()} if lot.expires_at else {},
         lot=lot,
     )

@@ -32,7 +32,7 @@ writes SQL on `credits_hold`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -235,14 +235,24 @@ RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' W
 
 WALLET_OF = "SELECT account_id::text FROM credits_hold WHERE id = %s"
 
-MEMO_OF_INTENT = "SELECT memo FROM credits_hold WHERE intent = %s"
+OF_INTENT = "SELECT id::text, memo FROM credits_hold WHERE intent = %s"
+
+IS_NAMELESS = "SELECT 1 FROM credits_hold WHERE id = %s AND intent IS NULL"
+"""Of a hold that had a name: nobody knows what became of its call."""
 
 OPEN = """
-    SELECT count(*), coalesce(sum(amount_micros), 0),
-           coalesce(extract(epoch FROM now() - min(placed_at)), 0)
+    SELECT count(*) AS holds, coalesce(sum(amount_micros), 0) AS micros,
+           coalesce(extract(epoch FROM now() - min(placed_at)), 0) AS oldest_seconds
       FROM credits_hold
 """
-"""How many holds are open, what they set aside together, and how old the oldest is (seconds)."""
+
+
+class Open(NamedTuple):
+    """The row of `OPEN`: how many are open, what they set aside together, the oldest's age."""
+
+    holds: int
+    micros: int
+    oldest_seconds: float
 
 
 def due(columns: str, join: str) -> str:

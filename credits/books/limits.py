@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 MOST_SLOTS = 100_000
 VERDICTS = ("short", "busy", "budget")
+WAITS = "waits"
+"""The statement's word for who comes after one that was refused: judged in its turn (turns.py)."""
 OF = {
     "key": "of this key",
     "project": "of this project",

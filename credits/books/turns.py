@@ -107,12 +107,12 @@ async def _part(asks: Sequence[Asks], run: Run[Asks]) -> list[Outcome]:
         for place, (ask, outcome) in enumerate(zip(asks, outcomes, strict=True))
         if ask.keyed and isinstance(outcome, Answer) and outcome.verdict in limits.VERDICTS
     ]
-    before = [outcomes[place] for place in repeats]
+    refused = [outcomes[place] for place in repeats]
     await _again(repeats, asks, outcomes, run)
-    for place, first in zip(repeats, before, strict=True):
-        again = outcomes[place]
-        if isinstance(again, Answer) and again.verdict in limits.VERDICTS:
-            outcomes[place] = first  # What it was in its turn: later neighbours have taken since.
+    for place, before in zip(repeats, refused, strict=True):
+        now = outcomes[place]
+        if isinstance(now, Answer) and now.verdict in limits.VERDICTS:
+            outcomes[place] = before  # As it was in its turn: who came after may hold more by now.
     return outcomes
 
 
@@ -150,7 +150,7 @@ def _one_after_the_other(asks: Sequence[Ask], answers: list[Answer]) -> list[Ans
     judged = []
     for ask, answer in zip(asks, answers, strict=True):
         verdict, told = answer.verdict, None
-        if verdict in limits.VERDICTS:
+        if verdict in limits.VERDICTS or verdict == limits.WAITS:
             verdict, told = left.judge(answer.wallet, answer.room, ask.amount)
             if verdict == "placed":
                 verdict = FITS

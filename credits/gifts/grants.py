@@ -13,6 +13,7 @@ from credits.models import Account, Entry
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
     from common.money import Micros
 
@@ -38,6 +39,11 @@ def grant(
         facts={"reason": reason},
         expires_at=expires_at,
     )
+
+
+def was_welcomed(wallet_id: UUID) -> bool:
+    """Whether a wallet was given welcome credits, for whatever mailbox."""
+    return Entry.objects.filter(credit=wallet_id, key__startswith="grant:welcome:").exists()
 
 
 def welcome(*, wallet: Account, email: str) -> Entry | None:

@@ -38,6 +38,11 @@ def billing_of(wallet_id: UUID, *, email: str = "") -> Billing:
     return billing
 
 
+def forget(wallet_id: UUID) -> None:
+    """Take away how a workspace is reached, where it never bought anything."""
+    Billing.objects.filter(pk=wallet_id, customer_id=None).delete()
+
+
 def low_balance(wallet_id: UUID) -> Micros:
     """Return below which balance a mail is sent; 0 is never."""
     least = Billing.objects.filter(pk=wallet_id).values_list("low_balance_micros", flat=True)

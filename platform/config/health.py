@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from common.drf import base_url
 from common.errors import combined, is_for_nodes
+from common.rows import rows, values
 from config import preflight
 from credits.books import holds
 from proxy import origin
@@ -113,12 +114,10 @@ def _encoded() -> bool:
 
 def _workers() -> dict[str, bool]:
     """Return for each worker whether it lives."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT name FROM proxy_heartbeat WHERE seen_at > now() - %s * interval '1 second'",
-            [WORKER_SILENT_SECONDS],
-        )
-        alive = {name for (name,) in cursor.fetchall()}
+    alive = values(
+        "SELECT name FROM proxy_heartbeat WHERE seen_at > now() - %s * interval '1 second'",
+        [WORKER_SILENT_SECONDS],
+    )
     return {name: name in alive for name in WORKERS}
 
 
@@ -148,17 +147,14 @@ def metrics(request: HttpRequest) -> HttpResponse:
     elif not metrics_are_private(request):
         sentence = "Metrics are for this machine alone where no METRICS_TOKEN is set."
         return _refused(403, "access_disabled", sentence)
-    with connection.cursor() as cursor:
-        cursor.execute(holds.OPEN)
-        count, micros, age = cursor.fetchone()
-        cursor.execute("SELECT count(*) FROM proxy_job WHERE ended_at IS NULL")
-        running = cursor.fetchone()[0]
+    (open_holds,) = rows(holds.Open, holds.OPEN)
+    (running,) = values("SELECT count(*) FROM proxy_job WHERE ended_at IS NULL")
     own = CollectorRegistry()
     own.register(
         _Known(
-            platform_open_holds=("Holds that are open", count),
-            platform_held_micros=("What they set aside", micros),
-            platform_oldest_hold_seconds=("Age of the oldest", age),
+            platform_open_holds=("Holds that are open", open_holds.holds),
+            platform_held_micros=("What they set aside", open_holds.micros),
+            platform_oldest_hold_seconds=("Age of the oldest", open_holds.oldest_seconds),
             platform_running_jobs=("Vendors' jobs not yet ended", running),
         )
     )

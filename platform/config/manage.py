@@ -33,6 +33,11 @@ def main() -> None:
 
     try:
         execute_from_command_line([NAME, *sys.argv[1:]])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has seen enough (`| head`); nothing more is written, at our end neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (DatabaseError, ImproperlyConfigured) as exc:
         reason = preflight.reason(exc)
         if not reason or "--traceback" in sys.argv:

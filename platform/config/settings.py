@@ -8,7 +8,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 from zoneinfo import available_timezones
 
@@ -52,6 +52,8 @@ class Environment(BaseSettings):
     """Where tries are counted: empty, in the database; or redis://host/1."""
     celery_broker_url: str = "memory://"
     celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
+    leak_report_keys_url: str = ""
+    """Where a scanner of secrets publishes the keys by which it signs; empty: none is heard."""
     vendor_base_url: str = ""
     """A template with {vendor} that replaces every vendor's own address (sandbox, mirror)."""
     sandbox_operations: bool = False
@@ -95,6 +97,17 @@ class Environment(BaseSettings):
     """How many calls a key without a limit of its own may begin in a minute; 0: any number."""
     time_zone: str = "UTC"
     """Where the days, weeks and months of allowances begin, like Europe/Berlin."""
+    platform_name: str = "Credits"
+    """What pages, mails and authenticator apps call this installation."""
+    sign_up: Literal["open", "invitation", "domains"] = "open"
+    """Who may make an account: anybody, the invited, or who has an address of SIGN_UP_DOMAINS."""
+    sign_up_domains: Annotated[list[str], NoDecode] = []
+    sign_up_forgotten_days: int = Field(default=7, gt=0)
+    """After so many days an account whose address was never verified is taken away."""
+    google_client_id: str = ""
+    google_client_secret: str = ""
+    github_client_id: str = ""
+    github_client_secret: str = ""
     welcome_grant_usd: str = "0"
     """Credits for each newly verified address."""
     adjustment_limit_usd: str = "100"
@@ -104,7 +117,12 @@ class Environment(BaseSettings):
     mail_from: str = "Credits <credits@localhost>"
 
     @field_validator(
-        "allowed_hosts", "stripe_webhook_secrets", "trusted_proxies", "admin_secrets", mode="before"
+        "allowed_hosts",
+        "sign_up_domains",
+        "stripe_webhook_secrets",
+        "trusted_proxies",
+        "admin_secrets",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
@@ -126,6 +144,15 @@ class Environment(BaseSettings):
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
             raise ValueError("is a JSON object, like {}") from None
+
+    @field_validator("leak_report_keys_url")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if value and not (parts.hostname and (parts.scheme == "https" or is_here)):
+            raise ValueError("is an https address")
+        return value
 
     @field_validator("key_prefix")
     @classmethod
@@ -213,6 +240,14 @@ class Environment(BaseSettings):
             raise ValueError("is console:, smtp://... or smtps://...")
         return value
 
+    @field_validator("sign_up_domains")
+    @classmethod
+    def _domains(cls, value: list[str]) -> list[str]:
+        for each in value:
+            if "@" in each or "." not in each.strip("."):
+                raise ValueError("is like example.org,school.example")
+        return [each.lower() for each in value]
+
     @field_validator("cache_url")
     @classmethod
     def _of_redis(cls, value: str) -> str:
@@ -285,18 +320,38 @@ ALLOWED_HOSTS = env.allowed_hosts
 PUBLIC_URL = env.public_url.rstrip("/")
 DATA_DIR = env.data_dir
 
+SOCIAL = {
+    name: {"client_id": identifier, "secret": secret}
+    for name, identifier, secret in (
+        ("google", env.google_client_id, env.google_client_secret),
+        ("github", env.github_client_id, env.github_client_secret),
+    )
+    if identifier and secret
+}
+"""The other sites by which people sign in: those whose credentials are set."""
+
 INSTALLED_APPS = [
     "config",
+    "accounts",  # Before allauth: its templates stand in for allauth's.
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "accounts.apps.StaffConfig",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    *(f"allauth.socialaccount.providers.{name}" for name in SOCIAL),
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.headless",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "outbox",
     "audit",
     "credits",
-    "accounts",
     "apikeys",
     "usage",
     "proxy",
@@ -306,21 +361,45 @@ MIDDLEWARE = [
     "config.away.DatabaseAway",
     "config.headers.NoStore",
     "config.whence.Whence",
+    "config.headers.ContentPolicy",
+    "accounts.doors.Doors",
     "corsheaders.middleware.CorsMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # None of these reads a session by itself: what asks by key never has one.
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.visits.Visits",
 ]
 CSRF_FAILURE_VIEW = "config.health.forbidden"
 ROOT_URLCONF = "config.urls"
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "accounts.pages.everywhere",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+PLATFORM_NAME = env.platform_name
 APPEND_SLASH = False
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 IS_HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+# A name that browsers take from this host alone, over https.
+SESSION_COOKIE_NAME = "__Host-session" if IS_HTTPS else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if IS_HTTPS else "csrf"
 SECURE_HSTS_SECONDS = env.hsts_seconds if IS_HTTPS else 0
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # Whether its other subdomains are https is for the operator's proxy to say,
@@ -371,6 +450,54 @@ CACHES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+_password_rules: dict[str, dict[str, Any]] = {
+    "UserAttributeSimilarityValidator": {"user_attributes": ["email", "name"]},
+    "MinimumLengthValidator": {"min_length": 12},
+    "CommonPasswordValidator": {},
+    "NumericPasswordValidator": {},
+}
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in _password_rules.items()
+]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "security"
+SIGN_UP = env.sign_up
+SIGN_UP_DOMAINS = env.sign_up_domains
+SIGN_UP_FORGOTTEN_DAYS = env.sign_up_forgotten_days
+
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+# Not SUPPORTS_CHANGE: allauth offers it for new addresses alone, and so tells which are known.
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_SESSION_REMEMBER = True
+MFA_ADAPTER = "accounts.factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = MFA_PASSKEY_SIGNUP_ENABLED = True
+MFA_TOTP_ISSUER = env.platform_name
+MFA_TOTP_TOLERANCE = 1
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_HTTPS  # For http://localhost.
+HEADLESS_CLIENTS = ["browser"]  # "app" would double the doors, without CSRF.
+SOCIALACCOUNT_ADAPTER = "accounts.adapters.SocialAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = {
+    name: {"APPS": [app], "OAUTH_PKCE_ENABLED": True} for name, app in SOCIAL.items()
+}
+USERSESSIONS_TRACK_ACTIVITY = True
 USE_TZ = True
 TIME_ZONE = "UTC"
 PERIODS_TIME_ZONE = env.time_zone
@@ -379,6 +506,7 @@ CONCURRENCY_TIERS = [(usd(paid), most) for paid, most in env.concurrency_tiers]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apikeys.authentication.TokenAuthentication",
         "apikeys.authentication.KeyAuthentication",
         "apikeys.authentication.SessionAuthentication",
     ],
@@ -397,6 +525,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
+# Pages and what signs people in by cookie are read by no other site.
+CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/).*$"
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = [
@@ -496,17 +626,20 @@ CELERY_BEAT_SCHEDULE = {
         "task": "credits.payments.tasks.compare_with_processor",
         "schedule": crontab(hour="3", minute="17"),
     },
+    "tend-sign-ins": {"task": "accounts.tasks.tend_sign_ins", "schedule": 3600},
     "sum-days": {"task": "credits.proofs.tasks.sum_days", "schedule": crontab(minute="11")},
     "seal-books": {
         "task": "credits.statements.tasks.seal_books",
         "schedule": crontab(hour="2", minute="41"),
     },
+    "tend-accounts": {"task": "accounts.tasks.tend_accounts", "schedule": 3600},
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
 }
 
 KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in env.key_peppers.items()}
 KEY_PREFIX = env.key_prefix
 ADMIN_SECRETS = env.admin_secrets
+LEAK_REPORT_KEYS_URL = env.leak_report_keys_url
 VENDOR_BASE_URL = env.vendor_base_url
 VENDOR_SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("VENDOR_")}
 SANDBOX_OPERATIONS = env.sandbox_operations

@@ -1,19 +1,33 @@
 """The site's URLs: each app's own, and those of the site itself."""
 
+from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView
 
+from accounts.pages import sign_in
+from accounts.support import personal_workspace
 from config.health import health, metrics, ready
+from config.static import static
+from usage.views import CustomerEventsView
 
 urlpatterns = [
     path("health", health),
     path("ready", ready),
     path("metrics", metrics),
     path("openapi.json", SpectacularJSONAPIView.as_view()),
+    path("static/<path:path>", static),
+    path("login", sign_in),
+    path("account/", include("accounts.pages_urls")),
+    path("staff/", admin.site.urls),
+    path("_allauth/", include("accounts.headless_urls")),
     path("", include("apikeys.urls")),
     path("", include("accounts.urls")),
     path("", include("credits.urls")),
     path("", include("usage.urls")),
+    path(
+        "customers/<uuid:user_id>/events",
+        CustomerEventsView.as_view(workspace_of=staticmethod(personal_workspace)),
+    ),
     path("", include("proxy.urls")),
 ]
 handler404 = "config.health.not_found"

@@ -1,8 +1,10 @@
 """The shapes that prices of many vendors have.
 
 - `Ruled`: a rule of the vendor's file reads the request, and gives `known` (the price follows from
-  the request) or `per_second` (a rate for each second of what is delivered).
-- `choice_of` and `count`: what a rule reads, or the refusal that names it.
+  the request), `per_second` (a rate for each second of what is delivered) or `of_input` (of a file
+  that the request names).
+- `choice_of` and `count`: what a rule reads, or the refusal that names it; `one_only`: that nothing
+  multiplies it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 
     from proxy.asked import Asked, Evidence
 
+MULTIPLIERS = (
+    "n", "num", "num_images", "num_outputs", "num_results", "num_videos", "number_of_images",
+    "numberOfImages", "batch_size", "sampleCount", "sample_count", "samples", "candidateCount",
+)  # fmt: skip
+MANY = 12
+"""So many models are not listed in a sentence."""
 SLACK_SECONDS = 1
 """A file is a frame or two longer than what it was made from: so far the longest is charged."""
 
@@ -29,13 +37,39 @@ def known(price: Micros | int, **inputs: Any) -> Quote:
     return Quote(Micros(price), {**inputs, "price": int(price)})
 
 
-def per_second(rate: Micros, *, least: str, most: str, **inputs: Any) -> Quote:
-    """Return the quote of a rate for each second that is delivered.
+def per_second(
+    rate: Micros | Fraction, *, least: str, most: str, base: int = 0, **inputs: Any
+) -> Quote:
+    """Return the quote of a rate for each second that is delivered, on top of a base.
 
     Held for the longest that there is; where no length can be read, the shortest is charged.
     """
-    held = round_up(rate * Fraction(most))
-    return Quote(held, {**inputs, "rate": int(rate), "least": least, "most": most})
+    held = Micros(base + round_up(rate * Fraction(most)))
+    priced = {"rate": int(rate) if rate == int(rate) else f"{rate}", "least": least, "most": most}
+    return Quote(held, {**inputs, **priced, **({"base": base} if base else {})})
+
+
+def of_input(
+    asked: Asked,
+    name: str,
+    rate: Micros | Fraction,
+    *,
+    least: str,
+    most: str,
+    capped: bool = False,
+    **inputs: Any,
+) -> Quote:
+    """Return the quote of a rate for each second of a file that the request names.
+
+    Where the file could not be measured it is held at the longest that the vendor takes, and
+    settled by what is delivered, which is as long. `capped`: no more than the longest is charged.
+    """
+    seconds = asked.measured.get(name)
+    if seconds is None:
+        told = {**inputs, "capped": True} if capped else inputs
+        return per_second(rate, least=least, most=most, **told)
+    seconds = max(Fraction(least), min(seconds, Fraction(most)) if capped else seconds)
+    return known(round_up(rate * seconds), **inputs, seconds=f"{seconds}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +92,9 @@ class Ruled:
             return None
         least, most = Fraction(inputs["least"]), Fraction(inputs["most"])
         seconds = max(least, evidence.measured.get("seconds", least))
-        if most < seconds <= most + SLACK_SECONDS:
+        if most < seconds and (inputs.get("capped") or seconds <= most + SLACK_SECONDS):
             seconds = most
-        return round_up(inputs["rate"] * seconds)
+        return Micros(inputs.get("base", 0) + round_up(Fraction(inputs["rate"]) * seconds))
 
 
 def at(body: dict[str, Any], path: str) -> Any:
@@ -96,4 +130,31 @@ def count(
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise InvalidRequest(f"{path} must be a whole number from {least} to {most}.")
+    return value
+
+
+def one_only(body: dict[str, Any], *inside: str) -> None:
+    """Raise InvalidRequest for a field that would have the vendor make, and bill, several."""
+    for held in (body, *(at(body, path) for path in inside)):
+        for name in MULTIPLIERS if isinstance(held, dict) else ():
+            if held.get(name) not in (None, 1, "1") or held.get(name) is True:
+                raise InvalidRequest(f"{name} has no price here: it must be 1.")
+
+
+def only(body: dict[str, Any], names: Iterable[str], where: str = "") -> None:
+    """Raise InvalidRequest for a field beside those: nobody knows what it costs."""
+    known = frozenset(names)
+    for name, value in body.items():
+        if name not in known and value is not None:
+            told = f"{where}.{name[:100]}" if where else name[:100]
+            raise InvalidRequest(f"{told} has no price here. Please leave it out.")
+
+
+def model_of(body: dict[str, Any], among: Iterable[str], path: str = "model") -> str:
+    """Return the model that a request names, as it is written, or raise InvalidRequest."""
+    value, models = at(body, path), list(among)
+    if not isinstance(value, str) or value not in models:
+        named = f"{value[:100]!r} has no price here. " if isinstance(value, str) else ""
+        choices = f"one of {', '.join(models)}" if len(models) < MANY else "one that a node offers"
+        raise InvalidRequest(f"{named}{path} must be {choices}.")
     return value

@@ -187,11 +187,16 @@ WORDS = {
 
 
 def _judge(said: Said) -> Judged | None:
-    """Return what a poll's answer means; BFL says "Task not found" with a 404 (or a 200)."""
+    """Return what a poll's answer means; BFL says "Task not found" with a 404 (or a 200).
+
+    A job that is ready, and has nothing to show for it, has failed.
+    """
     status = said.object.get("status")
     if said.status not in (200, 404) or not isinstance(status, str):
         return None
     verdict = WORDS.get(status.strip().lower())
+    if verdict is Verdict.DONE and not said.object.get("result"):
+        return Judged(Verdict.FAILED)
     if verdict is not None:
         return Judged(verdict)
     return Judged(Verdict.RUNNING) if said.status == 200 else None
@@ -216,9 +221,14 @@ def _rewrite(answer: Any, polling_url: str) -> Any:
 
 
 def _reply(answer: Any) -> Any:
-    """Return a poll's answer for clients that know only `Pending`: BFL has newer words for it."""
+    """Return a poll's answer for clients that know only `Pending`: BFL has newer words for it.
+
+    And they open what is `Ready`.
+    """
     if isinstance(answer, dict) and answer.get("status") in ("Reasoning", "Generating"):
         return {**answer, "status": "Pending"}
+    if isinstance(answer, dict) and answer.get("status") == "Ready" and not answer.get("result"):
+        return {**answer, "status": "Error"}
     return answer
 
 

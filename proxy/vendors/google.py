@@ -1,4 +1,4 @@
-"""Google Gemini: texts and pictures by Vertex AI, videos by google_interactions.py.
+"""Google: Gemini's texts and pictures by Vertex AI; google_interactions.py, google_veo.py: videos.
 
 The client names the model in the path and no verb; project, place and verb are added here. A limit
 of output tokens is always sent: see google_prices.py. A blocked prompt is a 200 without candidates,
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from proxy.catalogue import Operation, Vendor, moved_to
+from proxy.catalogue import Operation, Vendor
 from proxy.dialect import DELIVERING, Judged, Verdict
-from proxy.vendors import google_interactions
-from proxy.vendors.google_account import ServiceAccountOrKey, service_account
+from proxy.vendors import google_interactions, google_veo
+from proxy.vendors.google_account import GLOBAL, ServiceAccountOrKey, model_url
 from proxy.vendors.google_files import BASE, GEMINI, files_of
 from proxy.vendors.google_prices import (
     VERSION,
@@ -32,30 +31,11 @@ if TYPE_CHECKING:
     from proxy.credentials import Account
     from proxy.dialect import Said
 
-GLOBAL = "https://aiplatform.googleapis.com"
-REGIONS = ("us", "eu")
-
 # --- generateContent ----------------------------------------------------------------------------
 
 
 def _locate(vendor: Vendor, account: Account, parts: Mapping[str, str]) -> str:
-    """Return a model's URL: in the operator's project and place, or, with a key, without them."""
-    model = f"publishers/google/models/{model_of(parts).upstream}:generateContent"
-    found = service_account(account)
-    if found is None:
-        return f"{vendor.address()}/v1/{model}"
-    project = quote(account.settings.get("PROJECT", found.project), safe="")
-    place = quote(account.settings.get("LOCATION", "global"), safe="")
-    base = moved_to(vendor.name) or _host(place)
-    return f"{base}/v1/projects/{project}/locations/{place}/{model}"
-
-
-def _host(place: str) -> str:
-    if place == "global":
-        return GLOBAL
-    if place in REGIONS:
-        return f"https://aiplatform.{place}.rep.googleapis.com"
-    return f"https://{place}-aiplatform.googleapis.com"
+    return model_url(vendor, account, f"{model_of(parts).upstream}:generateContent")
 
 
 def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,6 +83,8 @@ def _judge(said: Said) -> Judged | None:
         return _judge_candidates(answer)
     if "status" in answer:
         return _judge_interaction(answer)
+    if "name" in answer:  # A job of Veo's.
+        return None
     return Judged(Verdict.UNKNOWN)
 
 
@@ -168,9 +150,10 @@ def _says(body: Any) -> str:
 
 GOOGLE = Vendor(
     name="vertexai",
-    display="Google Gemini",
+    display="Google",
     base_url=GLOBAL,
     bases={BASE: GEMINI},
+    hosts=("googleapis.com",),
     credential=ServiceAccountOrKey(),
     operations=(
         Operation(
@@ -186,6 +169,7 @@ GOOGLE = Vendor(
             title="Google Gemini",
         ),
         *google_interactions.OPERATIONS,
+        *google_veo.OPERATIONS,
     ),
     judge=_judge,
     says=_says,

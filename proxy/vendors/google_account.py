@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import jwt
 import orjson
@@ -24,12 +24,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from common import logs
 from common.errors import ProviderDisabled
+from proxy.catalogue import moved_to
 from proxy.credentials import NOT_SET_UP
 from proxy.relay import Lost, Outgoing, Refused
 
 if TYPE_CHECKING:
+    from proxy.catalogue import Vendor
     from proxy.credentials import Account, Exchange
 
+GLOBAL = "https://aiplatform.googleapis.com"
+REGIONS = ("us", "eu")
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_SECONDS = 3600
@@ -81,6 +85,29 @@ def service_account(account: Account) -> ServiceAccount | None:
         return _read(account.settings["CREDENTIALS"])
     except (KeyError, OSError, ValueError, TypeError, UnsupportedAlgorithm):
         return None
+
+
+def model_url(vendor: Vendor, account: Account, verb: str) -> str:
+    """Return the URL of a model's verb: in the operator's project and place, or without them.
+
+    With a key there are none.
+    """
+    model = f"publishers/google/models/{verb}"
+    found = service_account(account)
+    if found is None:
+        return f"{vendor.address()}/v1/{model}"
+    project = quote(account.settings.get("PROJECT", found.project), safe="")
+    place = quote(account.settings.get("LOCATION", "global"), safe="")
+    base = moved_to(vendor.name) or _host(place)
+    return f"{base}/v1/projects/{project}/locations/{place}/{model}"
+
+
+def _host(place: str) -> str:
+    if place == "global":
+        return GLOBAL
+    if place in REGIONS:
+        return f"https://aiplatform.{place}.rep.googleapis.com"
+    return f"https://{place}-aiplatform.googleapis.com"
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 GEMINI = "https://generativelanguage.googleapis.com"
 BASE = "gemini"
 """What the address of the Gemini API is called among the vendor's bases."""
+BUCKETS = "storage.googleapis.com"
+OF_GOOGLES_APIS = ".googleapis.com"
+HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")
 ADDRESSES = ("uri", "fileUri", "file_uri", "gcsUri", "gcs_uri")
 NAMED = re.compile(r"(?:.*/v1(?:beta)?/|/?)files/([\w-]{1,200})(?::download)?(?:\?.*)?")
 
@@ -46,16 +50,28 @@ def files_of(value: Any) -> Iterator[Asset]:
 def _file_of(uri: str) -> Iterator[Asset]:
     if name := file_at(uri):
         yield "file", name
-    elif not uri.startswith("https://") or not _host(uri) or _is_theirs(uri):
+    elif not uri.startswith("https://") or not _is_public(_host(uri)) or _is_theirs(uri):
         raise InvalidRequest("The address of a file must begin with https://, and be public.")
 
 
 def _host(uri: str) -> str:
-    """Return the host of an address, empty if it cannot be read."""
+    """Return the host of an address, in one spelling; empty if it cannot be read."""
     try:
-        return urlsplit(uri).hostname or ""
+        return (urlsplit(uri).hostname or "").removesuffix(".")
     except ValueError:
         return ""
+
+
+def _is_public(host: str) -> bool:
+    """Whether a host may be anybody's: a name as DNS has it, not of Google's APIs, or an address.
+
+    Google's own hosts know whose key or account asks, all but the one of public buckets.
+    """
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        own = host != BUCKETS and f".{host}".endswith(OF_GOOGLES_APIS)
+        return HOST.fullmatch(host) is not None and not own
 
 
 def _is_theirs(uri: str) -> bool:

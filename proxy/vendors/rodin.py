@@ -106,8 +106,8 @@ def _task(answer: Any) -> Iterable[Asset]:
 
 def _states(answer: Any) -> list[str]:
     jobs = answer.get("jobs") if isinstance(answer, dict) else None
-    found = [each.get("status") for each in jobs or [] if isinstance(each, dict)]
-    return [f"{state}" for state in found]
+    listed = jobs if isinstance(jobs, list) else []
+    return [f"{each.get('status')}" for each in listed if isinstance(each, dict)]
 
 
 def _judge_poll(said: Said) -> Judged | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.money import Micros, usd
 from proxy.catalogue import Gives, Kind, Operation, Takes, Vendor
 from proxy.credentials import bearer
+from proxy.dialect import Judged, Verdict
 from proxy.pricing import Flat, Quote, whole
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ def _says(body: Any) -> str:
     return detail if isinstance(detail, str) else ""
 
 
+def _judge_line(line: Any) -> Judged | None:
+    """Return what a line means: there are ten, and one may say what is wrong."""
+    if not isinstance(line, dict):
+        return Judged(Verdict.UNKNOWN)
+    if "error" in line:
+        return Judged(Verdict.REJECTED, f"{line['error']}")
+    return Judged(Verdict.DONE) if line.get("line") == 9 else None
+
+
 CENT = Flat(usd("0.01"))
 SANDBOX = Vendor(
     name="sandbox",
@@ -68,7 +78,13 @@ SANDBOX = Vendor(
         ),
         Operation("POST", "sandbox/v1/free", "/v1/echo", kind=Kind.FREE),
         Operation(
-            "POST", "sandbox/v1/lines", "/v1/lines", CENT, gives=Gives.BYTES, price_version=VERSION
+            "POST",
+            "sandbox/v1/lines",
+            "/v1/lines",
+            CENT,
+            gives=Gives.LINES,
+            judge_line=_judge_line,
+            price_version=VERSION,
         ),
         Operation(
             "POST",

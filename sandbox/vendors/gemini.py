@@ -5,6 +5,7 @@
     POST /v1beta/models/<m>:generateContent                                            a key
          -> {"candidates", "usageMetadata", "modelVersion"}
     /token, /console: `service_account.py`    /v1beta/interactions: `gemini_interactions.py`
+    films: `veo.py`
 
 What the models put out stands in `gemini_models.py`. A blocked prompt is a 200 without candidates
 (`moderated`), a blocked result a candidate without content (`content_moderated`), and what is zero
@@ -22,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from sandbox import service_account
 from sandbox.failures import OF_JOB, OF_MODEL, OF_POLL, OF_TOKEN
 from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, anybody
-from sandbox.vendors import gemini_interactions
+from sandbox.vendors import gemini_interactions, veo
 from sandbox.vendors.gemini_models import BYTES_PER_TOKEN, MODELS, put_out
 
 INPUT_MEDIA_TOKENS = 258
@@ -210,12 +211,14 @@ def _count(settings: Body) -> int:
 
 
 PUBLISHED = "publishers/google/models/{model}:generateContent"
+FILMS = "publishers/google/models/{model}"
+PLACED = "/v1/projects/{project}/locations/{location}"
 GEMINI = Vendor(
     name="vertexai",
     credential=gemini_interactions.by_key,
     refuse=refuse,
     failures=(OF_JOB | OF_MODEL | OF_TOKEN | OF_POLL) - {"cost", "token_inside", "poll_inside"},
-    ids=frozenset({"responseId", "id"}),
+    ids=frozenset({"responseId", "id", "name"}),
     bases=("gemini",),
     routes=(
         Route(
@@ -236,5 +239,13 @@ GEMINI = Vendor(
             anybody,
         ),
         *gemini_interactions.ROUTES,
+        *(
+            Route("POST", f"{base}/{FILMS}:{verb}", kind, serve, credential)
+            for base, credential in ((PLACED, service_account.by_token), ("/v1", None))
+            for verb, kind, serve in (
+                ("predictLongRunning", Kind.SUBMIT, veo.begin),
+                ("fetchPredictOperation", Kind.POLL, veo.tell),
+            )
+        ),
     ),
 )

@@ -224,7 +224,9 @@ def test_a_key_gives_what_it_has(by_key):
     assert row(made.json()["id"]).made_by_id is not None
 
 
-@pytest.mark.parametrize(("field", "value"), MORE)
+@pytest.mark.parametrize(
+    ("field", "value"), MORE, ids=[f"{n}-{name}" for n, (name, _) in enumerate(MORE)]
+)
 def test_a_key_gives_nothing_that_it_has_not(by_key, alice, field, value):
     made = by_key("POST", "/v1/keys", FITS, **OWN).json()["id"]
 

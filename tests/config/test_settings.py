@@ -143,6 +143,14 @@ def test_the_example_is_read_alike_by_a_shell_and_by_readers_of_such_files():
     assert dict(dotenv_values(file)) == plain
 
 
+def test_the_example_names_nothing_twice():
+    """Of two lines the last one counts: a value in the first would be gone."""
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    names = [found[1] for line in lines if (found := re.match(r"#?([A-Z_]+)=", line))]
+    assert len(names) > 30
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
 def test_the_example_names_every_setting():
     said = (ROOT / ".env.example").read_text()
 

@@ -125,3 +125,14 @@ def test_in_a_clone_the_programs_start_from_anywhere(tmp_path, monkeypatch):
 
     assert "config.web: DATABASE_URL is missing" in done.stderr
     assert done.returncode == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """As `manage.py doctor | head -1` is."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run(
+            [*MANAGE, "help"], cwd=ROOT, stdout=closed, stderr=subprocess.PIPE, timeout=40
+        )
+    assert done.stderr == b""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from local import up
+from sandbox.vendors import VENDORS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +51,7 @@ def test_every_vendor_of_the_sandbox_is_called_by_a_credential_that_it_knows(tmp
     assert first == again
     assert first["SANDBOX_SERVICE_ACCOUNT"] == first["VENDOR_VERTEXAI_CREDENTIALS"]
     assert {name for name in first if name.endswith("_KEY")} == {
-        f"VENDOR_{vendor}_KEY" for vendor in ("KLING", "RODIN", "VERTEXAI")
+        f"VENDOR_{vendor.name.upper()}_KEY" for vendor in VENDORS
     }
     # The sandbox that runs already goes on knowing the account.
     assert before["private_key"] == after["private_key"]

@@ -84,3 +84,20 @@ def test_another_key_of_an_unknown_digest_opens_none(alice, bob):
     ghost = type(alice)(bob.user, bob.workspace_id, bob.wallet, made_up, bob.api_key_record)
 
     assert opens(ghost) == {"account": False, "call": False, "poll": False}
+
+
+@pytest.mark.parametrize(
+    ("address", "outcome"),
+    [("192.0.2.7", None), ("2001:db8::1", "network"), ("", "network"), ("unix", "network")],
+)
+def test_a_key_of_some_networks_calls_from_nowhere_else(alice, address, outcome):
+    """Whose address is not known comes from nowhere."""
+    key = ApiKey.objects.filter(pk=alice.api_key_record.pk)
+    key.update(allowed_networks=["192.0.2.0/24"])
+    (way,) = callers.by_key(alice.key, address).asked()
+
+    with connection.cursor() as cursor:
+        cursor.execute(sql.MAY_CALL, [json.dumps({"vendor": "bfl", "amount": 0, **way})])
+        assert cursor.fetchone()[0] == outcome
+        cursor.execute(sql.FIND_JOBS, [json.dumps([{"n": 0, "vendor": "bfl", **way}])])
+        assert cursor.fetchone()[0] is (outcome is None)

@@ -16,6 +16,8 @@ from PIL import Image, PngImagePlugin
 
 from common.errors import InvalidRequest
 from proxy import measure
+from sandbox.media import Media, render
+from sandbox.video import FRAMES_PER_SECOND
 
 
 def picture(form: str, side: int = 512, **options: Any) -> bytes:
@@ -98,3 +100,15 @@ def movie(version: int, scale: int, length: int) -> bytes:
 async def test_a_length_that_is_not_known_is_none(version, scale, length, seconds):
     """All ones mean that it cannot be determined: the member does not pay for the longest."""
     assert await measure.mp4_seconds(parts(movie(version, scale, length))) == seconds
+
+
+async def test_the_pictures_of_a_film_are_counted():
+    film = render(Media("mp4", width=16, height=16, seconds=15))
+    assert await measure.mp4_frames(pieces(film)) == 15 * FRAMES_PER_SECOND
+    for wrong in (b"", film[:100], film.replace(b"stsz", b"stsX"), film.replace(b"vide", b"soun")):
+        assert await measure.mp4_frames(pieces(wrong)) is None
+
+
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 1000):
+        yield content[start : start + 1000]

@@ -113,7 +113,7 @@ async def test_the_same_key_for_something_else_is_a_mismatch(stage, running):
     member = await stage.member()
     headers = keyed()
     if running:
-        stage.vendor.fail_next("sandbox", "slow=0.6")
+        stage.vendor.fail_next("sandbox", "slow=2")
     first = asyncio.create_task(stage.post(IMAGE, member, json={"seed": 1}, headers=headers))
     await (asyncio.sleep(0.2) if running else first)
 
@@ -123,9 +123,23 @@ async def test_the_same_key_for_something_else_is_a_mismatch(stage, running):
         check_refusal(second)
         assert second.headers["x-comfy-error-type"] == "idempotency_mismatch"
         assert second.json()["error_type"] == "idempotency_mismatch"
+        assert first.done() is not running, "that is said at once"
     await first
     assert stage.vendor.counts("sandbox")["submits"] == 1
     assert stage.spent(member) == CENT
+
+
+async def test_the_answer_under_a_key_is_kept_for_a_day(stage):
+    member = await stage.member()
+    await stage.post(IMAGE, member, json={}, headers=keyed())
+
+    (call,) = stage.calls(member)
+    (row,) = stage.rows(
+        "SELECT extract(epoch FROM kept_until - now()) AS seconds FROM proxy_answer"
+        " WHERE call_id = %s",
+        call["id"],
+    )
+    assert 23.9 * 3600 < row["seconds"] <= 24 * 3600
 
 
 @pytest.mark.slow
@@ -245,6 +259,24 @@ async def test_a_failed_try_releases_its_key(stage, failure):
     third = await stage.post(ULTRA, member, json={"prompt": "x"}, headers=headers)
     assert third.body == second.body
     assert stage.vendor.counts("bfl")["submits"] == 2
+
+
+@pytest.mark.parametrize("path", [IMAGE, ULTRA])
+@pytest.mark.parametrize("failure", ["drop_after", "status=504", "nonjson"])
+async def test_who_waited_for_a_call_that_is_lost_asks_for_no_second(stage, path, failure):
+    if (path, failure) == (IMAGE, "nonjson"):
+        return  # A picture is no JSON.
+    member = await stage.member()
+    headers = keyed()
+    vendor = path.split("/")[2]
+    stage.vendor.fail_next(vendor, "slow=0.5", failure)
+
+    answers = await asyncio.gather(
+        *(stage.post(path, member, json={"prompt": "x"}, headers=headers) for _ in range(10))
+    )
+
+    assert {(answer.status, answer.type) for answer in answers} == {(422, "outcome_unknown")}
+    assert stage.vendor.counts(vendor)["submits"] == 1
 
 
 @pytest.mark.parametrize("failure", ["status=400", "status=404", "status=422", "status=409"])

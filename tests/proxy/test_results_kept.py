@@ -22,6 +22,7 @@ async def test_after_a_restart_the_owner_gets_the_address(stage):
         "status": "running",
         "urls": [],
         "answer": None,
+        "ask": None,
         "kept_until": None,
     }
     stage.due(member)

@@ -20,6 +20,7 @@ from proxy_books import (
 from proxy_stage import connect
 
 from common.ids import uuid7
+from proxy.books import Settle
 
 pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.slow]
 ROUNDS = 8
@@ -163,6 +164,28 @@ async def test_what_is_placed_again_after_a_crash_is_placed_once(alice):
 
     assert (told, again) == ([True, True], True)
     assert sums(alice) == (1_000_000, 700)
+
+
+@pytest.mark.parametrize("first", ["expired", "delivered"])
+async def test_of_two_ends_at_one_moment_a_delivery_wins_over_an_expiry(alice, first):
+    async with two_sets() as (books, _):
+        ask = an_ask()
+        await place(books, alice, ask)
+        with connect() as db:
+            db.execute(
+                "UPDATE credits_hold SET placed_at = now() - interval '1 hour',"
+                " expires_at = now() - interval '1 second' WHERE id = %s",
+                [ask.hold],
+            )
+        wallet = str(alice.workspace_id)
+        ends = {
+            "expired": Settle(ask.hold, wallet, "expired", only_expired=True),
+            "delivered": Settle(ask.hold, wallet, "delivered", 10_000),
+        }
+        order = sorted(ends, key=lambda end: end != first)
+        await asyncio.gather(*(books.settle(ends[end]) for end in order))
+
+    assert sums(alice) == (990_000, 0)
 
 
 async def test_who_waits_for_a_neighbours_wallet_sees_what_its_twin_answered_meanwhile(alice, bob):

@@ -53,6 +53,56 @@ async def test_a_failed_jobs_words_about_our_account_stay_here(stage, settings):
     assert stage.wallet(member) == (5_000_000, 0)
 
 
+@pytest.mark.parametrize("word", ["Pending", "Generating", "Error", "Content Moderated"])
+async def test_what_is_not_paid_for_is_not_in_any_answer(stage, settings, word):
+    said = {"id": "j", "status": word, "result": {"sample": "https://x.bfl.ai/part.png"}}
+    member = await stage.member()
+    async with answering(vendor(job(), said)) as settings.VENDOR_BASE_URL:
+        url = (await stage.post(ULTRA, member, json={"prompt": "x"})).json()["polling_url"]
+        answers = [await stage.get(url) for _ in range(2)]
+
+    ended = word not in ("Pending", "Generating")
+    for polled in answers:
+        assert polled.json()["status"] == ("Error" if ended else "Pending")
+        assert b"part.png" not in polled.body
+    assert stage.spent(member) == 0
+
+
+async def test_what_runs_says_nothing_of_our_account(stage, settings):
+    said = {"id": "j", "status": "Pending", "details": "The account acc_77 is low on credits"}
+    member = await stage.member()
+    async with answering(vendor(job(), said)) as settings.VENDOR_BASE_URL:
+        url = (await stage.post(ULTRA, member, json={"prompt": "x"})).json()["polling_url"]
+        polled = await stage.get(url)
+    assert polled.json()["status"] == "Pending"
+    assert b"acc_77" not in polled.body
+
+
+async def test_work_that_is_elsewhere_was_done(stage, settings):
+    """A 303 answers a POST that made something: no client is told to try again."""
+
+    def elsewhere() -> web.Response:
+        return web.Response(status=303, headers={"Location": "/made/1"})
+
+    member = await stage.member()
+    async with answering(vendor(elsewhere)) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(IMAGE, member, json={})
+
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
+    assert stage.wallet(member)[1] > 0, "what it may have cost stays held"
+
+
+@pytest.mark.parametrize("result", [None, {}, "", []])
+async def test_a_ready_job_without_a_result_is_not_paid_for(stage, settings, result):
+    said = {"id": "j", "status": "Ready", "result": result}
+    member = await stage.member()
+    async with answering(vendor(job(), said)) as settings.VENDOR_BASE_URL:
+        url = (await stage.post(ULTRA, member, json={"prompt": "x"})).json()["polling_url"]
+        polled = await stage.get(url)
+    assert polled.json()["status"] == "Error"
+    assert stage.wallet(member) == (5_000_000, 0)
+
+
 async def test_newer_status_words_read_as_pending(stage, settings):
     member = await stage.member()
     said = {"id": "j", "status": "Reasoning", "progress": 0.2}
@@ -77,6 +127,28 @@ async def test_a_credential_that_the_vendor_echoes_is_covered(stage, settings, p
     assert VENDOR_KEY.encode() not in answer.body
     assert b"*" * len(VENDOR_KEY) in answer.body
     assert int(answer.headers["content-length"]) == len(answer.body)
+
+
+@pytest.mark.parametrize("path", [ECHO, IMAGE, ULTRA])
+async def test_a_credential_that_a_header_echoes_is_covered(stage, settings, path):
+    said = {"ETag": f'"{VENDOR_KEY}"', "X-Request-Id": f"r-{VENDOR_KEY}"}
+
+    def echo() -> web.Response:
+        kind = "image/png" if path == IMAGE else "application/json"
+        body = orjson.dumps({**job(), "usage": {"units": 1}})
+        return web.Response(body=body, content_type=kind, headers=said)
+
+    member = await stage.member()
+    async with answering(vendor(echo)) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(path, member, json={"prompt": "x"})
+
+    covered = "*" * len(VENDOR_KEY)
+    assert answer.status == 200
+    assert answer.headers["etag"] == f'"{covered}"'
+    assert VENDOR_KEY not in str(answer.headers)
+    table = "proxy_job" if path == ULTRA else "usage_call"
+    sql = f"SELECT vendor_request_id FROM {table} WHERE workspace_id = %s"
+    assert stage.row(sql, member.workspace)["vendor_request_id"] == f"r-{covered}"
 
 
 @pytest.mark.parametrize("cut", range(1, 40))
@@ -110,6 +182,15 @@ async def test_a_part_or_nothing_is_no_delivery(stage, settings, path, status):
     assert (answer.status, answer.type) == (422, "outcome_unknown")
     check_refusal(answer)
     assert stage.wallet(member) == (5_000_000, 0)
+
+
+@pytest.mark.parametrize(("status", "said"), [(302, 502), (303, 422), (600, 422), (999, 422)])
+async def test_only_what_says_that_nothing_was_done_is_tried_again(stage, settings, status, said):
+    member = await stage.member()
+    async with answering(vendor(lambda: web.Response(status=status))) as settings.VENDOR_BASE_URL:
+        answer = await stage.post(ULTRA, member, json={"prompt": "x"})
+    assert answer.status == said
+    assert len(stage.holds(member)) == (said == 422)
 
 
 @pytest.mark.parametrize("cost", [999_999_999, 1e300, 10**30])

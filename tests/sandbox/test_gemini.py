@@ -127,9 +127,9 @@ def other_key() -> str:
         ({"iss": "somebody@example.org"}, "invalid_grant"),
         ({"aud": "https://example.org/token"}, "invalid_grant"),
         ({"aud": None}, "invalid_grant"),
-        ({"exp": int(time.time()) - 3600, "iat": int(time.time()) - 7200}, "invalid_grant"),
-        ({"exp": int(time.time()) + 7200}, "invalid_grant"),
-        ({"iat": int(time.time()) + 600}, "invalid_grant"),
+        (lambda now: {"exp": now - 3600, "iat": now - 7200}, "invalid_grant"),
+        (lambda now: {"exp": now + 7200}, "invalid_grant"),
+        (lambda now: {"iat": now + 600}, "invalid_grant"),
         ({"iat": None}, "invalid_grant"),
         ({"exp": None}, "invalid_grant"),
         ({"scope": "https://www.googleapis.com/auth/drive"}, "invalid_scope"),
@@ -141,6 +141,7 @@ def other_key() -> str:
     ],
 )
 async def test_no_other_assertion_gets_a_token(stranger, wrong, error):
+    wrong = wrong(int(time.time())) if callable(wrong) else wrong
     status, content = await exchanged(stranger, assertion(await account(stranger), **wrong))
 
     assert (status, content["error"]) == (400, error)

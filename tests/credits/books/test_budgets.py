@@ -304,6 +304,16 @@ async def test_who_is_smaller_than_a_neighbour_that_did_not_fit_is_served(proces
 
 
 @pytest.mark.usefixtures("committed")
+async def test_a_micro_too_little_is_too_little(processes, alice):
+    budget = await in_thread(a_budget, 99)
+    asks = [an_ask(alice, amount, budgets=[budget.pk]) for amount in (100, 99)]
+
+    answers = [await processes[0].place.ask(ask) for ask in asks]
+
+    assert [answer.verdict for answer in answers] == ["budget", "placed"]
+
+
+@pytest.mark.usefixtures("committed")
 async def test_a_crash_leaves_nothing_taken_after_the_sweep(processes, alice):
     """Nobody ends them; and what ends twice at two processes is given back once."""
     budget = await in_thread(a_budget, 100_000)

@@ -15,7 +15,12 @@ import pytest
 from django.db import connections
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from common.errors import (
     AccessDisabled,
@@ -45,6 +50,15 @@ UNIT = LARGE_MICROS // 50
 AMOUNTS = st.integers(1, 60).map(lambda units: units * UNIT)
 INTENTS = {number: (3 + 9 * number) * UNIT for number in range(4)}
 """An intention, and what it asks for: the same request has the same price."""
+ASKS = st.lists(
+    st.tuples(
+        AMOUNTS,
+        st.none() | st.sampled_from(sorted(INTENTS)),
+        st.sampled_from(["", "", "a", "b", "c", "ab", "abc"]),
+        st.sampled_from([None, None, 0, 2, 4]),
+    ),
+    max_size=6,
+)
 LIMITS = {"a": 70 * UNIT, "b": 40 * UNIT, "c": None}
 """Budgets: how much each is for."""
 WORDS = {
@@ -103,18 +117,13 @@ class Machine(RuleBasedStateMachine):
         finally:
             self.db.close()
 
-    @rule(
-        asks=st.lists(
-            st.tuples(
-                AMOUNTS,
-                st.none() | st.sampled_from(sorted(INTENTS)),
-                st.sampled_from(["", "", "a", "b", "c", "ab", "abc"]),
-                st.sampled_from([None, None, 0, 2, 4]),
-            ),
-            min_size=1,
-            max_size=6,
-        )
-    )
+    @rule(data=st.data())
+    def round(self, data):
+        """Place some and end some: both in one step, or most runs would do one of them only."""
+        self.place(data.draw(ASKS))
+        if self.held:
+            self.settle(data.draw(st.lists(self._an_end(), max_size=6)))
+
     def place(self, asks):
         asks = [(amount if n is None else INTENTS[n], n, *rest) for amount, n, *rest in asks]
         ids = [uuid7() for _ in asks]
@@ -127,16 +136,15 @@ class Machine(RuleBasedStateMachine):
             (hold, other) for (_, hold), other in zip(placed, ids, strict=True) if hold is not None
         ]
 
-    @rule(data=st.data(), size=st.integers(1, 6))
-    def settle(self, data, size):
-        if not self.held:
-            return
-        one = st.tuples(
-            st.integers(0, len(self.held) - 1),
-            st.sampled_from(["capture", "void", "expire"]),
+    def _an_end(self):
+        """Of what is still open, mostly."""
+        return st.tuples(
+            st.integers(1, len(self.held)).map(lambda back: len(self.held) - back),
+            st.sampled_from(["capture", "capture", "void", "expire"]),
             st.integers(0, 80).map(lambda units: units * UNIT),
         )
-        asks = data.draw(st.lists(one, min_size=size, max_size=size))
+
+    def settle(self, asks):
         # One who asks twice asks the same.
         terms = {place: (how, charged) for place, how, charged in reversed(asks)}
         asks = [(place, *terms[place]) for place, _, _ in asks]
@@ -146,8 +154,15 @@ class Machine(RuleBasedStateMachine):
 
         assert many == plain
 
-    @rule()
-    def let_time_pass(self):
+    @rule(data=st.data())
+    def meanwhile(self, data):
+        """One thing of those that need not be often: most steps place and settle."""
+        happen = data.draw(
+            st.sampled_from([self.let_time_pass, self.set_a_limit, self.freeze, self.grant])
+        )
+        happen(data)
+
+    def let_time_pass(self, data):
         with self.db.cursor() as cursor:
             cursor.execute(
                 "UPDATE credits_hold SET placed_at = now() - interval '1 hour',"
@@ -155,17 +170,18 @@ class Machine(RuleBasedStateMachine):
                 [[self.plain, self.many]],
             )
 
-    @rule(name=st.sampled_from("ab"), limit=st.none() | st.integers(0, 90).map(lambda n: n * UNIT))
-    def set_a_limit(self, name, limit):
+    def set_a_limit(self, data):
+        name = data.draw(st.sampled_from("ab"))
+        limit = data.draw(st.none() | st.integers(0, 90).map(lambda units: units * UNIT))
         for wallet in (self.plain, self.many):
             limits.set_limit(self.budgets[wallet][name], limit)
 
-    @rule(reason=st.sampled_from(["", "", "Disputed."]))
-    def freeze(self, reason):
+    def freeze(self, data):
+        reason = data.draw(st.sampled_from(["", "", "Disputed."]))
         Account.objects.filter(pk__in=[self.plain, self.many]).update(frozen_reason=reason)
 
-    @rule(amount=AMOUNTS)
-    def grant(self, amount):
+    def grant(self, data):
+        amount = data.draw(AMOUNTS)
         for wallet in (self.plain, self.many):
             grants.grant(
                 wallet=Account(pk=wallet), amount=amount, key=uuid.uuid4().hex, reason="test"
@@ -343,6 +359,49 @@ def test_twins_of_one_batch_are_placed_once_even_when_the_money_is_for_one():
 
 
 @pytest.mark.usefixtures("committed")
+def test_twins_of_one_batch_are_placed_once_when_there_is_money_for_all():
+    machine = Machine()
+    try:
+        machine.place([(0, 1, "", None)] * 3)
+
+        assert Hold.objects.filter(account=machine.many).count() == 1
+        machine.both_wallets_are_the_same()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("names", ["a", "b"])
+def test_a_batch_may_hold_all_of_a_budget_and_no_more(names):
+    machine = Machine()
+    try:
+        most = LIMITS[names]
+        machine.place([(most - 30 * UNIT, None, names, None), (30 * UNIT, None, names, None)])
+        machine.place([(1, None, names, None), (1, None, "", 3), (1, None, "", 3)])
+        machine.settle([(1, "capture", 30 * UNIT), (0, "void", 0)])
+
+        machine.both_have_the_same_budgets()
+        budget = Budget.objects.get(pk=machine.budgets[machine.many][names])
+        assert (budget.held_micros, budget.spent_micros) == (0, 30 * UNIT)
+        assert Hold.objects.filter(account=machine.many).count() == 1
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
+def test_who_comes_after_one_that_was_refused_may_have_the_last_of_another_budget():
+    machine = Machine()
+    try:
+        asks = [(71, "a"), (40, "b"), (1, "b")]
+        machine.place([(units * UNIT, None, name, None) for units, name in asks])
+
+        assert Hold.objects.filter(account=machine.many).count() == 1
+        machine.both_have_the_same_budgets()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
 def test_a_batch_may_hold_all_that_there_is_and_no_more():
     machine = Machine()
     try:
@@ -365,5 +424,29 @@ def test_who_is_refused_with_a_key_is_told_what_there_was_in_their_turn(first):
         machine.place([(80 * UNIT, None, "", None)])
         machine.place([(0, *first), (5 * UNIT, None, "", None)])
         machine.both_wallets_are_the_same()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_batch_ends_each_hold_as_if_it_were_alone():
+    """Less than was held, more, all, nothing, freed, not yet over; one is asked for twice."""
+    machine = Machine()
+    try:
+        machine.place([(10 * UNIT, None, names, None) for names in ("", "a", "ab", "c", "", "")])
+        asks = [("capture", 4), ("capture", 25), ("capture", 10), ("capture", 0)]
+        asks = list(enumerate([*asks, ("void", 0), ("expire", 0)]))
+        asks = [(place, how, units * UNIT) for place, (how, units) in [*asks, asks[1]]]
+        plain = [machine._end_plain(machine.held[place][0], *how) for place, *how in asks]
+
+        assert machine._settle_many(asks) == plain == [True] * 5 + [False] * 2
+
+        machine.both_wallets_are_the_same()
+        machine.both_have_the_same_budgets()
+        machine.both_have_the_same_open_holds_and_entries()
+        wallet = Account.objects.get(pk=machine.many)
+        figures = (wallet.balance_micros, wallet.held_micros, wallet.open_holds)
+        assert figures == (76 * UNIT, 10 * UNIT, 1)
+        assert Entry.objects.get(key=f"shortfall:{machine.held[1][1]}").amount_micros == 15 * UNIT
     finally:
         machine.teardown()

@@ -149,6 +149,23 @@ def test_what_is_left_when_its_time_is_over_goes_to_the_house(member, shop, book
     books_balance()
 
 
+def test_what_comes_back_to_a_lot_whose_time_is_over_expires_too(member, books_balance):
+    entry = give(member, "3", "a", days=-1)
+    expiry.expire_due()
+    for n in range(2):
+        ledger.post(
+            kind=Entry.Kind.ADJUSTMENT,
+            debit=ledger.house(Account.Kind.PROMOTION),
+            credit=member.wallet,
+            amount=usd("3"),
+            key=f"back-{n}",
+            lot=Lot.objects.get(entry=entry),
+        )
+        expiry.expire_due()
+        assert member.now().balance_micros == 0
+    books_balance()
+
+
 def test_what_does_not_expire_stays(member):
     give(member, "3", "a", days=1)
     give(member, "2", "b")

@@ -85,6 +85,10 @@ def test_the_address_that_is_configured_is_where_one_comes_back_to(post, fake, s
             '{"amount_micros": 5000001, "currency": "usd"}',
             "amount_micros: $5.000001 is not a whole number of cents.",
         ),
+        (
+            '{"amount_micros": 5005000, "currency": "usd"}',
+            "amount_micros: $5.005 is not a whole number of cents.",
+        ),
         ('{"amount_micros": 25000000, "currency": "eur"}', 'currency: "eur" is not a valid choice'),
         ('{"amount_micros": 25000000, "currency": null}', "currency: This field may not be null"),
         ("[]", "The body must be a JSON object."),

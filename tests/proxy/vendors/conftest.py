@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from proxy_stage import VENDOR_KEY, Stage
 
+from proxy.vendors import VENDORS
+
 
 @pytest.fixture
 def configure(stage: Stage, settings: Any) -> Iterator[Any]:
@@ -17,7 +19,10 @@ def configure(stage: Stage, settings: Any) -> Iterator[Any]:
         now = {**settings.VENDOR_SETTINGS, **given}
         settings.VENDOR_SETTINGS = {name: value for name, value in now.items() if value is not None}
 
-    change(**{f"VENDOR_{name}_KEY": VENDOR_KEY for name in ("KLING", "RODIN", "VERTEXAI")})
+    for vendor in VENDORS:
+        schemes = [vendor.credential, *(o.credential for o in vendor.operations if o.credential)]
+        wanted = {name for scheme in schemes for name in scheme.required} or {"KEY"}
+        change(**{f"VENDOR_{vendor.name.upper()}_{name}": VENDOR_KEY for name in wanted})
     return change
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import orjson
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from common.errors import InvalidRequest
 from proxy.asked import Asked, Evidence
-from proxy.catalogue import Kind
+from proxy.catalogue import Kind, Takes
 from proxy.credentials import Account
 from proxy.dialect import Judged, Said
 from proxy.forms import Form
@@ -30,23 +31,47 @@ def words(text):
     return text.split()
 
 
+def _names(value):
+    """Return the names of all fields in a request."""
+    if isinstance(value, dict):
+        return {*value, *(name for each in value.values() for name in _names(each))}
+    return {name for each in value for name in _names(each)} if isinstance(value, list) else set()
+
+
+OF_SAMPLES = sorted(
+    name
+    for file in (Path(__file__).parent / "samples").glob("*.json")
+    for sample in orjson.loads(file.read_bytes())
+    for name in _names(sample.get("body", {}))
+)
 NAMES = words(
     "model_name model mode duration sound n image images input settings resolution series_amount"
     " result_type video_list refer_type multi_prompt video_id task_id effect_scene tier addons"
     " contents parts text inlineData data mimeType fileData fileUri uri generationConfig tools"
     " maxOutputTokens candidateCount responseModalities previous_interaction_id options"
-    " character_orientation callback_url width height prompt"
+    " character_orientation callback_url width height prompt promptImage keyframes position"
+    " measured video_url image_ref moodboards image_style_references"
 )
+NAMES = sorted({*NAMES, *OF_SAMPLES})
 SAID = words(
     "code message data task_id task_status task_status_msg status id uuid jobs subscription_key"
     " error uuids outputs task_result videos url duration candidates content parts finishReason"
     " promptFeedback usageMetadata steps type uri usage result sample cost detail errors list"
     " final_unit_deduction output_tokens_by_modality total_thought_tokens modality tokens"
+    " state assets video image output credits results outputs file_id base_resp status_code Resp"
+    " ErrCode video_id task_status creations state request_id outputUrl outputDuration name done"
+    " response videos error_code failure failureCode statusCode render base64 task_status"
 )
 WORDS = ["kling-v3", "kling-v2-6", "std", "5", "on", "succeed", "failed", "Done", "completed",
          "SAFETY", "STOP", "base", "image", "hug", "https://a/v1beta/files/x", "https://[", "",
          "http://127.0.0.1:9/vertexai-gemini/v1beta/files/x:download", "files/x", "gs://x/y",
          "gemini-omni-flash-preview", "\x00", "\ud7ff", "INSUFFICIENT_FUND", "Ready"]  # fmt: skip
+
+SAID += words(
+    "choices input_tokens output_tokens prompt_tokens completion_tokens output video object"
+    " respect_moderation finish_reason credits words end duration_sec sounds name errors type"
+    " request_id voice_id _id content_violation error_code"
+)
 
 
 def anything(names):
@@ -79,7 +104,7 @@ slow = rules(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.
 @given(body=bodies, model=st.sampled_from(["gemini-2.5-flash", "gemini-3-pro-image", "x"]))
 def test_whatever_is_asked_has_a_price_or_a_sentence(vendor, operation, body, model):
     asked = Asked(parts={"model": model}, body=body, available=1_000_000)
-    if operation.repeated:
+    if operation.takes is Takes.FORM:
         asked.form = Form("multipart/form-data", operation.repeated)
         body = {name: f"{value}" for name, value in body.items()}
         body |= {name: [body[name]] for name in operation.repeated if name in body}
@@ -104,10 +129,22 @@ def test_whatever_is_asked_has_a_price_or_a_sentence(vendor, operation, body, mo
 
 
 @pytest.mark.parametrize(("vendor", "operation"), OPERATIONS)
+@pytest.mark.parametrize("value", [5, 10**18, 1.5, True, "x", [], {}, [5], [[5]]], ids=str)
+def test_a_word_may_hold_anything(vendor, operation, value):
+    """Each word of each vendor, by itself: what chance puts together leaves some out."""
+    for word in SAID:
+        for status in (200, 201, 400, 404):
+            _check_meaning(vendor, operation, Said(status, orjson.dumps({word: value})))
+
+
+@pytest.mark.parametrize(("vendor", "operation"), OPERATIONS)
 @slow
 @given(answer=answers, status=st.sampled_from([200, 201, 202, 400, 404, 429, 500]))
 def test_whatever_a_vendor_says_means_something(vendor, operation, answer, status):
-    said = Said(status, orjson.dumps(answer))
+    _check_meaning(vendor, operation, Said(status, orjson.dumps(answer)))
+
+
+def _check_meaning(vendor, operation, said):
     judged = vendor.judge(said)
     assert judged is None or isinstance(judged, Judged)
     assert isinstance(vendor.says(said.json), str)
@@ -117,6 +154,11 @@ def test_whatever_a_vendor_says_means_something(vendor, operation, answer, statu
     replies = [operation.reply] if operation.reply else []
     if operation.makes is not None:
         _check_assets(operation.makes(said.json))
+    if operation.judge_line is not None:
+        _check_line(operation, said.json)
+    if operation.judge_head is not None:
+        head = operation.judge_head(lambda _: said.body.decode()[:20])
+        assert head is None or isinstance(head, Judged)
     if shape is not None:
         replies += [reply for reply in (vendor.poll(shape).reply,) if reply]
         assert shape.job_id(said.json) is None or isinstance(shape.job_id(said.json), str)
@@ -129,6 +171,14 @@ def test_whatever_a_vendor_says_means_something(vendor, operation, answer, statu
     for reply in replies:
         orjson.dumps(reply(said.json))
     assert orjson.dumps(said.json) == before, "what was said stays as it was said"
+
+
+def _check_line(operation, line):
+    noted = operation.note_line(line)
+    orjson.dumps([noted, operation.reply_line(line)])
+    known = {**noted, **line} if isinstance(line, dict) else line
+    judged = operation.judge_line(known)
+    assert judged is None or isinstance(judged, Judged)
 
 
 def _check_assets(assets):

@@ -341,7 +341,7 @@ async def test_what_is_no_result_is_not_charged(stage, status, body, type_):
 
     async with answering(google) as url:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("proxy.vendors.google.moved_to", lambda vendor, base="": url)
+            patch.setattr("proxy.vendors.google_account.moved_to", lambda vendor, base="": url)
             patch.setattr("proxy.catalogue.moved_to", lambda vendor, base="": url)
             refused = await stage.post(FLASH, member, json=saying())
     assert refused.type == type_
@@ -386,6 +386,38 @@ async def test_more_than_was_held_is_the_houses_and_absurd_is_not_believed(stage
     assert stage.spent(member) == 435_435
     found = stage.rows("SELECT * FROM credits_finding WHERE key LIKE 'absurd:vertexai%%'")
     assert len(found) >= 1
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "generativelanguage.googleapis.com./v1beta/files/abc",
+        "generativelanguage.googleapis.com.:443/v1beta/files/abc",
+        "us-generativelanguage.googleapis.com/v1beta/files/abc",
+        "generativelanguage\uff0egoogleapis.com/v1beta/files/abc",
+        "aiplatform.googleapis.com/v1/projects",
+        "169.254.169.254/computeMetadata/v1/",
+        "[::1]/x",
+        "localhost/x",
+    ],
+)
+async def test_an_address_that_another_than_anybody_may_open_is_refused(stage, where):
+    member = await stage.member()
+    part = {"fileData": {"mimeType": "image/png", "fileUri": f"https://{where}"}}
+
+    refused = await stage.post(FLASH, member, json={"contents": [{"parts": [part]}]})
+
+    assert refused.status in (400, 404)
+    check_refusal(refused)
+    assert stage.vendor.counts("vertexai")["submits"] == 0
+
+
+@pytest.mark.parametrize("where", ["a.example/x.png", "storage.googleapis.com/b/x.png"])
+async def test_an_address_that_anybody_may_open_is_sent_on(stage, where):
+    member = await stage.member()
+    part = {"fileData": {"mimeType": "image/png", "fileUri": f"https://{where}"}}
+    body = {"contents": [{"role": "user", "parts": [part, {"text": "x"}]}]}
+    assert (await stage.post(FLASH, member, json=body)).status == 200
 
 
 async def test_nothing_is_asked_or_held_for_what_has_no_price(stage):

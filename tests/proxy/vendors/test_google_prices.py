@@ -9,15 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
-from vendor_calls import micros, samples
 
 from common.errors import InvalidRequest
 from proxy.asked import Asked, Evidence
-from proxy.catalogue import Kind
 from proxy.vendors import catalogue
 from proxy.vendors.google_prices import CONTEXT_TOKENS, MODELS, request_of
 
-OMNI_SAMPLE, SAMPLE = samples("google")
 GENERATE = catalogue().find("POST", "/proxy/vertexai/gemini/x").operation
 OMNI = catalogue().find("POST", "/proxy/gemini-interactions").operation
 RATES = {
@@ -74,25 +71,6 @@ def used(prompt=0, text=0, pictures=0, thoughts=0):
             "thoughtsTokenCount": thoughts,
         }
     }
-
-
-def test_every_priced_operation_has_a_sample():
-    google = catalogue().vendors["vertexai"]
-    priced = {f"/proxy/{o.path}" for o in google.operations if o.kind is Kind.SYNC}
-    assert priced == {SAMPLE["path"], OMNI_SAMPLE["path"]}
-
-
-def test_the_samples_are_settled_as_recorded():
-    quoted = quote(SAMPLE["body"], SAMPLE["path_params"]["model"])
-    assert settle(quoted.inputs, SAMPLE["answer"]) == micros(SAMPLE["usd"]) == 163_690
-    # Our limit is lower than the model's: several pictures, not what a wallet is worth.
-    assert micros(SAMPLE["usd"]) <= quoted.most < micros(SAMPLE["most_usd"])
-    assert quoted.most == 144 * 8192 + 2 * quoted.inputs["text_bytes"]
-
-    quoted = asyncio.run(OMNI.price.quote(Asked(body=OMNI_SAMPLE["body"])))
-    assert quoted.most == micros(OMNI_SAMPLE["most_usd"])
-    settled = OMNI.price.settle(quoted.inputs, Evidence(end=OMNI_SAMPLE["answer"]))
-    assert settled == micros(OMNI_SAMPLE["usd"]) == 875_901
 
 
 @pytest.mark.parametrize("name", MODELS)

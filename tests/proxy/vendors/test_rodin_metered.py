@@ -14,7 +14,7 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 from PIL import Image
 from proxy_stage import answering, check_refusal, in_thread
-from vendor_calls import RICH, followed, micros, samples, spent, until
+from vendor_calls import RICH, followed, micros, spent, until
 
 from common.errors import InvalidRequest
 from proxy import forms, memory, tasks
@@ -23,7 +23,6 @@ from proxy.forms import File, Form
 from proxy.vendors import catalogue
 from proxy.vendors.rodin import TIERS
 
-(SAMPLE,) = samples("rodin")
 SUBMIT, STATUS = "/proxy/rodin/api/v2/rodin", "/proxy/rodin/api/v2/status"
 DOWNLOAD = "/proxy/rodin/api/v2/download"
 FOX = {"prompt": "a red fox", "tier": "Regular"}
@@ -74,7 +73,6 @@ async def polled(stage, member, task):
 @pytest.mark.parametrize(
     ("fields", "images", "usd"),
     [
-        (SAMPLE["body"], 1, SAMPLE["usd"]),
         (FOX, 0, "0.4"),
         ({**FOX, "tier": "Gen-2"}, 5, "0.4"),
         ({**FOX, "tier": "Gen-2.5-High", "bbox_condition": [10, 20, 30]}, 1, "0.75"),
@@ -101,6 +99,22 @@ async def test_a_model_is_charged_by_tier_and_addon(stage, fields, images, usd):
     glb = next(url for name, url in links.items() if name.endswith(".glb"))
     assert (await stage.get(glb)).body[:4] == b"glTF"
     assert stage.wallet(member) == (RICH - micros(usd), 0)
+
+
+async def test_after_a_restart_its_owner_reads_what_to_ask_for_the_files(stage):
+    """The end of a task names no file, and a link to one lives for ten minutes."""
+    member = await stage.member(micros=RICH)
+    task = await submit(stage, member)
+    await polled(stage, member, task)
+    (call,) = stage.calls(member)
+
+    kept = (await stage.get(f"/v1/calls/{call['id']}/result", member)).json()
+    files = await stage.ask(
+        kept["ask"]["method"], kept["ask"]["path"], by=member, json=kept["ask"]["body"]
+    )
+
+    assert (kept["status"], kept["urls"]) == ("delivered", [])
+    assert any(each["name"].endswith(".glb") for each in files.json()["list"])
 
 
 async def test_a_download_before_the_end_gives_nothing(stage):

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from proxy_stage import Answer, Member, Stage, in_thread
 
 from proxy import tasks
 
-RICH = 200_000_000
-
-
-def samples(vendor: str) -> list[dict[str, Any]]:
-    """Return the recorded figures: a request of each operation, what it costs and can cost."""
-    found: list[dict[str, Any]] = json.loads(
-        (Path(__file__).parent / "samples" / f"{vendor}.json").read_text()
-    )
-    return found
+RICH = 500_000_000
 
 
 def micros(usd: str) -> int:

@@ -22,7 +22,7 @@ from django.db.models import Q
 
 from accounts import status
 from accounts.models import User
-from accounts.signup import sign_up, verify_email
+from accounts.signup import is_verified, sign_up, verify_email
 from apikeys import keys
 from apikeys.models import SCOPES, ApiKey
 from common.money import Micros, show
@@ -99,7 +99,7 @@ class Command(StaffCommand):
             **_brief(user),
             "name": user.name,
             "created_at": user.created_at,
-            "email_verified_at": user.email_verified_at,
+            "email_verified": is_verified(user),
             "held_micros": workspace.wallet.held_micros if workspace else 0,
             "paused_because": workspace.wallet.frozen_reason if workspace else "",
             "keys_not_revoked": living,

@@ -1,0 +1,33 @@
+// What the pages need of script: theme, copying, what a passkey's failure means. Without it everything still reads and submits.
+const root = document.documentElement;
+const say = document.getElementById("say");
+const wanted = localStorage.getItem("theme");
+if (wanted) root.dataset.theme = wanted;
+
+document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy], [data-theme-switch]");
+    if (!button) return;
+    if (button.matches("[data-theme-switch]")) {
+        const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+        root.dataset.theme = dark ? "light" : "dark";
+        localStorage.setItem("theme", root.dataset.theme);
+    } else {
+        await navigator.clipboard.writeText(button.parentElement.querySelector("code, pre").textContent.trim());
+        const use = button.querySelector("use");
+        use.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#check"));
+        say.textContent = "Copied";
+    }
+});
+
+document.addEventListener("allauth.error", (event) => {
+    event.preventDefault();
+    const { exception } = event.detail;
+    const refused = ["NotAllowedError", "AbortError"].includes(exception?.name);
+    const place = document.querySelector("[data-passkey-problem]");
+    const sentence = refused ? "The passkey was not used. Try again, or choose another way." : "This browser cannot use a passkey here.";
+    say.textContent = sentence;
+    if (place) {
+        place.hidden = false;
+        place.querySelector("p").textContent = sentence;
+    }
+});

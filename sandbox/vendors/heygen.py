@@ -1,0 +1,166 @@
+"""HeyGen: films, translations, avatars and speech; every answer in `data`.
+
+    POST /v3/videos               -> {"data": {"video_id", "status"}}
+    GET  /v3/videos/<id>          -> {"data": {"status", "video_url", "duration"}}
+    POST /v3/video-translations   -> {"data": {"video_translation_ids"}}, and its poll
+    POST /v3/avatars              -> {"data": {"avatar_item": {"id"}}}
+    GET  /v3/avatars/looks/<id>   -> {"data": {"id", "status", "supported_api_engines", ...}}
+    POST /v3/voices/speech        -> {"data": {"audio_url", "duration"}}
+
+An error is {"error": {"code", "message", "param", "doc_url"}}. Films are ten seconds long here.
+Looks whose name ends in _public are everybody's, and say no state.
+"""
+
+import secrets
+
+from sandbox import works
+from sandbox.failures import OF_JOB, OF_POLL, OF_WORDS
+from sandbox.jobs import Job
+from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
+
+SECONDS = 10
+SPEECH_SECONDS = 4.0
+MOST_CHARACTERS = 5000
+CODES = {
+    400: "invalid_parameter",
+    401: "unauthorized",
+    402: "insufficient_credit",
+    403: "forbidden",
+    404: "not_found",
+    429: "rate_limit_exceeded",
+}
+ENGINES = ("avatar_iii", "avatar_iv", "avatar_v")
+
+
+def refuse(status: int, detail: object) -> Answer:
+    """Refuse with a code and a sentence."""
+    code, said = detail if isinstance(detail, tuple) else (CODES.get(status), detail)
+    error = {
+        "code": code or "internal_error",
+        "message": f"{said or works.USUAL[status]}",
+        "param": None,
+        "doc_url": "https://developers.heygen.com/errors",
+    }
+    return Answer.json({"error": error}, status=status)
+
+
+def _in_its_words(code: int | None) -> RefusedError:
+    """Refuse for the content (422), or for what the account lacks: a 400 of its own."""
+    if code == 422:
+        return RefusedError(400, ("content_moderation", "The script violates our policy"))
+    return RefusedError(400, ("insufficient_credit", "Please add to your wallet"))
+
+
+async def video(exchange: Exchange) -> Answer:
+    """Accept a film."""
+    body = works.asked(exchange)
+    kind = works.one_of(body, "type", ("image", "avatar"))
+    works.one_of(body, "resolution", ("720p", "1080p", "4k"), default="1080p")
+    if kind == "image":
+        works.address(body, "image.url")
+    else:
+        _check_avatar(exchange, body)
+    script, sound = body.get("script"), body.get("audio_url")
+    if bool(script) == bool(sound):
+        raise RefusedError(400, "script or audio_url is required")
+    if script and len(f"{script}") > MOST_CHARACTERS:
+        raise RefusedError(400, "script is too long")
+    job = works.start(exchange, "mp4", seconds=SECONDS)
+    return Answer.json({"data": {"video_id": job.id, "status": "waiting"}})
+
+
+def _check_avatar(exchange: Exchange, body: Body) -> None:
+    look = works.text(body, "avatar_id")
+    if body.get("engine") is not None:
+        works.one_of(body, "engine.type", ENGINES)
+    if not look.endswith("_public") and exchange.desk.jobs.find(look) is None:
+        raise RefusedError(400, "There is no such avatar")
+
+
+async def translate(exchange: Exchange) -> Answer:
+    """Accept a translation, one for each language."""
+    body = works.asked(exchange)
+    works.one_of(body, "mode", ("speed", "precision"), default="speed")
+    works.address(body, "video.url")
+    languages = body.get("output_languages")
+    if not isinstance(languages, list) or not languages:
+        raise RefusedError(400, "output_languages are required")
+    ids = [works.start(exchange, "mp4", seconds=SECONDS).id for _ in languages]
+    return Answer.json({"data": {"video_translation_ids": ids}})
+
+
+async def avatar(exchange: Exchange) -> Answer:
+    """Accept an avatar of a photo or a prompt."""
+    body = works.asked(exchange)
+    kind = works.one_of(body, "type", ("photo", "prompt"))
+    works.text(body, "name")
+    if kind == "photo":
+        works.address(body, "file.url")
+    else:
+        works.text(body, "prompt")
+    job = works.start(exchange, "png", job_id=secrets.token_hex(16))
+    return Answer.json({"data": {"avatar_item": {"id": job.id, "status": "processing"}}})
+
+
+def _told(exchange: Exchange, job: Job, **done: object) -> Answer:
+    ending = job.ending
+    data: dict[str, object] = {"id": job.id, "status": "processing"}
+    if ending == "done":
+        data |= {"status": "completed", **done}
+    elif ending is not None:
+        blocked = ending != "failed"
+        data |= {
+            "status": "failed",
+            "failure_code": "moderation_error" if blocked else "internal_error",
+            "failure_message": "It failed",
+            "error": "moderation" if blocked else "internal",
+        }
+    return Answer.json({"data": data})
+
+
+async def film(exchange: Exchange) -> Answer:
+    """Tell where a film or a translation stands."""
+    job = works.find(exchange)
+    url = works.addresses(exchange, "heygen", job)[0]
+    return _told(exchange, job, video_url=url, duration=float(SECONDS))
+
+
+async def look(exchange: Exchange) -> Answer:
+    """Tell of a look: of a public one without a state, of another where it stands."""
+    name = exchange.request.match_info["id"]
+    if name.endswith("_public"):
+        data = {"id": name, "name": "Anna", "supported_api_engines": list(ENGINES)}
+        return Answer.json({"data": data})
+    job = works.find(exchange)
+    url = works.addresses(exchange, "heygen", job)[0]
+    return _told(exchange, job, preview_image_url=url, supported_api_engines=["avatar_iv"])
+
+
+async def speech(exchange: Exchange) -> Answer:
+    """Answer a sound."""
+    body = works.asked(exchange)
+    if len(works.text(body, "text")) > MOST_CHARACTERS:
+        raise RefusedError(400, "text is too long")
+    works.text(body, "voice_id")
+    url = f"{exchange.public}/heygen/files/speech/0.mp3"
+    return Answer.json({"data": {"audio_url": url, "duration": SPEECH_SECONDS}})
+
+
+HEYGEN = Vendor(
+    name="heygen",
+    credential=in_header("x-api-key"),
+    refuse=refuse,
+    in_its_words=_in_its_words,
+    failures=OF_JOB - {"cost"} | OF_POLL - {"poll_inside"} | OF_WORDS,
+    ids=frozenset({"video_id", "video_translation_ids", "id"}),
+    routes=(
+        Route("POST", "/v3/videos", Kind.SUBMIT, video),
+        Route("GET", "/v3/videos/{id}", Kind.POLL, film),
+        Route("POST", "/v3/video-translations", Kind.SUBMIT, translate),
+        Route("GET", "/v3/video-translations/{id}", Kind.POLL, film),
+        Route("POST", "/v3/avatars", Kind.SUBMIT, avatar),
+        Route("GET", "/v3/avatars/looks/{id}", Kind.POLL, look),
+        Route("POST", "/v3/voices/speech", Kind.SUBMIT, speech),
+        works.FILES,
+    ),
+)

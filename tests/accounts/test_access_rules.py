@@ -1,0 +1,289 @@
+"""Every address of the site says who may ask, and is held to it: generated from the URL list.
+
+An address without a rule fails. What is asked by key says its scope in its view, and is held to it
+in tests/config/test_scopes.py; what hangs on an id is in `OF_SOMEBODY` besides.
+"""
+
+import json
+import re
+import uuid
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.test import Client
+from django.urls import get_resolver
+from django.urls.resolvers import URLResolver
+from test_accounts import PASSWORD
+
+from accounts import invitations, teams
+from accounts.models import Membership
+from apikeys import asks, keys
+from apikeys.models import SCOPES, ApiKey
+from common.drf import SESSION
+from usage.models import Call
+
+ANYBODY, DOOR, MEMBER, STAFF = "anybody", "door", "member", "staff"
+"""Everybody reads it; it lets people in; for who is signed in; for staff with a second factor."""
+OPERATOR = "operator"
+"""For staff, and for the operator's programs, by a secret of their own."""
+TOKEN = "token"
+"""For who shows a token of a sign-in, and limits tries by itself (tests/accounts/test_oauth.py)."""
+KEY = "key"
+
+A, B = "account/", "_allauth/browser/v1/"
+RULES = {
+    ANYBODY: [
+        "health", "ready", "metrics", "openapi.json", "static/<path:path>", "login",
+        "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",
+        ".well-known/oauth-authorization-server", ".well-known/jwks.json", "webhooks/leaked-keys",
+        A + "inactive/", A + "3rdparty/login/cancelled/", A + "3rdparty/login/error/",
+        B + "config",
+    ],
+    TOKEN: ["auth/partner-node/renew"],
+    OPERATOR: [
+        "admin/verify-api-key", "admin/customers/<uuid:user_id>/balance",
+        "customers/<uuid:user_id>", "customers/<uuid:user_id>/balance",
+        "customers/<uuid:user_id>/events",
+    ],
+    DOOR: [
+        "oauth/authorize", "oauth/token",
+        *(A + path for path in (
+            "login/", "logout/", "signup/", "signup/passkey/", "confirm-email/",
+            "password/reset/", "password/reset/confirm/", "password/reset/complete/",
+            "password/reset/done/", "login/code/confirm/", "2fa/authenticate/",
+            "2fa/webauthn/login/", "2fa/webauthn/signup/", "3rdparty/signup/",
+            "google/login/", "google/login/callback/", "github/login/", "github/login/callback/",
+        )),
+        *(B + path for path in (
+            "auth/session", "auth/login", "auth/signup", "auth/email/verify",
+            "auth/email/verify/resend",
+            "auth/code/confirm", "auth/password/request", "auth/password/reset",
+            "auth/provider/signup", "auth/provider/redirect", "auth/provider/token",
+            "auth/2fa/authenticate", "auth/webauthn/authenticate", "auth/webauthn/login",
+            "auth/webauthn/signup",
+        )),
+    ],
+    MEMBER: [
+        *(A + path for path in (
+            "", "reauthenticate/", "reauthenticate/code/", "reauthenticate/code/confirm/",
+            "email/", "password/change/", "password/set/", "2fa/", "2fa/reauthenticate/",
+            "2fa/totp/activate/", "2fa/totp/deactivate/", "2fa/recovery-codes/",
+            "2fa/recovery-codes/generate/", "2fa/recovery-codes/download/", "2fa/webauthn/",
+            "2fa/webauthn/add/", "2fa/webauthn/reauthenticate/",
+            "2fa/webauthn/keys/<int:pk>/remove/", "2fa/webauthn/keys/<int:pk>/edit/",
+            "3rdparty/", "sessions/", "sessions/<int:session>/end",
+        )),
+        *(B + path for path in (
+            "auth/reauthenticate", "auth/reauthenticate/code/request",
+            "auth/reauthenticate/code/confirm", "auth/reauthenticate/code/resend",
+            "account/password/change", "account/email", "account/providers",
+            "auth/2fa/reauthenticate", "auth/webauthn/reauthenticate", "account/authenticators",
+            "account/authenticators/totp", "account/authenticators/recovery-codes",
+            "account/authenticators/webauthn", "auth/sessions",
+        )),
+    ],
+    STAFF: [
+        "staff/", "staff/password_change/done/", "staff/autocomplete/", "staff/jsi18n/",
+        "staff/r/<path:content_type_id>/<path:object_id>/", "staff/(?P<url>.*)$",
+        # They only lead on, to where everybody does it.
+        "staff/login/", "staff/logout/", "staff/password_change/",
+    ],
+}  # fmt: skip
+RULE = {route: rule for rule, some in RULES.items() for route in some}
+
+
+def routes(patterns=None, before=""):
+    """Each route of the site with what answers it."""
+    for each in get_resolver().url_patterns if patterns is None else patterns:
+        route = before + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from routes(each.url_patterns, route)
+        else:
+            yield route, each.callback
+
+
+def path_of(route, value="1"):
+    return "/" + re.sub(r"<[^>]+>|\(\?P[^)]*\)\$?", value, route)
+
+
+ROUTES = dict(routes())
+BY_KEY = [route for route, callback in ROUTES.items() if hasattr(callback, "cls")]
+BY_KEY = [route for route in BY_KEY if route not in RULE]
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def test_every_address_has_one_rule_and_every_rule_an_address():
+    ruled = [*RULE, *BY_KEY]
+
+    assert sorted(ruled) == sorted(ROUTES)
+    assert len(ruled) == len(set(ruled)) > 100
+
+
+def ask(client, method, path):
+    return client.generic(method, path, b"{}", content_type="application/json")
+
+
+LEADS = ("/account/", "/staff/login/", "/staff/")
+"""Whither who is not admitted is led: the last leads on, once more."""
+
+
+def is_sent_away(answer):
+    """To sign in, or refused; or no such method, or nothing that it could go on with."""
+    return answer.status_code in (401, 403, 405, 409) or (
+        answer.status_code == 302 and answer["Location"].startswith("/account/")
+    )
+
+
+@pytest.mark.parametrize("route", RULES[MEMBER])
+def test_what_is_for_members_is_for_nobody_else(db, route):
+    client = Client(SERVER_NAME="localhost")
+
+    for method in METHODS:
+        answer = ask(client, method, path_of(route))
+        assert is_sent_away(answer), (method, answer.status_code)
+
+
+@pytest.mark.parametrize("route", RULES[STAFF])
+def test_what_is_for_staff_is_for_no_member(ines, route):
+    ines.come_in()
+    path = path_of(route)
+    assert ines.get("").status_code == 200
+
+    for client in (ines.browser, Client(SERVER_NAME="localhost")):
+        for method in METHODS:
+            answer = ask(client, method, path)
+            if answer.status_code == 302:
+                assert answer["Location"].startswith(LEADS)
+            else:
+                assert answer.status_code in (403, 405), (method, answer.status_code)
+
+
+@pytest.mark.parametrize("route", RULES[OPERATOR])
+def test_what_is_for_the_operator_is_for_no_key_and_no_member(ines, alice, route):
+    ines.come_in()
+    path = path_of(route, str(uuid.uuid4()))
+
+    for method in METHODS:
+        by_key = Client().generic(method, path, b"{}", headers={"X-API-KEY": alice.key})
+        assert by_key.status_code in (401, 403, 404, 405), (method, by_key.status_code)
+        assert ask(ines.browser, method, path).status_code in (401, 403, 404, 405), method
+
+
+@pytest.mark.parametrize("route", BY_KEY)
+def test_a_session_changes_nothing_without_the_proof_of_a_page(ines, route):
+    """A browser sends its cookie to every address of ours, whoever's page it shows."""
+    ines.come_in()
+    view, path = ROUTES[route].cls, path_of(route, str(uuid.uuid4()))
+    elsewhere = Client(enforce_csrf_checks=True, SERVER_NAME="localhost")
+    elsewhere.cookies = ines.browser.cookies
+
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        if hasattr(view, method.lower()):
+            assert ask(elsewhere, method, path).status_code in (401, 403), method
+
+
+# --- What is somebody's ------------------------------------------------------------------------
+
+
+def call_of(member):
+    made = Call.objects.filter(workspace_id=member.workspace_id).first()
+    return made.pk if made else uuid.uuid4()
+
+
+def key_of(member):
+    return member.api_key_record.pk
+
+
+def sign_in_of(member):
+    return uuid.uuid4()  # Of these somebody must have come in: tests/accounts/test_oauth.py.
+
+
+OF_SOMEBODY = {
+    "v1/calls/<uuid:call_id>/result": call_of,
+    "customers/api-keys/<uuid:key_id>": key_of,
+    "v1/keys/<uuid:key_id>": key_of,
+    "v1/keys/<uuid:key_id>/rotate": key_of,
+    "v1/sign-ins/<uuid:sign_in_id>": sign_in_of,
+}
+"""How each address by key comes by a thing of somebody's; one that is missing fails."""
+
+
+def test_every_address_by_key_that_hangs_on_an_id_is_tried_with_anothers():
+    hanging = {route for route in BY_KEY if "<" in route}
+
+    assert hanging - set(OF_SIGNED_IN) == set(OF_SOMEBODY)
+
+
+@pytest.mark.parametrize("route", OF_SOMEBODY)
+def test_what_is_anothers_is_not_there(alice, bob, route):
+    path = path_of(route, str(OF_SOMEBODY[route](alice)))
+    ApiKey.objects.filter(pk=bob.api_key_record.pk).update(scopes=list(SCOPES))
+
+    for method in METHODS:
+        if hasattr(ROUTES[route].cls, method.lower()):
+            by_key = {"X-API-KEY": bob.key}
+            answer = Client().generic(method, path, b"{}", "application/json", headers=by_key)
+            assert answer.status_code == 404, (method, answer.content)
+
+
+OF_SIGNED_IN = [
+    route
+    for route in BY_KEY
+    if "<" in route and set(ROUTES[route].cls.scopes.values()) == {SESSION}
+]
+"""What no key may at all (tests/config/test_scopes.py), and who is signed in may, of their own."""
+WHATEVER = {
+    "name": "Mine now", "allowed_vendors": [], "role": "member", "to": str(uuid.uuid4()),
+    "email": "ann@example.org", "kind": "workspace", "period": "day", "limit_micro_usd": 1,
+    "project": "mine", "granted": True,
+}  # fmt: skip
+"""What each of them could go on with."""
+
+
+@pytest.mark.parametrize("route", OF_SIGNED_IN)
+def test_what_is_another_teams_is_not_there_for_who_is_signed_in(ines, alice, bob, route):
+    team = teams.create(owner=alice.user, name="Studio")
+    teams.join(team, bob.user, role="member", by=alice.user.pk)
+    invited = invitations.invite(
+        team.pk, email="ann@example.org", role="member", by=alice.user, base_url="http://x"
+    )
+    asked = asks.ask(team.pk, period="day", limit=1, note="", by=bob.user.pk)
+    _, key = keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="laptop")
+    theirs = {"id": team.pk, "user": bob.user.pk, "invitation": invited.pk, "ask": asked.pk}
+    theirs |= {"key_id": key.pk}
+    ines.come_in()
+    path = "/" + re.sub(r"<uuid:(\w+)>", lambda name: str(theirs[name[1]]), route)
+
+    for method in METHODS:
+        if hasattr(ROUTES[route].cls, method.lower()):
+            answer = ines.browser.generic(method, path, json.dumps(WHATEVER), "application/json")
+            assert answer.status_code == 404, (method, answer.content)
+    assert Membership.objects.filter(workspace=team).count() == 2
+
+
+@pytest.fixture
+def anothers(visit):
+    """What somebody else has: a passkey, and a session."""
+    other = visit()
+    other.come_in()
+    key = Authenticator.objects.create(
+        user=other.user, type=Authenticator.Type.WEBAUTHN, data={"name": "theirs"}
+    )
+    other.get("")
+    return {"pk": key.pk, "session": other.user.usersession_set.get().pk}
+
+
+HANGING = [route for route in RULES[MEMBER] if "<" in route]
+
+
+@pytest.mark.parametrize("route", HANGING)
+def test_what_is_another_members_is_not_there(ines, anothers, route):
+    ines.come_in()
+    ines.post("reauthenticate/", password=PASSWORD)
+    name = re.search(r"<int:(\w+)>", route)[1]
+    path = path_of(route, str(anothers[name]))
+
+    for method in ("GET", "POST"):
+        answer = ines.browser.generic(method, path)
+        assert answer.status_code in (404, 405), (method, answer.status_code)
+    assert Authenticator.objects.filter(pk=anothers["pk"]).exists()

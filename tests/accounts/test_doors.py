@@ -1,0 +1,92 @@
+"""Every door is limited for whoever knocks, and whatever is pushed in breaks none."""
+
+import json
+import time
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from test_access_rules import DOOR, MEMBER, RULES, path_of
+
+from accounts import doors
+
+DOORS = [path_of(route) for route in RULES[DOOR]]
+ALL = DOORS + [path_of(route) for route in RULES[MEMBER]]
+ODD = [
+    "\0",
+    "x" * 3000,
+    "[]",
+    '{"id": 1}',
+    '{"type":"public-key","id":"AA","rawId":"AA","response":{}}',
+    "a@b@\u0394\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
+]
+TYPES = (None, [], {}, 1, True, [{}])
+FIELDS = ("login", "password", "email", "password1", "password2", "oldpassword", "code", "name",
+          "credential", "passwordless", "action", "account", "next", "key", "session", "provider",
+          "process", "callback_url", "token")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", DOORS)
+def test_every_door_is_limited_for_whoever_knocks(db, monkeypatch, path):
+    monkeypatch.setattr(doors, "TRIES", 2)
+    client = Client(SERVER_NAME="localhost")
+
+    def knock(**about):
+        return client.post(path, b"{}", content_type="application/json", **about)
+
+    asked = [knock().status_code for _ in range(3)]
+    assert 429 not in asked[:2]
+    assert asked[2] == 429
+    assert knock(REMOTE_ADDR="2001:db8::1").status_code != 429
+    knock(REMOTE_ADDR="2001:db8::2")
+    assert knock(REMOTE_ADDR="2001:db8::3").status_code == 429, "a household has many addresses"
+
+
+def test_who_comes_back_from_another_site_knocks_by_reading(db, monkeypatch):
+    monkeypatch.setattr(doors, "TRIES", 1)
+    client = Client(SERVER_NAME="localhost")
+    path = "/account/google/login/callback/?code=x&state=y"
+
+    assert client.get(path).status_code != 429
+    assert client.get(path).status_code == 429
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_member", [False, True])
+@pytest.mark.parametrize("path", ALL)
+def test_whatever_is_pushed_in_is_refused_and_breaks_nothing(
+    ines, alice, path, is_member, monkeypatch
+):
+    monkeypatch.setattr(doors, "TRIES", 10**6)
+    client = ines.browser
+    client.raise_request_exception = False
+    if is_member:
+        client.force_login(alice.user, "allauth.account.auth_backends.AuthenticationBackend")
+        proven_just_now(client, alice.user)
+
+    broke = []
+    for odd in ODD:
+        asked = {
+            "form": client.post(path, dict.fromkeys(FIELDS, odd)),
+            "query": client.get(path, dict.fromkeys(FIELDS, odd)),
+            "json": push(client, path, json.dumps(dict.fromkeys(FIELDS, odd))),
+            "raw": push(client, path, odd),
+        }
+        broke += [(odd[:20], how) for how, answer in asked.items() if answer.status_code >= 500]
+        cache.clear()
+    for value in TYPES:
+        answer = push(client, path, json.dumps(dict.fromkeys(FIELDS, value)))
+        broke += [(value, "json")] * (answer.status_code >= 500)
+    assert broke == []
+
+
+def proven_just_now(client, user):
+    """Have the session say so, as after a password: then nothing asks for one more."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
+
+
+def push(client, path, body):
+    return client.post(path, body, content_type="application/json")
