@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import workspaces
-from accounts.models import Membership
+from accounts.models import Membership, Workspace
 from common.drf import may, workspace_id
 from credits.books import wallets
 from credits.payments import stripe_api
@@ -64,7 +64,7 @@ class CurrentWorkspaceView(APIView):
 
         id = serializers.CharField()
         name = serializers.CharField()
-        type = serializers.ChoiceField(["personal", "team"])
+        type = serializers.ChoiceField(Workspace.Kind.choices)
         role = serializers.ChoiceField(["owner", "member"])
         auth_method = serializers.CharField()
         permissions = serializers.ListField(child=serializers.CharField())

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import invitations, sessions, teams
-from accounts.models import Membership
+from accounts.models import Membership, Workspace
 from common.drf import SESSION, base_url, valid, workspace_id
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 Role = Membership.Role
 
 
-class Name(serializers.Serializer[object]):
+class WorkspaceName(serializers.Serializer[object]):
     """How a workspace is called."""
 
     name = serializers.CharField(max_length=teams.MOST_NAME)
 
 
-class Shown(Name):
+class WorkspaceShown(WorkspaceName):
     """A workspace, and what one is in it."""
 
     id = serializers.UUIDField()
-    kind = serializers.ChoiceField(["personal", "team"])
+    kind = serializers.ChoiceField(Workspace.Kind.choices)
     role = serializers.ChoiceField(Role.choices)
     allowed_vendors = serializers.ListField(child=serializers.CharField(), allow_null=True)
     current = serializers.BooleanField()
@@ -57,16 +57,16 @@ class WorkspacesView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": SESSION, "POST": SESSION}
 
-    @extend_schema(responses=Shown(many=True))
+    @extend_schema(responses=WorkspaceShown(many=True))
     def get(self, request: Request) -> Response:
         """Return them, one's personal one first."""
         found = teams.of(person(request).pk)
         return Response({"workspaces": [shown(each, request) for each in found]})
 
-    @extend_schema(request=Name, responses={201: Shown})
+    @extend_schema(request=WorkspaceName, responses={201: WorkspaceShown})
     def post(self, request: Request) -> Response:
         """Make a team, of which one is the owner."""
-        made = teams.create(owner=person(request), name=valid(Name, request)["name"])
+        made = teams.create(owner=person(request), name=valid(WorkspaceName, request)["name"])
         return Response(shown(teams.seat(person(request).pk, made.pk), request), 201)
 
 
@@ -75,15 +75,15 @@ class WorkspaceView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": SESSION, "PATCH": SESSION}
 
-    class Input(Name, Vendors):
+    class Input(WorkspaceName, Vendors):
         """Only what is there is changed."""
 
-    @extend_schema(responses=Shown)
+    @extend_schema(responses=WorkspaceShown)
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002 - as the address has it
         """Return it."""
         return Response(shown(teams.seat(person(request).pk, id), request))
 
-    @extend_schema(request=Input, responses=Shown)
+    @extend_schema(request=Input, responses=WorkspaceShown)
     def patch(self, request: Request, id: UUID) -> Response:  # noqa: A002
         """Change its name, or what its keys may call: that takes effect with the next call."""
         asked, by = valid(self.Input, request, partial=True), person(request).pk
@@ -99,7 +99,7 @@ class SwitchView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"POST": SESSION}
 
-    @extend_schema(request=None, responses=Shown)
+    @extend_schema(request=None, responses=WorkspaceShown)
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002
         """Act for this one from now on, at this browser."""
         mine = teams.seat(person(request).pk, id)
@@ -216,7 +216,7 @@ class AcceptView(APIView):
 
         token = serializers.CharField(max_length=100)
 
-    @extend_schema(request=Input, responses=Shown)
+    @extend_schema(request=Input, responses=WorkspaceShown)
     def post(self, request: Request) -> Response:
         """Join the team, and act for it from now on."""
         mine = invitations.accept(valid(self.Input, request)["token"], user=person(request))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST_A_MINUTE = 100_000
 
 
-class Shown(serializers.Serializer[object]):
+class AllowanceShown(serializers.Serializer[object]):
     """A rule, and how its owner stands in the period that runs."""
 
     kind = serializers.ChoiceField(allowances.KINDS)
@@ -55,13 +55,13 @@ class AllowancesView(APIView):
             allow_null=True, min_value=0, max_value=allowances.MOST_MICROS
         )
 
-    @extend_schema(responses=Shown(many=True))
+    @extend_schema(responses=AllowanceShown(many=True))
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002 - as the address has it
         """Return all rules; to who is only a member, those that they are under themselves."""
         found = allowances.standing(id, by=by_whom(request))
         return Response({"allowances": [shown(each) for each in found]})
 
-    @extend_schema(request=Input, responses={200: Shown(many=True)})
+    @extend_schema(request=Input, responses={200: AllowanceShown(many=True)})
     def put(self, request: Request, id: UUID) -> Response:  # noqa: A002
         """Set a rule, or take it away; it holds from the next call on."""
         asked, by = valid(self.Input, request), by_whom(request)

@@ -522,6 +522,13 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "0.1.0",
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": [],
+    # What the stock frontend is told of has fewer roles than there are (accounts/frontend.py).
+    "ENUM_NAME_OVERRIDES": {
+        "WorkspaceKind": "accounts.models.Workspace.Kind",
+        "Role": "accounts.models.Membership.Role",
+        "RoleForFrontend": ["owner", "member"],
+        "OwnerKind": "apikeys.allowances.KINDS",
+    },
 }
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
