@@ -68,10 +68,7 @@ class Ended:
 
 
 class Copy:
-    """A copy of the tree with a database of its own, in which things may be broken.
-
-    Each run of tests has a copy of that database: migrating takes longer than most tests.
-    """
+    """A copy of the tree with a database of its own, in which things may be broken."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.root = folder / "tree"
@@ -85,10 +82,7 @@ class Copy:
             "PYTHONPATH": os.pathsep.join(paths),
             # A file that is changed twice in a second would else be taken for what it was before.
             "PYTHONDONTWRITEBYTECODE": "1",
-            "TEMPLATE_DATABASE": scratch.DATABASE,
         }
-        migrate = [sys.executable, "manage.py", "migrate", "-v0"]
-        subprocess.run(migrate, cwd=self.root, env=self._environment, check=True)
 
     def test(self, tests: Iterable[str]) -> Ended:
         """Run some files of tests until a test fails."""

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from local import prepared
 from local.postgres import Cluster
 
 DATABASE = "comfy"
@@ -21,8 +22,13 @@ class Scratch:
         self.cluster: Cluster | None = None
 
     def database_url(self) -> str:
-        """Return the address of an empty database; the server starts when it is first asked for."""
+        """Return the address of an empty database; the server starts when it is first asked for.
+
+        A migrated one lies beside it: `TEMPLATE_DATABASE` names it, if it could be made.
+        """
         if self.cluster is None:
+            if prepared.copy_to(self.folder / "pg"):
+                os.environ.setdefault("TEMPLATE_DATABASE", prepared.DATABASE)
             self.cluster = Cluster(self.folder / "pg", durable=False)
             self.cluster.start()
             self.cluster.create_database(DATABASE)

@@ -38,7 +38,7 @@ _seconds: Counter[str] = Counter()
 
 engine.MAX_SHRINKING_SECONDS = SHRINKING_SECONDS  # Made to be replaced, says its comment.
 hypothesis.settings.register_profile("landing", derandomize=True)
-hypothesis.settings.register_profile("quick", derandomize=True, max_examples=25)
+hypothesis.settings.register_profile("quick", derandomize=True, max_examples=10)
 hypothesis.settings.register_profile(
     "mutants", derandomize=True, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
 )

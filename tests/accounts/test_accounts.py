@@ -421,6 +421,7 @@ def test_an_address_that_was_never_verified_is_free_again(ines):
     assert ines.is_in()
 
 
+@pytest.mark.slow
 def test_nobody_else_is_swept(ines, visit, alice):
     """Who is verified, is young, tries to come in, or has something here."""
     ines.come_in()

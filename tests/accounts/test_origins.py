@@ -309,6 +309,7 @@ def paths(patterns=None, before="/"):
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
+@pytest.mark.slow
 def test_at_every_door_by_every_method_a_foreign_origin_is_refused(db):
     found = sorted(set(paths()))
     assert len(found) > 60

@@ -95,6 +95,7 @@ with connection.cursor() as cursor:
 """
 
 
+@pytest.mark.slow
 def test_what_the_database_url_says_of_connections_holds_for_lanes_and_for_django():
     """Also where it says what the lanes set, too; the first of its servers is away."""
     known = connections["default"].get_connection_params()

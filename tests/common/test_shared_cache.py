@@ -81,6 +81,7 @@ def test_of_many_at_once_as_many_pass_as_may(key, at_once):
     assert all(1 < wait <= 3601 for wait in told if wait is not True)
 
 
+@pytest.mark.slow
 def test_another_process_counts_the_same(key):
     cache.set(key, 1)
     name = connection.settings_dict["NAME"]

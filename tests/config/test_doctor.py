@@ -323,6 +323,7 @@ def test_messages_that_stay_in_their_process_are_found():
     assert found(workers.look_at_broker, "broker")[0] == [FAILED]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
 def test_a_broker_that_is_away_is_found(settings, scheme):
     settings.CELERY_BROKER_URL = f"{scheme}://:secret-4711@127.0.0.1:{free_port()}/0"
@@ -429,6 +430,7 @@ def test_a_key_that_stripe_refuses_is_found(fake, settings):
     assert "does not let this key" in said
 
 
+@pytest.mark.slow
 def test_stripe_that_does_not_answer_is_found(fake, settings):
     settings.STRIPE_API_BASE = f"http://127.0.0.1:{free_port()}"
 

@@ -429,6 +429,7 @@ def at_once(monkeypatch, caplog):
     monkeypatch.setattr(stripe.HTTPClient, "MAX_DELAY", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_books", "at_once")
 def test_money_is_neither_lost_nor_made(fake, settings):
     Money.fake, Money.settings = fake, settings

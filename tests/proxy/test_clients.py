@@ -165,6 +165,7 @@ async def test_an_empty_create_reaches_the_vendor(stage, body):
     assert orjson.loads(raw)["error"]["type"] == "provider_rejected"
 
 
+@pytest.mark.slow
 async def test_the_four_tries_of_a_broken_create_are_paid_for_once(stage):
     """1, 2 and 4 s apart in truth: the vendor does the first, the client gets the last."""
     member = await stage.member()

@@ -28,6 +28,7 @@ def picture(width: int, height: int, form: str = "PNG") -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
+@pytest.mark.slow
 async def test_poll_and_follower_settle_it_once(stage):
     member = await stage.member()
     for n in range(20):
@@ -146,6 +147,7 @@ async def test_the_polling_url_may_come_back_as_a_parameter(stage):
         check_refusal(refused)
 
 
+@pytest.mark.slow
 async def test_a_poll_is_never_refused_for_money(stage):
     member = await stage.member(micros=ULTRA_MICROS)
     job = (await stage.post(ULTRA, member, json={"prompt": "sandbox:delay=0.7"})).json()

@@ -108,6 +108,7 @@ async def test_a_repeat_of_a_lasting_one_is_told_so(stage, monkeypatch, version,
     assert stage.spent(member) == CENT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("running", [True, False])
 async def test_the_same_key_for_something_else_is_a_mismatch(stage, running):
     member = await stage.member()

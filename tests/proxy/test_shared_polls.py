@@ -37,6 +37,7 @@ class Vendor:
         return web.json_response(self.says)
 
 
+@pytest.mark.slow
 async def test_thirty_polls_by_token_are_one_question(stage, settings):
     vendor, member = Vendor(), await stage.member()
     async with answering(vendor.answer) as settings.VENDOR_BASE_URL:

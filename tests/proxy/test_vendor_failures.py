@@ -357,6 +357,7 @@ async def test_a_late_result_that_nobody_can_pay_for_is_not_given(stage):
     assert stage.wallet(member) == (ULTRA_MICROS - CENT, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "failures",
     [
@@ -387,6 +388,7 @@ async def test_while_the_vendor_cannot_be_asked_the_job_still_runs(stage, failur
     assert stage.wallet(member) == (5_000_000 - ULTRA_MICROS, 0)
 
 
+@pytest.mark.slow
 async def test_a_job_that_the_vendor_forgot_has_failed(stage):
     member = await stage.member()
     made = await stage.post(ULTRA, member, json={"prompt": "sandbox:never"})

@@ -226,6 +226,7 @@ async def test_a_compressed_body_is_the_same_intention_as_the_plain_one(stage):
     assert stage.spent(member) == CENT
 
 
+@pytest.mark.slow
 @doors
 async def test_a_bomb_is_stopped_at_the_limit(stage, settings, door):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = settings.JSON_BODY_LIMIT_BYTES = 2_000_000

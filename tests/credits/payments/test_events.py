@@ -329,6 +329,7 @@ def listings(fake):
     return [int(each["params"]["created"]["gte"]) for each in asked]
 
 
+@pytest.mark.slow
 def test_more_events_than_a_page_holds_are_all_stored(alice, shop, stored):
     bought = shop.buy(alice)
     method = shop.fake.get("state")["payment_method"][0]["id"]

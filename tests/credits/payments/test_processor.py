@@ -58,6 +58,7 @@ def _nobody_elses(fake, db):
 # --- A normal history -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_after_everything_that_normally_happens_nothing_differs(
     alice, bob, shop, settings, books_balance
 ):
@@ -110,6 +111,7 @@ def test_news_that_may_be_on_its_way_is_waited_for(alice, shop):
     assert len(compare().differences) == 1
 
 
+@pytest.mark.slow
 def test_more_movements_than_a_page_holds_are_compared(alice, shop):
     top_up = shop.open(alice)
     shop.pay(top_up)

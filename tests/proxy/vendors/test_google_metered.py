@@ -562,6 +562,7 @@ async def test_a_large_request_counts_once_in_the_memory_of_all(stage):
     assert memory.held.taken == 0
 
 
+@pytest.mark.slow
 async def test_a_token_that_runs_out_is_renewed_before_it_does(stage, key_file):
     desk = stage.vendor.desks["vertexai"]
     desk.settings = dataclasses.replace(desk.settings, token_seconds=61)

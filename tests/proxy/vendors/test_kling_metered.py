@@ -108,6 +108,7 @@ async def test_two_pollers_and_the_follower_settle_it_once_and_ask_once(stage):
     assert stage.vendor.counts("kling")["polls"] <= 2
 
 
+@pytest.mark.slow
 async def test_a_video_that_came_late_is_paid_for_and_can_be_extended(stage):
     member = await stage.member(micros=RICH)
     task = await made(stage, member, body={**WAVES, "prompt": "sandbox:delay=1"})

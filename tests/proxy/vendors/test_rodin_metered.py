@@ -184,6 +184,7 @@ async def test_what_expired_is_not_free_later(stage):
     assert (await stage.post(DOWNLOAD, member, json={"task_uuid": task["uuid"]})).status == 404
 
 
+@pytest.mark.slow
 async def test_a_result_that_comes_after_its_time_is_charged_when_it_is_handed_out(stage):
     member = await stage.member(micros=RICH)
     task = await submit(stage, member, {**FOX, "prompt": "sandbox:delay=1"})
