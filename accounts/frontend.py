@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import workspaces
+from accounts.models import Membership, Workspace
 from common.drf import may, workspace_id
 from credits.books import wallets
 from credits.payments import stripe_api
@@ -63,7 +64,7 @@ class CurrentWorkspaceView(APIView):
 
         id = serializers.CharField()
         name = serializers.CharField()
-        type = serializers.ChoiceField(["personal", "team"])
+        type = serializers.ChoiceField(Workspace.Kind.choices)
         role = serializers.ChoiceField(["owner", "member"])
         auth_method = serializers.CharField()
         permissions = serializers.ListField(child=serializers.CharField())
@@ -78,14 +79,14 @@ class CurrentWorkspaceView(APIView):
                 "id": str(seen.id),
                 "name": seen.name,
                 "type": seen.kind,
-                "role": seen.role,
+                "role": role(seen),
                 "auth_method": "api_key",
                 "permissions": [],
             }
         )
 
 
-class WorkspacesView(APIView):
+class SpokenForView(APIView):
     """The workspaces that the credential speaks for: the one."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
@@ -99,11 +100,16 @@ class WorkspacesView(APIView):
             "id": str(seen.id),
             "name": seen.name,
             "type": seen.kind,
-            "role": seen.role,
+            "role": role(seen),
             "created_at": seen.created_at,
             "joined_at": seen.joined_at,
         }
         return Response({"workspaces": [listed], "can_create_workspace": False})
+
+
+def role(seen: workspaces.Seen) -> str:
+    """Return the role as the contract has it, which knows two: who pays sees what is of money."""
+    return "member" if seen.role == Membership.Role.MEMBER else "owner"
 
 
 class BillingStatusView(APIView):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from datetime import UTC, datetime
+from typing import ClassVar, Final
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
+
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UserManager(BaseUserManager["User"]):
@@ -70,6 +74,8 @@ class Workspace(models.Model):
     personal_of = models.OneToOneField(
         User, null=True, on_delete=models.PROTECT, related_name="personal_workspace"
     )
+    allowed_vendors = ArrayField(models.CharField(max_length=32), null=True)
+    """What its members may call; empty means nothing, null means all."""
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -83,24 +89,75 @@ class Workspace(models.Model):
 
 
 class Membership(models.Model):
-    """That a user belongs to a workspace, and as what."""
+    """That a user belongs to a workspace, and as what. Who leaves has none any more."""
 
     class Role(models.TextChoices):
         OWNER = "owner"
+        BILLING = "billing"
         MEMBER = "member"
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="memberships")
+    # Found by its unique pair: an index by the workspace alone would be taken for that, and a large
+    # team be read whole for each call.
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.PROTECT, related_name="memberships", db_index=False
+    )
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role)
     created_at = models.DateTimeField(db_default=Now())
+    budgets = ArrayField(models.BigIntegerField(), null=True)
+    """The budgets of the workspace and of this member that run, for who places a hold."""
+    budgets_until = models.DateTimeField(db_default=LONG_AGO)
+    """Until when they do; then, and where a rule changed, they are looked up anew."""
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 name="membership_once_per_workspace", fields=["workspace", "user"]
             ),
+            models.UniqueConstraint(
+                name="workspace_has_one_owner", fields=["workspace"], condition=Q(role="owner")
+            ),
             models.CheckConstraint(
-                name="membership_role_known", condition=Q(role__in=["owner", "member"])
+                name="membership_role_known",
+                condition=Q(role__in=["owner", "billing", "member"]),
+            ),
+        ]
+
+
+class Invitation(models.Model):
+    """That the owner of an address may join a workspace (invitations.py)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=16, choices=Membership.Role)
+    token_digest = models.BinaryField(unique=True, max_length=32)
+    invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="invitations")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="invitation_makes_no_owner", condition=Q(role__in=["billing", "member"])
+            ),
+            models.CheckConstraint(
+                name="invitation_email_in_lower_case", condition=Q(email=Lower("email"))
+            ),
+            models.CheckConstraint(
+                name="invitation_expires_after_creation",
+                condition=Q(expires_at__gt=F("created_at")),
+            ),
+            models.CheckConstraint(
+                name="invitation_ends_once",
+                condition=Q(accepted_at__isnull=True) | Q(withdrawn_at__isnull=True),
+            ),
+            models.UniqueConstraint(
+                name="invitation_once_per_address",
+                fields=["workspace", "email"],
+                condition=Q(accepted_at__isnull=True, withdrawn_at__isnull=True),
             ),
         ]
 

@@ -10,6 +10,7 @@ from accounts.models import Membership
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from rest_framework.request import Request
 
 METHODS = "account_authentication_methods"
 """Where allauth writes in a session by which ways its person came in."""
@@ -53,6 +54,11 @@ def of(request: HttpRequest) -> Session | None:
 def _showed_factors(request: HttpRequest) -> bool:
     shown = request.session.get(METHODS) or []
     return any(isinstance(each, dict) and each.get("method") == "mfa" for each in shown)
+
+
+def choose(request: HttpRequest | Request, workspace_id: UUID) -> None:
+    """Have a session act for a workspace from now on; `of` sees that its person belongs to it."""
+    request.session[WORKSPACE] = str(workspace_id)
 
 
 def _id(text: object) -> UUID | None:

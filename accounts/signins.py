@@ -37,11 +37,17 @@ TWICE = "used twice"
 LIVING = """
       FROM accounts_signin signin
       JOIN accounts_user person ON person.id = signin.user_id AND person.is_active
-      JOIN accounts_membership place
-        ON place.user_id = signin.user_id AND place.workspace_id = signin.workspace_id
+      JOIN accounts_membership seat
+        ON seat.workspace_id = signin.workspace_id AND seat.user_id = signin.user_id
+       AND seat.created_at <= signin.created_at
+      JOIN accounts_workspace workspace ON workspace.id = signin.workspace_id
      WHERE signin.ended_at IS NULL AND signin.expires_at > now()
 """
-"""The sign-ins that may act: who asks for one, at whatever door, asks so."""
+"""The sign-ins that may act: who asks for one, at whatever door, asks so.
+
+As a key, one is its person's in that workspace for as long as they belong to it (`seat`): who comes
+back signs in anew.
+"""
 
 
 def begin(
@@ -117,7 +123,11 @@ def may_act(signin: SignIn) -> bool:
         signin.ended_at is None
         and signin.expires_at > timezone.now()
         and signin.user.is_active
-        and Membership.objects.filter(user=signin.user_id, workspace=signin.workspace_id).exists()
+        and Membership.objects.filter(
+            user=signin.user_id,
+            workspace=signin.workspace_id,
+            created_at__lte=signin.created_at,
+        ).exists()
     )
 
 

@@ -1,4 +1,4 @@
-"""Who one is, and what the stock frontend asks about one's workspace."""
+"""Who one is, one's teams, and what the stock frontend asks about one's workspace."""
 
 from django.urls import path
 
@@ -9,10 +9,21 @@ from accounts.frontend import (
     CapabilitiesView,
     CurrentWorkspaceView,
     PlansView,
+    SpokenForView,
     SubscriptionView,
-    WorkspacesView,
 )
 from accounts.support import AdminBalanceView, CustomerBalanceView, CustomerView
+from accounts.team_views import (
+    AcceptView,
+    InvitationsView,
+    InvitationView,
+    MembersView,
+    MemberView,
+    SwitchView,
+    TransferView,
+    WorkspacesView,
+    WorkspaceView,
+)
 from accounts.views import CustomersView, MeView
 
 urlpatterns = [
@@ -27,10 +38,19 @@ urlpatterns = [
     path("customers/<uuid:user_id>", CustomerView.as_view()),
     path("customers/<uuid:user_id>/balance", CustomerBalanceView.as_view()),
     path("admin/customers/<uuid:user_id>/balance", AdminBalanceView.as_view()),
-    path("api/workspaces", WorkspacesView.as_view()),
+    path("api/workspaces", SpokenForView.as_view()),
     path("api/workspaces/current", CurrentWorkspaceView.as_view()),
     path("api/billing/status", BillingStatusView.as_view()),
     path("api/billing/balance", BillingBalanceView.as_view()),
     path("api/billing/capabilities", CapabilitiesView.as_view()),
     path("api/billing/plans", PlansView.as_view()),
+    path("v1/workspaces", WorkspacesView.as_view()),
+    path("v1/workspaces/<uuid:id>", WorkspaceView.as_view()),
+    path("v1/workspaces/<uuid:id>/switch", SwitchView.as_view()),
+    path("v1/workspaces/<uuid:id>/members", MembersView.as_view()),
+    path("v1/workspaces/<uuid:id>/members/<uuid:user>", MemberView.as_view()),
+    path("v1/workspaces/<uuid:id>/transfer", TransferView.as_view()),
+    path("v1/workspaces/<uuid:id>/invitations", InvitationsView.as_view()),
+    path("v1/workspaces/<uuid:id>/invitations/<uuid:invitation>", InvitationView.as_view()),
+    path("v1/invitations/accept", AcceptView.as_view()),
 ]

@@ -20,12 +20,13 @@ class Seen:
     name: str
     kind: Workspace.Kind
     role: Membership.Role
+    allowed_vendors: list[str] | None
     created_at: datetime
     joined_at: datetime
 
 
 def seen_by(user_id: UUID, workspace_id: UUID) -> Seen:
-    """Return a workspace and the user's role; who left it, and has a key still, is a member."""
+    """Return a workspace and the user's role; who left it meanwhile is a member."""
     workspace = Workspace.objects.get(pk=workspace_id)
     place = Membership.objects.filter(workspace=workspace, user=user_id).first()
     return Seen(
@@ -33,6 +34,7 @@ def seen_by(user_id: UUID, workspace_id: UUID) -> Seen:
         name=workspace.name,
         kind=Workspace.Kind(workspace.kind),
         role=Membership.Role(place.role if place else Membership.Role.MEMBER),
+        allowed_vendors=workspace.allowed_vendors,
         created_at=workspace.created_at,
         joined_at=place.created_at if place else workspace.created_at,
     )

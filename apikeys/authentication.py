@@ -17,7 +17,7 @@ from accounts import sessions, signins, tokens
 from accounts.models import Membership
 from apikeys import keys
 from apikeys.models import SCOPES
-from common.drf import STAFF
+from common.drf import SESSION, STAFF
 from common.errors import CHALLENGE, Unauthorized
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from accounts.sessions import Session
     from apikeys.models import ApiKey
 
-OF_OWNERS = frozenset({"billing:manage"})
+OF_WHO_PAYS = frozenset({"billing:manage"})
 
 
 class ByHeader(BaseAuthentication):
@@ -92,9 +92,9 @@ def scopes_of(session: Session) -> frozenset[str]:
 
     What is for staff needs one of them who showed a second factor.
     """
-    scopes = frozenset(SCOPES)
-    if session.role != Membership.Role.OWNER:
-        scopes -= OF_OWNERS
+    scopes = frozenset({*SCOPES, SESSION})
+    if session.role not in (Membership.Role.OWNER, Membership.Role.BILLING):
+        scopes -= OF_WHO_PAYS
     is_staff = session.user.is_staff and session.by_factors
     return scopes | {STAFF} if is_staff else scopes
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
+from django.conf import settings
+
 from accounts import signins, tokens
 from apikeys import keys
 from common import addresses
+from credits.books import limits
 from credits.books.batches import Payer
 
 if TYPE_CHECKING:
@@ -25,11 +28,16 @@ COLUMNS = "digest bytea, sid uuid, workspace uuid, address inet"
 FIND = f"""
     LEFT JOIN LATERAL (
         SELECT key.id, 'key' AS kind, key.workspace_id, key.user_id, key.scopes,
-               key.allowed_vendors, key.allowed_networks, key.call_limit_micros
+               key.allowed_vendors, key.allowed_networks, key.call_limit_micros,
+               workspace.allowed_vendors AS of_workspace, seat.id AS seat_id,
+               seat.budgets_until AS seat_until, key.budgets_until,
+               seat.budgets || key.budgets AS budgets, key.family, key.requests_per_minute
         {keys.LIVING} AND key.digest = asked.digest
          UNION ALL
         SELECT signin.id, 'token', signin.workspace_id, signin.user_id,
-               '{{{",".join(tokens.SCOPES)}}}', NULL, NULL, NULL
+               '{{{",".join(tokens.SCOPES)}}}', NULL, NULL, NULL,
+               workspace.allowed_vendors, seat.id, seat.budgets_until, 'infinity', seat.budgets,
+               signin.id, NULL
         {signins.LIVING} AND signin.id = asked.sid AND signin.workspace_id = asked.workspace
          LIMIT 1
     ) caller ON true
@@ -51,6 +59,7 @@ PAYER = Payer(
              WHEN {ELSEWHERE} THEN 'network'
              WHEN NOT 'proxy' = ANY (caller.scopes) THEN 'scope'
              WHEN NOT asked.vendor = ANY (caller.allowed_vendors) THEN 'vendor'
+             WHEN NOT asked.vendor = ANY (caller.of_workspace) THEN 'vendor_here'
              WHEN asked.amount > caller.call_limit_micros THEN 'call_limit'
         END
     """,
@@ -58,6 +67,8 @@ PAYER = Payer(
     memo="asked.memo || jsonb_build_object(coalesce(caller.kind, 'key'), caller.id,"
     " 'user', caller.user_id)",
     facts="CASE WHEN caller.kind = 'key' THEN caller.id::text END",
+    budgets="caller.budgets",
+    slots=limits.of_wallet(settings.CONCURRENCY_TIERS),
 )
 """Who pays for a call: the workspace of the caller, if it may. See credits/books/batches.py.
 

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.models import Exists, OuterRef
 from django.db.models.expressions import RawSQL
 
+from accounts.models import Membership
 from apikeys.models import ApiKey
 from common import addresses
 from common.cached import from_settings
@@ -45,10 +47,18 @@ _SHOWN = 8
 
 LIVING = """
       FROM apikeys_apikey key JOIN accounts_user person ON person.id = key.user_id
+      JOIN accounts_membership seat
+        ON seat.workspace_id = key.workspace_id AND seat.user_id = key.user_id
+       AND seat.created_at <= key.created_at
+      JOIN accounts_workspace workspace ON workspace.id = key.workspace_id
      WHERE key.revoked_at IS NULL AND key.disabled_at IS NULL
        AND coalesce(key.expires_at > now(), true) AND person.is_active
 """
-"""The keys that may be used for anything at all: who asks for a key, at whatever door, asks so."""
+"""The keys that may be used for anything at all: who asks for a key, at whatever door, asks so.
+
+A key is its person's in that workspace, for as long as they belong to it: `seat`. Who comes back
+has a new seat, and the keys of before stay ended.
+"""
 
 
 def issue(
@@ -124,6 +134,22 @@ def digests(key: str) -> list[bytes]:
 @from_settings
 def _peppers() -> tuple[bytes, ...]:
     return tuple(pepper for _, pepper in sorted(settings.KEY_PEPPERS.items(), reverse=True))
+
+
+def with_seats(some: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+    """Have keys be read together with whether their person belongs to the workspace still."""
+    seats = Membership.objects.filter(
+        workspace_id=OuterRef("workspace_id"),
+        user_id=OuterRef("user_id"),
+        created_at__lte=OuterRef("created_at"),
+    )
+    return some.annotate(seated=Exists(seats))
+
+
+def has_seat(key: ApiKey) -> bool:
+    """Whether its person belongs to the workspace since before the key was made."""
+    found: bool | None = getattr(key, "seated", None)
+    return with_seats(ApiKey.objects.filter(pk=key.pk)).get().seated if found is None else found  # type: ignore[attr-defined]
 
 
 def living() -> QuerySet[ApiKey]:

@@ -48,7 +48,8 @@ class Giver:
 
 def visible(giver: Giver) -> QuerySet[ApiKey]:
     """Return the keys that one may know of."""
-    found = ApiKey.objects.filter(workspace_id=giver.workspace_id).select_related("user")
+    here = ApiKey.objects.filter(workspace_id=giver.workspace_id)
+    found = keys.with_seats(here).select_related("user")
     return found if giver.everybodys else found.filter(user_id=giver.user_id)
 
 

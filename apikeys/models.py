@@ -10,6 +10,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from accounts.models import LONG_AGO
+from credits.models import PERIODS
+
 SCOPES = ("proxy", "usage:read", "keys:manage", "billing:manage")
 """What a key may: call nodes; read its workspace's balance and history, and begin a purchase that
 somebody then pays; make and end keys; change how the workspace pays (saved method, automatic
@@ -52,6 +55,14 @@ class ApiKey(models.Model):
     """From where it may be used; null means from everywhere."""
     call_limit_micros = models.BigIntegerField(null=True, blank=True)
     """The most that one call may cost; null means no limit."""
+    project = models.CharField(max_length=64, default="", db_default="", blank=True)
+    """What it is for, by name: keys of one project share its budgets."""
+    requests_per_minute = models.IntegerField(null=True, blank=True)
+    """How many calls it may begin in a minute; null: as many as the operator says of all keys."""
+    budgets = ArrayField(models.BigIntegerField(), null=True, blank=True)
+    """The budgets of its project and of itself that run, for who places a hold."""
+    budgets_until = models.DateTimeField(db_default=LONG_AGO)
+    """Until when they do; then, and where a rule changed, they are looked up anew."""
     family = models.UUIDField()
     """What counts as one key over all its rotations: the id of the first of them."""
     replaces = models.OneToOneField(
@@ -77,6 +88,10 @@ class ApiKey(models.Model):
             models.CheckConstraint(
                 name="api_key_limit_positive",
                 condition=Q(call_limit_micros__isnull=True) | Q(call_limit_micros__gt=0),
+            ),
+            models.CheckConstraint(
+                name="api_key_pace_positive",
+                condition=Q(requests_per_minute__isnull=True) | Q(requests_per_minute__gt=0),
             ),
             models.CheckConstraint(
                 name="api_key_expires_after_creation",
@@ -147,5 +162,51 @@ class Pairing(models.Model):
                 name="pairing_box_is_there_until_it_is_taken",
                 condition=Q(state="approved", box__isnull=False, key__isnull=False)
                 | Q(~Q(state="approved"), box__isnull=True),
+            ),
+        ]
+
+
+class Pace(models.Model):
+    """How many calls of a key were taken in its last minute (paces.py); the table is UNLOGGED."""
+
+    family = models.UUIDField(primary_key=True)
+    minute = models.DateTimeField()
+    taken = models.IntegerField()
+    given = models.IntegerField()
+    """Of these the last ones, taken together by one process."""
+
+
+class Ask(models.Model):
+    """That a member asks the owner of a workspace to allow them more (asks.py)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(
+        "accounts.Workspace", on_delete=models.PROTECT, related_name="asks"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="asks"
+    )
+    period = models.CharField(max_length=8)
+    limit_micros = models.BigIntegerField()
+    """What they would have in a period."""
+    note = models.CharField(max_length=300, default="", db_default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    answered_at = models.DateTimeField(null=True)
+    answered_by = models.UUIDField(null=True)
+    granted = models.BooleanField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="ask_open_once_per_period",
+                fields=["workspace", "user", "period"],
+                condition=Q(answered_at__isnull=True),
+            ),
+            models.CheckConstraint(name="ask_period_known", condition=Q(period__in=PERIODS)),
+            models.CheckConstraint(name="ask_for_something", condition=Q(limit_micros__gt=0)),
+            models.CheckConstraint(
+                name="ask_answered_whole",
+                condition=Q(answered_at=None, answered_by=None, granted=None)
+                | Q(answered_at__isnull=False, answered_by__isnull=False, granted__isnull=False),
             ),
         ]

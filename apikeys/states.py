@@ -64,7 +64,9 @@ def told(key: ApiKey) -> str:
         return "disabled"
     if key.expires_at and key.expires_at <= timezone.now():
         return "expired"
-    return "living" if key.user.is_active else "of nobody active"
+    if not key.user.is_active:
+        return "of nobody active"
+    return "living" if keys.has_seat(key) else "of nobody here"
 
 
 def disable(key: ApiKey, *, by: UUID, reason: str) -> bool:

@@ -14,10 +14,10 @@ from accounts.models import Membership
 from accounts.sessions import Session
 from apikeys import life, rights, states, wire
 from apikeys.life import Giver
-from apikeys.models import ApiKey, default_scopes
+from apikeys.models import SCOPES, ApiKey, default_scopes
 from apikeys.rights import Rights
 from apikeys.wire import contracted, read, shown
-from common.drf import workspace_id
+from common.drf import valid, workspace_id
 from common.errors import NotFound
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def giver_of(request: Request) -> Giver:
     if isinstance(auth, ApiKey):
         return Giver(auth.user_id, workspace_id(request), rights.of(auth), auth)
     is_owner = isinstance(auth, Session) and auth.role == Membership.Role.OWNER
-    own_rights = Rights(scopes=frozenset(auth.scopes))
+    own_rights = Rights(scopes=frozenset(SCOPES) & auth.scopes)
     user: Any = request.user
     return Giver(user.pk, workspace_id(request), own_rights, everybodys=is_owner)
 
@@ -210,12 +210,3 @@ def revoke(request: Request, key_id: UUID) -> None:
     giver = giver_of(request)
     if not states.revoke(life.one(giver, key_id), by=giver.user_id, reason=BY_ITS_OWNER):
         raise NotFound("This key was revoked before.")
-
-
-def valid(
-    serializer: type[serializers.Serializer[Any]], request: Request, *, partial: bool = False
-) -> dict[str, Any]:
-    """Return what was sent, checked."""
-    asked = serializer(data=request.data, partial=partial)
-    asked.is_valid(raise_exception=True)
-    return dict(asked.validated_data)

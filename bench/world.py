@@ -102,6 +102,7 @@ class World:
             "SANDBOX_OPERATIONS": "1",
             "ALLOWED_HOSTS": "*",
             "CONNECTIONS_PER_ADDRESS": "8192",  # All of its clients are on this machine.
+            "CONCURRENCY_TIERS": "0:100000",  # A limit that is judged, and that nobody meets.
             "DEBUG": "0",
             "DATA_DIR": str(self.folder),
         }

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 STAFF = "staff"
 """The scope of what is for staff: no key has it, only one of them who is signed in."""
+SESSION = "session"
+"""The scope of what a person does at our own pages: no key has it."""
 CODES = {400: "invalid_request", 401: "unauthorized", 403: "access_disabled", 404: "not_found"}
 
 
@@ -127,9 +129,21 @@ class HasScope(BasePermission):
             return True  # The framework describes the view, or says that it has no such method.
         needed = getattr(view, "scopes", {}).get(method)
         if needed is None or not may(request, needed):
-            what = "This is for staff" if needed == STAFF else "This key may not do that"
+            what = {
+                STAFF: "This is for staff",
+                SESSION: "This is for who is signed in at our pages, and for no key",
+            }.get(str(needed), "This key may not do that")
             raise AccessDisabled(f"{what} (scope {needed}). Use another credential.")
         return True
+
+
+def valid(
+    serializer: type[serializers.Serializer[Any]], request: Request, *, partial: bool = False
+) -> dict[str, Any]:
+    """Return what was sent, checked."""
+    asked = serializer(data=request.data, partial=partial)
+    asked.is_valid(raise_exception=True)
+    return dict(asked.validated_data)
 
 
 def base_url(request: Request | HttpRequest) -> str:

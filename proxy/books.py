@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 import psycopg
 
-from apikeys import keys
+from apikeys import budgets, keys, paces
 from common import logs, metrics
 from common.db import rows
 from common.errors import (
@@ -26,7 +26,7 @@ from common.errors import (
     Unauthorized,
     Unavailable,
 )
-from common.lanes import Lane, Lost, deserved
+from common.lanes import Lane, Lost, away, deserved
 from common.money import show
 from credits.books import holds, limits, turns
 from proxy import sql
@@ -35,7 +35,7 @@ from proxy.late import Late, pauses
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from apikeys.callers import Caller
+    from apikeys.callers import Asked, Caller
     from common.db import Db
     from common.money import Micros
     from proxy.alive import Alive
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """As JSON writes it; behind an odd backslash it is none."""
+RENEWALS = 3
+"""So often are budgets looked up anew for one ask: mostly once, in a period's first moment."""
 UNHEARD_SECONDS = 6
 """After that a statement has ended whose connection was lost (`statement_timeout`)."""
 
@@ -73,8 +75,20 @@ class Place:
     address: str | None = None
     """Who asks: see `callers.Asked`."""
     process: str | None = None
+    paced: bool = False
+    """Whether it has one of the calls that its key may begin in this minute."""
     n: int = 0
     """Its place in the batch it goes with."""
+
+    @property
+    def way(self) -> Asked:
+        """As who asks is asked for alone."""
+        return {
+            "digest": self.digest,
+            "sid": self.sid,
+            "workspace": self.workspace,
+            "address": self.address,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,10 @@ class Placed:
     """The id of the key; empty for a token."""
     old_pepper: bool = False
     """Whether the key still has its digest under an older pepper."""
+    slots: tuple[int, int] | None = None
+    """How many calls of this size may run at once, and do, itself among them; None: any number."""
+    pace: dict[str, str] = field(default_factory=dict)
+    """How its key's minute stands, as RateLimit fields, if there is a limit."""
 
 
 @dataclass(slots=True)
@@ -191,6 +209,8 @@ class Books:
             "other", _query
         )
         self._late = Late()
+        self._shares = paces.Shares()
+        self._taking = asyncio.Lock()
 
     async def connected(self) -> bool:
         """Return whether each lane has a connection to the database, or got one now."""
@@ -222,13 +242,41 @@ class Books:
             ask.digest, ask.address = way["digest"], way["address"]
             ask.sid, ask.workspace = way["sid"], way["workspace"]
             ask.process = self._alive.name if self._alive is not None else None
-            answer = await self._placed(ask)
+            answer = await self._paced(ask, caller)
             if isinstance(answer, Placed):
                 return answer if way is ways[0] else replace(answer, old_pepper=True)
             refusal = answer
             if not isinstance(answer, Unauthorized):
                 break
         raise refusal
+
+    async def _paced(self, ask: Place, caller: Caller) -> Placed | Exception:
+        """Place it; where its key has a pace, with one of the calls of this minute.
+
+        Without one it is asked for all the same: a repeat is answered, whatever the pace.
+        """
+        share = self._shares.of(caller.name)
+        ask.paced = share is not None and share.take()
+        answer = await self._placed(ask)
+        if isinstance(answer, Placed) and answer.verdict == "pace":
+            share = await self._share(ask, caller)
+            if share is not None and not share.take():
+                return share.refusal()
+            ask.paced = True
+            answer = await self._placed(ask)
+        if share is not None and isinstance(answer, Placed):
+            return replace(answer, pace=share.headers())
+        return answer
+
+    async def _share(self, ask: Place, caller: Caller) -> paces.Share | None:
+        """Return what this process has of the minute's calls, more taken if need be."""
+        async with self._taking:  # Of a crowd one takes, and the rest finds some.
+            share = self._shares.of(caller.name)
+            if share is not None and (share.is_used_up or share.has_some):
+                return share
+            asked_at = time.monotonic()
+            found = await self.query(paces.TAKE, _document(ask.way))
+            return self._shares.note(caller.name, found, asked_at)
 
     async def _placed(self, ask: Place) -> Placed | Exception:
         try:
@@ -478,17 +526,43 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
         return await rows(db, sql.PLACE, _document(some))
 
     answers = await turns.in_turn(asks, run)
+    for _ in range(RENEWALS):
+        stale = [n for n, each in enumerate(answers) if _verdict_of(each) == "renew"]
+        if not stale:
+            break
+        some = [asks[n] for n in stale]
+        for n, answer in zip(stale, await _renewed(db, some, run), strict=True):
+            answers[n] = answer
     return [
         deserved(answer, lost=db.closed) if isinstance(answer, Exception) else _verdict(ask, answer)
         for ask, answer in zip(asks, answers, strict=True)
     ]
 
 
+def _verdict_of(outcome: turns.Outcome) -> str:
+    return outcome.verdict if isinstance(outcome, turns.Answer) else ""
+
+
+async def _renewed(db: Db, asks: Sequence[Place], run: turns.Run[Place]) -> Sequence[turns.Outcome]:
+    """Place what could not be before the budgets that it is under were looked up anew.
+
+    Others of the batch were placed: what is raised here is an answer to these alone.
+    """
+    try:
+        await budgets.renew(db, [ask.way for ask in asks])
+        return await turns.in_turn(asks, run)
+    except Exception as exc:
+        return [exc] * len(asks)
+
+
 def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
-    if answer.verdict in ("placed", "repeat", "answered"):
-        return Placed(answer.verdict, answer.wallet, answer.facts or "")
+    if answer.verdict in ("placed", "repeat", "answered", "pace"):
+        slots = (answer.told["most"], answer.told["open"]) if answer.told else None
+        return Placed(answer.verdict, answer.wallet, answer.facts or "", slots=slots)
     if answer.verdict == "repriced":
         return Repriced()
+    if answer.verdict == "renew":  # Somebody changes rules all the time.
+        return away()
     if answer.verdict == "frozen":
         return AccessDisabled(answer.frozen or "")
     if answer.told is not None:
@@ -504,6 +578,10 @@ def barred(verdict: str, vendor: str, amount: int) -> PlatformError:
         return AccessDisabled("This key may not call nodes (scope proxy). Use another key.")
     if verdict == "vendor":
         return AccessDisabled(f"This key may not call {vendor}. Use another key.")
+    if verdict == "vendor_here":
+        return AccessDisabled(
+            f"This workspace does not allow {vendor}. Its owner says which providers it does."
+        )
     if verdict == "asset":
         return NotFound("This request names an id that is unknown, or another workspace's.")
     if verdict == "call_limit":

@@ -24,6 +24,7 @@ from common import logs, metrics
 from common.errors import ContentBlocked, Unavailable
 from common.ids import uuid7
 from common.money import Micros
+from credits.books import limits
 from proxy import answers, dialect, replay
 from proxy.books import Place, Placed, Settle
 from proxy.catalogue import Kind
@@ -73,6 +74,8 @@ class Call:
     answered_at: float = 0.0
     sent: bool = False
     """Whether the vendor may have something of it."""
+    told: Headers = field(default_factory=list)
+    """Of the limits that it is under, how it stands there."""
     over: bool = False
     """Whether its hold is another's to end: it ended, a job has it, or nobody knows."""
 
@@ -96,7 +99,7 @@ class Call:
     @property
     def headers(self) -> Headers:
         """What every answer of this call carries."""
-        return [(b"call-id", self.id.encode())]
+        return [(b"call-id", self.id.encode()), *self.told]
 
 
 async def hold(platform: Platform, request: Request, call: Call, caller: Caller) -> bool:
@@ -109,12 +112,20 @@ async def hold(platform: Platform, request: Request, call: Call, caller: Caller)
             return False
         call.id = uuid7()  # The first try was released meanwhile: this one is new.
     call.wallet, request.call = placed.wallet, call.id
+    if placed.slots is not None:
+        call.told += wired(limits.headers(*placed.slots))
+    call.told += wired(placed.pace)
     call.placed_at = time.perf_counter()
     if placed.key:
         keys.used.note(placed.key)
     if placed.old_pepper:
         soon(platform.books.query(keys.REPEPPER, *keys.repeppered(list(caller.digests))))
     return True
+
+
+def wired(headers: dict[str, str]) -> Headers:
+    """Return headers as the wire has them."""
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 async def _place(platform: Platform, request: Request, call: Call, caller: Caller) -> Placed:

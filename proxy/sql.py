@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from apikeys import callers
+from apikeys import budgets, callers, paces
 from credits.books import batches, holds
 from prices import drafts
 from usage import record
@@ -117,11 +117,13 @@ REPRICED = f"CASE WHEN asked.book <> {drafts.IN_FORCE} THEN 'repriced' END"
 PLACE = batches.place_many(
     dataclasses.replace(
         callers.PAYER,
-        columns=callers.PAYER.columns + ", assets jsonb, book int",
+        columns=callers.PAYER.columns + ", assets jsonb, paced bool, book int",
         join=callers.PAYER.join + ANSWERED,
         # First of all: the other verdicts are about an amount that is no longer asked.
         refusal=f"""coalesce({REPRICED}, {callers.PAYER.refusal}, {NOT_OWN},
-                    CASE WHEN answer.intent IS NOT NULL THEN 'answered' END)""",
+                    CASE WHEN answer.intent IS NOT NULL THEN 'answered'
+                         WHEN {budgets.STALE} THEN 'renew'
+                         WHEN earlier.id IS NULL AND {paces.NEEDED} THEN 'pace' END)""",
         # Its twin may have been placed, paid and answered while this one waited for a lock.
         meanwhile="CASE WHEN payer.keyed AND proxy_answered(payer.intent) THEN 'answered' END",
     )

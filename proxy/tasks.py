@@ -9,7 +9,7 @@ import orjson
 from celery import shared_task
 from django.db import connection
 
-from apikeys import keys
+from apikeys import keys, paces
 from common import logs
 from credits.books import processes
 from proxy import answers, following, process, replay, sql
@@ -108,6 +108,7 @@ def forget() -> None:
             "DELETE FROM proxy_job WHERE ended_at < now() - kept_seconds * interval '1 second'"
         )
         cursor.execute(processes.FORGET)
+        cursor.execute(paces.FORGET)
     answers.sweep_spool()
 
 

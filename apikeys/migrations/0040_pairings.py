@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apikeys', '0004_whole_life'),
+        ('apikeys', '0030_limits'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

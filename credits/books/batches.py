@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from credits.books.processes import orphaned
-from credits.models import HOUSE, Account
+from credits.models import HOUSE, LARGE_MICROS, Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Payer:
     `refusal` a word if this payer may not (null if it may), `memo` what the hold shall remember,
     `facts` a text that is answered to the caller. `budgets` is an array of the ids of the budgets
     that it is under, each once, and `concurrency` how many holds its wallet may have open at once;
-    either may be null.
+    either may be null. `slots` is what that is where `concurrency` says nothing, as SQL over the
+    wallet's own row, which is locked; also null where there is no such limit.
 
     `meanwhile` is a word like `refusal`, over the row `payer`, looked at once all is locked. What a
     statement reads is as it was when it began, before it waited for its locks: so this is for what
@@ -40,16 +41,19 @@ class Payer:
     meanwhile: str = "NULL::text"
     budgets: str = ""
     concurrency: str = ""
+    slots: str = "NULL::int"
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
     """The parts of the statement that a payer's budgets and concurrency need; none, if it has none.
 
-    Budgets are locked after all wallets, in the order of their ids.
+    Budgets are locked after all wallets, in the order of their ids. A large hold has slots of its
+    own: a quarter of all, and at least one (limits.py).
     """
 
     named: str = ""
+    wallet: str = ""
     locked: str = ""
     verdicts: str = ""
     verdict: str = "alone"
@@ -60,10 +64,20 @@ class _Limits:
     room: str = "NULL::jsonb"
 
 
+def _of_share(column: str) -> str:
+    """Return a budget's part of the CTE `share`, found by halving among its sorted ids.
+
+    Not by a join: its plan is made while there are few budgets, and compares each with each.
+    """
+    of = "ARRAY(SELECT {} FROM share ORDER BY id)".format
+    return f"({of(column)})[width_bucket(id, {of('id')})]"
+
+
 def _limits(payer: Payer) -> _Limits:
-    if not payer.budgets and not payer.concurrency:
+    if not (payer.budgets or payer.concurrency):
         return _Limits()
     return _Limits(
+        wallet=f", {payer.slots} AS slots",
         named=f""",
                {payer.budgets or "NULL::bigint[]"} AS budgets,
                {payer.concurrency or "NULL::int"} AS concurrency""",
@@ -83,15 +97,12 @@ def _limits(payer: Payer) -> _Limits:
          WHERE payer.refusal IS NULL
     ), within AS MATERIALIZED (
         SELECT n, bool_and(running <= left_micros) IS NOT FALSE AS fits,
-               array_agg(id ORDER BY id) AS ids,
-               jsonb_agg(jsonb_build_object(
-                   'id', id, 'kind', owner_kind, 'owner', owner, 'limit', limit_micros,
-                   'left', left_micros, 'resets_at', ends_at) ORDER BY id) AS told
+               array_agg(id ORDER BY id) AS ids
           FROM drawn GROUP BY n""",
         verdicts="""
                     WHEN count(*) FILTER (WHERE refusal IS NULL)
-                         OVER (PARTITION BY payer.wallet ORDER BY payer.n) + wallet.open_holds
-                         > payer.concurrency
+                         OVER (PARTITION BY payer.wallet, at_once.is_large ORDER BY payer.n)
+                         + at_once.open > at_once.most
                     THEN 'busy'
                     WHEN NOT within.fits THEN 'budget'""",
         # A sum counts also who did not fit in another. So who comes after one that was refused
@@ -100,20 +111,39 @@ def _limits(payer: Payer) -> _Limits:
                              AND bool_or(alone IN ('short', 'busy', 'budget'))
                                  OVER (PARTITION BY wallet ORDER BY n)
                             THEN 'waits' ELSE alone END""",
-        columns=", wallet.open_holds, within.ids, within.told",
-        join="LEFT JOIN within ON within.n = payer.n",
-        taken="""
+        columns=", at_once.open, at_once.most, within.ids",
+        join=f"""
+          LEFT JOIN within ON within.n = payer.n
+          LEFT JOIN LATERAL (
+              SELECT large.is_large,
+                     CASE WHEN large.is_large THEN wallet.open_large
+                          ELSE wallet.open_holds - wallet.open_large END AS open,
+                     CASE WHEN large.is_large AND every.slots > 0 THEN greatest(every.slots / 4, 1)
+                          ELSE every.slots END AS most
+                FROM (SELECT payer.amount >= {LARGE_MICROS} AS is_large) large,
+                     (SELECT coalesce(payer.concurrency, wallet.slots) AS slots) every
+          ) at_once ON true""",  # noqa: S608 - a constant of our own
+        taken=f"""
+    ), share AS MATERIALIZED (
+        SELECT one.id, sum(judged.amount)::bigint AS amount
+          FROM judged JOIN taken ON taken.id = judged.wallet
+         CROSS JOIN LATERAL unnest(judged.ids) AS one (id)
+         WHERE judged.verdict = 'placed' GROUP BY one.id
     ), taken_of AS (
-        UPDATE credits_budget budget
-           SET held_micros = budget.held_micros + share.amount
-          FROM (SELECT drawn.id, sum(judged.amount)::bigint AS amount
-                  FROM judged JOIN taken ON taken.id = judged.wallet
-                  JOIN drawn ON drawn.n = judged.n
-                 WHERE judged.verdict = 'placed' GROUP BY drawn.id) share
-         WHERE budget.id = share.id""",
+        UPDATE credits_budget SET held_micros = held_micros + {_of_share("amount")}
+         WHERE id = ANY (ARRAY(SELECT id FROM share))""",  # noqa: S608 - of our own
         budgets="ids",
-        room="""jsonb_build_object(
-               'open', open_holds, 'concurrency', concurrency, 'budgets', told)""",
+        # All of it is looked at only where a neighbour, or itself, did not fit (turns.py).
+        room="""
+           CASE WHEN (SELECT bool_or(verdict IN ('short', 'busy', 'budget')) FROM judged)
+                THEN jsonb_build_object('open', open, 'concurrency', most, 'budgets', (
+                    SELECT jsonb_agg(jsonb_build_object(
+                               'id', id, 'kind', owner_kind, 'owner', owner,
+                               'limit', limit_micros, 'left', left_micros,
+                               'resets_at', ends_at) ORDER BY id)
+                      FROM drawn WHERE drawn.n = judged.n))
+                WHEN most IS NOT NULL
+                THEN jsonb_build_object('open', open, 'concurrency', most) END""",
     )
 
 
@@ -150,7 +180,8 @@ def place_many(payer: Payer) -> str:
               SELECT id FROM credits_hold hold WHERE hold.intent = asked.intent LIMIT 1
           ) earlier ON true
     ), wallet AS MATERIALIZED (
-        SELECT id, balance_micros - held_micros AS available, open_holds, frozen_reason
+        SELECT id, balance_micros - held_micros AS available, open_holds, open_large,
+               frozen_reason {limits.wallet}
           FROM credits_account
          WHERE id = ANY (ARRAY(SELECT DISTINCT wallet FROM payer WHERE refusal IS NULL))
            AND kind = 'wallet'
@@ -172,8 +203,10 @@ def place_many(payer: Payer) -> str:
     ), taken AS (
         UPDATE credits_account account
            SET held_micros = account.held_micros + share.amount,
-               open_holds = account.open_holds + share.n
-          FROM (SELECT wallet, sum(amount)::bigint AS amount, count(*) AS n
+               open_holds = account.open_holds + share.n,
+               open_large = account.open_large + share.large
+          FROM (SELECT wallet, sum(amount)::bigint AS amount, count(*) AS n,
+                       count(*) FILTER (WHERE amount >= {LARGE_MICROS}) AS large
                   FROM judged WHERE verdict = 'placed' GROUP BY wallet) share
          WHERE account.id = share.wallet
            AND account.balance_micros - account.held_micros >= share.amount
@@ -194,21 +227,22 @@ def place_many(payer: Payer) -> str:
     """  # noqa: S608 - the parts are constants of our own modules
 
 
-_GIVEN_BACK = """
+_GIVEN_BACK = f"""
     ), budget AS MATERIALIZED (
         SELECT id FROM credits_budget
          WHERE id = ANY (ARRAY(SELECT DISTINCT unnest(budgets) FROM ended))
          ORDER BY id
            FOR NO KEY UPDATE
+    ), share AS MATERIALIZED (
+        SELECT one.id, sum(held)::bigint AS held, sum(charged)::bigint AS charged
+          FROM ended CROSS JOIN LATERAL unnest(ended.budgets) AS one (id)
+         GROUP BY one.id
     ), given_back AS (
-        UPDATE credits_budget budget
-           SET held_micros = budget.held_micros - share.held,
-               spent_micros = budget.spent_micros + share.charged
-          FROM (SELECT one.id, sum(held)::bigint AS held, sum(charged)::bigint AS charged
-                  FROM ended CROSS JOIN LATERAL unnest(ended.budgets) AS one (id)
-                 GROUP BY one.id) share
-         WHERE budget.id = share.id AND budget.id = ANY (ARRAY(SELECT id FROM budget))
-"""
+        UPDATE credits_budget
+           SET held_micros = held_micros - {_of_share("held")},
+               spent_micros = spent_micros + {_of_share("charged")}
+         WHERE id = ANY (ARRAY(SELECT id FROM budget))
+"""  # noqa: S608 - constants of our own
 
 
 def settle_many(columns: str = "", record: str = "", *, budgets: bool = True) -> str:
@@ -261,9 +295,12 @@ def settle_many(columns: str = "", record: str = "", *, budgets: bool = True) ->
            SET balance_micros = account.balance_micros - share.charged,
                held_micros = account.held_micros - share.held,
                open_holds = account.open_holds - share.holds,
+               open_large = account.open_large - share.large,
                events = account.events + share.n
           FROM (SELECT wallet, sum(charged)::bigint AS charged, sum(held)::bigint AS held,
-                       count(*) AS holds, count(*) FILTER (WHERE NOT silent) AS n
+                       count(*) AS holds,
+                       count(*) FILTER (WHERE held >= {LARGE_MICROS}) AS large,
+                       count(*) FILTER (WHERE NOT silent) AS n
                   FROM ended GROUP BY wallet) share
          WHERE account.id = share.wallet
     {_GIVEN_BACK if budgets else ""}

@@ -18,10 +18,10 @@ ledger.py states it of each transaction that locks wallets. A batch holds many w
 it is the transaction beside it, which takes two the other way round, that would close a circle.
 Should one close all the same, the server undoes one statement, and common/db.py runs it again.
 
-A hold may take its amount from budgets, too, and a wallet may have only so many open at once
-(limits.py). Whatever is summed is read from rows that the statement locked. The hold writes down
-which budgets it took from: to these its end gives back, and what it cost stays spent there, even
-if the period is over meanwhile, or the limit another.
+A hold may take its amount from budgets, too, and a wallet may have only so many open at once, large
+ones counted apart (limits.py). Whatever is summed is read from rows that the statement locked. The
+hold writes down which budgets it took from: to these its end gives back, and what it cost stays
+spent there, even if the period is over meanwhile, or the limit another.
 
 Each step stands twice. The plain forms here (`place`, `capture`, `void`, `expire`) take one hold
 and are the reference; batches.py does the same for all who wait at one moment (common/lanes.py).
@@ -42,7 +42,7 @@ from common.ids import uuid7
 from common.money import Micros
 from credits.books import limits
 from credits.books.processes import orphaned
-from credits.models import HOUSE, Account, Budget
+from credits.models import HOUSE, LARGE_MICROS, Account, Budget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,8 @@ PLACE = """
         SELECT id FROM credits_account
          WHERE id = %(account)s AND kind = 'wallet' AND frozen_reason = ''
            AND balance_micros - held_micros >= %(amount)s
-           AND (%(concurrency)s::int IS NULL OR open_holds < %(concurrency)s)
+           AND (%(slots)s::int IS NULL
+                OR CASE WHEN %(large)s THEN open_large ELSE open_holds - open_large END < %(slots)s)
            FOR NO KEY UPDATE
     ), budget AS MATERIALIZED (
         SELECT id, limit_micros - held_micros - spent_micros AS left_micros FROM credits_budget
@@ -63,7 +64,8 @@ PLACE = """
            FOR NO KEY UPDATE
     ), taken AS (
         UPDATE credits_account account
-           SET held_micros = held_micros + %(amount)s, open_holds = open_holds + 1
+           SET held_micros = held_micros + %(amount)s, open_holds = open_holds + 1,
+               open_large = open_large + %(large)s::int
           FROM wallet
          WHERE account.id = wallet.id
            AND NOT EXISTS (SELECT FROM budget WHERE left_micros < %(amount)s)
@@ -95,6 +97,7 @@ END = f"""
            SET balance_micros = balance_micros - ended.charged,
                held_micros = held_micros - ended.held,
                open_holds = open_holds - 1,
+               open_large = open_large - (ended.held >= {LARGE_MICROS})::int,
                events = events + 1
           FROM ended
          WHERE account.id = ended.account_id
@@ -151,7 +154,8 @@ def place(
         "ttl": ttl_seconds,
         "intent": intent,
         "budgets": list(budgets),
-        "concurrency": concurrency,
+        "large": amount >= LARGE_MICROS,
+        "slots": limits.slots(concurrency, amount),
     }
     if _one(PLACE, asked) is None:
         raise _refusal(account, amount, budgets, concurrency)
@@ -187,7 +191,9 @@ def _refusal(
     named = tuple(
         limits.described(each) for each in Budget.objects.filter(pk__in=budgets).order_by("pk")
     )
-    room = limits.Room(wallet.available_micros, wallet.open_holds, concurrency, named)
+    is_large = amount >= LARGE_MICROS
+    is_open = wallet.open_large if is_large else wallet.open_holds - wallet.open_large
+    room = limits.Room(wallet.available_micros, is_open, limits.slots(concurrency, amount), named)
     _, facts = limits.Left().judge(str(account), room, amount)
     return limits.refusal(facts or {"limit": "balance", "left": room.available}, amount=amount)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
@@ -15,6 +15,9 @@ from credits.models import HOUSE, Account, Entry, Lot
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
+
+PAID: Final = (Entry.Kind.TOP_UP, Entry.Kind.REFUND, Entry.Kind.DISPUTE)
+"""The kinds that are a member's own money, coming or going back."""
 
 
 def house(kind: Account.Kind) -> Account:
@@ -86,7 +89,9 @@ def post(
         sign = 1 if wallet is receiver else -1
         takes = 1 if wallet is listed else 0
         Account.objects.filter(pk=wallet.pk).update(
-            balance_micros=F("balance_micros") + sign * amount, events=F("events") + takes
+            balance_micros=F("balance_micros") + sign * amount,
+            paid_micros=F("paid_micros") + (sign * amount if kind in PAID else 0),
+            events=F("events") + takes,
         )
     entry = _insert(
         kind=kind,

@@ -44,7 +44,10 @@ class Answer(NamedTuple):
     earlier: str | None
     """The open hold of which it is a repeat."""
     told: dict[str, Any] | None = None
-    """Of a statement with limits: what there was of them. In the end: the limit that refused it."""
+    """Of a statement with limits: what there was of them. In the end: the limit that refused it;
+    or, if it was placed, how many may be open at once (`most`) and are (`open`), where that is
+    limited.
+    """
 
     @property
     def room(self) -> limits.Room:
@@ -152,7 +155,9 @@ def _one_after_the_other(asks: Sequence[Ask], answers: list[Answer]) -> list[Ans
             if verdict == "placed":
                 verdict = FITS
         if verdict in ("placed", FITS):
-            left.take(answer.wallet, answer.room, ask.amount)
+            room = answer.room
+            is_open = left.take(answer.wallet, room, ask.amount)
+            told = None if room.concurrency is None else {"most": room.concurrency, "open": is_open}
         judged.append(answer._replace(verdict=verdict, told=told))
     # Or they would be asked for ever.
     assert not judged or any(each.verdict != FITS for each in judged), "the statement judges alike"

@@ -2,6 +2,7 @@
 
 from credits.models.books import (
     HOUSE,
+    LARGE_MICROS,
     LAST_HOUSE,
     Account,
     Entry,
@@ -12,7 +13,7 @@ from credits.models.books import (
     Seal,
 )
 from credits.models.gifts import Adjustment, Voucher, VoucherTry, VoucherUse
-from credits.models.limits import Budget
+from credits.models.limits import PERIODS, Allowance, Budget
 from credits.models.purchases import (
     AutoTopUp,
     Billing,
@@ -27,9 +28,12 @@ from credits.models.sums import DaySum, GrantedLeft, Tally
 
 __all__ = [
     "HOUSE",
+    "LARGE_MICROS",
     "LAST_HOUSE",
+    "PERIODS",
     "Account",
     "Adjustment",
+    "Allowance",
     "AutoTopUp",
     "Billing",
     "Budget",

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LAST_HOUSE: Final = UUID(int=255)
 """Ids up to this one are for the house's accounts: no wallet has one."""
 
+LARGE_MICROS: Final = 5_000_000
+"""From this on a hold is a large one: what it may cost decides, and stays as it was placed."""
+
 
 class Account(models.Model):
     """A ledger account: a workspace's wallet, or one of the house's own.
@@ -50,6 +53,12 @@ class Account(models.Model):
     balance_micros = models.BigIntegerField(default=0, db_default=0)
     held_micros = models.BigIntegerField(default=0, db_default=0)
     open_holds = models.IntegerField(default=0, db_default=0)
+    open_large = models.IntegerField(default=0, db_default=0)
+    """Those of `LARGE_MICROS` and more: they have slots of their own (limits.py)."""
+    paid_micros = models.BigIntegerField(default=0, db_default=0)
+    """What was paid for in its whole life, less what was paid back: from it follow its slots."""
+    concurrency = models.IntegerField(null=True, blank=True)
+    """How many holds may be open at once, whatever was paid; 0: none, -1: any number."""
     events = models.BigIntegerField(default=0, db_default=0)
     """How many rows its history has: each numbered posting and each ended hold takes the next."""
     frozen_reason = models.CharField(max_length=300, default="", db_default="", blank=True)
@@ -67,7 +76,15 @@ class Account(models.Model):
             models.CheckConstraint(
                 name="account_house_is_summed",
                 condition=Q(kind="wallet")
-                | Q(balance_micros=0, held_micros=0, open_holds=0, events=0),
+                | Q(balance_micros=0, held_micros=0, open_holds=0, paid_micros=0, events=0),
+            ),
+            models.CheckConstraint(
+                name="account_open_large_among_the_open",
+                condition=Q(open_large__gte=0, open_large__lte=F("open_holds")),
+            ),
+            models.CheckConstraint(
+                name="account_concurrency_known",
+                condition=Q(concurrency=None) | Q(concurrency__gte=-1),
             ),
             models.CheckConstraint(
                 name="account_open_holds_counted",

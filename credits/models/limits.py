@@ -1,9 +1,39 @@
-"""What may be spent beside what there is: a budget for a period."""
+"""What may be spent beside what there is: the rule, and a budget for each of its periods."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
+
+PERIODS = ("day", "week", "month", "total")
+
+
+class Allowance(models.Model):
+    """The rule: how much an owner may spend in each day, week or month, or in total.
+
+    From it a budget of the current period is made when a call first needs one (allowances.py).
+    """
+
+    owner_kind = models.CharField(max_length=16)
+    """Whose it is, as a budget has it; or `each_member`, where a member has none of their own."""
+    owner = models.CharField(max_length=128)
+    period = models.CharField(max_length=8)
+    limit_micros = models.BigIntegerField()
+    set_by = models.UUIDField()
+    """Who set it last."""
+    set_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="allowance_once_per_period", fields=["owner_kind", "owner", "period"]
+            ),
+            models.CheckConstraint(name="allowance_period_known", condition=Q(period__in=PERIODS)),
+            models.CheckConstraint(
+                name="allowance_limit_not_negative", condition=Q(limit_micros__gte=0)
+            ),
+        ]
 
 
 class Budget(models.Model):
@@ -13,8 +43,9 @@ class Budget(models.Model):
     """
 
     owner_kind = models.CharField(max_length=16)
-    """Whose limit it is: a key's, a member's, a workspace's. The books do not read it."""
-    owner = models.CharField(max_length=64)
+    """Whose it is: a workspace's, project's, member's or key's. The books do not read it."""
+    owner = models.CharField(max_length=128)
+    period = models.CharField(max_length=8, default="total", db_default="total")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True)
     """When another row begins; null: never."""
@@ -28,8 +59,10 @@ class Budget(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                name="budget_once_per_period", fields=["owner_kind", "owner", "starts_at"]
+                name="budget_once_per_period",
+                fields=["owner_kind", "owner", "period", "starts_at"],
             ),
+            models.CheckConstraint(name="budget_period_known", condition=Q(period__in=PERIODS)),
             models.CheckConstraint(
                 name="budget_ends_after_its_start",
                 condition=Q(ends_at=None) | Q(ends_at__gt=F("starts_at")),

@@ -58,6 +58,24 @@ CHECKS = (
         """,
     ),
     Check(
+        "what was paid for is the sum of each wallet's own money, come and gone back",
+        "SELECT count(*) AS rows, coalesce(sum(paid_micros), 0) AS micros"
+        " FROM credits_account WHERE kind = 'wallet'",
+        """
+        WITH own AS (
+            SELECT * FROM credits_entry WHERE kind IN ('top_up', 'refund', 'dispute')
+        ), moved AS (
+            SELECT account, sum(amount) AS micros FROM (
+                SELECT credit_id AS account, amount_micros AS amount FROM own
+                UNION ALL SELECT debit_id, -amount_micros FROM own) AS side
+             GROUP BY account)
+        SELECT 'wallet ' || id || ': paid ' || paid_micros || ', entries '
+               || coalesce(moved.micros, 0)
+          FROM credits_account LEFT JOIN moved ON moved.account = id
+         WHERE kind = 'wallet' AND paid_micros <> coalesce(moved.micros, 0)
+        """,
+    ),
+    Check(
         "each wallet counts its open holds",
         "SELECT count(*) AS rows, 0 AS micros FROM credits_hold",
         """
@@ -66,6 +84,18 @@ CHECKS = (
                || coalesce(open.n, 0)
           FROM credits_account LEFT JOIN open ON open.account_id = id
          WHERE open_holds <> coalesce(open.n, 0)
+        """,
+    ),
+    Check(
+        "each wallet counts its large holds",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_hold WHERE amount_micros >= 5000000",
+        """
+        WITH open AS (SELECT account_id, count(*) AS n FROM credits_hold
+                       WHERE amount_micros >= 5000000 GROUP BY account_id)
+        SELECT 'wallet ' || id || ': counts ' || open_large || ' large, open are '
+               || coalesce(open.n, 0)
+          FROM credits_account LEFT JOIN open ON open.account_id = id
+         WHERE open_large <> coalesce(open.n, 0)
         """,
     ),
     Check(

@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
+from zoneinfo import available_timezones
 
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
@@ -19,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from common.money import usd
+from common.money import Micros, usd
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 HOME = BASE_DIR if (BASE_DIR / "pyproject.toml").exists() else Path.cwd()
@@ -97,6 +98,18 @@ class Environment(BaseSettings):
     """Any of them may have signed an event: two while one is being replaced."""
     stripe_automatic_tax: bool = False
     stripe_invoices: bool = True
+    concurrency_tiers: Annotated[list[tuple[str, int]], NoDecode] = [
+        ("0", 1),
+        ("0.01", 5),
+        ("100", 10),
+        ("500", 20),
+        ("1000", 40),
+    ]
+    """From how many dollars paid, how many calls may run at once; empty: any number."""
+    requests_per_minute: int = Field(default=0, ge=0, le=100_000)
+    """How many calls a key without a limit of its own may begin in a minute; 0: any number."""
+    time_zone: str = "UTC"
+    """Where the days, weeks and months of allowances begin, like Europe/Berlin."""
     platform_name: str = "Credits"
     """What pages, mails and authenticator apps call this installation."""
     sign_up: Literal["open", "invitation", "domains"] = "open"
@@ -209,6 +222,30 @@ class Environment(BaseSettings):
             raise ValueError("is an amount of dollars, like 5 or 0.50")
         return value
 
+    @field_validator("concurrency_tiers", mode="before")
+    @classmethod
+    def _tiers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            found = [
+                (paid.strip(), int(most))
+                for paid, most in map(_pair, filter(None, value.split(",")))
+            ]
+            paid = [usd(each) for each, _ in found]
+        except (ValueError, ArithmeticError):
+            found, paid = [("?", -1)], [Micros(-1)]
+        if found and (paid[0] != 0 or paid != sorted(set(paid)) or min(found, key=_second)[1] < 0):
+            raise ValueError("is like 0:1,0.01:5,100:10: dollars paid, rising from 0, and calls")
+        return found
+
+    @field_validator("time_zone")
+    @classmethod
+    def _of_the_world(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("is the name of a time zone, like Europe/Berlin")
+        return value
+
     @field_validator("email_url")
     @classmethod
     def _known_scheme(cls, value: str) -> str:
@@ -259,6 +296,10 @@ class Environment(BaseSettings):
         except ProgrammingError:
             raise ValueError("is like postgresql://user:password@host/name") from None
         return value
+
+
+def _second(pair: tuple[str, int]) -> int:
+    return pair[1]
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -474,6 +515,9 @@ SOCIALACCOUNT_PROVIDERS = {
 USERSESSIONS_TRACK_ACTIVITY = True
 USE_TZ = True
 TIME_ZONE = "UTC"
+PERIODS_TIME_ZONE = env.time_zone
+REQUESTS_PER_MINUTE = env.requests_per_minute
+CONCURRENCY_TIERS = [(usd(paid), most) for paid, most in env.concurrency_tiers]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -493,6 +537,13 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "0.1.0",
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": [],
+    # What the stock frontend is told of has fewer roles than there are (accounts/frontend.py).
+    "ENUM_NAME_OVERRIDES": {
+        "WorkspaceKind": "accounts.models.Workspace.Kind",
+        "Role": "accounts.models.Membership.Role",
+        "RoleForFrontend": ["owner", "member"],
+        "OwnerKind": "apikeys.allowances.KINDS",
+    },
 }
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
@@ -522,6 +573,8 @@ CORS_EXPOSE_HEADERS = [
     "X-Concurrency-Limit",
     "X-Concurrency-Current",
     "X-Concurrency-Remaining",
+    "RateLimit",
+    "RateLimit-Policy",
 ]
 
 CELERY_BROKER_URL = env.celery_broker_url

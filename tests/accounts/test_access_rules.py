@@ -4,6 +4,7 @@ An address without a rule fails. What is asked by key says its scope in its view
 in tests/config/test_scopes.py; what hangs on an id is in `OF_SOMEBODY` besides.
 """
 
+import json
 import re
 import uuid
 from datetime import timedelta
@@ -16,7 +17,11 @@ from django.urls.resolvers import URLResolver
 from django.utils import timezone
 from test_accounts import PASSWORD
 
+from accounts import invitations, teams
+from accounts.models import Membership
+from apikeys import asks, keys
 from apikeys.models import SCOPES, ApiKey, Pairing
+from common.drf import SESSION
 from usage.models import Call
 
 ANYBODY, DOOR, MEMBER, STAFF = "anybody", "door", "member", "staff"
@@ -213,7 +218,9 @@ OF_SOMEBODY = {
 
 
 def test_every_address_by_key_that_hangs_on_an_id_is_tried_with_anothers():
-    assert {route for route in BY_KEY if "<" in route} == set(OF_SOMEBODY)
+    hanging = {route for route in BY_KEY if "<" in route}
+
+    assert hanging - set(OF_SIGNED_IN) == set(OF_SOMEBODY)
 
 
 @pytest.mark.parametrize("route", OF_SOMEBODY)
@@ -226,6 +233,41 @@ def test_what_is_anothers_is_not_there(alice, bob, route):
             by_key = {"X-API-KEY": bob.key}
             answer = Client().generic(method, path, b"{}", "application/json", headers=by_key)
             assert answer.status_code == 404, (method, answer.content)
+
+
+OF_SIGNED_IN = [
+    route
+    for route in BY_KEY
+    if "<" in route and set(ROUTES[route].cls.scopes.values()) == {SESSION}
+]
+"""What no key may at all (tests/config/test_scopes.py), and who is signed in may, of their own."""
+WHATEVER = {
+    "name": "Mine now", "allowed_vendors": [], "role": "member", "to": str(uuid.uuid4()),
+    "email": "ann@example.org", "kind": "workspace", "period": "day", "limit_micro_usd": 1,
+    "project": "mine", "granted": True,
+}  # fmt: skip
+"""What each of them could go on with."""
+
+
+@pytest.mark.parametrize("route", OF_SIGNED_IN)
+def test_what_is_another_teams_is_not_there_for_who_is_signed_in(ines, alice, bob, route):
+    team = teams.create(owner=alice.user, name="Studio")
+    teams.join(team, bob.user, role="member", by=alice.user.pk)
+    invited = invitations.invite(
+        team.pk, email="ann@example.org", role="member", by=alice.user, base_url="http://x"
+    )
+    asked = asks.ask(team.pk, period="day", limit=1, note="", by=bob.user.pk)
+    _, key = keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="laptop")
+    theirs = {"id": team.pk, "user": bob.user.pk, "invitation": invited.pk, "ask": asked.pk}
+    theirs |= {"key_id": key.pk}
+    ines.come_in()
+    path = "/" + re.sub(r"<uuid:(\w+)>", lambda name: str(theirs[name[1]]), route)
+
+    for method in METHODS:
+        if hasattr(ROUTES[route].cls, method.lower()):
+            answer = ines.browser.generic(method, path, json.dumps(WHATEVER), "application/json")
+            assert answer.status_code == 404, (method, answer.content)
+    assert Membership.objects.filter(workspace=team).count() == 2
 
 
 @pytest.fixture

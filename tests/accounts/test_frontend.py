@@ -22,15 +22,17 @@ def test_a_key_is_of_the_owner_of_its_workspace(get, alice):
     }
 
 
-@pytest.mark.parametrize("role", ["member", None])
-def test_who_is_no_owner_is_a_member(get, alice, role):
-    """A key whose user has left the workspace still speaks for it."""
-    if role:
-        alice.user.memberships.update(role=role)
-    else:
-        alice.user.memberships.all().delete()
+@pytest.mark.parametrize(("role", "told"), [("member", "member"), ("billing", "owner")])
+def test_who_pays_is_shown_what_is_about_money(get, alice, role, told):
+    alice.user.memberships.update(role=role)
 
-    assert get("/api/workspaces/current").json()["role"] == "member"
+    assert get("/api/workspaces/current").json()["role"] == told
+
+
+def test_a_key_of_who_was_removed_speaks_for_nobody(get, alice):
+    alice.user.memberships.all().delete()
+
+    assert get("/api/workspaces/current").json()["error"] == "unauthorized"
 
 
 def test_money_goes_by_the_older_rail(get):

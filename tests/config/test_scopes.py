@@ -9,7 +9,7 @@ from django.urls import get_resolver
 from django.urls.resolvers import URLResolver
 
 from apikeys.models import SCOPES, ApiKey
-from common.drf import STAFF
+from common.drf import SESSION, STAFF
 from common.errors import is_for_nodes
 
 ANYBODY = {
@@ -83,7 +83,7 @@ def test_what_needs_no_credential_says_why():
 def test_a_key_without_the_scope_is_refused_and_without_a_key_it_is_a_401(
     client, alice, method, path, scope
 ):
-    assert scope in {*SCOPES, STAFF}
+    assert scope in {*SCOPES, SESSION, STAFF}
     others = [each for each in SCOPES if each != scope]
     ApiKey.objects.filter(pk=alice.api_key_record.pk).update(scopes=others)
 

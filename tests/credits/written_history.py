@@ -40,7 +40,10 @@ def post(wallet_id, kind, amount, at, *, across=None, key=None, facts=None):
         facts=facts or {},
         created_at=at,
     )
-    Account.objects.filter(pk=wallet_id).update(balance_micros=F("balance_micros") + amount)
+    paid = amount if kind in ("top_up", "refund", "dispute") else 0
+    Account.objects.filter(pk=wallet_id).update(
+        balance_micros=F("balance_micros") + amount, paid_micros=F("paid_micros") + paid
+    )
     if across is not None:
         Account.objects.filter(pk=across).update(balance_micros=F("balance_micros") - amount)
     if receives:
@@ -99,6 +102,7 @@ def clean_books():
             cursor.execute(f"DELETE FROM credits_{table}")
         cursor.execute(
             "UPDATE credits_account"
-            " SET balance_micros = 0, held_micros = 0, events = 0, open_holds = 0"
+            " SET balance_micros = 0, held_micros = 0, events = 0, open_holds = 0,"
+            " open_large = 0, paid_micros = 0"
         )
         cursor.execute("SET LOCAL session_replication_role = origin")

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from accounts.models import Membership
 from apikeys import callers, keys, states
 from apikeys.models import ApiKey
 from common.errors import Unauthorized
@@ -26,6 +27,11 @@ def end(member, how):
         case "its person left":
             member.user.is_active = False
             member.user.save()
+        case "its person was removed":
+            Membership.objects.filter(user=member.user).delete()
+        case "its person came back":
+            later = timezone.now() + timedelta(seconds=1)
+            Membership.objects.filter(user=member.user).update(created_at=later)
         case "not yet":
             record.update(expires_at=timezone.now() + timedelta(days=1))
 
@@ -51,12 +57,17 @@ def told(member):
     return states.told(ApiKey.objects.get(pk=member.api_key_record.pk))
 
 
-@pytest.mark.parametrize("how", ["revoked", "disabled", "expired", "its person left"])
+ENDS = ["revoked", "disabled", "expired", "its person left"]
+LEFT = ["its person was removed", "its person came back"]
+TOLD = {"its person left": "of nobody active", **dict.fromkeys(LEFT, "of nobody here")}
+
+
+@pytest.mark.parametrize("how", ENDS + LEFT)
 def test_a_key_that_is_ended_opens_no_door(alice, how):
     end(alice, how)
 
     assert opens(alice) == {"account": False, "call": False, "poll": False}
-    assert told(alice) == {"its person left": "of nobody active"}.get(how, how)
+    assert told(alice) == TOLD.get(how, how)
 
 
 @pytest.mark.parametrize("how", ["nothing", "not yet"])

@@ -78,6 +78,7 @@ class Stack:
             "SANDBOX_JOB_SECONDS": "0",
             "DATA_DIR": str(self.folder / "data"),
             "ADJUSTMENT_LIMIT_USD": "1000000",
+            "CONCURRENCY_TIERS": "",
         }
         self.manage("migrate", "-v0")
         self.manage("member", "add", STAFF, "--staff")

@@ -33,7 +33,7 @@ from common.ids import uuid7
 from common.money import Micros
 from credits.books import batches, holds, ledger, limits, turns
 from credits.gifts import grants
-from credits.models import Account, Budget, Entry, Hold
+from credits.models import LARGE_MICROS, Account, Budget, Entry, Hold
 from credits.proofs import reconciliation
 from tests.plugin import examples
 
@@ -45,8 +45,10 @@ PLACE = batches.place_many(
     )
 )
 SETTLE = batches.settle_many()
-AMOUNTS = st.integers(1, 60)
-INTENTS = {number: 3 + 9 * number for number in range(4)}
+UNIT = LARGE_MICROS // 50
+"""So some of the amounts are large, and have slots of their own."""
+AMOUNTS = st.integers(1, 60).map(lambda units: units * UNIT)
+INTENTS = {number: (3 + 9 * number) * UNIT for number in range(4)}
 """An intention, and what it asks for: the same request has the same price."""
 ASKS = st.lists(
     st.tuples(
@@ -57,7 +59,7 @@ ASKS = st.lists(
     ),
     max_size=6,
 )
-LIMITS = {"a": 70, "b": 40, "c": None}
+LIMITS = {"a": 70 * UNIT, "b": 40 * UNIT, "c": None}
 """Budgets: how much each is for."""
 WORDS = {
     InsufficientCredits: "short",
@@ -69,7 +71,7 @@ WORDS = {
 
 def new_wallet():
     wallet = ledger.open_wallet(uuid.uuid4())
-    grants.grant(wallet=wallet, amount=Micros(100), key=uuid.uuid4().hex, reason="test")
+    grants.grant(wallet=wallet, amount=Micros(100 * UNIT), key=uuid.uuid4().hex, reason="test")
     return wallet.pk
 
 
@@ -97,7 +99,7 @@ def connect():
 
 
 class Machine(RuleBasedStateMachine):
-    """Two wallets with 100 micros each."""
+    """Two wallets with 100 units each."""
 
     def __init__(self):
         super().__init__()
@@ -139,7 +141,7 @@ class Machine(RuleBasedStateMachine):
         return st.tuples(
             st.integers(1, len(self.held)).map(lambda back: len(self.held) - back),
             st.sampled_from(["capture", "capture", "void", "expire"]),
-            st.integers(0, 80),
+            st.integers(0, 80).map(lambda units: units * UNIT),
         )
 
     def settle(self, asks):
@@ -169,7 +171,8 @@ class Machine(RuleBasedStateMachine):
             )
 
     def set_a_limit(self, data):
-        name, limit = data.draw(st.sampled_from("ab")), data.draw(st.none() | st.integers(0, 90))
+        name = data.draw(st.sampled_from("ab"))
+        limit = data.draw(st.none() | st.integers(0, 90).map(lambda units: units * UNIT))
         for wallet in (self.plain, self.many):
             limits.set_limit(self.budgets[wallet][name], limit)
 
@@ -188,12 +191,19 @@ class Machine(RuleBasedStateMachine):
     def both_wallets_are_the_same(self):
         plain, many = (
             Account.objects.values(
-                "balance_micros", "held_micros", "open_holds", "events", "frozen_reason"
+                "balance_micros",
+                "held_micros",
+                "open_holds",
+                "open_large",
+                "events",
+                "frozen_reason",
             ).get(pk=wallet)
             for wallet in (self.plain, self.many)
         )
         assert plain == many
         assert plain["open_holds"] == Hold.objects.filter(account=self.plain).count()
+        large = Hold.objects.filter(account=self.plain, amount_micros__gte=LARGE_MICROS)
+        assert plain["open_large"] == large.count()
         assert plain["balance_micros"] >= plain["held_micros"] >= 0
 
     @invariant()
@@ -340,7 +350,7 @@ def test_many_at_once_is_the_same_as_one_after_the_other():
 def test_twins_of_one_batch_are_placed_once_even_when_the_money_is_for_one():
     machine = Machine()
     try:
-        machine.place([(60, None, "", None), *[(30, 3, "", None)] * 3])
+        machine.place([(60 * UNIT, None, "", None), *[(30, 3, "", None)] * 3])
 
         assert Hold.objects.filter(account=machine.many).count() == 2
         machine.both_wallets_are_the_same()
@@ -366,13 +376,13 @@ def test_a_batch_may_hold_all_of_a_budget_and_no_more(names):
     machine = Machine()
     try:
         most = LIMITS[names]
-        machine.place([(most - 5, None, names, None), (5, None, names, None)])
+        machine.place([(most - 30 * UNIT, None, names, None), (30 * UNIT, None, names, None)])
         machine.place([(1, None, names, None), (1, None, "", 3), (1, None, "", 3)])
-        machine.settle([(0, "capture", 30), (1, "void", 0)])
+        machine.settle([(1, "capture", 30 * UNIT), (0, "void", 0)])
 
         machine.both_have_the_same_budgets()
         budget = Budget.objects.get(pk=machine.budgets[machine.many][names])
-        assert (budget.held_micros, budget.spent_micros) == (0, 30)
+        assert (budget.held_micros, budget.spent_micros) == (0, 30 * UNIT)
         assert Hold.objects.filter(account=machine.many).count() == 1
     finally:
         machine.teardown()
@@ -382,7 +392,8 @@ def test_a_batch_may_hold_all_of_a_budget_and_no_more(names):
 def test_who_comes_after_one_that_was_refused_may_have_the_last_of_another_budget():
     machine = Machine()
     try:
-        machine.place([(71, None, "a", None), (40, None, "b", None), (1, None, "b", None)])
+        asks = [(71, "a"), (40, "b"), (1, "b")]
+        machine.place([(units * UNIT, None, name, None) for units, name in asks])
 
         assert Hold.objects.filter(account=machine.many).count() == 1
         machine.both_have_the_same_budgets()
@@ -394,7 +405,7 @@ def test_who_comes_after_one_that_was_refused_may_have_the_last_of_another_budge
 def test_a_batch_may_hold_all_that_there_is_and_no_more():
     machine = Machine()
     try:
-        machine.place([(amount, None, "", None) for amount in (60, 50, 40, 1)])
+        machine.place([(amount, None, "", None) for amount in (60 * UNIT, 50 * UNIT, 40 * UNIT, 1)])
 
         ((verdict, _),) = machine._place_many([(1, None, "", None)], [uuid7()])
         assert verdict == "short"
@@ -405,14 +416,27 @@ def test_a_batch_may_hold_all_that_there_is_and_no_more():
 
 
 @pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("first", [(3, "", None), (3, "b", 0)])
+def test_who_is_refused_with_a_key_is_told_what_there_was_in_their_turn(first):
+    """A smaller neighbour takes of it afterwards, before the key is looked at once more."""
+    machine = Machine()
+    try:
+        machine.place([(80 * UNIT, None, "", None)])
+        machine.place([(0, *first), (5 * UNIT, None, "", None)])
+        machine.both_wallets_are_the_same()
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.usefixtures("committed")
 def test_a_batch_ends_each_hold_as_if_it_were_alone():
     """Less than was held, more, all, nothing, freed, not yet over; one is asked for twice."""
     machine = Machine()
     try:
-        machine.place([(10, None, names, None) for names in ("", "a", "ab", "c", "", "")])
+        machine.place([(10 * UNIT, None, names, None) for names in ("", "a", "ab", "c", "", "")])
         asks = [("capture", 4), ("capture", 25), ("capture", 10), ("capture", 0)]
         asks = list(enumerate([*asks, ("void", 0), ("expire", 0)]))
-        asks = [(place, *how) for place, how in [*asks, asks[1]]]
+        asks = [(place, how, units * UNIT) for place, (how, units) in [*asks, asks[1]]]
         plain = [machine._end_plain(machine.held[place][0], *how) for place, *how in asks]
 
         assert machine._settle_many(asks) == plain == [True] * 5 + [False] * 2
@@ -421,7 +445,8 @@ def test_a_batch_ends_each_hold_as_if_it_were_alone():
         machine.both_have_the_same_budgets()
         machine.both_have_the_same_open_holds_and_entries()
         wallet = Account.objects.get(pk=machine.many)
-        assert (wallet.balance_micros, wallet.held_micros, wallet.open_holds) == (76, 10, 1)
-        assert Entry.objects.get(key=f"shortfall:{machine.held[1][1]}").amount_micros == 15
+        figures = (wallet.balance_micros, wallet.held_micros, wallet.open_holds)
+        assert figures == (76 * UNIT, 10 * UNIT, 1)
+        assert Entry.objects.get(key=f"shortfall:{machine.held[1][1]}").amount_micros == 15 * UNIT
     finally:
         machine.teardown()

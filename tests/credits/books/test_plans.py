@@ -3,7 +3,9 @@
 import psycopg
 import pytest
 
+from apikeys import budgets
 from common import db
+from credits.books import allowances
 from proxy import sql
 
 TABLES = (
@@ -12,11 +14,16 @@ TABLES = (
     "credits_budget",
     "credits_process",
     "credits_entry",
+    "accounts_membership",
+    "credits_allowance",
+    "accounts_workspace",
     "apikeys_apikey",
     "proxy_answer",
     "proxy_job",
     "usage_call",
 )
+OFTEN_EMPTY = ("credits_hold", "credits_budget", "credits_allowance", "proxy_")
+"""What may grow while a plan stands that was made when there was nothing."""
 CROWD = """
 INSERT INTO credits_account (id, kind, balance_micros, held_micros, open_holds)
 SELECT md5('w' || n)::uuid, 'wallet', 1000000, 10, 1 FROM generate_series(1, 2000) n;
@@ -72,12 +79,52 @@ async def test_no_call_reads_a_table_whole(people, statement):
         await connection.close()
 
     assert any(node.get("Index Name") for node in found)
-    whole = [
+    assert read_whole(found, TABLES if people is CROWD else OFTEN_EMPTY) == []
+
+
+def read_whole(found, tables):
+    """Also by an index, in which nothing is looked up."""
+    return [
         node["Relation Name"]
         for node in found
-        if node["Node Type"] == "Seq Scan" and node["Relation Name"].startswith(TABLES)
+        if node["Node Type"].startswith(("Seq Scan", "Index"))
+        and node.get("Relation Name", "").startswith(tables)
+        and "Index Cond" not in node
     ]
-    assert whole == []
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("people", [CROWD, NOBODY], ids=["a crowd", "nobody"])
+@pytest.mark.parametrize(
+    "name", ["MAKE", "FOLLOW", "CURRENT", "_LOCK", "_NOTE_SEATS", "_NOTE_KEYS"]
+)
+async def test_looking_budgets_up_reads_no_table_whole(people, name):
+    statement = getattr(allowances, name, None) or getattr(budgets, name)
+    names = ["kinds", "owners", "groups", "zone"]
+    statement = statement.replace("%s", "$1")
+    for n, parameter in enumerate(names, 1):
+        statement = statement.replace(f"%({parameter})s", f"${n}")
+    is_lists = name in ("MAKE", "FOLLOW", "CURRENT")
+    types, given = ("text[], text[], text[], text", "'{}', '{}', '{}', 'UTC'")
+    if not is_lists:
+        types, given = "text", "'[]'"
+    connection = await db.connect()
+    try:
+        async with connection.transaction():
+            await connection.execute(people, prepare=False)
+            await connection.execute("ANALYZE " + ", ".join(TABLES), prepare=False)
+            await connection.execute(f"PREPARE looked ({types}) AS {statement}", prepare=False)
+            cursor = await connection.execute(
+                f"EXPLAIN (FORMAT JSON) EXECUTE looked ({given})", prepare=False
+            )
+            found = list(nodes((await cursor.fetchone())[0][0]["Plan"]))
+            await connection.execute("DEALLOCATE looked", prepare=False)
+            raise psycopg.Rollback
+    finally:
+        await connection.close()
+
+    assert any(node.get("Index Name") for node in found)
+    assert read_whole(found, TABLES if people is CROWD else OFTEN_EMPTY) == []
 
 
 @pytest.mark.usefixtures("committed")

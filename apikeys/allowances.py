@@ -1,0 +1,182 @@
+"""Who sets allowances, and how they stand (budgets.py tells which a call is under).
+
+The owner of a workspace sets all: of the workspace, of a project, of each member or of one, of a
+key. Others set those of their own keys, unless the owner has set that one; they can ask for more
+(asks.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts import teams
+from accounts.models import Membership
+from apikeys import budgets
+from apikeys.models import ApiKey
+from audit import log
+from common.errors import AccessDisabled, InvalidRequest, NotFound
+from credits.books import allowances
+from credits.books.allowances import EACH, Owner
+from credits.models import PERIODS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from common.money import Micros
+    from credits.books.allowances import Standing
+
+Role = Membership.Role
+KINDS: Final = ("workspace", "project", EACH, "member", "key")
+MOST_MICROS: Final = 10**12
+MOST_PROJECT: Final = 64
+
+
+@transaction.atomic
+def set_rule(
+    workspace_id: UUID, kind: str, of: str, period: str, limit: Micros | None, *, by: UUID
+) -> Owner:
+    """Have somebody's limit for a period be that, or none; it holds from the next call on.
+
+    `of` is a member, a project's name, a key; nothing for the workspace and `each_member`. An owner
+    of the workspace sets all; others those of their own keys, unless the owner has set that one.
+    """
+    if kind not in KINDS or period not in PERIODS:
+        raise InvalidRequest(f"kind: {', '.join(KINDS)}; period: {', '.join(PERIODS)}.")
+    if limit is not None and not 0 <= limit <= MOST_MICROS:
+        raise InvalidRequest("limit_micro_usd: an amount from 0 to a million dollars.")
+    teams.locked(by, workspace_id)
+    owner = _owner(workspace_id, kind, of)
+    if teams.seat(by, workspace_id).role != Role.OWNER:
+        _require_own(owner, period, by)
+    before = allowances.set_rule(owner, period, limit, by=by, under=_under(workspace_id, owner))
+    budgets.outdate(workspace_id)
+    log.note(
+        "allowance.set",
+        actor=by,
+        subject=UUID(of) if kind == "member" else None,
+        workspace=workspace_id,
+        target=f"{kind} {owner.id} per {period}",
+        before={"limit_micros": before},
+        after={"limit_micros": limit},
+    )
+    return owner
+
+
+@transaction.atomic
+def set_key(
+    workspace_id: UUID,
+    key_id: UUID,
+    *,
+    by: UUID,
+    project: str | None = None,
+    pace: int | None = None,
+    has_pace: bool = False,
+) -> ApiKey:
+    """Say for which project a key is, and how many calls it may begin in a minute (None: no rule).
+
+    For its own person, while the owner sets no project, and for the owner of the workspace.
+    """
+    teams.locked(by, workspace_id)
+    key = _key(workspace_id, str(key_id))
+    is_owner = teams.seat(by, workspace_id).role == Role.OWNER
+    if not is_owner and (key.user_id != by or (key.project and project is not None)):
+        raise AccessDisabled("For this one is owner of the workspace.")
+    changed: dict[str, Any] = {}
+    if project is not None:
+        changed["project"] = _project(project, may_be_none=True)
+    if has_pace:
+        changed["requests_per_minute"] = pace
+    if not is_owner and has_pace and _is_faster(pace, key.requests_per_minute):
+        raise AccessDisabled("The owner of the workspace can allow more calls in a minute.")
+    before = {name: getattr(key, name) for name in changed}
+    ApiKey.objects.filter(family=key.family).update(**changed)
+    budgets.outdate(workspace_id)
+    log.note(
+        "key.limited",
+        actor=by,
+        subject=key.user_id,
+        workspace=workspace_id,
+        target=key.pk,
+        before=before,
+        after=changed,
+    )
+    key.refresh_from_db()
+    return key
+
+
+def _is_faster(asked: int | None, now: int | None) -> bool:
+    return now is not None and (asked is None or asked > now)
+
+
+def standing(workspace_id: UUID, *, by: UUID) -> list[Standing]:
+    """Return the rules of a workspace and how each stands: one's own, to who is only a member."""
+    mine = teams.seat(by, workspace_id)
+    found = Membership.objects.filter(workspace_id=workspace_id)
+    keys = ApiKey.objects.filter(workspace_id=workspace_id, revoked_at=None)
+    if mine.role not in teams.SEES:
+        found, keys = found.filter(user_id=by), keys.filter(user_id=by)
+    owners = [budgets.workspaces(workspace_id)] if mine.role in teams.SEES else []
+    owners += [Owner(EACH, str(workspace_id))] if mine.role in teams.SEES else []
+    owners += [
+        budgets.members(workspace_id, user) for user in found.values_list("user_id", flat=True)
+    ]
+    for family, name in keys.values_list("family", "project").distinct():
+        owners.append(Owner("key", str(family)))
+        owners += [budgets.project(workspace_id, name)] if name else []
+    return allowances.standing(list(dict.fromkeys(owners)))
+
+
+def _owner(workspace_id: UUID, kind: str, of: str) -> Owner:
+    if kind in ("workspace", EACH):
+        return Owner(kind, str(workspace_id))
+    if kind == "project":
+        return budgets.project(workspace_id, _project(of))
+    if kind == "key":
+        return Owner("key", str(_key(workspace_id, of).family))
+    found = Membership.objects.filter(workspace_id=workspace_id, user_id=_id(of)).first()
+    if found is None:
+        raise NotFound("There is no such member.")
+    return budgets.members(workspace_id, found.user_id)
+
+
+def _under(workspace_id: UUID, owner: Owner) -> Sequence[Owner]:
+    """Return whose budgets may follow a rule of this owner."""
+    if owner.kind != EACH:
+        return [owner]
+    found = Membership.objects.filter(workspace_id=workspace_id)
+    return [budgets.members(workspace_id, user) for user in found.values_list("user_id", flat=True)]
+
+
+def _require_own(owner: Owner, period: str, by: UUID) -> None:
+    """Raise AccessDisabled unless it is somebody's own key, with no limit of the workspace's."""
+    own = owner.kind == "key" and ApiKey.objects.filter(family=owner.id, user_id=by).exists()
+    if not own or any(
+        each.set_by != by
+        for each in allowances.rules(owner.kind, owner.id)
+        if each.period == period
+    ):
+        raise AccessDisabled("The owner of the workspace sets this. You can ask for more.")
+
+
+def _key(workspace_id: UUID, of: str) -> ApiKey:
+    key = ApiKey.objects.filter(workspace_id=workspace_id, pk=_id(of)).first()
+    if key is None:
+        raise NotFound("There is no such key.")
+    return key
+
+
+def _project(name: str, *, may_be_none: bool = False) -> str:
+    name = " ".join(name.split())
+    if len(name) > MOST_PROJECT or not (name or may_be_none):
+        raise InvalidRequest(f"A project has a name of at most {MOST_PROJECT} characters.")
+    return name
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound("There is no such member or key.") from None

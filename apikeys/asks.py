@@ -1,0 +1,100 @@
+"""A member asks the owner for more, and the owner answers with one call.
+
+open --> granted   it is the member's own allowance from then on
+'----> declined
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import teams
+from accounts.models import Membership
+from apikeys import allowances
+from apikeys.models import Ask
+from common import ratelimits
+from common.errors import InvalidRequest, NotFound
+from common.money import Micros, show
+from credits.models import PERIODS
+from outbox import mails
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+MOST_NOTE = 300
+PER_DAY = 20
+EVERY = {"day": "a day", "week": "a week", "month": "a month", "total": "in total"}
+
+
+def waiting(workspace_id: UUID, *, by: UUID) -> QuerySet[Ask]:
+    """Return the open asks of a workspace, the oldest first; one's own, to who is no owner."""
+    mine = teams.seat(by, workspace_id)
+    found = Ask.objects.filter(workspace_id=workspace_id, answered_at=None).select_related("user")
+    if mine.role != Membership.Role.OWNER:
+        found = found.filter(user_id=by)
+    return found.order_by("created_at", "pk")
+
+
+def ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID) -> Ask:
+    """Ask for an allowance of that much in a period; asking again changes what is asked for."""
+    if period not in PERIODS or not 0 < limit <= allowances.MOST_MICROS or len(note) > MOST_NOTE:
+        raise InvalidRequest(f"Ask for an amount for a period: {', '.join(PERIODS)}.")
+    mine = teams.seat(by, workspace_id)
+    if mine.role == Membership.Role.OWNER:
+        raise InvalidRequest("You own this workspace: you can set the allowance yourself.")
+    ratelimits.take("asks", f"{workspace_id}/{by}", most=PER_DAY, seconds=86_400)
+    return _ask(workspace_id, period=period, limit=limit, note=note, by=by)
+
+
+@transaction.atomic
+def _ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID) -> Ask:
+    workspace = teams.locked(by, workspace_id)
+    made, is_new = Ask.objects.update_or_create(
+        workspace_id=workspace_id,
+        user_id=by,
+        period=period,
+        answered_at=None,
+        defaults={"limit_micros": limit, "note": note},
+    )
+    if is_new:
+        owner = teams.members(workspace_id).get(role=Membership.Role.OWNER).user
+        who = made.user.name or made.user.email
+        mails.write(
+            f"ask:{made.pk}",
+            to=owner.email,
+            subject=f"{who} asks for more in {workspace.name}",
+            text=f"{who} ({made.user.email}) asks to spend {show(limit)} {EVERY[period]} in "
+            f"{workspace.name}.\n\n{note}\n\nYou can allow it, or not, on the page of your team.\n",
+        )
+    return made
+
+
+@transaction.atomic
+def answer(workspace_id: UUID, ask_id: UUID, *, granted: bool, by: UUID) -> Ask:
+    """Answer an open ask: granted, it is the member's allowance from the next call on.
+
+    Raises NotFound for one that was answered before, or whose member has left.
+    """
+    workspace = teams.locked(by, workspace_id, Membership.Role.OWNER)
+    found = Ask.objects.filter(pk=ask_id, workspace_id=workspace_id, answered_at=None)
+    one = found.select_related("user").first()
+    if one is None:
+        raise NotFound("There is no such open ask.")
+    limit = Micros(one.limit_micros)
+    if granted:
+        allowances.set_rule(workspace_id, "member", str(one.user_id), one.period, limit, by=by)
+    found.update(answered_at=timezone.now(), answered_by=by, granted=granted)
+    said = "may now" if granted else "were not allowed to"
+    mails.write(
+        f"ask-answered:{one.pk}",
+        to=one.user.email,
+        subject=f"Your allowance in {workspace.name}",
+        text=f"You {said} spend {show(limit)} {EVERY[one.period]} in {workspace.name}.\n",
+    )
+    one.refresh_from_db()
+    return one

@@ -1,0 +1,151 @@
+"""Every limit at one and at two web processes: room for exactly K, 4K at once, exactly K pass."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections import Counter
+
+import pytest
+from system_stack import CENT
+
+K = 40
+SET = """
+from uuid import UUID
+from accounts import teams
+from accounts.models import Membership, User
+from apikeys import allowances, keys
+from apikeys.models import ApiKey
+from common.money import usd
+from credits.books import limits
+from credits.gifts import grants
+owner, other = (User.objects.get(email=each) for each in {emails!r})
+team = teams.create(owner=owner, name='Studio')
+teams.join(team, other, role=Membership.Role.MEMBER, by=owner.pk)
+grants.grant(wallet=team.wallet, amount=usd('10'), key=str(team.pk), reason='a test')
+made = [keys.issue(workspace_id=team.pk, user_id=each.pk, name='x', project='film')
+        for each in (owner, other)]
+of = {{'workspace': '', 'each_member': '', 'project': 'film', 'member': str(other.pk),
+      'key': str(made[1][1].pk)}}
+for kind, limit in {budgets!r}.items():
+    allowances.set_rule(team.pk, kind, of[kind], 'month', limit, by=owner.pk)
+if {slots!r} is not None:
+    limits.set_concurrency(team.pk, {slots!r}, by=owner.pk, reason='a test')
+ApiKey.objects.filter(workspace=team).update(requests_per_minute={pace!r})
+import json
+print(json.dumps({{'workspace_id': str(team.pk), 'keys': [whole for whole, _ in made]}}))
+"""
+
+
+def a_team(stack, *, budgets=None, slots=None, pace=None):
+    """A team of two with ten dollars, a key each, and these limits."""
+    people = stack.members(2, "0.10")
+    emails = [
+        stack.rows(
+            "SELECT email FROM accounts_user u JOIN accounts_workspace w ON w.personal_of_id = u.id"
+            " WHERE w.id = %s",
+            each["workspace_id"],
+        )[0]["email"]
+        for each in people
+    ]
+    script = SET.format(emails=emails, budgets=budgets or {}, slots=slots, pace=pace)
+    return json.loads(stack.manage("shell", "-v0", "-c", script).splitlines()[-1])
+
+
+def plan(stack, failure, times):
+    """Have the vendor fail, or be slow, so often."""
+    url = f"http://127.0.0.1:{stack.sandbox_port}/control/sandbox/next"
+    body = json.dumps({"failures": [failure], "times": times}).encode()
+    headers = {"Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=5).close()
+
+
+def budgets(stack, team):
+    found = stack.rows(
+        "SELECT owner_kind, held_micros, spent_micros FROM credits_budget"
+        " WHERE owner LIKE %s OR owner IN (SELECT family::text FROM apikeys_apikey"
+        " WHERE workspace_id = %s)",
+        f"{team['workspace_id']}%",
+        team["workspace_id"],
+    )
+    return {row["owner_kind"]: (row["held_micros"], row["spent_micros"]) for row in found}
+
+
+async def fire(stack, keys, count):
+    loads = await asyncio.gather(*(stack.fire(key, count // len(keys)) for key in keys))
+    return sum((load.statuses for load in loads), Counter())
+
+
+@pytest.fixture(params=[1, 2])
+def web(stack, request):
+    stack.start_web(workers=request.param)
+    yield stack
+    assert stack.stop_web() == 0
+    assert "DIFFERS" not in stack.reconcile()
+
+
+@pytest.mark.parametrize("kind", ["workspace", "project", "member", "key"])
+async def test_each_budget_at_web_processes(web, kind):
+    team = a_team(web, budgets={kind: K * CENT})
+    keys = team["keys"] if kind in ("workspace", "project") else team["keys"][1:]
+
+    assert await fire(web, keys, 4 * K) == {200: K, 403: 3 * K}
+
+    assert budgets(web, team) == {kind: (0, K * CENT)}
+    assert sum(web.charged(team).values()) == K * CENT
+    assert web.wallet(team) == (10_000_000 - K * CENT, 0)
+
+
+async def test_a_tree_of_budgets_ends_with_what_was_charged(web):
+    team = a_team(web, budgets={"workspace": 3 * K * CENT, "project": 3 * K * CENT,
+                                "each_member": K * CENT, "key": K // 2 * CENT})  # fmt: skip
+
+    assert await fire(web, team["keys"], 8 * K) == {200: K + K // 2, 403: 8 * K - K - K // 2}
+
+    spent = (0, (K + K // 2) * CENT)
+    found = budgets(web, team)
+    assert (found["workspace"], found["project"]) == (spent, spent)
+    assert found["key"] == (0, K // 2 * CENT)
+
+
+async def test_so_many_run_at_once(web):
+    slots = 12
+    team = a_team(web, slots=slots)
+    plan(web, "slow=3", slots)
+
+    async with asyncio.timeout(60):
+        assert await fire(web, team["keys"], 4 * slots) == {200: slots, 429: 3 * slots}
+
+    assert web.rows(
+        "SELECT open_holds, open_large FROM credits_account WHERE id = %s", team["workspace_id"]
+    ) == [{"open_holds": 0, "open_large": 0}]
+
+
+async def test_so_many_begin_in_a_minute(web):
+    team = a_team(web, pace=K)
+    if (left := 60 - time.time() % 60) < 20:
+        await asyncio.sleep(left + 0.1)
+
+    assert await fire(web, team["keys"][:1], 4 * K) == {200: K, 429: 3 * K}
+
+
+async def test_a_killed_process_leaves_no_budget_taken(stack):
+    stack.start_web(workers=1)
+    team = a_team(stack, budgets={"workspace": K * CENT, "key": K * CENT}, slots=K)
+    plan(stack, "slow=30", 8)
+    calls = asyncio.create_task(stack.fire(team["keys"][1], 8))
+    end = time.monotonic() + 20
+    while stack.holds() < 8:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+    assert budgets(stack, team)["key"] == (8 * CENT, 0)
+
+    stack.kill_web()
+    into = await calls
+    stack.sweep()
+
+    assert into.statuses == {0: 8}
+    assert budgets(stack, team) == {"workspace": (0, 0), "key": (0, 0)}
+    assert "DIFFERS" not in stack.reconcile()
