@@ -124,10 +124,12 @@ def varied(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 
 def put(held: Any, at: list[str], value: Any) -> Any:
-    """Return an object with a value at a place; of a list, in its first entry."""
+    """Return an object with a value at a place; of a list, in its first entry, or that numbered."""
     if not at:
         return value
     if isinstance(held, list):
-        return [put(held[0] if held else {}, at, value), *held[1:]]
+        place, rest = (int(at[0]), at[1:]) if at[0].isdecimal() else (0, at)
+        inner = held[place] if place < len(held) else {}
+        return [*held[:place], put(inner, rest, value), *held[place + 1 :]]
     inner = held if isinstance(held, dict) else {}
     return {**inner, at[0]: put(inner.get(at[0]), at[1:], value)}

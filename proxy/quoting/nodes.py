@@ -8,8 +8,8 @@
 
 `path` and `body` are what it sends with every input at its default. `set` says what an input
 changes: a place that gets its value (as it is, or as a text), or what is put where it has one of
-the values (`is`), is there at all (`given`, `missing`), or comes so many times (`count`). With
-`by`, each choice of that input has its own of all this. It was recorded from the nodes themselves.
+the values (`is`), is there at all (`given`, `missing`, `filled`), or comes so many times (`count`).
+With `by`, each choice of that input has its own of all this. It was recorded from the nodes.
 An input that is a link is asked for each of its choices; a value that was never seen is unknown.
 """
 
@@ -111,6 +111,8 @@ def _changes(
         if changes is None:
             raise Unknown
         return dict(changes)
+    if "filled" in rule:
+        return dict(rule["filled"]) if inputs.get(name) not in (None, "") else {}
     if "given" in rule:
         return dict(rule["given"]) if inputs.get(name) is not None else {}
     if "missing" in rule:

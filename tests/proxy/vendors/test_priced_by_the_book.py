@@ -111,6 +111,23 @@ async def test_what_the_wallet_affords_is_reckoned_at_the_price_that_is_asked(st
     assert 140_000 < call["held_micros"] <= 150_000
 
 
+FORM, STREAM = "/proxy/ideogram/ideogram-v3/generate", "/proxy/sandbox/v1/upload"
+
+
+async def test_what_is_priced_anew_is_sent_once_and_whole(stage, book):
+    """A form, and a body that passes through: what was made of it for the old price is dropped."""
+    member = await stage.member(micros=RICH)
+    sample = sample_of(FORM)
+    book(more("*", 100))
+    formed = await send(stage, member, sample.entry)
+    book(more("*", 200))
+    passed = await stage.post(STREAM, member, data=b"x" * 100_000)
+
+    assert (formed.status, passed.status) == (200, 200), passed.body
+    assert [call["charged_micros"] for call in stage.calls(member)] == [sample.most * 2, 30_000]
+    assert stage.vendor.counts("ideogram")["submits"] == 1
+
+
 def versions_of(sample):
     yield terms.Term("*", terms.MARKUP, 333_333)
     yield terms.Term("*", terms.MARKUP, -333_333)
