@@ -67,8 +67,8 @@ def amounts(found: Estimate) -> dict[str, Any]:
 class PricesView(APIView):
     """The price list of everything that can be called here, for anybody."""
 
-    authentication_classes: ClassVar[list[Any]] = []
-    permission_classes: ClassVar[list[Any]] = []
+    authentication_classes = ()
+    permission_classes = ()
 
     class Output(serializers.Serializer[object]):
         """The list."""
@@ -155,7 +155,7 @@ class MayQuote(BasePermission):
 class QuoteView(APIView):
     """What a workflow, or one request, would cost; nothing is sent and nothing set aside."""
 
-    permission_classes: ClassVar[list[Any]] = [MayQuote]
+    permission_classes = (MayQuote,)
     scopes: ClassVar[dict[str, str]] = {"POST": "proxy"}
 
     class Input(serializers.Serializer[object]):
@@ -183,7 +183,7 @@ class QuoteView(APIView):
     def post(self, request: Request) -> Response:
         """Return it; without a credential only prices."""
         _limit(request)
-        given = request.data
+        given = request.data if isinstance(request.data, dict) else {}
         book = drafts.in_force()
         if isinstance(given.get("operation"), dict):
             rows = [asyncio.run(_single(given["operation"], book))]

@@ -46,7 +46,7 @@ async def quote(workflow: Mapping[str, Any], book: Book) -> list[Quoted]:
     """Return what every API node of a workflow would cost; raise InvalidRequest for none."""
     if not workflow or len(workflow) > MOST_NODES:
         raise InvalidRequest(f"prompt must hold 1 to {MOST_NODES} nodes, in the API format.")
-    found = []
+    found: list[Quoted] = []
     for number, told in workflow.items():
         if not isinstance(told, dict) or not isinstance(told.get("class_type"), str):
             raise InvalidRequest(
