@@ -142,6 +142,8 @@ class Job:
     are given, without a credential."""
     assets: Callable[[Any], Iterable[Asset]] = lambda _: ()
     """Further ids of the submit's answer or the end's that belong to its workspace."""
+    also_polled: tuple[str, ...] = ()
+    """Paths of others that clients poll it by."""
     scope: str = "task"
     measured: str = ""
     """What of the delivered file decides the price: `seconds` or `frames` of an MP4, `pixels` of a
@@ -176,6 +178,8 @@ class Operation:
     the vendor is asked for it first, and the price reads what that says (`Asked.told`)."""
     scope: str = "task"
     """What the id in `names` is of."""
+    sends: str = ""
+    """The method at the vendor, where it is another."""
     public: bool = False
     """Of a poll: an id that is no job of ours is looked up as it is, if `uses` allows it."""
     of_call: bool = False

@@ -84,7 +84,7 @@ async def outgoing(
     operation = route.operation
     prepared = operation.prepare(asked, inputs) if operation.prepare is not None else None
     made = Outgoing(
-        method=operation.method,
+        method=operation.sends or operation.method,
         url=_url(request, route, account, asked),
         headers=_headers(request, asked),
         silence_seconds=operation.timeout_seconds,

@@ -10,6 +10,7 @@ from proxy.vendors.anthropic import ANTHROPIC
 from proxy.vendors.beeble import BEEBLE
 from proxy.vendors.bfl import BFL
 from proxy.vendors.bria import BRIA
+from proxy.vendors.byteplus import BYTEPLUS
 from proxy.vendors.elevenlabs import ELEVENLABS
 from proxy.vendors.fishaudio import FISHAUDIO
 from proxy.vendors.google import GOOGLE
@@ -55,6 +56,7 @@ VENDORS = (
     BEEBLE,
     BFL,
     BRIA,
+    BYTEPLUS,
     ELEVENLABS,
     FISHAUDIO,
     GOOGLE,

@@ -5,6 +5,7 @@ from sandbox.vendors.anthropic import ANTHROPIC
 from sandbox.vendors.beeble import BEEBLE
 from sandbox.vendors.bfl import BFL
 from sandbox.vendors.bria import BRIA
+from sandbox.vendors.byteplus import BYTEPLUS
 from sandbox.vendors.elevenlabs import ELEVENLABS
 from sandbox.vendors.fishaudio import FISHAUDIO
 from sandbox.vendors.gemini import GEMINI
@@ -48,6 +49,7 @@ VENDORS: tuple[Vendor, ...] = (
     BEEBLE,
     BFL,
     BRIA,
+    BYTEPLUS,
     ELEVENLABS,
     FISHAUDIO,
     GEMINI,
