@@ -101,6 +101,8 @@ async def _room(taken: Reservation, size: int) -> None:
 
 async def _price(platform: Platform, call: Call, known: Evidence) -> Micros:
     """Return what a delivered call costs; a figure of the vendor's that is absurd is a finding."""
+    if call.fee is not None:
+        return call.fee
     rule, most = call.route.operation.price, call.quote.most
     price, absurd = pricing.settle(rule, call.quote.inputs, known, most=most)
     assert price is not None, "what is final has a price"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from common.errors import ProviderDisabled
-from proxy import delivery, remembered
-from proxy.catalogue import Ask
+from proxy import choosing, delivery, remembered
+from proxy.catalogue import Ask, Route
 from proxy.dialect import Verdict
 from proxy.recent import SAID_LIMIT_BYTES
 from proxy.relay import Lost, Outgoing, Refused
@@ -77,15 +77,18 @@ async def ask(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job) -
     if not vendor.may_sign(how.url):
         return None  # The operator moved the vendor's address; the deadline ends this job.
     try:
-        asking = _ask(platform, vendor, how, shape, owner=f"job {found.id}")
+        await platform.vault.ready(platform.books)
+        asking = _ask(platform, vendor, how, shape, found)
         return await asyncio.wait_for(asking, ASK_SECONDS)
     except (Refused, Lost, TimeoutError, ProviderDisabled):
         return None
 
 
-async def _ask(platform: Platform, vendor: Vendor, how: Ask, shape: Job, *, owner: str) -> Said:
+async def _ask(platform: Platform, vendor: Vendor, how: Ask, shape: Job, found: FoundJob) -> Said:
     poll = vendor.poll(shape)
-    account = vendor.account(poll)
+    account = choosing.of_maker(
+        platform, Route(vendor, poll, {}), found.account, workspace=found.workspace
+    )
     outgoing = Outgoing(
         how.method,
         how.url,
@@ -101,6 +104,7 @@ async def _ask(platform: Platform, vendor: Vendor, how: Ask, shape: Job, *, owne
     await scheme.sign(outgoing, account, platform.relay.exchange)
     reply = await platform.relay.exchange(outgoing)
     try:
+        owner = f"job {found.id}"
         return await delivery.gather(reply, owner=owner, limit=ANSWER_LIMIT_BYTES, account=account)
     finally:
         reply.close()
