@@ -6,9 +6,6 @@ it. `reseal` moves what an older pepper sealed to the newest, so that the older 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import io
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -19,8 +16,9 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import transaction
-from nacl.secret import SecretBox
 from qrcode.image.svg import SvgPathFillImage
+
+from common import sealing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,20 +63,17 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # It has no types
 
 def seal(text: str) -> str:
     """Return a text in a box that the newest pepper opens."""
-    version = max(settings.KEY_PEPPERS)
-    box = _box(version).encrypt(text.encode())
-    return f"{version}:{base64.b64encode(box).decode()}"
+    return sealing.seal(text, purpose=PURPOSE)
 
 
 def unseal(sealed: str) -> str:
     """Return what is in a box; raises if its pepper is gone, or if it was changed."""
-    version, _, box = sealed.partition(":")
-    return _box(int(version)).decrypt(base64.b64decode(box)).decode()
+    return sealing.unseal(sealed, purpose=PURPOSE)
 
 
 def reseal() -> int:
     """Have every secret sealed by the newest pepper; return how many were not."""
-    newest = f"{max(settings.KEY_PEPPERS)}:"
+    newest = sealing.newest()
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES)
     changed = 0
     for pk in list(Authenticator.objects.filter(type__in=kinds).values_list("pk", flat=True)):
@@ -96,8 +91,3 @@ def _sealed_by_others(data: dict[str, Any], newest: str) -> Iterator[str]:
     for name in SEALED:
         if name in data and not data[name].startswith(newest):
             yield name
-
-
-def _box(version: int) -> SecretBox:
-    key = hmac.new(settings.KEY_PEPPERS[version], PURPOSE, hashlib.sha256).digest()
-    return SecretBox(key)

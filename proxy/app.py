@@ -16,12 +16,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from common.errors import ProviderDisabled
 from common.money import Micros
-from proxy import delivery, dialect, jobs, looking, metered, origin, passing, reading, replay
+from proxy import (
+    choosing,
+    delivery,
+    dialect,
+    jobs,
+    looking,
+    metered,
+    origin,
+    passing,
+    reading,
+    replay,
+)
 from proxy.books import Repriced
 from proxy.catalogue import Gives, Kind, Takes
 from proxy.dialect import Verdict
-from proxy.metered import Call
+from proxy.metered import Call, Elsewhere
 from proxy.pricing import Quote, booked
 from proxy.relay import Lost
 from proxy.vendors import catalogue
@@ -53,16 +65,22 @@ async def call(platform: Platform, request: Request) -> None:
 async def meter(platform: Platform, request: Request, route: Route) -> None:
     """Make one metered call on a vendor, and answer it."""
     operation = route.operation
-    account = route.vendor.account(operation)  # Refused here if the vendor is switched off.
+    await platform.vault.ready(platform.books)
+    platform.vault.require_on(route)
+    platform.vault.require_any(route)
     caller = await reading.caller_of(platform, request)
     if operation.job is not None and operation.job.rewrite is not None and origin.problem(request):
         await platform.books.may_call(route.vendor.name, caller)
         request.require_pollable_origin()
     asked = await reading.read(platform, request, route, caller)
+    uses = list(operation.uses(asked)) if operation.uses else []
+    account, *others = await choosing.candidates(platform, route, caller, uses)
     if operation.names is not None:
-        await looking.before(platform, route, asked, caller)
+        await looking.before(platform, route, asked, caller, account)
     intention = replay.Intention(request, caller.name, whole=operation.takes is not Takes.STREAM)
-    made = Call(route, account, asked, Quote(Micros(0)), intention, len(request.body))
+    made = Call(route, account, asked, Quote(Micros(0)), intention, request_bytes=len(request.body))
+    if operation.takes is not Takes.STREAM:  # What streams through is there once.
+        made.others = others
     outgoing = await _priced(platform, request, made)
     while (held := await _held(platform, request, made, caller)) is None:
         await platform.prices.renew(platform.books)
@@ -71,33 +89,28 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
         return  # It was a repeat, and is answered.
     request.owner = caller.label  # Known now: its answer counts in its own share.
     async with metered.guarded(platform, made):
-        reply = await metered.send(platform, request, made, outgoing)
-        try:
-            await _answer(platform, request, made, reply)
-        except Lost as exc:
-            # The vendor answered 200 and broke off: nothing that can be given was delivered.
-            reason = "The provider's answer broke off."
-            await metered.settle(platform, made, reply, "refused", reason=reason)
-            raise dialect.lost(route.vendor) from exc
-        finally:
-            reply.close()
+        while True:
+            try:
+                await _exchange(platform, request, made, outgoing)
+            except Elsewhere:
+                request.sent = False  # What was sent came to nothing, certainly.
+                outgoing = await _signed(platform, request, made)
+            else:
+                return
 
 
 async def _priced(platform: Platform, request: Request, made: Call) -> Outgoing:
     """Quote it by the price book that this process knows; return what the vendor would be sent."""
     vendor, operation, book = made.route.vendor, made.route.operation, platform.prices.now
-    made.quote = await booked.quote(
-        operation.price, made.asked, book=book, vendor=vendor.name, operation=operation.path
-    )
+    if made.account.is_own:  # The published price decides nothing: its workspace pays the vendor.
+        made.asked.available = None
+        made.quote = metered.quoted(made.account, await operation.price.quote(made.asked))
+    else:
+        made.quote = await booked.quote(
+            operation.price, made.asked, book=book, vendor=vendor.name, operation=operation.path
+        )
     made.book, made.price_version = book.number, book.version(operation.price_version)
-    return await reading.outgoing(
-        platform,
-        request,
-        made.route,
-        made.asked,
-        account=made.account,
-        inputs=made.quote.inputs,
-    )
+    return await _signed(platform, request, made)
 
 
 async def _held(platform: Platform, request: Request, made: Call, caller: Caller) -> bool | None:
@@ -106,6 +119,39 @@ async def _held(platform: Platform, request: Request, made: Call, caller: Caller
         return await metered.hold(platform, request, made, caller)
     except Repriced:
         return None
+
+
+async def _signed(platform: Platform, request: Request, made: Call) -> Outgoing:
+    """Return the request to the vendor, under the first account that can sign it."""
+    while True:
+        try:
+            return await reading.outgoing(
+                platform, request, made.route, made.asked,
+                account=made.account, inputs=made.quote.inputs,
+            )  # fmt: skip
+        except ProviderDisabled:  # Who gives tokens does not know it.
+            nothing = dialect.Said(403, b"")
+            await choosing.unserved(platform, made.account, Verdict.OPERATOR, nothing)
+            if not made.others:
+                raise
+            made.account = made.others.pop(0)
+            if made.placed_at:
+                await platform.books.move(made.id, made.ttl, account=made.account.name)
+
+
+async def _exchange(platform: Platform, request: Request, made: Call, outgoing: Outgoing) -> None:
+    """Send it, and answer with what came; raise Elsewhere if another account is to be tried."""
+    reply = await metered.send(platform, request, made, outgoing)
+    try:
+        await _answer(platform, request, made, reply)
+    except Lost as exc:
+        # The vendor answered 200 and broke off: nothing that can be given was delivered.
+        reason = "The provider's answer broke off."
+        metered.served(platform, made, "unknown", error=reason)
+        await metered.settle(platform, made, reply, "refused", reason=reason)
+        raise dialect.lost(made.route.vendor) from exc
+    finally:
+        reply.close()
 
 
 async def _answer(platform: Platform, request: Request, made: Call, reply: Reply) -> None:
@@ -120,6 +166,7 @@ async def _answer(platform: Platform, request: Request, made: Call, reply: Reply
         if refused is not None:
             nothing = dialect.Said(reply.status, b"")
             await metered.refuse(platform, request, made, refused, nothing, reply)
+        request.release()
         await delivery.stream(platform, request, made, reply)
         return
     limit = operation.answer_limit_bytes

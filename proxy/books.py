@@ -126,6 +126,7 @@ class Settle:
     details: dict[str, Any] = field(default_factory=dict)
     is_job: bool = False
     vendor: str = ""
+    account: str = "default"
     assets: list[Asset] | None = None
     """Ids that it made: they are its workspace's own from now on."""
     answer: dict[str, Any] | None = None
@@ -159,6 +160,8 @@ class Accept:
     deadline: int
     first_poll: int
     kept_seconds: int
+    account: str = "default"
+    """Under which the vendor took it."""
     assets: list[Asset] | None = None
     answer: dict[str, Any] | None = None
 
@@ -428,12 +431,24 @@ class Books:
                 return int(rows[0][0])
         return 0
 
-    async def own(self, vendor: str, workspace: str, assets: Sequence[Asset]) -> bool:
-        """Have ids belong to a workspace; False if one is another's."""
+    async def own(
+        self, vendor: str, workspace: str, assets: Sequence[Asset], *, account: str
+    ) -> bool:
+        """Have ids belong to a workspace, as made under an account; False if one is another's."""
         if not assets:
             return True
-        rows = await self.query(sql.OWN, vendor, workspace, _document(list(assets)))
+        rows = await self.query(sql.OWN, vendor, workspace, account, _document(list(assets)))
         return len(rows) == len({tuple(asset) for asset in assets})
+
+    async def made_under(self, vendor: str, assets: Sequence[Use]) -> set[str]:
+        """Return the names of the accounts under which ids of a vendor's were made."""
+        rows = await self.query(sql.MADE_UNDER, _document([use[:2] for use in assets]), vendor)
+        return {name for (name,) in rows}
+
+    async def move(self, hold: str, ttl: int, *, account: str) -> bool:
+        """Have a hold stand for a call under another account, from now on; False if it is over."""
+        path = ["facts", "account"]
+        return bool(await self.query(holds.MOVE, ttl, path, account, hold))
 
     async def place_for(
         self, wallet: str, *, hold: str, amount: Micros, memo: dict[str, Any]

@@ -135,8 +135,9 @@ class Job:
     """What we say in the vendor's words of an id whose job ended without a result, and why."""
     results: Callable[[Any], Iterable[str]] = lambda _: ()
     """The addresses of what was delivered, in the answer that told of it."""
-    ask: Callable[[Route, Any], Ask | None] | None = None
-    """From the submit's answer, if it is not the poll operation with the job's id."""
+    ask: Callable[[Route, Any, Account], Ask | None] | None = None
+    """From the submit's answer and the account that it was made under, if it is not the poll
+    operation with the job's id."""
     rewrite: Callable[[Any, str], Any] | None = None
     """The submit's answer with its polling URL replaced by ours: for clients that poll what they
     are given, without a credential."""
@@ -263,12 +264,16 @@ class Vendor:
     """The sentence in an error body, for the member to read."""
 
     def account(self, operation: Operation | None = None) -> Account:
-        """Return the operator's account, or raise ProviderDisabled: without it, switched off."""
-        scheme = (operation and operation.credential) or self.credential
+        """Return the environment's account, or raise ProviderDisabled if it has none."""
+        scheme = self.scheme(operation)
         found = account_of(self.name, (*scheme.required, *scheme.optional), scheme.public)
         if problem := scheme.problem(found):
             raise ProviderDisabled(f"{self.display} {problem}")
         return found
+
+    def scheme(self, operation: Operation | None = None) -> Scheme:
+        """Return how requests of an operation are signed."""
+        return (operation and operation.credential) or self.credential
 
     def poll(self, job: Job) -> Operation:
         """Return the operation that polls a job."""

@@ -31,6 +31,8 @@ FRESH_SECONDS = 60
 """A minted token is not used in its last minute: the call may take that long to arrive."""
 
 
+DEFAULT = "default"
+"""The name of the account whose settings are the environment's."""
 NOT_SET_UP = "is not set up on this platform. Ask its operator, or use a node of another provider."
 OLD_TOKENS = 8
 
@@ -99,12 +101,15 @@ def bearer(setting: str = "KEY", **beside: str) -> Header:
 
 @dataclass(slots=True)
 class Account:
-    """The operator's account with a vendor: its settings, and what was minted from them."""
+    """An account with a vendor: its settings, and what was minted from them."""
 
     vendor: str
     settings: Mapping[str, str]
     public: frozenset[str] = frozenset()
     """Settings of it that are no secret."""
+    name: str = DEFAULT
+    is_own: bool = False
+    """Whether it is a workspace's: it pays the vendor itself, and nobody else calls under it."""
     _minted: dict[str, tuple[str, float]] = field(default_factory=dict)
     _old: deque[str] = field(default_factory=lambda: deque(maxlen=OLD_TOKENS))
     """Tokens that are not used any more, but may be in an answer that is still on its way."""
@@ -186,6 +191,11 @@ def account_of(vendor: str, secret: tuple[str, ...], public: tuple[str, ...]) ->
     return Account(
         vendor, {name: value for name, value in given.items() if value}, frozenset(public)
     )
+
+
+def settings_of(scheme: Scheme) -> tuple[str, ...]:
+    """Return the names of all settings that a scheme reads."""
+    return (*scheme.required, *scheme.optional, *scheme.public)
 
 
 def _setting(name: str) -> str:

@@ -105,6 +105,8 @@ async def _price(platform: Platform, call: Call, known: Evidence) -> tuple[Micro
 
     A figure of the vendor's that is absurd is a finding.
     """
+    if call.fee is not None:
+        return call.fee, {}
     rule, most = call.route.operation.price, call.quote.most
     settled = booked.settle(rule, call.quote.inputs, known, most=most)
     assert settled.price is not None, "what is final has a price"

@@ -67,6 +67,10 @@ class Verdict(enum.Enum):
     """It knows no such job: within its first minute that means not yet."""
 
 
+UNSERVED = (Verdict.OPERATOR, Verdict.BUSY)
+"""What is about the account, before any work: under another the same may be served."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A verdict, with the vendor's words where a member may read them."""
@@ -139,10 +143,19 @@ class ProviderRejected(PlatformError):
         self.status = status  # type: ignore[misc]
 
 
-def refusal(vendor: Vendor, judged: Judged, said: Said) -> PlatformError:
-    """Return what the member is told of an answer that is no success, in cleaned words."""
+def refusal(vendor: Vendor, judged: Judged, said: Said, *, is_own: bool = False) -> PlatformError:
+    """Return what the member is told of an answer that is no success, in cleaned words.
+
+    `is_own`: it was asked under the workspace's own account.
+    """
     name, says = vendor.display, clean(vendor, judged.says)
     match judged.verdict:
+        case Verdict.OPERATOR if is_own:
+            return ProviderDisabled(
+                f"{name} does not serve your workspace's own account (status {said.status}). "
+                f"{NOTHING_CHARGED} Look at its credit and its key there, give the key anew, or "
+                "remove the account."
+            )
         case Verdict.OPERATOR:
             return ProviderDisabled(
                 f"{name} does not serve this platform's account at the moment. {NOTHING_CHARGED} "
@@ -198,9 +211,9 @@ def clean(vendor: Vendor, sentence: str) -> str:
     """Return a vendor's sentence as a member may read it: no secret, no account, one line."""
     if not isinstance(sentence, str) or not sentence or ACCOUNT.search(sentence):
         return ""
-    redacted = vendor.account().redacted(sentence.encode(errors="replace")).decode()
-    # It becomes a row's text, too, which cannot hold a NUL.
-    return " ".join(redacted.replace("\x00", " ").split())[:SENTENCE_LIMIT]
+    # Our secrets were covered where the answer was read. It becomes a row's text, too, which cannot
+    # hold a NUL.
+    return " ".join(sentence.replace("\x00", " ").split())[:SENTENCE_LIMIT]
 
 
 def cleaned(vendor: Vendor, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What staff must look at: a delivered file that cannot be measured, a cost that none can be."""
+"""What staff must look at: a file that cannot be measured, an absurd cost, an unserved account."""
 
 from __future__ import annotations
 
@@ -54,6 +54,16 @@ async def absurd(books: Books, vendor: str, call: str, figure: Micros) -> None:
         f"absurd:{vendor}:{call}",
         f"{vendor} named a cost of {show(figure)} for call {call}. It was not believed: the call "
         "was charged by our own rule. Compare it with the vendor's bill.",
+    )
+
+
+async def unserved(books: Books, vendor: str, account: str, status: int) -> None:
+    """Say that a vendor does not serve one of our accounts: its credit, its key, its plan."""
+    await _report(
+        books,
+        f"account:{vendor}:{account}",
+        f"{vendor} does not serve the account {account} (status {status}): out of credit, or its "
+        "key is not valid. Other accounts are taken meanwhile, if there are any.",
     )
 
 

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import secrets
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -72,6 +73,7 @@ class Form:
         """Its texts, and what of it is not on disk."""
         self.on_disk = on_disk.reserve(owner)
         self._repeated = repeated
+        self._one_at_a_time = threading.Lock()
         self.spool: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - see `close`
             IN_MEMORY_BYTES, dir=_folder()
         )
@@ -125,8 +127,10 @@ class Form:
         return self._slice(file.start + at, size)
 
     def _slice(self, start: int, size: int) -> bytes:
-        self.spool.seek(start)
-        return self.spool.read(size)
+        # A thread that reads for an exchange which was given up may still be at it.
+        with self._one_at_a_time:
+            self.spool.seek(start)
+            return self.spool.read(size)
 
     def sent(
         self,

@@ -25,6 +25,7 @@ from common.addresses import household
 from common.errors import InsufficientCredits, JobExpired, NotFound, PlatformError, Unauthorized
 from common.money import Micros, credits_text
 from proxy import (
+    choosing,
     dialect,
     findings,
     looking,
@@ -90,9 +91,11 @@ async def accept(
         await metered.settle(platform, call, reply, "refused", reason=reason)
         raise dialect.lost(vendor)
     poll = vendor.poll(job)
-    settled = booked.settle(
-        operation.price, call.quote.inputs, Evidence(submit=said.json), most=call.quote.most
-    )
+    settled = booked.Settled(call.fee)
+    if call.fee is None:
+        settled = booked.settle(
+            operation.price, call.quote.inputs, Evidence(submit=said.json), most=call.quote.most
+        )
     price = settled.price
     if settled.absurd is not None:
         await findings.absurd(platform.books, vendor.name, call.id, settled.absurd)
@@ -103,7 +106,7 @@ async def accept(
         used = credits_text(min(price, call.quote.most))
         headers.append((b"x-comfy-credits-used", used.encode()))
     pending = call.pending_answer(request, reply.status, headers, body)
-    ask = (job.ask and job.ask(call.route, said.json)) or asking(vendor, poll, job_id)
+    ask = (job.ask and job.ask(call.route, said.json, call.account)) or asking(vendor, poll, job_id)
     accepting = _accepted(call, job, job_id, ask, settled, reply, said)
     if not await metered.owed(call, platform.books.accept(accepting, pending=pending)):
         # The hold ended meanwhile, or the job is another call's: not handed out, not paid for.
@@ -111,6 +114,7 @@ async def accept(
         await metered.settle(platform, call, reply, "refused", reason=reason)
         raise dialect.lost(vendor)
     metrics.outcome(vendor.name, "accepted")
+    metered.served(platform, call, "accepted")
     logs.line(event="accepted", call=call.id, operation=call.route.name, held=call.quote.most)
     await request.answer(reply.status, body, headers)
     await platform.books.keep(call.id, pending)
@@ -136,6 +140,7 @@ def _accepted(
         deadline=job.deadline_seconds,
         first_poll=FIRST_POLL_SECONDS,
         kept_seconds=job.kept_seconds,
+        account=call.account.name,
         assets=[(job.scope, job_id), *job.assets(said.json)],
     )
 
@@ -257,7 +262,7 @@ def _is_result(shape: Job, said: Said) -> bool:
 
 async def result(platform: Platform, request: Request, route: Route) -> None:
     """Give what a job made, to its owner only, and only once it is paid for."""
-    account = route.vendor.account(route.operation)
+    await platform.vault.ready(platform.books)
     caller = await reading.caller_of(platform, request)
     asked = await reading.read(platform, request, route, caller)
     assert route.operation.names is not None, "a result names its job"
@@ -271,6 +276,8 @@ async def result(platform: Platform, request: Request, route: Route) -> None:
         await seen(platform, found, shape)
         if found.outcome != "delivered":
             raise NotFound("There is no result of this job (yet).")
+    made = await platform.books.made_under(route.vendor.name, [asset])
+    account = choosing.of_maker(platform, route, *made, workspace=workspace)
     outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
     try:
         reply = await platform.relay.exchange(outgoing)
@@ -364,6 +371,7 @@ async def end(platform: Platform, found: FoundJob, outcome: str, said: Said | No
             details=details,
             is_job=True,
             vendor=found.vendor,
+            account=found.account,
             assets=_assets(found, said) if outcome == "delivered" else None,
         )
     )
@@ -373,6 +381,7 @@ async def end(platform: Platform, found: FoundJob, outcome: str, said: Said | No
         return
     found.outcome, found.price = outcome, settled.charged
     metrics.outcome(found.vendor, outcome)
+    platform.health.note(found.vendor, found.account, outcome)
     logs.line(
         event="job", call=found.id, operation=found.operation, outcome=outcome, charged=charged
     )
@@ -455,6 +464,7 @@ async def _come_late(platform: Platform, found: FoundJob, said: Said) -> Said | 
             "credits, and ask for it again."
         )
     found.outcome, found.price = "delivered", charged
-    await platform.books.own(found.vendor, found.workspace, _assets(found, said) or [])
+    assets = _assets(found, said) or []
+    await platform.books.own(found.vendor, found.workspace, assets, account=found.account)
     logs.line(event="late_result", call=found.id, operation=found.operation, charged=charged)
     return said

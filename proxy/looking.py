@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from common.errors import ProviderDisabled
-from proxy import delivery, dialect, remembered
-from proxy.catalogue import Ask, asking
+from proxy import choosing, delivery, dialect, remembered
+from proxy.catalogue import Ask, Route, asking
 from proxy.dialect import Verdict
 from proxy.recent import SAID_LIMIT_BYTES
 from proxy.relay import Lost, Outgoing, Refused
@@ -23,7 +23,8 @@ from proxy.relay import Lost, Outgoing, Refused
 if TYPE_CHECKING:
     from apikeys.callers import Caller
     from proxy.asked import Asked
-    from proxy.catalogue import Job, Route, Vendor
+    from proxy.catalogue import Job, Vendor
+    from proxy.credentials import Account
     from proxy.dialect import Judged, Said
     from proxy.process import Platform
     from proxy.remembered import FoundJob
@@ -63,25 +64,36 @@ async def _look(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job)
     return said
 
 
-async def before(platform: Platform, route: Route, asked: Asked, caller: Caller) -> None:
+async def before(
+    platform: Platform, route: Route, asked: Asked, caller: Caller, account: Account
+) -> None:
     """Ask the vendor what it says of a job that is not paid for yet; `asked.told` has it then.
 
-    Only for whose job it is. Raises what the vendor's refusal becomes; nothing was done by then.
+    Only for whose job it is, and under the account that made it. Raises what the vendor's refusal
+    becomes; nothing was done by then.
     """
     vendor, operation = route.vendor, route.operation
     assert operation.names is not None, "the request names its job"
     assert operation.job is not None, "it is a submit"
     uses = list(operation.uses(asked)) if operation.uses is not None else []
-    await platform.books.may_call(vendor.name, caller, uses)
+    workspace = await platform.books.may_call(vendor.name, caller, uses)
+    account = choosing.of_maker(
+        platform,
+        Route(vendor, vendor.poll(operation.job), {}),
+        account.name,
+        workspace=workspace,
+    )
     how = asking(vendor, vendor.poll(operation.job), operation.names.of(asked))
     try:
-        question = _ask(platform, vendor, how, operation.job, owner=caller.label)
+        question = _ask(platform, vendor, how, operation.job, account, owner=caller.label)
         said = await asyncio.wait_for(question, ASK_SECONDS)
     except (Refused, Lost, TimeoutError) as exc:
         raise dialect.unreachable(vendor) from exc
     judged = dialect.judge(vendor, said)
     if judged.verdict is not Verdict.DONE:
-        raise dialect.refusal(vendor, judged, said)
+        if judged.verdict in dialect.UNSERVED:
+            await choosing.unserved(platform, account, judged.verdict, said)
+        raise dialect.refusal(vendor, judged, said, is_own=account.is_own)
     asked.told = said.json
 
 
@@ -101,15 +113,23 @@ async def ask(platform: Platform, vendor: Vendor, found: FoundJob, shape: Job) -
     if not vendor.may_sign(how.url):
         return None  # The operator moved the vendor's address; the deadline ends this job.
     try:
-        question = _ask(platform, vendor, how, shape, owner=f"job {found.id}")
+        await platform.vault.ready(platform.books)
+        account = choosing.of_maker(
+            platform,
+            Route(vendor, vendor.poll(shape), {}),
+            found.account,
+            workspace=found.workspace,
+        )
+        question = _ask(platform, vendor, how, shape, account, owner=f"job {found.id}")
         return await asyncio.wait_for(question, ASK_SECONDS)
     except (Refused, Lost, TimeoutError, ProviderDisabled):
         return None
 
 
-async def _ask(platform: Platform, vendor: Vendor, how: Ask, shape: Job, *, owner: str) -> Said:
+async def _ask(
+    platform: Platform, vendor: Vendor, how: Ask, shape: Job, account: Account, *, owner: str
+) -> Said:
     poll = vendor.poll(shape)
-    account = vendor.account(poll)
     outgoing = Outgoing(
         how.method,
         how.url,

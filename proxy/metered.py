@@ -2,6 +2,7 @@
 
     hold --> send --> settle     charged for what was delivered, or nothing, and written down
                |----> refuse     the vendor said no: nothing is charged
+               |                 (of one account of ours only: sent again, under the next)
                '----> unknown    no readable answer came: the hold stays until its time is over
 
 Whatever else happens between `hold` and the end (`guarded`), no hold is left behind: it is freed
@@ -11,6 +12,7 @@ where nothing was sent yet, and kept as unknown where something was.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,11 +27,12 @@ from common.errors import ContentBlocked, Unavailable
 from common.ids import uuid7
 from common.money import Micros
 from credits.books import limits
-from proxy import answers, dialect, replay
+from proxy import answers, choosing, dialect, health, replay
 from proxy.books import Place, Placed, Settle
 from proxy.catalogue import Kind
 from proxy.dialect import Verdict
 from proxy.http import JSON_TYPE
+from proxy.pricing import Quote
 from proxy.process import soon
 from proxy.relay import Lost, Refused
 
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
     from proxy.credentials import Account
     from proxy.dialect import Judged, Said
     from proxy.http import Headers, Request
-    from proxy.pricing import Quote
     from proxy.process import Platform
     from proxy.relay import Outgoing, Reply
 
@@ -51,8 +53,16 @@ Done = TypeVar("Done")
 HOLD_MARGIN_SECONDS = 60
 """A hold outlives its vendor's time limit by this; then the sweep frees it."""
 LONGEST_STREAM_SECONDS = 24 * 3600
+OWN_PRICE = "own-account"
+"""The price version of what a workspace's own account pays for."""
+TROUBLE = (*dialect.UNSERVED, Verdict.BROKEN)
+"""What is no fault of the request."""
 AGAIN = (Verdict.BUSY, Verdict.BROKEN)
 """Refusals that clients answer with the same request, up to sixteen times."""
+
+
+class Elsewhere(Exception):
+    """The vendor certainly did nothing under this account, and the call goes under its next one."""
 
 
 @dataclass(slots=True)
@@ -69,8 +79,11 @@ class Call:
     price_version: str = ""
     id: str = field(default_factory=uuid7)
     wallet: str = ""
+    others: list[Account] = field(default_factory=list)
+    """The accounts that it may still be sent under, where this one is not served."""
     request_bytes: int = 0
     placed_at: float = 0.0
+    sent_at: float = 0.0
     answered_at: float = 0.0
     sent: bool = False
     """Whether the vendor may have something of it."""
@@ -89,6 +102,11 @@ class Call:
         """For how many seconds the hold may stand before its answer is known: see `deliver`."""
         return self.ttl if self.route.operation.kind is Kind.SUBMIT else LONGEST_STREAM_SECONDS
 
+    @property
+    def fee(self) -> Micros | None:
+        """What it costs whatever was delivered: its workspace pays the vendor. None: its price."""
+        return self.quote.most if self.account.is_own else None
+
     def pending_answer(
         self, request: Request, status: int, headers: Headers, body: bytes
     ) -> answers.PendingAnswer:
@@ -100,6 +118,13 @@ class Call:
     def headers(self) -> Headers:
         """What every answer of this call carries."""
         return [(b"call-id", self.id.encode()), *self.told]
+
+
+def quoted(account: Account, quote: Quote) -> Quote:
+    """Return what is held: under a workspace's own account the stated fee, and not the price."""
+    if not account.is_own:
+        return quote
+    return dataclasses.replace(quote, most=choosing.own_fee(account.vendor))
 
 
 async def hold(platform: Platform, request: Request, call: Call, caller: Caller) -> bool:
@@ -132,6 +157,7 @@ async def _place(platform: Platform, request: Request, call: Call, caller: Calle
     operation = call.route.operation
     facts = {
         "title": operation.title,
+        "account": call.account.name,
         "inputs": call.quote.inputs,
         "bytes_in": call.request_bytes,
         "source": request.header(b"comfy-usage-source")[:100],
@@ -153,7 +179,7 @@ async def _place(platform: Platform, request: Request, call: Call, caller: Calle
             "operation": operation.path,
             "run": request.header(b"comfy-job-id")[:64],
             "quoted": call.quote.most,
-            "price": call.price_version,
+            "price": OWN_PRICE if call.account.is_own else call.price_version,
             "fingerprint": call.intention.fingerprint,
             "keyed": call.intention.keyed,
             "facts": {name: value for name, value in facts.items() if value},
@@ -181,9 +207,11 @@ async def send(platform: Platform, request: Request, call: Call, outgoing: Outgo
     if call.intention.whole and not call.intention.keyed:  # What has a key is kept anyway.
         _keep_for_who_leaves(platform, request, call)
     call.sent = request.sent = True
+    call.sent_at = time.perf_counter()
     try:
         reply = await platform.relay.exchange(outgoing)
     except Refused as exc:
+        served(platform, call, "unreachable", error="No connection came about.")
         await settle(platform, call, None, "refused", reason="No connection to the provider.")
         raise dialect.unreachable(vendor) from exc
     except (Lost, asyncio.CancelledError) as exc:
@@ -191,12 +219,14 @@ async def send(platform: Platform, request: Request, call: Call, outgoing: Outgo
             # The client left, or sent too much: the vendor never had the whole request.
             await settle(platform, call, None, "refused", reason="The upload was not finished.")
             raise request.broken from exc
+        served(platform, call, "unknown", error="The answer was lost.")
         await unknown(platform, call)
         if isinstance(exc, Lost):
             raise dialect.lost(vendor, call.ttl) from exc
         raise
     finally:
-        request.release()
+        if not call.others:
+            request.release()
     call.answered_at = time.perf_counter()
     return reply
 
@@ -209,12 +239,25 @@ def _keep_for_who_leaves(platform: Platform, request: Request, call: Call) -> No
         request.on_gone()
 
 
+def served(platform: Platform, call: Call, outcome: str, *, error: str = "") -> None:
+    """Count how the vendor served the account that the call goes under."""
+    account = call.account
+    took = call.answered_at - call.sent_at if call.answered_at else 0.0
+    platform.health.note(account.vendor, account.name, outcome, seconds=took)
+    if error:
+        platform.health.error(account.vendor, account.name, error)
+
+
 async def refuse(
     platform: Platform, request: Request, call: Call, judged: Judged, said: Said, reply: Reply
 ) -> None:
-    """End a call that the vendor did not do, or did not say; raise what the member reads."""
+    """End a call that the vendor did not do, or did not say; raise what the member reads.
+
+    Where only this account of ours is not served it does not end: Elsewhere is raised.
+    """
     vendor = call.route.vendor
     if judged.verdict is Verdict.UNKNOWN:
+        served(platform, call, "unknown", error=f"No result (status {said.status}).")
         if said.status >= 300:
             await unknown(platform, call)
             raise dialect.lost(vendor, call.ttl)
@@ -222,14 +265,14 @@ async def refuse(
         reason = "The provider's answer is not a result."
         await settle(platform, call, reply, "refused", reason=reason)
         raise dialect.lost(vendor)
-    if judged.verdict is Verdict.OPERATOR:
-        call.account.forget_minted()
-        metrics.outcome(vendor.name, "account")
-        logs.line(
-            level="error", event="vendor_account", vendor=vendor.name, status=said.status,
-            call=call.id,
-        )  # fmt: skip
-    refusal = dialect.refusal(vendor, judged, said)
+    named = judged.verdict.value if judged.verdict.value in health.PLACES else "rejected"
+    error = f"{named} (status {said.status})" if judged.verdict in TROUBLE else ""
+    served(platform, call, named, error=error)
+    if judged.verdict in dialect.UNSERVED:
+        await choosing.unserved(platform, call.account, judged.verdict, said, call=call.id)
+        if not request.begun and await _moved(platform, call):
+            raise Elsewhere
+    refusal = dialect.refusal(vendor, judged, said, is_own=call.account.is_own)
     pending = None
     if call.intention.keyed and isinstance(refusal, (dialect.ProviderRejected, ContentBlocked)):
         told = orjson.dumps(refusal.proxy_body())
@@ -247,6 +290,28 @@ async def refuse(
         silent=counted,
     )
     raise refusal
+
+
+async def _moved(platform: Platform, call: Call) -> bool:
+    """Whether the call goes on under its next account, with a hold that begins anew.
+
+    Never without one: whoever cannot say that the hold still stands sends nothing.
+    """
+    while call.others and platform.vault.is_resting(call.others[0]):
+        call.others.pop(0)
+    if not call.others:
+        return False
+    following = call.others[0]
+    try:
+        if not await platform.books.move(call.id, call.ttl, account=following.name):
+            return False
+    except Unavailable:
+        return False
+    call.others.pop(0)
+    call.account, call.sent, call.answered_at = following, False, 0.0
+    metrics.outcome(call.route.vendor.name, "moved")
+    logs.line(event="moved", call=call.id, vendor=following.vendor, account=following.name)
+    return True
 
 
 async def unknown(platform: Platform, call: Call) -> None:
@@ -306,6 +371,7 @@ async def settle(
             vendor_request_id=reply.request_id if reply else "",
             details={**(details or {}), **({"bytes_out": bytes_out} if bytes_out else {})},
             vendor=call.route.vendor.name,
+            account=call.account.name,
             assets=assets or None,
             silent=silent,
         ),
@@ -317,6 +383,8 @@ async def settle(
     if call.answered_at:
         metrics.SETTLE_LAG.observe(time.perf_counter() - call.answered_at)
     metrics.outcome(call.route.vendor.name, outcome)
+    if outcome == "delivered":
+        served(platform, call, outcome)
     logs.line(
         event="call",
         call=call.id,

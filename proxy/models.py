@@ -1,9 +1,14 @@
-"""What the proxy remembers between two requests: jobs, answers to repeat, and that workers live."""
+"""What the proxy remembers between two requests.
+
+Jobs, ids that vendors gave, answers to repeat, accounts with vendors, and that workers live.
+"""
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 
@@ -17,6 +22,8 @@ class Job(models.Model):
     """The id of its call, and of its hold."""
     workspace_id = models.UUIDField()
     vendor = models.CharField(max_length=32)
+    account = models.CharField(max_length=32, default="default", db_default="default")
+    """Under which account it was taken: it is asked for under that alone."""
     operation = models.CharField(max_length=200)
     scope = models.CharField(max_length=32, default="task", db_default="task")
     """What the vendor's id is of: its ids are unique within that."""
@@ -76,14 +83,16 @@ class Job(models.Model):
 class Asset(models.Model):
     """A vendor's id of something that a workspace made: a task, a file, a voice.
 
-    The vendor sees one account, ours; so this says whose an id is. Who uses one in a call must be
-    its owner, which the statement that places the hold looks at.
+    The vendor sees an account, and no workspace; so this says whose an id is. Who uses one in a
+    call must be its owner, which the statement that places the hold looks at; and the call goes
+    under the account that made it, for no other knows it.
     """
 
     vendor = models.CharField(max_length=32)
     scope = models.CharField(max_length=32)
     asset = models.CharField(max_length=1000)
     workspace_id = models.UUIDField()
+    account = models.CharField(max_length=32, default="default", db_default="default")
     call_id = models.UUIDField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -131,3 +140,104 @@ class Heartbeat(models.Model):
 
     name = models.CharField(max_length=32, primary_key=True)
     seen_at = models.DateTimeField()
+
+
+class VendorAccount(models.Model):
+    """An account with a vendor, beside the one of the environment: the operator's or a workspace's.
+
+    Its settings are sealed (common/sealing.py), and no reader but the signer opens them. A row that
+    was removed stays without them: what was made under it names it.
+    """
+
+    DEFAULT, OWN = "default", "own"
+
+    vendor = models.CharField(max_length=32)
+    workspace_id = models.UUIDField(null=True)
+    """Whose own it is; null: the operator's."""
+    name = models.CharField(max_length=32)
+    """`own` of a workspace's; `default` says of the environment's how it is used, and no more."""
+    weight = models.SmallIntegerField(default=100, db_default=100)
+    """Its share of the calls, among those that are on."""
+    sealed = models.TextField(default="", db_default="")
+    off_reason = models.CharField(max_length=300, default="", db_default="")
+    """If not empty: it gets no new calls, and why."""
+    changed_by = models.UUIDField()
+    changed_at = models.DateTimeField(db_default=Now())
+    removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="vendor_account_once",
+                fields=["vendor", "name"],
+                condition=Q(workspace_id__isnull=True),
+            ),
+            models.UniqueConstraint(
+                name="vendor_account_own_once",
+                fields=["vendor", "workspace_id"],
+                condition=Q(workspace_id__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="vendor_account_own_is_a_workspaces",
+                condition=Q(name="own", workspace_id__isnull=False)
+                | (~Q(name="own") & ~Q(name="") & Q(workspace_id__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="vendor_account_has_settings_unless_removed",
+                condition=Q(sealed="", name="default")
+                | Q(sealed="", removed_at__isnull=False)
+                | (~Q(sealed="") & ~Q(name="default") & Q(removed_at__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="vendor_account_weight", condition=Q(weight__gte=1, weight__lte=1000)
+            ),
+        ]
+
+
+class VendorSwitch(models.Model):
+    """That staff switched a vendor off, or one of its operations, and what members read of it."""
+
+    vendor = models.CharField(max_length=32)
+    operation = models.CharField(max_length=200, default="", db_default="")
+    """Its path; empty: all of the vendor."""
+    sentence = models.CharField(max_length=300)
+    changed_by = models.UUIDField()
+    changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="vendor_switch_once", fields=["vendor", "operation"]),
+            models.CheckConstraint(name="vendor_switch_says_why", condition=~Q(sentence="")),
+        ]
+
+
+class VendorRevision(models.Model):
+    """How often accounts and switches were changed: who keeps them in memory reads this alone."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    number = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="vendor_revision_is_one_row", condition=Q(id=1)),
+        ]
+
+
+class VendorHealth(models.Model):
+    """What became of calls under an account in some minutes, of all processes together."""
+
+    vendor = models.CharField(max_length=32)
+    account = models.CharField(max_length=32)
+    """Its name; the workspaces' own are `own`, all together."""
+    since = models.DateTimeField()
+    counts = ArrayField(models.BigIntegerField())
+    """By seconds of an answer, then by outcome (health.py)."""
+    last_error = models.CharField(max_length=100, default="", db_default="")
+    last_error_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="vendor_health_once", fields=["vendor", "account", "since"]
+            ),
+        ]

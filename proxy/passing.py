@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from proxy import delivery, dialect, reading
+from proxy import choosing, delivery, dialect, reading
 from proxy.catalogue import Gives
 from proxy.credentials import Redactor
 from proxy.dialect import Verdict
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
 async def free(platform: Platform, request: Request, route: Route) -> None:
     """Pass it through: a request within the limits, an answer that was judged and redacted."""
-    account = route.vendor.account(route.operation)
+    await platform.vault.ready(platform.books)
+    platform.vault.require_on(route)
+    platform.vault.require_any(route)
     caller = await reading.caller_of(platform, request)
     asked = await reading.read(platform, request, route, caller)
     uses = list(route.operation.uses(asked)) if route.operation.uses else []
     workspace = await platform.books.may_call(route.vendor.name, caller, uses)
+    account, *_ = await choosing.candidates(platform, route, caller, uses)
     outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
     try:
         reply = await platform.relay.exchange(outgoing)
@@ -68,10 +71,12 @@ async def give(
     if judged.verdict is Verdict.UNKNOWN:
         raise dialect.lost(route.vendor)
     if judged.verdict is not Verdict.DONE:
-        raise dialect.refusal(route.vendor, judged, said)
+        if judged.verdict in dialect.UNSERVED:
+            await choosing.unserved(platform, account, judged.verdict, said)
+        raise dialect.refusal(route.vendor, judged, said, is_own=account.is_own)
     if operation.makes is not None:
         made = list(operation.makes(said.json))
-        if not await platform.books.own(route.vendor.name, workspace, made):
+        if not await platform.books.own(route.vendor.name, workspace, made, account=account.name):
             raise dialect.lost(route.vendor)  # The vendor named an id that is another's.
     body = said.body if operation.reply is None else orjson.dumps(operation.reply(said.json))
     await request.answer(reply.status, body, list(said.headers))

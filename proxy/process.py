@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from common import logs
 from proxy.books import Books
+from proxy.health import FLUSH_SECONDS, Health
 from proxy.price_book import PriceBook
 from proxy.recent import Recent
 from proxy.relay import Relay
+from proxy.vault import Vault
 
 if TYPE_CHECKING:
     from proxy.alive import Alive
@@ -27,6 +29,10 @@ class Platform:
     relay: Relay
     recent: Recent
     prices: PriceBook
+    vault: Vault = field(default_factory=Vault)
+    health: Health = field(default_factory=Health)
+    chores: list[asyncio.Task[None]] = field(default_factory=list)
+    """What goes on for as long as the process lives."""
 
 
 async def start(*, alive: Alive | None = None) -> Platform:
@@ -34,16 +40,29 @@ async def start(*, alive: Alive | None = None) -> Platform:
 
     Who takes calls is `alive`: should it die, its holds are freed soon.
     """
-    return Platform(Books(alive), Relay(), Recent(), PriceBook())
+    platform = Platform(Books(alive), Relay(), Recent(), PriceBook())
+    if alive is not None:
+        for chore in (platform.vault.keep(platform.books), _keep_writing(platform)):
+            platform.chores.append(asyncio.get_running_loop().create_task(chore))
+    return platform
 
 
 async def stop(platform: Platform) -> None:
     """Finish what is in flight, then close."""
+    for chore in platform.chores:
+        chore.cancel()
     if _background:
         await asyncio.wait(_background, timeout=5)
+    await platform.health.finish(platform.books)
     await platform.books.close()
     await platform.relay.close()
     logs.flush()
+
+
+async def _keep_writing(platform: Platform) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        await platform.health.write(platform.books)
 
 
 _background: set[asyncio.Future[Any]] = set()

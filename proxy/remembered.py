@@ -82,6 +82,8 @@ class FoundJob:
     outcome: str
     """Empty while it runs."""
     age_seconds: float
+    account: str = "default"
+    """Under which account the vendor has it."""
     said: Said | None = None
     """What the vendor said last, where that was read."""
 

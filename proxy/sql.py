@@ -32,8 +32,8 @@ KEEP_LATER = KEEP.format(id="id", source="(SELECT %s::uuid AS id, %s::jsonb AS a
 
 ASSETS = """
     , assets AS (
-        INSERT INTO proxy_asset (vendor, scope, asset, workspace_id, call_id)
-        SELECT vendor, used->>0, used->>1, wallet, id
+        INSERT INTO proxy_asset (vendor, scope, asset, workspace_id, account, call_id)
+        SELECT vendor, used->>0, used->>1, wallet, coalesce(account, 'default'), id
           FROM {source}, jsonb_array_elements({source}.assets) AS used
          WHERE {source}.assets IS NOT NULL
          ORDER BY 1, 2, 3
@@ -54,8 +54,8 @@ NOT_OWN = """
 """Whether a request names an id that is another workspace's; or nobody's, unless that is public."""
 
 OWN = """
-    INSERT INTO proxy_asset (vendor, scope, asset, workspace_id)
-    SELECT %s, used->>0, used->>1, %s::uuid FROM jsonb_array_elements(%s::jsonb) AS used
+    INSERT INTO proxy_asset (vendor, scope, asset, workspace_id, account)
+    SELECT %s, used->>0, used->>1, %s::uuid, %s FROM jsonb_array_elements(%s::jsonb) AS used
      ORDER BY 1, 2, 3
         ON CONFLICT (vendor, scope, asset) DO UPDATE SET vendor = excluded.vendor
      WHERE proxy_asset.workspace_id = excluded.workspace_id
@@ -66,7 +66,7 @@ JOB_COLUMNS = """
     job.id::text, job.workspace_id::text, job.vendor, job.operation, job.vendor_job_id,
     job.vendor_request_id, job.poll_url, job.poll_method, job.poll_body, job.price_micros,
     job.most_micros, job.inputs, job.outcome,
-    extract(epoch FROM now() - job.created_at)::float8
+    extract(epoch FROM now() - job.created_at)::float8, job.account
 """
 """What `remembered.found` reads of a job, in its order."""
 
@@ -86,11 +86,12 @@ JOB_ACCEPTED = """
         INSERT INTO proxy_job (id, workspace_id, vendor, operation, scope, vendor_job_id,
                                vendor_request_id, poll_url, poll_method, poll_body,
                                price_micros, most_micros, inputs, deadline_at, next_poll_at,
-                               kept_seconds)
+                               kept_seconds, account)
         SELECT id, wallet, vendor, operation, scope, vendor_job_id, vendor_request_id, poll_url,
                poll_method, poll_body, price, most,
                coalesce(inputs, '{}'), now() + deadline * interval '1 second',
-               now() + first_poll * interval '1 second', kept_seconds
+               now() + first_poll * interval '1 second', kept_seconds,
+               coalesce(account, 'default')
           FROM prolonged
          ORDER BY vendor, scope, vendor_job_id  -- As everybody does who may meet the same jobs.
             ON CONFLICT DO NOTHING
@@ -103,6 +104,13 @@ JOB_ACCEPTED = """
          WHERE before.id IS NOT NULL OR prolonged.id IN (SELECT id FROM job)
     )
 """
+
+MADE_UNDER = """
+    SELECT DISTINCT asset.account
+      FROM proxy_asset asset, jsonb_array_elements(%s::jsonb) AS used
+     WHERE asset.vendor = %s AND asset.scope = used->>0 AND asset.asset = used->>1
+"""
+"""Under which accounts the ids that a request names were made."""
 
 ANSWERED = """
           LEFT JOIN LATERAL (
@@ -137,7 +145,8 @@ MAY_CALL = f"""
 """  # noqa: S608 - the parts are constants of our own modules
 
 SETTLE = batches.settle_many(
-    columns=record.COLUMNS + ", is_job boolean, answer jsonb, vendor text, assets jsonb",
+    columns=record.COLUMNS + ", is_job boolean, answer jsonb, vendor text, account text,"
+    " assets jsonb",
     record=(
         record.RECORD
         + JOB_ENDED
@@ -149,9 +158,10 @@ SETTLE = batches.settle_many(
 
 ACCEPT = batches.prolong_many(
     columns=(
-        "vendor text, operation text, scope text, vendor_job_id text, vendor_request_id text,"
-        " poll_url text, poll_method text, poll_body jsonb, price bigint, most bigint,"
-        " inputs jsonb, deadline int, first_poll int, kept_seconds int, assets jsonb, answer jsonb"
+        "vendor text, account text, operation text, scope text, vendor_job_id text,"
+        " vendor_request_id text, poll_url text, poll_method text, poll_body jsonb, price bigint,"
+        " most bigint, inputs jsonb, deadline int, first_poll int, kept_seconds int, assets jsonb,"
+        " answer jsonb"
     ),
     record=(
         JOB_ACCEPTED + ASSETS.format(source="accepted") + KEPT.format(id="id", source="accepted")

@@ -12,7 +12,7 @@ from django.db import connection
 from apikeys import keys, paces
 from common import logs
 from credits.books import processes
-from proxy import answers, following, process, replay, sql
+from proxy import answers, following, health, process, replay, sql, vendor_accounts
 from proxy.books import Settle
 from proxy.models import Heartbeat
 
@@ -93,7 +93,10 @@ async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
 
 @shared_task
 def forget() -> None:
-    """Delete answers that are no longer kept, and jobs whose result no vendor keeps any more."""
+    """Delete answers that are no longer kept, and jobs whose result no vendor keeps any more.
+
+    And what was counted long ago; secrets of an older pepper are sealed by the newest.
+    """
     with connection.cursor() as cursor:
         # An answer that a call is just about to write anew is left to it: nobody waits here.
         cursor.execute(
@@ -110,6 +113,8 @@ def forget() -> None:
         cursor.execute(processes.FORGET)
         cursor.execute(paces.FORGET)
     answers.sweep_spool()
+    health.forget()
+    vendor_accounts.reseal()
 
 
 async def _each(works: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -231,6 +231,15 @@ CLAIM_INTENT = """
 # Nobody will end it any more: it waits for its time, whether its program lives or not.
 RELEASE_INTENT = "UPDATE credits_hold SET intent = NULL, process_id = NULL WHERE id = %s"
 
+MOVE = """
+    UPDATE credits_hold
+       SET expires_at = now() + %s * interval '1 second',
+           memo = jsonb_set(memo, %s::text[], to_jsonb(%s::text))
+     WHERE id = %s AND expires_at > now()
+ RETURNING 1
+"""
+"""Let a hold that is open begin anew, with something else in its memo; no row: it is over."""
+
 RENEW = "UPDATE credits_hold SET expires_at = now() + %s * interval '1 second' WHERE id = %s"
 
 WALLET_OF = "SELECT account_id::text FROM credits_hold WHERE id = %s"

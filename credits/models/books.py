@@ -285,7 +285,9 @@ class Hold(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(name="hold_amount_positive", condition=Q(amount_micros__gt=0)),
+            models.CheckConstraint(
+                name="hold_amount_not_negative", condition=Q(amount_micros__gte=0)
+            ),
             models.CheckConstraint(
                 name="hold_expires_after_placing", condition=Q(expires_at__gt=F("placed_at"))
             ),

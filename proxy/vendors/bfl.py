@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from proxy.asked import Asked, Evidence
     from proxy.catalogue import Route
+    from proxy.credentials import Account
     from proxy.dialect import Said
 
 VERSION = "bfl-2026-08"
@@ -168,7 +169,7 @@ def _job_id(answer: Any) -> str | None:
     return found if isinstance(found, str) and re.fullmatch(r"[!-~]{1,200}", found) else None
 
 
-def _ask(route: Route, answer: Any) -> Ask | None:
+def _ask(route: Route, answer: Any, account: Account) -> Ask | None:
     """Return where this job is polled: the regional URL that BFL gave, if it is BFL's."""
     given = answer.get("polling_url")
     if isinstance(given, str) and len(given) <= 1000 and route.vendor.may_sign(given):

@@ -109,9 +109,8 @@ def _locate(vendor: Vendor, account: Account, parts: Mapping[str, str]) -> str:
     return _at("predictLongRunning", vendor, account, parts)
 
 
-def _ask(route: Route, answer: Any) -> Ask | None:
+def _ask(route: Route, answer: Any, account: Account) -> Ask | None:
     """Return how Google is asked for an operation: by its model, in the account that began it."""
-    account = route.vendor.account(route.operation)
     url = _at("fetchPredictOperation", route.vendor, account, route.parts)
     return Ask(url, "POST", {"operationName": _name(answer)})
 

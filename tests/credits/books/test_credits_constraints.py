@@ -110,9 +110,9 @@ HAND = {
         + "('call', %(wallet)s, %(sales)s, 1, 'k', NULL, NULL),"
         + " ('call', %(wallet)s, %(sales)s, 2, 'k', NULL, NULL)",
     ),
-    "a hold of nothing": (
-        "hold_amount_positive",
-        HOLD + "(%(new)s, %(wallet)s, 0, NULL, now() + interval '1 minute')",
+    "a hold of less than nothing": (
+        "hold_amount_not_negative",
+        HOLD + "(%(new)s, %(wallet)s, -1, NULL, now() + interval '1 minute')",
     ),
     "a hold that is over before it begins": (
         "hold_expires_after_placing",
