@@ -2,6 +2,10 @@
 
 from django.urls import path
 
+from proxy.own_views import OwnAccountView
 from proxy.views import CallResultView
 
-urlpatterns = [path("v1/calls/<uuid:call_id>/result", CallResultView.as_view())]
+urlpatterns = [
+    path("v1/calls/<uuid:call_id>/result", CallResultView.as_view()),
+    path("v1/workspaces/<uuid:workspace_id>/vendors/<vendor>/account", OwnAccountView.as_view()),
+]
