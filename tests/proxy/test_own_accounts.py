@@ -23,7 +23,7 @@ from proxy.health import OUTCOMES, Health, read
 
 OWN = SECOND
 OPERATORS = FIRST
-MADE = sized(orjson.dumps({"id": "job-1", "polling_url": "x"}))
+MADE = sized(orjson.dumps({"id": "job-of-owner-1", "polling_url": "x"}))
 FREE = "/proxy/sandbox/v1/free"
 
 
@@ -110,7 +110,11 @@ async def test_a_job_stays_with_it_and_its_removal_is_told(stage, settings, brin
     member = await stage.member()
     await bring(member, "bfl")
     workspace, by = uuid.UUID(member.workspace), uuid.UUID(member.user)
-    ended = {"id": "job-1", "status": "Ready", "result": {"sample": "http://127.0.0.1:1/a.png"}}
+    ended = {
+        "id": "job-of-owner-1",
+        "status": "Ready",
+        "result": {"sample": "http://127.0.0.1:1/a.png"},
+    }
     far = Far(MADE, sized(orjson.dumps(ended)))
     made = await asked(stage, settings, member, far, ULTRA)
     assert made.status == 200
@@ -122,7 +126,7 @@ async def test_a_job_stays_with_it_and_its_removal_is_told(stage, settings, brin
         settings.VENDOR_BASE_URL = vendor.url
         stage.do(
             "UPDATE proxy_job SET poll_url = %s WHERE workspace_id = %s",
-            vendor.url + "/v1/get_result?id=job-1",
+            vendor.url + "/v1/get_result?id=job-of-owner-1",
             member.workspace,
         )
         polled = await stage.get(made.json()["polling_url"])
@@ -138,7 +142,7 @@ async def test_a_job_stays_with_it_and_its_removal_is_told(stage, settings, brin
     stays = stage.row("SELECT sealed, removed_at FROM proxy_vendoraccount")
     assert stays["sealed"] == ""
     assert stays["removed_at"]
-    far = Far(sized(b'{"id": "job-2", "polling_url": "x"}'))
+    far = Far(sized(b'{"id": "job-of-owner-2", "polling_url": "x"}'))
     again = await asked(stage, settings, member, far, ULTRA)
     assert again.status == 200
     assert far.keys == [OPERATORS]
@@ -311,9 +315,9 @@ async def test_how_vendors_serve_us_is_counted_over_all_processes(stage, setting
     assert served.last_error == "The answer was lost."
     assert found["second"].last_error == "busy (status 429)"
     assert found["second"].success is None
-    metrics = await stage.get("/metrics")
-    if metrics.status == 200:
-        assert b'platform_vendor_success_ratio{account="default",vendor="sandbox"}' in metrics.body
+    settings.METRICS_TOKEN = "a-token"
+    metrics = await stage.get("/metrics", headers={"Authorization": "Bearer a-token"})
+    assert b'platform_vendor_success_ratio{account="default",vendor="sandbox"} 0.6' in metrics.body
 
 
 async def test_what_cannot_be_written_is_written_later(stage, bring):
