@@ -191,6 +191,8 @@ async def lines(platform: Platform, request: Request, call: Call, reply: Reply) 
             if given is not parsed:
                 line = b"" if given is None else orjson.dumps(given) + b"\n"
             if judged is None or judged.verdict is Verdict.RUNNING:
+                call.others.clear()  # The vendor works: from now on nobody else is asked.
+                request.release()
                 await passing.on(line, now=True)
             elif judged.verdict is Verdict.DONE:
                 known = Evidence(end=known or {})

@@ -289,6 +289,8 @@ async def result(platform: Platform, request: Request, route: Route) -> None:
         await passing.give(
             platform, request, route, account=account, reply=reply, workspace=workspace
         )
+    except passing.Unserved as exc:
+        raise exc.refusal from exc  # No other account has it.
     except Lost as exc:
         raise dialect.lost(route.vendor) from exc
     finally:

@@ -11,17 +11,27 @@ from typing import TYPE_CHECKING
 import orjson
 
 from proxy import choosing, delivery, dialect, reading
-from proxy.catalogue import Gives
+from proxy.catalogue import Gives, Takes
 from proxy.credentials import Redactor
 from proxy.dialect import Verdict
 from proxy.relay import Lost, Refused
 
 if TYPE_CHECKING:
+    from common.errors import PlatformError
+    from proxy.asked import Asked
     from proxy.catalogue import Route
     from proxy.credentials import Account
     from proxy.http import Request
     from proxy.process import Platform
     from proxy.relay import Reply
+
+
+class Unserved(Exception):
+    """The vendor does not serve the account, and certainly did nothing; the refusal says so."""
+
+    def __init__(self, refusal: PlatformError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
 async def free(platform: Platform, request: Request, route: Route) -> None:
@@ -33,22 +43,37 @@ async def free(platform: Platform, request: Request, route: Route) -> None:
     asked = await reading.read(platform, request, route, caller)
     uses = list(route.operation.uses(asked)) if route.operation.uses else []
     workspace = await platform.books.may_call(route.vendor.name, caller, uses)
-    account, *_ = await choosing.candidates(platform, route, caller, uses)
+    accounts = await choosing.candidates(platform, route, caller, uses)
+    if route.operation.takes is Takes.STREAM:
+        accounts = accounts[:1]  # What streams through is there once.
+    for account in accounts:
+        reply = await _exchange(platform, request, route, asked, account)
+        try:
+            await give(platform, request, route, account=account, reply=reply, workspace=workspace)
+        except Lost as exc:
+            raise dialect.lost(route.vendor) from exc
+        except Unserved as exc:
+            if account is accounts[-1]:
+                raise exc.refusal from exc
+        else:
+            return
+        finally:
+            reply.close()
+
+
+async def _exchange(
+    platform: Platform, request: Request, route: Route, asked: Asked, account: Account
+) -> Reply:
+    """Send it under an account, and return what the vendor answers."""
     outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
     try:
-        reply = await platform.relay.exchange(outgoing)
+        return await platform.relay.exchange(outgoing)
     except Refused as exc:
         raise dialect.unreachable(route.vendor) from exc
     except Lost as exc:
         if request.broken is not None:
             raise request.broken from exc
         raise dialect.lost(route.vendor) from exc
-    try:
-        await give(platform, request, route, account=account, reply=reply, workspace=workspace)
-    except Lost as exc:
-        raise dialect.lost(route.vendor) from exc
-    finally:
-        reply.close()
 
 
 async def give(
@@ -60,7 +85,10 @@ async def give(
     reply: Reply,
     workspace: str,
 ) -> None:
-    """Give an answer that nobody pays for now: judged and whole, or as it comes."""
+    """Give an answer that nobody pays for now: judged and whole, or as it comes.
+
+    Raises Unserved where another account may be served.
+    """
     operation = route.operation
     if reply.status in dialect.DELIVERING and operation.gives is not Gives.JSON:
         await _pass(request, account, reply)
@@ -71,9 +99,11 @@ async def give(
     if judged.verdict is Verdict.UNKNOWN:
         raise dialect.lost(route.vendor)
     if judged.verdict is not Verdict.DONE:
-        if judged.verdict in dialect.UNSERVED:
-            await choosing.unserved(platform, account, judged.verdict, said)
-        raise dialect.refusal(route.vendor, judged, said, is_own=account.is_own)
+        refusal = dialect.refusal(route.vendor, judged, said, is_own=account.is_own)
+        if judged.verdict not in dialect.UNSERVED:
+            raise refusal
+        await choosing.unserved(platform, account, judged.verdict, said)
+        raise Unserved(refusal)
     if operation.makes is not None:
         made = list(operation.makes(said.json))
         if not await platform.books.own(route.vendor.name, workspace, made, account=account.name):

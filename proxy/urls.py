@@ -2,11 +2,13 @@
 
 from django.urls import path
 
+from proxy.own_views import OwnAccountView
 from proxy.quoting.views import PricesView, QuoteView
 from proxy.views import CallResultView
 
 urlpatterns = [
     path("v1/calls/<uuid:call_id>/result", CallResultView.as_view()),
+    path("v1/workspaces/<uuid:workspace_id>/vendors/<vendor>/account", OwnAccountView.as_view()),
     path("v1/quote", QuoteView.as_view()),
     path("prices", PricesView.as_view()),
 ]

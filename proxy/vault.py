@@ -20,6 +20,7 @@ from nacl.exceptions import CryptoError
 from common import logs, sealing
 from common.errors import ProviderDisabled, Unavailable
 from proxy.credentials import DEFAULT, NOT_SET_UP, Account, settings_of
+from usage import record
 
 if TYPE_CHECKING:
     from proxy.books import Books
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 PURPOSE = b"accounts with vendors"
 RENEW_SECONDS = 2.0
-OWN = "own"
+OWN = record.OWN_ACCOUNT
 """What a workspace's own account is called, wherever accounts are named."""
 
 REVISION = "SELECT coalesce(max(number), 0) FROM proxy_vendorrevision"

@@ -7,6 +7,9 @@ process is gone. Both are SQL for `credits.books.batches.settle_many`.
 
 from __future__ import annotations
 
+OWN_ACCOUNT = "own"
+"""In a call's facts: its workspace paid the vendor itself, under an account of its own."""
+
 COLUMNS = (
     "outcome text, reason text, status smallint, attempts smallint,"
     " vendor_job_id text, vendor_request_id text, details jsonb"

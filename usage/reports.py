@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from common.money import Micros
 from credits.models import Account, Entry
 from usage.models import Call
+from usage.record import OWN_ACCOUNT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -68,6 +69,8 @@ class Called:
     outcome: Call.Outcome
     reason: str
     charged: Micros
+    is_own_account: bool
+    """Whether its workspace paid the vendor itself, and here a fee only."""
 
     @classmethod
     def of(cls, row: Call) -> Called:
@@ -83,6 +86,7 @@ class Called:
             outcome=Call.Outcome(row.outcome),
             reason=row.reason,
             charged=Micros(row.charged_micros),
+            is_own_account=row.facts.get("account") == OWN_ACCOUNT,
         )
 
 

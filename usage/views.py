@@ -129,6 +129,8 @@ def event(row: reports.Called | reports.Moved) -> dict[str, Any]:
             "charge_micro_usd": row.charged,
             "outcome": row.outcome,
         }
+        if row.is_own_account:
+            params["own_account"] = True
         if row.run:
             params["job_id"] = row.run
         if row.reason:

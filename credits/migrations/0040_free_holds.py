@@ -11,6 +11,14 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RemoveConstraint(
+            model_name='account',
+            name='account_open_holds_counted',
+        ),
+        migrations.AddConstraint(
+            model_name='account',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('held_micros', 0), ('open_holds', 0)), models.Q(('held_micros__gte', 0), ('open_holds__gt', 0)), _connector='OR'), name='account_open_holds_counted'),
+        ),
+        migrations.RemoveConstraint(
             model_name='hold',
             name='hold_amount_positive',
         ),

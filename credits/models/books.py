@@ -88,7 +88,7 @@ class Account(models.Model):
             ),
             models.CheckConstraint(
                 name="account_open_holds_counted",
-                condition=Q(held_micros=0, open_holds=0) | Q(held_micros__gt=0, open_holds__gt=0),
+                condition=Q(held_micros=0, open_holds=0) | Q(held_micros__gte=0, open_holds__gt=0),
             ),
             models.CheckConstraint(
                 name="account_kind_known",

@@ -22,6 +22,7 @@ from common.errors import combined, is_for_nodes
 from common.rows import rows, values
 from config import preflight
 from credits.books import holds
+from proxy import health as vendors_health
 from proxy import origin
 
 if TYPE_CHECKING:
@@ -133,6 +134,35 @@ class _Known(Collector):
             yield GaugeMetricFamily(name, text, float(value))
 
 
+class _Served(Collector):
+    """How vendors served each account in the last hour, in all processes together."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the calls by outcome, the part that was served, and how long answers took."""
+        named = ["vendor", "account"]
+        calls = GaugeMetricFamily(
+            "platform_vendor_calls", "Calls in the last hour", labels=[*named, "outcome"]
+        )
+        success = GaugeMetricFamily(
+            "platform_vendor_success_ratio", "Served of what was due in it", labels=named
+        )
+        took = GaugeMetricFamily(
+            "platform_vendor_answer_seconds",
+            "Bound of an answer's head in it",
+            labels=[*named, "quantile"],
+        )
+        for each in vendors_health.read():
+            of = [each.vendor, each.account]
+            for outcome, n in each.outcomes.items():
+                calls.add_metric([*of, outcome], n)
+            if each.success is not None:
+                success.add_metric(of, each.success)
+            for quantile, seconds in (("0.5", each.p50_seconds), ("0.9", each.p90_seconds)):
+                if seconds is not None:
+                    took.add_metric([*of, quantile], seconds)
+        yield from (calls, success, took)
+
+
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer what Prometheus asks; holds are counted in the database, so once for all processes.
@@ -158,6 +188,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             platform_running_jobs=("Vendors' jobs not yet ended", running),
         )
     )
+    own.register(_Served())
     counted: Any = registry.REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         counted = CollectorRegistry()

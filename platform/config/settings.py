@@ -674,6 +674,12 @@ ADMIN_SECRETS = env.admin_secrets
 LEAK_REPORT_KEYS_URL = env.leak_report_keys_url
 VENDOR_BASE_URL = env.vendor_base_url
 VENDOR_SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("VENDOR_")}
+if _bad := [
+    name
+    for name, value in VENDOR_SETTINGS.items()
+    if name.endswith("_OWN_FEE_MICROS") and not (value.isdecimal() and len(value) < 10)
+]:
+    raise ImproperlyConfigured("\n".join(f"{name} is micros, like 5000" for name in _bad))
 SANDBOX_OPERATIONS = env.sandbox_operations
 JSON_BODY_LIMIT_BYTES = env.json_body_limit_bytes
 STREAM_BODY_LIMIT_BYTES = env.stream_body_limit_bytes

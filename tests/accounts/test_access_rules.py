@@ -207,12 +207,17 @@ def sign_in_of(member):
     return uuid.uuid4()  # Of these somebody must have come in: tests/accounts/test_oauth.py.
 
 
+def workspace_of(member):
+    return member.workspace_id
+
+
 OF_SOMEBODY = {
     "v1/calls/<uuid:call_id>/result": call_of,
     "customers/api-keys/<uuid:key_id>": key_of,
     "v1/keys/<uuid:key_id>": key_of,
     "v1/keys/<uuid:key_id>/rotate": key_of,
     "v1/sign-ins/<uuid:sign_in_id>": sign_in_of,
+    "v1/workspaces/<uuid:workspace_id>/vendors/<vendor>/account": workspace_of,
 }
 """How each address by key comes by a thing of somebody's; one that is missing fails."""
 

@@ -230,8 +230,12 @@ async def test_a_job_stays_with_the_account_that_took_it(stage, settings, writte
     )
     platform = written.platform
     await platform.vault.renew(platform.books)
-    made = orjson.dumps({"id": "job-1", "polling_url": "x"})
-    ended = {"id": "job-1", "status": "Ready", "result": {"sample": "http://127.0.0.1:1/a.png"}}
+    made = orjson.dumps({"id": "job-of-staff-1", "polling_url": "x"})
+    ended = {
+        "id": "job-of-staff-1",
+        "status": "Ready",
+        "result": {"sample": "http://127.0.0.1:1/a.png"},
+    }
     far = Far(sized(made), sized(orjson.dumps(ended)))
     member = await stage.member()
     async with vendor_that(far) as vendor:
@@ -299,3 +303,55 @@ async def test_a_secret_is_sealed_in_its_row_and_covered_in_answers(stage, setti
     assert answer.json()["you"] == "*" * len("a-secret-of-account-9")
     assert "secret-of-account" not in f"{rows}{events}"
     assert events
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+async def test_lines_move_on_until_the_vendor_works(stage, settings, written, lines):
+    """A first line may say that the account has no credit; after another it is too late."""
+    settings.VENDOR_SETTINGS = {"VENDOR_SONILO_KEY": FIRST}
+    await written("sonilo", "second")
+    begun = orjson.dumps({"type": "title", "title": "Piano"}) + b"\n"
+    error = orjson.dumps({"type": "error", "code": "trial_exhausted", "message": "no"}) + b"\n"
+    body = begun * lines + error
+    far = Far(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(body) + body,
+        refusing(422),
+    )
+    form = aiohttp.FormData(default_to_multipart=True)
+    form.add_field("prompt", "calm piano")
+    form.add_field("duration", "30")
+
+    member, _ = await moved(stage, settings, far, "/proxy/sonilo/t2m/generate", data=form)
+
+    assert len(far.keys) == len(set(far.keys)) == (1 if lines else 2)
+    assert stage.spent(member) == 0
+
+
+async def test_words_inside_a_200_move_a_call_too(stage, settings, written):
+    settings.VENDOR_SETTINGS = {"VENDOR_MINIMAX_KEY": FIRST}
+    await written("minimax", "second")
+    said = {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}
+    made = {"task_id": "task-that-moved", "base_resp": {"status_code": 0, "status_msg": "success"}}
+    far = Far(sized(orjson.dumps(said)), sized(orjson.dumps(made)))
+    clip = {"model": "MiniMax-Hailuo-02", "prompt": "waves", "duration": 6, "resolution": "768P"}
+
+    _, answer = await moved(
+        stage, settings, far, "/proxy/minimax/video_generation", json=clip
+    )  # fmt: skip
+
+    assert (answer.status, answer.json()["task_id"]) == (200, "task-that-moved")
+    assert sorted(far.keys) == [FIRST, SECOND]
+    assert b"insufficient" not in answer.body
+
+
+async def test_what_is_free_moves_on_too_and_no_further(stage, settings, written):
+    await written("sandbox", "second")
+    done, broken = Far(refusing(429)), Far(refusing(500))
+
+    _, answer = await moved(stage, settings, done, "/proxy/sandbox/v1/free")
+    _, failed = await moved(stage, settings, broken, "/proxy/sandbox/v1/free")
+
+    assert (answer.status, failed.status) == (200, 502)
+    assert sorted(done.keys) == [FIRST, SECOND]
+    assert len(broken.keys) == 1

@@ -32,9 +32,9 @@ HAND = {
         "account_open_holds_counted",
         "UPDATE credits_account SET held_micros = 1 WHERE id = %(wallet)s",
     ),
-    "an open hold that holds nothing": (
+    "fewer holds than none": (
         "account_open_holds_counted",
-        "UPDATE credits_account SET open_holds = 1 WHERE id = %(wallet)s",
+        "UPDATE credits_account SET open_holds = -1 WHERE id = %(wallet)s",
     ),
     "a budget that is exceeded": (
         "budget_never_exceeded",
