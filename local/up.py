@@ -22,7 +22,7 @@ import psycopg
 from pgmq import get_embedded_install_sql, install_pgmq_sql
 from psycopg import conninfo
 
-from local import demo, processes
+from local import demo, https, processes
 from local.postgres import Cluster, PostgresError
 from local.supervisor import Child, Failed, Stopped, Supervisor, answers
 from sandbox import service_account
@@ -63,6 +63,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=port, default=8000, help="of the web process (8000)")
     parser.add_argument("--data", type=Path, default=ROOT / ".data", help="what is kept (.data)")
     parser.add_argument("--workers", type=count, default=1, help="number of web processes (1)")
+    parser.add_argument(
+        "--https",
+        nargs="?",
+        const="localhost",
+        metavar="NAME",
+        help="also by https, which the page of a ComfyUI needs; NAME: for others in this network",
+    )
+    parser.add_argument("--https-port", type=port, default=8443, help="of that (8443)")
     options = parser.parse_args(arguments)
     options.data = options.data.resolve()
     return options
@@ -87,8 +95,15 @@ def up(supervisor: Supervisor, options: argparse.Namespace) -> None:
     base_url = f"http://127.0.0.1:{options.port}"
     if not processes.port_is_free(options.port):
         raise Failed(f"port {options.port} is in use: stop what listens there, or give --port.")
+    if options.https and not processes.port_is_free(options.https_port):
+        raise Failed(
+            f"port {options.https_port} is in use: stop what listens there, or give --https-port."
+        )
 
     environment = start(supervisor, options, base_url)
+    if options.https:
+        # Only for us, who look at the picture there: what was started has its own environment.
+        os.environ["SSL_CERT_FILE"] = str(https.certificate(options).authority)
 
     def manage(*words: str) -> str:
         return supervisor.run(
@@ -100,6 +115,8 @@ def up(supervisor: Supervisor, options: argparse.Namespace) -> None:
     say("", "One metered call, made as a ComfyUI node makes it:", *receipt.lines())
     if not options.once:
         say(*welcome(who, options.data, payments=environment.get("STRIPE_API_BASE", "")))
+        if options.https:
+            say(*https.lines(options), "")
         supervisor.watch()
 
 
@@ -122,6 +139,8 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
     stripe_port = processes.free_port()
     if with_stripe:
         environment |= fake_stripe(environment, data, base_url=base_url, port=stripe_port)
+    if options.https:
+        environment = {**https.settings(options), **environment}
     for name, value in {
         "DATA_DIR": str(data),
         "PROMETHEUS_MULTIPROC_DIR": str(_emptied(data / "metrics")),
@@ -176,6 +195,9 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
         )
         supervisor.start(child)
         say(f"started {name}")
+    if options.https:
+        supervisor.start(https.front(options, base_url, environment))
+        say("started tls")
     return environment
 
 
