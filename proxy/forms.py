@@ -122,9 +122,11 @@ class Form:
         """Return the first bytes of a file, to measure it."""
         return await asyncio.to_thread(self._slice, file.start, min(count, file.size))
 
-    def part_of(self, file: File, at: int, size: int) -> bytes:
-        """Return bytes of a file, from a thread that may wait for them."""
-        return self._slice(file.start + at, size)
+    def on_the_disk(self) -> IO[bytes]:
+        """Return all of it as a file that another program can read, too."""
+        self.spool.fileno()  # From now on it is one.
+        self.spool.flush()
+        return self.spool
 
     def _slice(self, start: int, size: int) -> bytes:
         # A thread that reads for an exchange which was given up may still be at it.
