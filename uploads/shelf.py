@@ -42,7 +42,7 @@ def _storage() -> Storage:
         return FileSystemStorage(location=_folder("uploads"), allow_overwrite=True)
     from storages.backends.s3 import S3Storage  # It takes a second, and few installations need it.
 
-    return S3Storage(
+    bucket: Storage = S3Storage(
         bucket_name=settings.UPLOADS_S3_BUCKET,
         endpoint_url=settings.UPLOADS_S3_ENDPOINT_URL or None,
         region_name=settings.UPLOADS_S3_REGION or None,
@@ -54,6 +54,7 @@ def _storage() -> Storage:
         querystring_auth=True,
         default_acl=None,
     )
+    return bucket
 
 
 def _patience() -> Any:

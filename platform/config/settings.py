@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -688,6 +689,8 @@ UPLOADS_HOURS = env.uploads_hours
 UPLOADS_QUOTA_BYTES = env.uploads_quota_bytes
 UPLOADS_ARE_PUBLIC = env.uploads_are_public
 UPLOADS_S3_BUCKET = env.uploads_s3_bucket
+if UPLOADS_S3_BUCKET and importlib.util.find_spec("storages") is None:
+    raise ImproperlyConfigured("UPLOADS_S3_BUCKET needs django-storages[s3], which is not here.")
 UPLOADS_S3_ENDPOINT_URL = env.uploads_s3_endpoint_url
 UPLOADS_S3_REGION = env.uploads_s3_region
 UPLOADS_S3_ACCESS_KEY_ID = env.uploads_s3_access_key_id
