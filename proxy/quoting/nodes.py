@@ -9,13 +9,16 @@
 `path` and `body` are what it sends with every input at its default. `set` says what an input
 changes: a place that gets its value (as it is, or as a text), or what is put where it has one of
 the values (`is`), is there at all (`given`, `missing`, `filled`), or comes so many times (`count`).
-With `by`, each choice of that input has its own of all this. It was recorded from the nodes.
+With `by`, each choice of that input has its own of all this, or is `like` another but for its
+`changes`. A text stands where its input's name is in mathematical brackets. All this was recorded
+from the nodes themselves (docs/decisions/0031).
 An input that is a link is asked for each of its choices; a value that was never seen is unknown.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 from proxy.quoting.listing import put
@@ -25,9 +28,12 @@ if TYPE_CHECKING:
 
     from proxy.quoting.facts import Node
 
-MOST_CHOICES = 64
+MOST_CHOICES = 32
 LINK = 2
 """A link is [the other node, which of its outputs]."""
+MARKED = re.compile("\u27e6([^\u27e7]*)\u27e7")
+UNKNOWN_TEXT = "a word " * 150
+"""What is taken for a text that another node makes."""
 REQUEST = ("path", "method", "body", "headers", "files")
 
 
@@ -66,11 +72,19 @@ def _variants(calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Mappi
     value, variants = inputs.get(calls["by"]), calls["variants"]
     if value is None:
         value = calls.get("default")
-    if is_link(value):
-        return [each for one in variants.values() for each in _variants(one, inputs)]
-    if f"{value}" not in variants:
-        return []
-    return _variants(variants[f"{value}"], inputs)
+    wanted = list(variants) if is_link(value) else [f"{value}"]
+    found = [_alike(variants, name) for name in wanted if name in variants]
+    return [each for one in found for each in _variants(one, inputs)]
+
+
+def _alike(variants: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a variant; one that is like another but for some places is made of that."""
+    variant: Mapping[str, Any] = variants[name]
+    if "like" not in variant:
+        return variant
+    other = variants[variant["like"]]
+    changed = {"input": "", "always": variant["changes"]}
+    return {**other, "set": [changed, *other.get("set", ())]}
 
 
 def is_link(value: Any) -> bool:
@@ -96,7 +110,26 @@ def _request(calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, A
     body = made.get("body")
     if isinstance(body, dict):
         made["body"] = {name: value for name, value in body.items() if value is not None}
-    return made
+    texts = {name: _text(name, calls, inputs) for name in calls.get("inputs", {})}
+    return _filled(made, texts)
+
+
+def _text(name: str, calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    value = inputs.get(name, calls["inputs"][name].get("default", ""))
+    return UNKNOWN_TEXT if is_link(value) else f"{value}"
+
+
+def _filled(held: Any, texts: Mapping[str, str]) -> Any:
+    """Return what is held with the texts of inputs where their names stand in brackets."""
+    if isinstance(held, str):
+        if "\u27e6" not in held:
+            return held
+        return MARKED.sub(lambda found: texts.get(found[1], ""), held)
+    if isinstance(held, list):
+        return [_filled(each, texts) for each in held]
+    if isinstance(held, dict):
+        return {name: _filled(each, texts) for name, each in held.items()}
+    return held
 
 
 def _changes(
@@ -104,6 +137,8 @@ def _changes(
 ) -> dict[str, Any]:
     """Return what an input has changed in the request: by place, the value there."""
     name = rule["input"]
+    if "always" in rule:
+        return dict(rule["always"])
     if "count" in rule:
         found = sum(1 for each in inputs if each.startswith(f"{name}."))
         counted = rule["count"]

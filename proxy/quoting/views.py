@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,6 +43,7 @@ PUBLIC_SECONDS = 60
 """So long a copy of the price list may be shown without asking again."""
 WORKED_OUT_SECONDS = 3600
 """So long a list is given that was worked out before: vendors withdraw models by the day."""
+_working = threading.Lock()
 _listed: dict[tuple[int, int], tuple[bytes, str]] = {}
 
 
@@ -106,6 +108,11 @@ class PricesView(APIView):
 def price_list(book: Book) -> tuple[bytes, str]:
     """Return the list under a version and its tag: worked out once an hour in a process."""
     now = (book.number, int(time.time()) // WORKED_OUT_SECONDS)
+    with _working:
+        return _price_list(now, book)
+
+
+def _price_list(now: tuple[int, int], book: Book) -> tuple[bytes, str]:
     found = _listed.get(now)
     if found is None:
         document = {

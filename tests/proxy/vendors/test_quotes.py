@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import orjson
 import pytest
@@ -20,7 +21,7 @@ from test_any_words import answers
 from test_samples import asked_of, mutated
 from vendor_calls import RICH
 
-from common.errors import InvalidRequest, PlatformError
+from common.errors import InvalidRequest, PlatformError, UnknownRoute
 from prices import terms
 from prices.terms import PUBLISHED
 from proxy.asked import Evidence
@@ -208,6 +209,42 @@ def quoted(name, **inputs):
     workflow = {"1": {"class_type": name, "inputs": inputs}}
     (row,) = asyncio.run(workflows.quote(workflow, PUBLISHED))
     return row
+
+
+RECORDED = json.loads((Path(__file__).parent / "recorded_nodes.json").read_text())
+"""What nodes sent that were run with these inputs, of all that can be told: one each."""
+
+
+def test_a_node_is_quoted_at_what_its_own_request_costs(moved):
+    compared = 0
+    for case in RECORDED:
+        try:
+            own = asyncio.run(estimate(requests.read(case["request"]), PUBLISHED))
+        except UnknownRoute:
+            continue  # Its vendor is not in the catalogue yet.
+        row = quoted(case["node"], **case["inputs"])
+        assert row.is_exact
+        assert row.estimate is not None, case
+        compared += 1
+        slack = 0 if own.least == own.most else own.most // 500
+        assert abs(row.estimate.most - own.most) <= slack, case
+        assert row.estimate.least == own.least, case
+    assert compared > 150
+
+
+def test_a_link_is_asked_for_in_all_its_choices(moved):
+    """Kling's node has two modes: of five seconds, and of ten."""
+    five = quoted("KlingTextToVideoNode", mode="pro mode / 5s duration / kling-v2-5-turbo")
+    linked = quoted("KlingTextToVideoNode", mode=["4", 0])
+
+    assert (five.estimate.least, five.estimate.most) == (350_000, 350_000)
+    assert (linked.estimate.least, linked.estimate.most) == (350_000, 700_000)
+
+
+def test_a_value_that_no_node_offers_is_told_by_the_range_of_its_operations(moved):
+    row = quoted("KlingTextToVideoNode", mode="kling-v99")
+    assert row.is_exact is False
+    assert row.estimate.least < row.estimate.most
 
 
 def test_no_node_is_forgotten(moved):
