@@ -366,7 +366,7 @@ async def test_a_number_beyond_all_prices_is_a_refusal(stage, units):
         ("GET", "/proxy", 404),
         ("GET", "/proxy/nobody/x", 404),
         ("POST", ECHO, 401),
-        ("POST", "/customers/storage", 404),
+        ("POST", "/customers/nothing", 404),
         ("GET", "/auth/nothing", 404),
         ("GET", "/auth/partner-node/renew", 405),
         ("POST", "/auth/partner-node/renew", 401),

@@ -64,6 +64,10 @@ def test_every_sample_is_quoted_at_what_is_held_and_charged_within_its_range(mov
     """What is held and charged for each: test_samples.py."""
     term = book.terms.get("*")
     for sample in SAMPLES:
+        if sample.operation.names is not None:  # Only the vendor knows, of a job made before.
+            with pytest.raises(InvalidRequest):
+                asyncio.run(estimate(requests.read(told_of(sample)), book))
+            continue
         found = asyncio.run(estimate(requests.read(told_of(sample)), book))
         most, charged = sample.most, sample.micros
         if term is not None:
@@ -188,7 +192,7 @@ def test_every_operation_says_its_rule_and_its_price(moved):
         words = ranges.words(operation.price)
         assert 12 < len(words) < 200, operation.path
         assert words.endswith("."), operation.path
-        assert rows[operation.path].rows, operation.path
+        assert rows[operation.path].rows or operation.names is not None, operation.path
         assert rows[operation.path].nodes, operation.path
 
 
