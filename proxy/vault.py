@@ -88,13 +88,17 @@ class Vault:
             await self.renew(books)
 
     async def keep(self, books: Books) -> None:
-        """Read what was written, every few seconds; what is known stays while that cannot be."""
+        """Read what was written, now and every few seconds; what is known stays while it cannot."""
+        told = False
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
             try:
                 await self.renew(books)
+                told = False
             except Unavailable:
-                logs.line(level="warning", event="vendor_accounts_not_read")
+                if not told:
+                    logs.line(level="warning", event="vendor_accounts_not_read")
+                told = True
+            await asyncio.sleep(RENEW_SECONDS)
 
     # --- Off --------------------------------------------------------------------------------
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import DatabaseError
 
 from common.errors import ProviderDisabled
 from config.doctor.verdicts import Verdict, failed, ok, warning
-from proxy import vendor_accounts
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
@@ -42,8 +40,6 @@ def _of(vendor: Vendor) -> Verdict:
             sentence = f"{name} is an example's, or has blanks around it: the vendor refuses us."
             return failed(check, sentence, f"Put into {name} what the vendor gave you.")
     problem = _problem(vendor)
-    if problem and not given and (written := _written(vendor)):
-        return ok(check, f"{vendor.display} has what staff wrote: {', '.join(written)}.")
     if problem and given:
         sentence = f"{vendor.display} {problem}"
         return failed(check, sentence, f"Mend {', '.join(given)} (.env.example says how).")
@@ -57,14 +53,6 @@ def _of(vendor: Vendor) -> Verdict:
         sentence = f"{len(off)} operations of {vendor.display} cannot be called: each of them"
         return warning(check, f"{sentence} {_problem(vendor, off[0])}", "See its settings.")
     return ok(check, f"{vendor.display} has a credential.")
-
-
-def _written(vendor: Vendor) -> list[str]:
-    """Return the accounts that staff wrote and left on; none while there is no database."""
-    try:
-        return [each.name for each in vendor_accounts.shown(vendor.name) if each.is_on]
-    except DatabaseError:
-        return []
 
 
 def _has_blanks(value: str) -> bool:
