@@ -9,7 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.http import JsonResponse
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -24,6 +27,7 @@ from credits.payments import stripe_api
 from credits.payments.views import balance_in_cents
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
     from rest_framework.request import Request
 
 GOOD_FOR = timedelta(hours=1)
@@ -220,3 +224,16 @@ class PlansView(APIView):
     def get(self, request: Request) -> Response:
         """Return none."""
         return Response({"plans": []})
+
+
+@require_safe
+def releases(request: HttpRequest) -> JsonResponse:
+    """Have no news of ComfyUI to tell (contract 4.8): what is new there, is not ours to say."""
+    return JsonResponse([], safe=False)
+
+
+@csrf_exempt
+def no_settings(request: HttpRequest, key: str = "") -> JsonResponse:
+    """Say that nobody keeps settings for all of somebody's machines; the frontend takes that."""
+    said = {"code": "NOT_FOUND", "error": "NOT_FOUND", "message": "No settings are kept here."}
+    return JsonResponse(said, status=404)

@@ -23,7 +23,6 @@ from common.errors import (
     PlatformError,
     RateLimited,
     Unauthorized,
-    is_for_nodes,
 )
 from common.money import show
 
@@ -51,7 +50,7 @@ def only(*methods: str) -> Callable[[View], View]:
             if request.method in methods:
                 return view(request)
             refusal = InvalidRequest(f"This takes {' and '.join(methods)}.")
-            body = refusal.proxy_body() if is_for_nodes(request.path) else refusal.body()
+            body = refusal.body_at(request.path)
             return JsonResponse(body, status=405, headers={"Allow": ", ".join(methods)})
 
         return answered

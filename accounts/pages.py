@@ -13,7 +13,6 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import browsers
@@ -88,12 +87,6 @@ def everywhere(request: HttpRequest) -> dict[str, Any]:
     """Return what every template may name."""
     welcome = settings.WELCOME_GRANT_MICROS
     return {"PLATFORM": settings.PLATFORM_NAME, "WELCOME": show(welcome) if welcome else ""}
-
-
-def sign_in(request: HttpRequest) -> HttpResponse:
-    """Lead to the page of signing in, whither the stock frontend links."""
-    query = request.META.get("QUERY_STRING", "")
-    return redirect(reverse("account_login") + (f"?{query}" if query else ""))
 
 
 @require_safe

@@ -11,6 +11,8 @@ from accounts.frontend import (
     PlansView,
     SpokenForView,
     SubscriptionView,
+    no_settings,
+    releases,
 )
 from accounts.support import AdminBalanceView, CustomerBalanceView, CustomerView
 from accounts.team_views import (
@@ -30,6 +32,9 @@ urlpatterns = [
     path("customers", CustomersView.as_view()),
     path("customers/me", MeView.as_view()),
     path("customers/cloud-subscription-status", SubscriptionView.as_view()),
+    path("releases", releases),
+    path("api/global-settings", no_settings),
+    path("api/global-settings/<str:key>", no_settings),
     path("oauth/authorize", issuing.authorize),
     path("oauth/token", issuing.token),
     path("auth/partner-node/renew", issuing.renew),

@@ -14,7 +14,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 
 from common import strict_json
-from common.errors import AccessDisabled, PlatformError, combined, is_for_nodes
+from common.errors import AccessDisabled, PlatformError, as_flat, combined, is_for_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,17 +89,16 @@ def _is_host(parts: SplitResult) -> bool:
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Answer a refusal in the contract's shape; leave the rest to the framework (a 500)."""
-    for_nodes = is_for_nodes(context["request"].path)
+    path = context["request"].path
     if isinstance(exc, PlatformError):
-        body = exc.proxy_body() if for_nodes else exc.body()
-        return Response(body, exc.status, headers=exc.headers)
+        return Response(exc.body_at(path), exc.status, headers=exc.headers)
     from rest_framework.views import exception_handler  # Its views load this module.
 
     answer = exception_handler(exc, context)
     if answer is not None:
         code, sentence = CODES.get(answer.status_code, "invalid_request"), _sentence(answer.data)
-        flat = {"error": code, "message": sentence}
-        answer.data = combined(sentence, code) if for_nodes else flat
+        flat = as_flat(path, error=code, message=sentence)
+        answer.data = combined(sentence, code) if is_for_nodes(path) else flat
     return answer
 
 

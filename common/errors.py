@@ -32,6 +32,10 @@ class PlatformError(Exception):
         """Return the combined JSON body of `/proxy/*`."""
         return combined(str(self), self.code)
 
+    def body_at(self, path: str) -> dict[str, Any]:
+        """Return the body that whoever asks at that path reads."""
+        return self.proxy_body() if is_for_nodes(path) else as_flat(path, **self.body())
+
 
 def combined(sentence: str, code: str) -> dict[str, Any]:
     """Return the body that every generation of the node client shows well."""
@@ -48,6 +52,11 @@ NODES_ASK = ("/proxy", "/auth", "/customers/storage")
 def is_for_nodes(path: str) -> bool:
     """Whether a node asks there, so that every refusal has the combined shape."""
     return any(path == each or path.startswith(f"{each}/") for each in NODES_ASK)
+
+
+def as_flat(path: str, **flat: Any) -> dict[str, Any]:
+    """Return a flat body; below /api/ the frontend reads the code as `code` (contract 3.1)."""
+    return {**flat, "code": flat["error"]} if path.startswith("/api/") else flat
 
 
 class InvalidRequest(PlatformError):

@@ -61,9 +61,9 @@ def asked(method: str, url: str, *, secret: str = "", body: object = None) -> di
         headers["Content-Type"] = "application/json"
     if secret:
         headers["X-Pairing-Secret"] = secret
-    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - https
+    request = urllib.request.Request(url, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             said = answer.read(MOST_BYTES)
         return json.loads(said) if said else {}
     except urllib.error.HTTPError as error:

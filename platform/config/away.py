@@ -32,4 +32,6 @@ class DatabaseAway(MiddlewareMixin):
                 connection.close()
                 connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has one.
         refusal = away()
-        return JsonResponse(refusal.body(), status=refusal.status, headers=refusal.headers)
+        return JsonResponse(
+            refusal.body_at(request.path), status=refusal.status, headers=refusal.headers
+        )

@@ -18,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from common.drf import base_url
-from common.errors import combined, is_for_nodes
+from common.errors import as_flat, combined, is_for_nodes
 from common.rows import rows, values
 from config import preflight
 from credits.books import holds
@@ -173,10 +173,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
         wanted = f"Bearer {settings.METRICS_TOKEN}"
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), wanted.encode()):
-            return _refused(401, "unauthorized", "Metrics need a token (METRICS_TOKEN).")
+            return _refused(request, 401, "unauthorized", "Metrics need a token (METRICS_TOKEN).")
     elif not metrics_are_private(request):
         sentence = "Metrics are for this machine alone where no METRICS_TOKEN is set."
-        return _refused(403, "access_disabled", sentence)
+        return _refused(request, 403, "access_disabled", sentence)
     (open_holds,) = rows(holds.Open, holds.OPEN)
     (running,) = values("SELECT count(*) FROM proxy_job WHERE ended_at IS NULL")
     own = CollectorRegistry()
@@ -219,30 +219,32 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _refused(status: int, code: str, sentence: str, *, flat: bool = True) -> JsonResponse:
+def _refused(request: HttpRequest, status: int, code: str, sentence: str) -> JsonResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    body = {"error": code, "message": sentence} if flat else combined(sentence, code)
+    flat = as_flat(request.path, error=code, message=sentence)
+    body = combined(sentence, code) if is_for_nodes(request.path) else flat
     return JsonResponse(body, status=status, headers=headers)
 
 
 def forbidden(request: HttpRequest, reason: str = "") -> JsonResponse:
     """Say that a browser's request lacks what proves that it is no other site's, as JSON."""
-    return _refused(403, "access_disabled", "This must be sent from a page of ours. Reload it.")
+    sentence = "This must be sent from a page of ours. Reload it."
+    return _refused(request, 403, "access_disabled", sentence)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Say that there is no such path, as JSON; below /customers a node may have asked for it."""
-    flat = not is_for_nodes(request.path) and not request.path.startswith("/customers")
-    return _refused(404, "not_found", "There is no such path.", flat=flat)
+    sentence = "There is no such path."
+    if request.path.startswith("/customers"):
+        return JsonResponse(combined(sentence, "not_found"), status=404)
+    return _refused(request, 404, "not_found", sentence)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Say that the request cannot be read, as JSON."""
-    flat = not is_for_nodes(request.path)
-    return _refused(400, "invalid_request", "The request cannot be read.", flat=flat)
+    return _refused(request, 400, "invalid_request", "The request cannot be read.")
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Say that something went wrong here, as JSON."""
-    flat = not is_for_nodes(request.path)
-    return _refused(500, "internal", "Something went wrong here.", flat=flat)
+    return _refused(request, 500, "internal", "Something went wrong here.")

@@ -13,7 +13,7 @@ import orjson
 from django.conf import settings
 
 from common import metrics
-from common.errors import InvalidRequest, PlatformError, is_for_nodes
+from common.errors import InvalidRequest, PlatformError
 from proxy.http import JSON_TYPE, Left, Request
 
 if TYPE_CHECKING:
@@ -73,6 +73,6 @@ def _once(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(request: Request, refusal: PlatformError) -> None:
-    body = refusal.proxy_body() if is_for_nodes(request.path) else refusal.body()
+    body = refusal.body_at(request.path)
     own = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
     await request.answer(refusal.status, orjson.dumps(body), [JSON_TYPE, *own])

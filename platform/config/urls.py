@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView
 
-from accounts.pages import sign_in
+from accounts import linked
 from accounts.support import personal_workspace
 from apikeys import pairing_pages
 from config.health import health, metrics, ready
@@ -17,7 +17,9 @@ urlpatterns = [
     path("metrics", metrics),
     path("openapi.json", SpectacularJSONAPIView.as_view()),
     path("static/<path:path>", static),
-    path("login", sign_in),
+    path("login", linked.sign_in),
+    path("profile/usage", linked.usage),
+    path("profile/billing", linked.billing),
     path("pair", pairing_pages.lead),
     path("account/", include("apikeys.pages_urls")),
     path("account/", include("accounts.pages_urls")),

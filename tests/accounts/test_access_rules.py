@@ -37,6 +37,8 @@ A, B = "account/", "_allauth/browser/v1/"
 RULES = {
     ANYBODY: [
         "health", "ready", "metrics", "openapi.json", "static/<path:path>", "login", "pair",
+        "profile/usage", "profile/billing", "releases",
+        "api/global-settings", "api/global-settings/<str:key>",
         "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",
         ".well-known/oauth-authorization-server", ".well-known/jwks.json", "webhooks/leaked-keys",
         A + "inactive/", A + "3rdparty/login/cancelled/", A + "3rdparty/login/error/",
@@ -77,7 +79,7 @@ RULES = {
             "2fa/recovery-codes/generate/", "2fa/recovery-codes/download/", "2fa/webauthn/",
             "2fa/webauthn/add/", "2fa/webauthn/reauthenticate/",
             "2fa/webauthn/keys/<int:pk>/remove/", "2fa/webauthn/keys/<int:pk>/edit/",
-            "3rdparty/", "sessions/", "sessions/<int:session>/end", "pair/",
+            "3rdparty/", "sessions/", "sessions/<int:session>/end", "pair/", "credits/",
             "pair/<uuid:pairing_id>/",
         )),
         *(B + path for path in (
