@@ -182,6 +182,10 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
 def vendors_of_the_sandbox(environment: Environment, data: Path, port: int) -> Environment:
     """Return the credentials by which every vendor of the sandbox is called."""
     key = {f"VENDOR_{each.name.upper()}_KEY": environment["SANDBOX_KEY"] for each in VENDORS}
+    halves = ("TENCENT_SECRET", "BYTEPLUS_VOICE_KEY", "BYTEPLUS_MEDIAKIT_KEY",
+              "BYTEPLUS_ACCESS_KEY", "BYTEPLUS_ACCESS_SECRET")  # fmt: skip
+    key |= {f"VENDOR_{name}": environment["SANDBOX_KEY"] for name in halves}
+    key["VENDOR_BYTEPLUS_ASSET_GROUP"] = "group-of-the-sandbox"
     file = data / "service-account.json"
     kept = str(file) if file.exists() else None
     made = service_account.content(f"http://127.0.0.1:{port}/vertexai/token", kept)

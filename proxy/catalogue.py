@@ -142,6 +142,8 @@ class Job:
     are given, without a credential."""
     assets: Callable[[Any], Iterable[Asset]] = lambda _: ()
     """Further ids of the submit's answer or the end's that belong to its workspace."""
+    also_polled: tuple[str, ...] = ()
+    """Paths of others that clients poll it by."""
     scope: str = "task"
     measured: str = ""
     """What of the delivered file decides the price: `seconds` or `frames` of an MP4, `pixels` of a
@@ -176,6 +178,8 @@ class Operation:
     the vendor is asked for it first, and the price reads what that says (`Asked.told`)."""
     scope: str = "task"
     """What the id in `names` is of."""
+    sends: str = ""
+    """The method at the vendor, where it is another."""
     public: bool = False
     """Of a poll: an id that is no job of ours is looked up as it is, if `uses` allows it."""
     of_call: bool = False
@@ -199,6 +203,8 @@ class Operation:
     locate: Callable[[Vendor, Account, Mapping[str, str]], str] | None = None
     """Its URL at the vendor, without a query, from the operator's account and the parts of the
     path, where `upstream` at its base is not all of it."""
+    upstream_of: Callable[[Asked], str] | None = None
+    """The path at the vendor where the body decides it."""
     reply: Callable[[Any], Any] | None = None
     """The answer's JSON as clients of every generation read it. None: given as it came."""
     reports: Callable[[Any], bool] = lambda _: True
@@ -313,8 +319,10 @@ class Route:
         """The operation's name in records and logs."""
         return self.operation.path
 
-    def url(self, account: Account) -> str:
+    def url(self, account: Account, asked: Asked) -> str:
         """Return the URL at the vendor, without a query."""
+        if self.operation.upstream_of is not None:
+            return self.vendor.address(self.operation.base) + self.operation.upstream_of(asked)
         if self.operation.locate is not None:
             return self.operation.locate(self.vendor, account, self.parts)
         path = self.operation.upstream

@@ -208,8 +208,12 @@ def _words(route: Route, found: FoundJob, shape: Job, said: Said | None) -> byte
 def _unpaid(route: Route, found: FoundJob, shape: Job, said: Said) -> Any:
     """Return the vendor's words of what runs or failed: nothing of our account, and no result.
 
-    A vendor may show a part of it while it works, or what its moderation then keeps back.
+    A vendor may show a part of it while it works, or what its moderation then keeps back. What it
+    says of a job that it lost is an error, in which no client finds a state.
     """
+    judged = shape.judge(said)
+    if found.outcome and judged is not None and judged.verdict is Verdict.MISSING:
+        return shape.failed(found.vendor_job_id, REASONS.get(found.outcome, ""))
     if any(shape.results(said.json)):
         if not found.outcome:
             return shape.pending(found.vendor_job_id)
@@ -310,7 +314,7 @@ async def _find(platform: Platform, request: Request, route: Route) -> tuple[Fou
     ):
         raise NotFound("Task not found. It is unknown, or another workspace's.")
     shape = _shape(found)
-    if shape.poll != operation.path:
+    if operation.path not in (shape.poll, *shape.also_polled):
         raise NotFound("Task not found. It is another operation's.")
     return found, shape
 

@@ -84,8 +84,8 @@ async def outgoing(
     operation = route.operation
     prepared = operation.prepare(asked, inputs) if operation.prepare is not None else None
     made = Outgoing(
-        method=operation.method,
-        url=_url(request, route, account),
+        method=operation.sends or operation.method,
+        url=_url(request, route, account, asked),
         headers=_headers(request, asked),
         silence_seconds=operation.timeout_seconds,
         total_seconds=operation.timeout_seconds,
@@ -121,8 +121,8 @@ async def outgoing(
     return made
 
 
-def _url(request: Request, route: Route, account: Account) -> str:
-    url, operation = route.url(account), route.operation
+def _url(request: Request, route: Route, account: Account, asked: Asked) -> str:
+    url, operation = route.url(account, asked), route.operation
     if operation.query and request.scope["query_string"]:
         given = {k: v for k, v in request.query.items() if k in operation.query}
         url += ("&" if "?" in url else "?") + urlencode(given) if given else ""

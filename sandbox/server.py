@@ -69,8 +69,10 @@ async def running(
 
 def _door(vendor: Vendor, route: Route, desk: Desk) -> Handler:
     """Put a route behind everything that all vendors' routes have in common."""
+    at_address = route
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        route = (at_address.instead and at_address.instead(request)) or at_address
         seen = _note(desk, route, request)
         refused = _refused(vendor, route, desk, request)
         planned = {} if refused else _planned(route, desk)

@@ -132,6 +132,8 @@ class Route:
     serve: Callable[[Exchange], Awaitable[Answer]]
     credential: Credential | None = None  # Where it isn't the vendor's usual one.
     reads_body: bool = True  # False leaves the body for `serve` to stream, whatever its size.
+    instead: "Callable[[web.Request], Route | None] | None" = None
+    """Which route it really is, where a header tells and not the address; None: this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from proxy.vendors.anthropic import ANTHROPIC
 from proxy.vendors.beeble import BEEBLE
 from proxy.vendors.bfl import BFL
 from proxy.vendors.bria import BRIA
+from proxy.vendors.byteplus import BYTEPLUS
 from proxy.vendors.elevenlabs import ELEVENLABS
 from proxy.vendors.fishaudio import FISHAUDIO
 from proxy.vendors.google import GOOGLE
@@ -23,6 +24,7 @@ from proxy.vendors.ltx import LTX
 from proxy.vendors.luma import LUMA
 from proxy.vendors.luma_agents import LUMA_AGENTS
 from proxy.vendors.magnific import MAGNIFIC
+from proxy.vendors.meshy import MESHY
 from proxy.vendors.meta import META
 from proxy.vendors.minimax import MINIMAX
 from proxy.vendors.moonvalley import MOONVALLEY
@@ -40,7 +42,9 @@ from proxy.vendors.sandbox import SANDBOX
 from proxy.vendors.sonilo import SONILO
 from proxy.vendors.stability import STABILITY
 from proxy.vendors.synclabs import SYNCLABS
+from proxy.vendors.tencent import TENCENT
 from proxy.vendors.topaz import TOPAZ
+from proxy.vendors.tripo import TRIPO
 from proxy.vendors.vidu import VIDU
 from proxy.vendors.wan import ALIBABA_WAN
 from proxy.vendors.wavespeed import WAVESPEED
@@ -52,6 +56,7 @@ VENDORS = (
     BEEBLE,
     BFL,
     BRIA,
+    BYTEPLUS,
     ELEVENLABS,
     FISHAUDIO,
     GOOGLE,
@@ -65,6 +70,7 @@ VENDORS = (
     LUMA,
     LUMA_AGENTS,
     MAGNIFIC,
+    MESHY,
     META,
     MINIMAX,
     MOONVALLEY,
@@ -81,7 +87,9 @@ VENDORS = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TENCENT,
     TOPAZ,
+    TRIPO,
     VIDU,
     WAVESPEED,
     XAI,

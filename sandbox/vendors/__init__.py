@@ -5,6 +5,7 @@ from sandbox.vendors.anthropic import ANTHROPIC
 from sandbox.vendors.beeble import BEEBLE
 from sandbox.vendors.bfl import BFL
 from sandbox.vendors.bria import BRIA
+from sandbox.vendors.byteplus import BYTEPLUS
 from sandbox.vendors.elevenlabs import ELEVENLABS
 from sandbox.vendors.fishaudio import FISHAUDIO
 from sandbox.vendors.gemini import GEMINI
@@ -17,6 +18,7 @@ from sandbox.vendors.krea import KREA
 from sandbox.vendors.ltx import LTX
 from sandbox.vendors.luma import LUMA, LUMA_AGENTS
 from sandbox.vendors.magnific import MAGNIFIC
+from sandbox.vendors.meshy import MESHY
 from sandbox.vendors.meta import META
 from sandbox.vendors.minimax import MINIMAX
 from sandbox.vendors.moonvalley import MOONVALLEY
@@ -34,7 +36,9 @@ from sandbox.vendors.sandbox import SANDBOX
 from sandbox.vendors.sonilo import SONILO
 from sandbox.vendors.stability import STABILITY
 from sandbox.vendors.synclabs import SYNCLABS
+from sandbox.vendors.tencent import TENCENT
 from sandbox.vendors.topaz import TOPAZ
+from sandbox.vendors.tripo import TRIPO
 from sandbox.vendors.vidu import VIDU
 from sandbox.vendors.wan import WAN
 from sandbox.vendors.wavespeed import WAVESPEED
@@ -45,6 +49,7 @@ VENDORS: tuple[Vendor, ...] = (
     BEEBLE,
     BFL,
     BRIA,
+    BYTEPLUS,
     ELEVENLABS,
     FISHAUDIO,
     GEMINI,
@@ -58,6 +63,7 @@ VENDORS: tuple[Vendor, ...] = (
     LUMA,
     LUMA_AGENTS,
     MAGNIFIC,
+    MESHY,
     META,
     MINIMAX,
     MOONVALLEY,
@@ -75,7 +81,9 @@ VENDORS: tuple[Vendor, ...] = (
     SONILO,
     STABILITY,
     SYNCLABS,
+    TENCENT,
     TOPAZ,
+    TRIPO,
     VIDU,
     WAN,
     WAVESPEED,
