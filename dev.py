@@ -10,6 +10,7 @@
     python3 dev.py bench    the speed table
     python3 dev.py manage   manage.py, on what a running `up` works on
     python3 dev.py licences write THIRD_PARTY.md from the lock
+    python3 dev.py sdks     vendors' own libraries against what `up` starts (installed apart)
     python3 dev.py vendors  write the documents' tables of what can be called
 
 It uses the standard library only, because it is what brings the rest: uv into `.boot`, and the
@@ -40,6 +41,7 @@ COMMANDS = {
     "bench": ["-m", "bench"],
     "manage": ["-m", "local.manage"],
     "licences": ["-m", "local.licences"],
+    "sdks": ["-m", "local.sdks"],
     "vendors": ["-m", "local.vendors"],
 }
 

@@ -226,7 +226,7 @@ def chosen(names: Sequence[str], *, every: bool) -> list[Sample]:
     return list(seen.values())
 
 
-def payer(data: Path, environment: dict[str, str]) -> str:
+def payer(environment: dict[str, str]) -> str:
     """Return the key of a member who can pay for all of it."""
 
     def manage(*words: str) -> Any:
@@ -280,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
     django.setup()
-    key = payer(options.data, dict(os.environ))
+    key = payer(dict(os.environ))
     tourist = Tourist(base_url, key, os.environ["DATABASE_URL"])
     visits = asyncio.run(tour(tourist, chosen(options.vendors, every=options.all)))
     bad = [each for each in visits if not each.is_ok]

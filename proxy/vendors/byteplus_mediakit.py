@@ -67,8 +67,8 @@ class Enhanced:
         least, most = Fraction(inputs["least"]), Fraction(inputs["most"])
         seconds = min(most, max(least, evidence.measured.get("seconds", least)))
         tier = inputs["tier"] or min(LARGEST_SOURCE, _delivered_tier(evidence.end))
-        fps = at(evidence.end, "result.fps") if isinstance(evidence.end, dict) else None
-        speed = inputs["speed"] or min(FASTEST_SOURCE, _times(float(fps)) if _is_number(fps) else 1)
+        fps: Any = at(evidence.end, "result.fps") if isinstance(evidence.end, dict) else None
+        speed = inputs["speed"] or min(FASTEST_SOURCE, _times(fps) if _is_number(fps) else 1)
         return round_up(Fraction(inputs["rate"]) * tier * speed * seconds)
 
 

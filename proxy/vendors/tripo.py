@@ -143,10 +143,9 @@ def _as_v2(answer: Any) -> Any:
     if picture := output.get("rendered_image_url"):
         told["output"] = {**output, "rendered_image": picture}
     told["create_time"] = _seconds(data.get("create_time", data.get("created_at")))
-    progress = data.get("progress")
-    if isinstance(progress, bool) or not isinstance(progress, (int, float)):
-        progress = 0
-    told["progress"] = int(min(100, max(0, progress)))
+    progress: Any = data.get("progress")
+    is_number = isinstance(progress, (int, float)) and not isinstance(progress, bool)
+    told["progress"] = int(min(100, max(0, progress))) if is_number else 0
     return {"code": 0, **answer, "data": told}
 
 

@@ -1,7 +1,7 @@
 """Fish Audio: speech, transcripts, voices.
 
-    POST /v1/tts  JSON, the model in a header -> a sound
-    POST /v1/asr  a form -> {"text", "duration", "segments"}
+    POST /v1/tts  JSON, or MessagePack; the model in a header -> a sound
+    POST /v1/asr  a form, or MessagePack -> {"text", "duration", "segments"}
     POST /model   a form -> {"_id", "state", "visibility"}
 
 Errors: {"status", "message"}.
@@ -10,16 +10,29 @@ Errors: {"status", "message"}.
 import asyncio
 import uuid
 
-from sandbox import pictures, works
+from sandbox import msgpack, pictures, works
 from sandbox.media import render
-from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
+from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
 MODELS = ("s1", "s2-pro", "s2.1-pro", "speech-1.5", "speech-1.6")
 
 
+def _packed(exchange: Exchange) -> Body | None:
+    """Return what the vendor's own library sends; None where it is no such message."""
+    if exchange.request.content_type != "application/msgpack":
+        return None
+    try:
+        body = msgpack.read(exchange.raw)
+    except msgpack.InvalidMessageError as wrong:
+        raise RefusedError(400, f"The message cannot be read: {wrong}") from None
+    if not isinstance(body, dict):
+        raise RefusedError(400, "The message is no object")
+    return body
+
+
 async def speak(exchange: Exchange) -> Answer:
     """Say a text."""
-    body = works.asked(exchange)
+    body = _packed(exchange) or works.asked(exchange)
     works.text(body, "text")
     if exchange.request.headers.get("model") not in MODELS:
         raise RefusedError(400, "model is not one of ours")
@@ -31,7 +44,9 @@ async def speak(exchange: Exchange) -> Answer:
 
 async def hear(exchange: Exchange) -> Answer:
     """Write down what is said."""
-    if len(pictures.form(exchange).files.get("audio", [])) != 1:
+    body = _packed(exchange)
+    files = pictures.form(exchange).files.get("audio", []) if body is None else [body.get("audio")]
+    if len(files) != 1 or not files[0]:
         raise RefusedError(422, "audio is required")
     segment = {"text": "hello", "start": 0.0, "end": 1.0}
     return Answer.json({"text": "hello", "duration": 30.0, "segments": [segment]})

@@ -77,6 +77,9 @@ def _response(exchange: Exchange, body: Body, limit: int) -> dict[str, object]:
         "error": None,
         "output": [{**message, "status": "completed"}],
         "usage": None,
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
     }
     if language.reports(exchange):
         asked = language.asked_tokens(body)

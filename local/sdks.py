@@ -1,0 +1,109 @@
+"""Vendors' own libraries against the sandbox and the platform: `python3 dev.py sdks`.
+
+They are a group of pyproject.toml, locked in `tests/sdks/requirements.lock`, and live in
+`.sdks`: no other command installs or imports them. What runs is a `dev.py up` of its own, in a
+folder that is thrown away, or the one whose folder is given (`--data`). Further arguments go to
+pytest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local import processes
+from sandbox import tour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "tests" / "sdks"
+LOCK = FOLDER / "requirements.lock"
+PLACE = ROOT / ".sdks"
+PYTHON = PLACE / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STARTED_IN_SECONDS = 300
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Install what is locked, have something run, and run the tests; return pytest's status."""
+    parser = argparse.ArgumentParser(prog="dev.py sdks", description=__doc__)
+    parser.add_argument("--data", type=Path, help="of a running `up`")
+    options, words = parser.parse_known_args(arguments)
+    install()
+    with running(options.data) as data:
+        command = [str(PYTHON), "-m", "pytest", "-c", str(FOLDER / "pytest.ini")]
+        command += ["--confcutdir", str(FOLDER), "--rootdir", str(FOLDER), *words]
+        return subprocess.run(command, env=told(data), cwd=FOLDER, check=False).returncode
+
+
+def install() -> None:
+    """Have `.sdks` hold exactly the lock."""
+    stamp, wanted = PLACE / ".installed", hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return
+    print(f"Installing {LOCK.relative_to(ROOT)} into {PLACE.name} ...", flush=True)
+    uv = os.environ.get("UV")
+    if uv is None:
+        raise SystemExit("sdks: uv is needed, which dev.py brings.")
+    made = [uv, "venv", "-q", "--clear", "--python", sys.executable, str(PLACE)]
+    subprocess.run(made, check=True)
+    sync = [uv, "pip", "sync", "-q", "--python", str(PYTHON), "--require-hashes", str(LOCK)]
+    subprocess.run(sync, check=True)
+    stamp.write_text(wanted)
+
+
+@contextmanager
+def running(data: Path | None) -> Iterator[Path]:
+    """Return the folder of an `up` that runs: the given one, or one for as long as this lasts."""
+    if data is not None:
+        yield data
+        return
+    with tempfile.TemporaryDirectory(prefix="sdks-") as made:
+        words = ["--port", f"{processes.free_port()}", "--data", made]
+        started = subprocess.Popen([sys.executable, "-m", "local.up", *words], cwd=ROOT)
+        try:
+            _wait_for(Path(made) / "demo.json", started)
+            yield Path(made)
+        finally:
+            started.terminate()
+            started.wait(60)
+
+
+def _wait_for(file: Path, started: subprocess.Popen[bytes]) -> None:
+    """Wait for the member that an `up` makes at last."""
+    for _ in range(STARTED_IN_SECONDS):
+        if file.exists():
+            return
+        if started.poll() is not None:
+            break
+        time.sleep(1)
+    raise SystemExit("sdks: dev.py up did not start.")
+
+
+def told(data: Path) -> dict[str, str]:
+    """Return the environment of the tests: where what is, and by which keys."""
+    kept = json.loads((data / "environment.json").read_text())
+    base_url = json.loads((data / "demo.json").read_text())["base_url"]
+    kept.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    return {
+        **os.environ,
+        "SDK_SANDBOX": kept["VENDOR_BASE_URL"],
+        "SDK_SANDBOX_KEY": kept["SANDBOX_KEY"],
+        "SDK_GOOGLE": kept["SANDBOX_SERVICE_ACCOUNT"],
+        "SDK_PROXY": f"{base_url}/proxy/{{vendor}}",
+        "SDK_PROXY_KEY": tour.payer({**os.environ, **kept}),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
