@@ -111,7 +111,8 @@ def _request(calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, A
     if isinstance(body, dict):
         made["body"] = {name: value for name, value in body.items() if value is not None}
     texts = {name: _text(name, calls, inputs) for name in calls.get("inputs", {})}
-    return _filled(made, texts)
+    filled: dict[str, Any] = _filled(made, texts)
+    return filled
 
 
 def _text(name: str, calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

@@ -199,7 +199,10 @@ def test_every_operation_says_its_rule_and_its_price(moved):
 def test_every_example_is_of_an_operation_that_is_here():
     here = {operation.path for operation in _all_of_catalogue()}
     assert set(facts.examples()) <= here
-    assert {o.path for _, o in ALL} <= set(facts.examples())
+    missing = {o.path for _, o in ALL} - set(facts.examples())
+    lines = {s.operation.path: json.dumps(told_of(s)) for s in SAMPLES}
+    # Each may be the line as it stands here, with what its price varies by (docs/prices.md).
+    assert not missing, "\n".join(f'"{name}": {lines[name]},' for name in sorted(missing))
 
 
 def _all_of_catalogue():
@@ -234,6 +237,14 @@ def test_a_node_is_quoted_at_what_its_own_request_costs(moved):
         assert abs(row.estimate.most - own.most) <= slack, case
         assert row.estimate.least == own.least, case
     assert compared > 150
+
+
+def test_a_long_prompt_costs_more_also_beside_a_picture(moved):
+    image = {"images.image_1": ["9", 0]}
+    short = quoted("ClaudeNode", prompt="hello", **image)
+    long = quoted("ClaudeNode", prompt="hello " * 5_000, **image)
+
+    assert long.estimate.most > short.estimate.most + 10_000
 
 
 def test_a_link_is_asked_for_in_all_its_choices(moved):
