@@ -29,6 +29,7 @@ urlpatterns = [
         CustomerEventsView.as_view(workspace_of=staticmethod(personal_workspace)),
     ),
     path("", include("proxy.urls")),
+    path("", include("dashboard.urls")),
 ]
 handler404 = "config.health.not_found"
 handler500 = "config.health.server_error"
