@@ -38,7 +38,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @require_safe
 def usage(request: HttpRequest) -> HttpResponse:
     """Lead to what there is about what was spent."""
-    return redirect("purse")
+    return redirect("usage")
 
 
 @require_safe

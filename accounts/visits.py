@@ -9,7 +9,7 @@ from allauth.usersessions.middleware import UserSessionsMiddleware
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
-PAGES: Final = ("/account/", "/_allauth/", "/staff/")
+PAGES: Final = ("/account/", "/_allauth/", "/staff/", "/my/")
 
 
 class Visits(UserSessionsMiddleware):  # type: ignore[misc]  # It has no types.

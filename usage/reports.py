@@ -137,9 +137,9 @@ def events(workspace_id: UUID, *, page: int, limit: int, wanted: Filter) -> Page
     total = Account.objects.values_list("events", flat=True).get(pk=workspace_id)
     first, last = 1, total
     if wanted.start is not None:
-        first = _first_at(workspace_id, wanted.start, total)
+        first = first_at(workspace_id, wanted.start, total)
     if wanted.end is not None:
-        last = _first_at(workspace_id, wanted.end, total) - 1
+        last = first_at(workspace_id, wanted.end, total) - 1
     if wanted.kind is Kind.CALLED:
         return _calls_only(workspace_id, first, last, page, limit)
     if wanted.kind is not None:
@@ -199,7 +199,7 @@ def _skip(taken: list[int | None], last: int, calls: int) -> int:
     return number
 
 
-def _first_at(workspace_id: UUID, instant: datetime, total: int) -> int:
+def first_at(workspace_id: UUID, instant: datetime, total: int) -> int:
     """Return the least number whose time is `instant` or later (total + 1 if none is).
 
     Numbers follow time up to the length of a commit, so a search by halves finds it with

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asgiref.sync import sync_to_async
-from django.db import connection
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -14,11 +12,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.views import APIView
 
 from common.drf import workspace_id
+from common.streams import streamed
 from credits.statements import files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
     from rest_framework.request import Request
 
 
@@ -83,23 +80,10 @@ class StatementView(APIView):
         statement = files.cut(workspace_id(request), first=given["from"], until=given.get("to"))
         form, content_type = files.FORMS[given["format"]]
         return StreamingHttpResponse(
-            _streamed(files.pages(statement, form())),
+            streamed(files.pages(statement, form())),
             content_type=content_type,
             headers={
                 "Content-Disposition": f'attachment; filename="{statement.name}.{given["format"]}"',
                 "Cache-Control": "no-store",
             },
         )
-
-
-async def _streamed(pages: Iterator[str]) -> AsyncIterator[bytes]:
-    """Send each page as the client takes it; no connection waits while it does."""
-    while (page := await sync_to_async(_page)(pages)) is not None:
-        yield page.encode()
-
-
-def _page(pages: Iterator[str]) -> str | None:
-    page = next(pages, None)
-    if not connection.in_atomic_block:  # As in a test.
-        connection.close()  # Back into the pool.
-    return page

@@ -371,6 +371,7 @@ INSTALLED_APPS = [
     "prices",
     "uploads",
     "proxy",
+    "dashboard",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -402,6 +403,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "accounts.pages.everywhere",
+                "dashboard.shell.everywhere",
             ]
         },
     }
@@ -478,7 +480,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "security"
+LOGIN_REDIRECT_URL = "home"
 SIGN_UP = env.sign_up
 SIGN_UP_DOMAINS = env.sign_up_domains
 SIGN_UP_FORGOTTEN_DAYS = env.sign_up_forgotten_days
@@ -549,7 +551,7 @@ SPECTACULAR_SETTINGS = {
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
 # Pages and what signs people in by cookie are read by no other site.
-CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/).*$"
+CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/|my/).*$"
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = [

@@ -35,6 +35,7 @@ urlpatterns = [
     ),
     path("", include("uploads.urls")),
     path("", include("proxy.urls")),
+    path("", include("dashboard.urls")),
 ]
 handler404 = "config.health.not_found"
 handler500 = "config.health.server_error"

@@ -14,6 +14,8 @@ from test_scopes import GUARDED, routes
 ROOT = Path(__file__).parents[2]
 PUBLIC = {"/.well-known/oauth-authorization-server", "/.well-known/jwks.json"}
 PLAIN = [
+    "/",
+    "/profile/usage",
     "/auth/partner-node/renew",
     "/admin/verify-api-key",
     "/health",

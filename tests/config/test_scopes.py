@@ -13,6 +13,7 @@ from common.drf import SESSION, STAFF
 from common.errors import is_for_nodes
 
 ANYBODY = {
+    "": "leads to where a person is",
     "health": "a balancer asks",
     "ready": "a balancer asks, and reads nothing about anybody",
     "metrics": "a token, or this machine",
@@ -42,7 +43,7 @@ ANYBODY = {
     "admin/customers/<uuid:user_id>/balance": "the same",
     "admin/verify-api-key": "the operator's secret, which a test of its own asks for",
 }
-ELSEWHERE = ("account/", "_allauth/", "staff/")
+ELSEWHERE = ("account/", "_allauth/", "staff/", "my/")
 """What is for browsers and sessions has its rules in tests/accounts/test_access_rules.py."""
 METHODS = ("get", "post", "put", "patch", "delete")
 

@@ -298,9 +298,7 @@ def test_an_unknown_path_is_a_404_in_json(client, db, path):
     assert answer.json() == {"error": "not_found", "message": "There is no such path."}
 
 
-@pytest.mark.parametrize(
-    "path", ["/customers/", "/customers/nothing", "/auth/x", "/proxy"]
-)
+@pytest.mark.parametrize("path", ["/customers/", "/customers/nothing", "/auth/x", "/proxy"])
 def test_where_nodes_ask_an_unknown_path_is_a_404_that_they_show(client, db, path):
     answer = client.post(path)
 

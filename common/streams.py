@@ -1,0 +1,24 @@
+"""Files that are sent page by page, each page read when the client takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+async def streamed(pages: Iterator[str]) -> AsyncIterator[bytes]:
+    """Send each page as the client takes it; no connection waits while it does."""
+    while (page := await sync_to_async(_page)(pages)) is not None:
+        yield page.encode()
+
+
+def _page(pages: Iterator[str]) -> str | None:
+    page = next(pages, None)
+    if not connection.in_atomic_block:  # As in a test.
+        connection.close()  # Back into the pool.
+    return page

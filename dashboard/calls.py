@@ -1,0 +1,114 @@
+"""Usage: calls found by filters, in pages of equal cost; one call's receipt; the file of all."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import StreamingHttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from common.errors import InvalidRequest, NotFound
+from common.streams import streamed
+from dashboard.shell import only, page
+from usage import history
+from usage.history import Wanted
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from accounts.sessions import Session
+
+ON_A_PAGE = 50
+OUTCOMES = ("delivered", "refused", "failed", "moderated", "expired")
+NUMBER = re.compile(r"[0-9]{1,18}")
+LONGEST = 64
+
+
+@require_safe
+@page
+def usage(request: HttpRequest, session: Session) -> HttpResponse:
+    """Show one page of the calls that are wanted."""
+    wanted = _wanted(request, session)
+    found = history.page(
+        session.workspace_id,
+        wanted,
+        limit=ON_A_PAGE,
+        older_than=_number(request, "older"),
+        newer_than=_number(request, "newer"),
+    )
+    filters = {name: value for name, value in request.GET.items() if name in FILTERS and value}
+    shown = {"page": found, "filters": filters, "outcomes": OUTCOMES, "query": _query(filters)}
+    return render(request, "dashboard/usage.html", shown)
+
+
+@require_safe
+@page
+def usage_csv(request: HttpRequest, session: Session) -> Any:
+    """Send the calls that are wanted as a file."""
+    pages = history.as_csv(session.workspace_id, _wanted(request, session))
+    return StreamingHttpResponse(
+        streamed(pages),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="calls.csv"'},
+    )
+
+
+@require_safe
+@page
+def call(request: HttpRequest, session: Session, call_id: UUID) -> HttpResponse:
+    """Show what became of one call and of the money for it, beside the others of its run."""
+    whose = only(session)
+    found = history.one(session.workspace_id, call_id, user_id=whose)
+    if found is None:
+        raise NotFound("There is no such call, or it belongs to a workspace that you are not in.")
+    run = history.of_run(session.workspace_id, found, user_id=whose)
+    shown = {"call": found, "run": run, "sum": sum(each.charged for each in run)}
+    return render(request, "dashboard/call.html", shown)
+
+
+FILTERS = ("vendor", "outcome", "run", "key", "since", "until")
+
+
+def _wanted(request: HttpRequest, session: Session) -> Wanted:
+    given = {name: request.GET.get(name, "").strip().replace("\0", "") for name in FILTERS}
+    if any(len(value) > LONGEST for value in given.values()):
+        raise InvalidRequest("This filter is too long. Clear it, and choose again.")
+    until = _day(given["until"])
+    return Wanted(
+        user_id=only(session),
+        key_id=_id(given["key"]),
+        vendor=given["vendor"],
+        outcome=given["outcome"],
+        run=given["run"],
+        since=_day(given["since"]),
+        until=until + timedelta(days=1) if until and until.year < 9999 else None,
+    )
+
+
+def _day(text: str) -> datetime | None:
+    """Return when a day begins, UTC."""
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC) if text else None
+    except ValueError:
+        raise InvalidRequest("A day is written like 2026-11-27.") from None
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise InvalidRequest("A key is named by its id here.") from None
+
+
+def _number(request: HttpRequest, name: str) -> int | None:
+    text = request.GET.get(name, "")
+    return int(text) if NUMBER.fullmatch(text) else None
+
+
+def _query(filters: dict[str, str]) -> str:
+    return urlencode(filters)

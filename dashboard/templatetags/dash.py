@@ -1,0 +1,84 @@
+"""How money and states stand in a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django import template
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from common.money import CREDITS_PER_USD, MICROS_PER_CENT, MICROS_PER_USD
+
+if TYPE_CHECKING:
+    from django.utils.safestring import SafeString
+
+register = template.Library()
+KINDS = {
+    "delivered": ("good", "check"),
+    "refused": ("bad", "ban"),
+    "failed": ("bad", "x"),
+    "moderated": ("bad", "ban"),
+    "expired": ("", "clock"),
+}
+"""The look of an outcome: a colour, and a shape for who sees none."""
+
+
+@register.filter
+def usd(amount: int) -> str:
+    """Show an amount in dollars, cut to cents: nobody is promised a cent that is not there."""
+    dollars, cents = divmod(amount // MICROS_PER_CENT, 100)
+    return f"${dollars:,}.{cents:02d}"
+
+
+@register.filter
+def figure(amount: int) -> str:
+    """Show the same without the sign of the currency, which stands apart."""
+    return usd(amount).replace("$", "")
+
+
+@register.filter
+def exact(amount: int) -> SafeString:
+    """Show an amount whole, four places or six; two that say nothing step back."""
+    dollars, micros = divmod(amount, MICROS_PER_USD)
+    digits = f"{micros:06d}"
+    kept, rest = (digits[:2], digits[2:4]) if digits[4:] == "00" else (digits, "")
+    grey = format_html('<span class="z">{}</span>', rest) if rest == "00" else rest
+    return format_html('<span class="amt">${}.{}{}</span>', f"{dollars:,}", kept, grey)
+
+
+@register.filter
+def in_credits(amount: int) -> str:
+    """Show an amount in the clients' credits, cut to whole ones."""
+    return f"{amount * CREDITS_PER_USD // MICROS_PER_USD:,}"
+
+
+@register.filter
+def state(outcome: str) -> str:
+    """Return the word of an outcome."""
+    words = {
+        "delivered": _("Delivered"),
+        "refused": _("Refused"),
+        "failed": _("Failed"),
+        "moderated": _("Moderated"),
+        "expired": _("Expired"),
+    }
+    return words.get(outcome, outcome)
+
+
+@register.filter
+def colour(outcome: str) -> str:
+    """Return its class."""
+    return KINDS.get(outcome, ("", ""))[0]
+
+
+@register.filter
+def shape(outcome: str) -> str:
+    """Return its icon."""
+    return KINDS.get(outcome, ("", "info"))[1]
+
+
+@register.filter
+def dollars(amount: int) -> str:
+    """Return an amount as the chart reads it."""
+    return f"{amount / MICROS_PER_USD:.6f}"

@@ -1,0 +1,247 @@
+"""A workspace's calls one by one: found by filters, read in full, given away as a file.
+
+A page is found from the number of the call before it, so every page costs the same. A filter may
+fit few calls among very many: a page looks at no more than `LOOKED_AT` of them, and says where the
+next one goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
+
+from common.money import MICROS_PER_USD, Micros
+from credits.models import Account
+from usage import reports
+from usage.models import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+LOOKED_AT = 20_000
+IN_A_FILE = 1_000
+"""So many calls of a file are in memory at once."""
+COLUMNS = (
+    "call", "settled_at", "started_at", "vendor", "operation", "run", "key", "member", "outcome",
+    "reason", "held_usd", "charged_usd", "price_version", "price_inputs", "attempts",
+    "vendor_request",
+)  # fmt: skip
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""A program for tables takes a cell that begins so for something to work out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which calls; all if every field is empty. Times are inclusive, exclusive."""
+
+    user_id: UUID | None = None
+    key_id: UUID | None = None
+    vendor: str = ""
+    outcome: str = ""
+    run: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def rows(self, workspace_id: UUID) -> QuerySet[Call]:
+        """Return them, but for the times, which are found by numbers."""
+        named = {
+            "user_id": self.user_id,
+            "key_id": self.key_id,
+            "vendor": self.vendor,
+            "outcome": self.outcome,
+            "run_id": self.run,
+        }
+        given = {name: value for name, value in named.items() if value}
+        return Call.objects.filter(workspace_id=workspace_id, **given)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A call with all that its owner may know of it."""
+
+    number: int
+    id: UUID
+    vendor: str
+    operation: str
+    title: str
+    """What the client calls it, if it said."""
+    run: str
+    user_id: UUID | None
+    key_id: UUID | None
+    outcome: Call.Outcome
+    reason: str
+    held: Micros
+    charged: Micros
+    price_version: str
+    inputs: dict[str, Any]
+    """Of what the price was made."""
+    attempts: int
+    vendor_request: str
+    started_at: datetime
+    settled_at: datetime
+
+    @property
+    def freed(self) -> Micros:
+        """What was held and not charged."""
+        return Micros(self.held - self.charged)
+
+    @classmethod
+    def of(cls, row: Call) -> Receipt:
+        """Read it."""
+        inputs = row.facts.get("inputs")
+        return cls(
+            number=row.number,
+            id=row.id,
+            vendor=row.vendor,
+            operation=row.operation,
+            title=row.facts.get("title") or "",
+            run=row.run_id,
+            user_id=row.user_id,
+            key_id=row.key_id,
+            outcome=Call.Outcome(row.outcome),
+            reason=row.reason,
+            held=Micros(row.held_micros),
+            charged=Micros(row.charged_micros),
+            price_version=row.price_version,
+            inputs=inputs if isinstance(inputs, dict) else {},
+            attempts=row.attempts,
+            vendor_request=row.vendor_request_id or row.vendor_job_id,
+            started_at=row.started_at,
+            settled_at=row.settled_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some calls, newest first, and from which numbers the pages beside it are found."""
+
+    calls: list[Receipt]
+    newer: int | None
+    older: int | None
+    is_cut: bool
+    """Whether as many were looked at as are for one page, and fewer fit than it has room for."""
+
+
+def page(
+    workspace_id: UUID,
+    wanted: Wanted,
+    *,
+    limit: int,
+    older_than: int | None = None,
+    newer_than: int | None = None,
+) -> Page:
+    """Return the newest calls below a number, or the oldest above one; or the newest of all."""
+    first, last = _bounds(workspace_id, wanted)
+    if newer_than is not None:
+        return _above(workspace_id, wanted, max(first, newer_than + 1), last, limit)
+    high = last if older_than is None else min(last, older_than - 1)
+    low = max(first, high - LOOKED_AT + 1)
+    found = _between(workspace_id, wanted, low, high, "-number", limit + 1)
+    calls, is_more = found[:limit], len(found) > limit
+    older = calls[-1].number if is_more else low if low > first else None
+    return Page(
+        calls,
+        newer=high if high < last else None,
+        older=older,
+        is_cut=not is_more and low > first,
+    )
+
+
+def _above(workspace_id: UUID, wanted: Wanted, low: int, last: int, limit: int) -> Page:
+    high = min(last, low + LOOKED_AT - 1)
+    found = _between(workspace_id, wanted, low, high, "number", limit + 1)
+    calls, is_more = found[:limit], len(found) > limit
+    newer = calls[-1].number if is_more else high if high < last else None
+    return Page(calls[::-1], newer=newer, older=low, is_cut=not is_more and high < last)
+
+
+def one(workspace_id: UUID, call_id: UUID, *, user_id: UUID | None = None) -> Receipt | None:
+    """Return a call of the workspace, of that member if one is named; None if there is none."""
+    own = Wanted(user_id=user_id).rows(workspace_id)
+    row = own.filter(pk=call_id).first()
+    return Receipt.of(row) if row else None
+
+
+def of_run(workspace_id: UUID, receipt: Receipt, *, user_id: UUID | None = None) -> list[Receipt]:
+    """Return the calls of the same press of Run, in their order; they stand near each other."""
+    if not receipt.run:
+        return []
+    near = Q(number__range=(receipt.number - IN_A_FILE, receipt.number + IN_A_FILE))
+    rows = Wanted(user_id=user_id, run=receipt.run).rows(workspace_id).filter(near)
+    return [Receipt.of(row) for row in rows.order_by("started_at", "number")[:100]]
+
+
+def as_csv(workspace_id: UUID, wanted: Wanted) -> Iterator[str]:
+    """Yield the calls as a file, newest first, some at a time, however many there are."""
+    first, last = _bounds(workspace_id, wanted)
+    yield _lines([COLUMNS])
+    while last >= first:
+        low = max(first, last - IN_A_FILE + 1)
+        found = _between(workspace_id, wanted, low, last, "-number", IN_A_FILE)
+        if found:
+            yield _lines(_cells(receipt) for receipt in found)
+        last = low - 1
+
+
+def _bounds(workspace_id: UUID, wanted: Wanted) -> tuple[int, int]:
+    """Return the first and the last number of the time that is wanted."""
+    total = Account.objects.values_list("events", flat=True).get(pk=workspace_id)
+    first, last = 1, total
+    if wanted.since is not None:
+        first = reports.first_at(workspace_id, wanted.since, total)
+    if wanted.until is not None:
+        last = reports.first_at(workspace_id, wanted.until, total) - 1
+    return first, last
+
+
+def _between(
+    workspace_id: UUID, wanted: Wanted, low: int, high: int, order: str, limit: int
+) -> list[Receipt]:
+    if high < low:
+        return []
+    rows = wanted.rows(workspace_id).filter(number__range=(low, high)).order_by(order)
+    return [Receipt.of(row) for row in rows[:limit]]
+
+
+def _cells(receipt: Receipt) -> list[str]:
+    inputs = ", ".join(f"{name}: {value}" for name, value in receipt.inputs.items())
+    return [
+        str(receipt.id),
+        receipt.settled_at.isoformat(timespec="milliseconds"),
+        receipt.started_at.isoformat(timespec="milliseconds"),
+        receipt.vendor,
+        receipt.title or receipt.operation,
+        receipt.run,
+        str(receipt.key_id or ""),
+        str(receipt.user_id or ""),
+        receipt.outcome,
+        receipt.reason,
+        dollars(receipt.held),
+        dollars(receipt.charged),
+        receipt.price_version,
+        inputs,
+        str(receipt.attempts),
+        receipt.vendor_request,
+    ]
+
+
+def dollars(amount: Micros) -> str:
+    """Return an amount that is not negative as programs read it: 1.250000."""
+    whole, micros = divmod(amount, MICROS_PER_USD)
+    return f"{whole}.{micros:06d}"
+
+
+def _lines(rows: Any) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows(
+        [f"'{cell}" if cell.startswith(FORMULAS) else cell for cell in row] for row in rows
+    )
+    return out.getvalue()
