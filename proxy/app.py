@@ -59,7 +59,7 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     intention = replay.Intention(request, caller.name, whole=operation.takes is not Takes.STREAM)
     made = Call(route, account, asked, quote, intention, request_bytes=len(request.body))
     outgoing = await reading.outgoing(
-        platform, request, route, asked, account=account, inputs=quote.inputs
+        platform, request, route, asked, account=account, priced=quote.inputs
     )
 
     if not await metered.hold(platform, request, made, caller):

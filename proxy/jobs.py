@@ -264,7 +264,7 @@ async def result(platform: Platform, request: Request, route: Route) -> None:
         await seen(platform, found, shape)
         if found.outcome != "delivered":
             raise NotFound("There is no result of this job (yet).")
-    outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
+    outgoing = await reading.outgoing(platform, request, route, asked, account=account, priced={})
     try:
         reply = await platform.relay.exchange(outgoing)
     except Refused as exc:

@@ -31,7 +31,7 @@ async def free(platform: Platform, request: Request, route: Route) -> None:
     asked = await reading.read(platform, request, route, caller)
     uses = list(route.operation.uses(asked)) if route.operation.uses else []
     workspace = await platform.books.may_call(route.vendor.name, caller, uses)
-    outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
+    outgoing = await reading.outgoing(platform, request, route, asked, account=account, priced={})
     try:
         reply = await platform.relay.exchange(outgoing)
     except Refused as exc:

@@ -17,7 +17,7 @@ import os
 import resource
 import sys
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 SECONDS = 20
 MEMORY_BYTES = 1 << 30
@@ -88,7 +88,7 @@ def pixels(part: Part, kind: str) -> int:
     """Return the pixels that a picture's head states; none is decoded."""
     from PIL import Image
 
-    with Image.open(part, formats=[kind]) as image:
+    with Image.open(cast("Any", part), formats=[kind]) as image:
         return image.width * image.height
 
 
@@ -119,7 +119,8 @@ def counted(part: Part, kind: str, options: dict[str, str]) -> dict[str, Fractio
     """Return the longest that the container, a stream's head or its packets come to."""
     import av
 
-    with av.open(part, format=kind, options=options, buffer_size=BLOCK_BYTES) as container:
+    opened: Any = av.open(part, format=kind, options=options, buffer_size=BLOCK_BYTES)
+    with opened as container:
         streams = [each for each in container.streams if each.type in ("audio", "video")]
         tallies = {each.index: Tally(each) for each in streams}
         for packet in container.demux(streams):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -129,7 +129,7 @@ def offer(*, workspace_id: UUID, file_name: str, content_type: str, base: str) -
 
 
 def _take_room(workspace_id: UUID) -> None:
-    given = {
+    given: dict[str, Any] = {
         "workspace": workspace_id,
         "places": MOST_PLACES,
         "quota": settings.UPLOADS_QUOTA_BYTES,
