@@ -10,11 +10,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ssl
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDictProxy
 
 OF_ONE_HOP = frozenset(
     ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
@@ -79,8 +83,8 @@ def _said(request: web.Request) -> CIMultiDict[str]:
     return headers
 
 
-def _kept(headers: object) -> CIMultiDict[str]:
-    kept = CIMultiDict(headers)  # type: ignore[call-overload]
+def _kept(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    kept = CIMultiDict(headers)
     for name in OF_ONE_HOP:
         kept.popall(name, None)
     return kept

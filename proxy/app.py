@@ -127,7 +127,7 @@ async def _signed(platform: Platform, request: Request, made: Call) -> Outgoing:
         try:
             return await reading.outgoing(
                 platform, request, made.route, made.asked,
-                account=made.account, inputs=made.quote.inputs,
+                account=made.account, priced=made.quote.inputs,
             )  # fmt: skip
         except ProviderDisabled:  # Who gives tokens does not know it.
             nothing = dialect.Said(403, b"")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from proxy.forms import Form
+    from proxy.inputs import Ours
 
 
 @dataclass(slots=True)
@@ -25,9 +26,13 @@ class Asked:
     """Those that the operation passes on, in lower case."""
     body: dict[str, Any] = field(default_factory=dict)
     """The JSON object, or a form's text fields."""
+    rewritten: bool = False
+    """Whether the body is not what came: files stand in it where their addresses were."""
     form: Form | None = None
+    files: Mapping[str, Ours] = field(default_factory=dict)
+    """The caller's files here that it names, by their addresses."""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
-    """What was measured of the files that it names, by the field: seconds."""
+    """What was measured of the files that it names, by the field: seconds, frames or pixels."""
     told: Any = None
     """What the vendor says of the job that a submit names, before it is paid for."""
     available: int | None = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from proxy.asked import Asked
     from proxy.credentials import Scheme
     from proxy.dialect import Judged, Said
+    from proxy.inputs import Input
 
 Asset = tuple[str, str]
 """What a vendor's id is of, and the id: ("task", "8f3c...")."""
@@ -186,6 +187,8 @@ class Operation:
     of_call: bool = False
     """Of a result: whether the call that made it was its payment. Else there was a job, and while
     that is remembered it tells whether it was paid for; then nothing is given any more."""
+    measures: tuple[Input, ...] = ()
+    """Files in a request whose length, or size, decides the price: measured where they are here."""
     uses: Callable[[Asked], Iterable[Use]] | None = None
     """Ids of earlier calls in a request: they must be its workspace's own."""
     makes: Callable[[Any], Iterable[Asset]] | None = None
@@ -258,6 +261,12 @@ class Vendor:
     """Domains that may get our credential, beside the bases."""
     file_hosts: tuple[str, ...] = ()
     """Domains from which a result may be fetched, without any credential."""
+    along: Mapping[str, str] = field(default_factory=dict)
+    """Which kinds of files (image, video, audio) it takes within a request, where it cannot fetch
+    them here: as a `data` address, or as plain `base64`."""
+    along_as: Callable[[dict[str, Any], str, str, str], dict[str, Any] | None] | None = None
+    """The same where the object around an address changes: from that, the address, the file's type
+    and its base64; None for an object that it does not know."""
     judge: Callable[[Said], Judged | None] = lambda _: None
     """What an answer means where its status does not tell; None: see `dialect.by_status`."""
     says: Callable[[Any], str] = lambda _: ""

@@ -238,12 +238,20 @@ class Request:
         if int(self.headers.get(b"content-length", 0)) > limit:
             raise self._too_large(limit)
 
+    def holds(self, size: int) -> None:
+        """Count so many bytes more that are held because of this request; raises as `read`."""
+        if self._memory is None:
+            self._memory = memory.held.reserve(self.owner)
+        self._memory.add(size)
+
     def sent_as(self, size: int) -> None:
         """Let the body go for what was made of it, which holds so many bytes in its place."""
         self.body = b""
         if self._memory is not None:
             self._memory.release()
             self._memory.add(size)
+        elif size > COUNTED_BYTES:
+            self._memory = memory.held.reserve(self.owner, size)
 
     def release(self) -> None:
         """Give back what the body took; its bytes are not needed any more."""

@@ -278,7 +278,7 @@ async def result(platform: Platform, request: Request, route: Route) -> None:
             raise NotFound("There is no result of this job (yet).")
     made = await platform.books.made_under(route.vendor.name, [asset])
     account = choosing.of_maker(platform, route, *made, workspace=workspace)
-    outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
+    outgoing = await reading.outgoing(platform, request, route, asked, account=account, priced={})
     try:
         reply = await platform.relay.exchange(outgoing)
     except Refused as exc:

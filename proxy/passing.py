@@ -65,7 +65,7 @@ async def _exchange(
     platform: Platform, request: Request, route: Route, asked: Asked, account: Account
 ) -> Reply:
     """Send it under an account, and return what the vendor answers."""
-    outgoing = await reading.outgoing(platform, request, route, asked, account=account, inputs={})
+    outgoing = await reading.outgoing(platform, request, route, asked, account=account, priced={})
     try:
         return await platform.relay.exchange(outgoing)
     except Refused as exc:

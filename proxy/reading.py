@@ -11,7 +11,7 @@ import orjson
 from accounts import signingkeys, tokens
 from accounts.signingkeys import ring
 from apikeys import callers
-from proxy import dialect, forms
+from proxy import dialect, forms, inputs
 from proxy.asked import Asked
 from proxy.catalogue import Takes
 from proxy.relay import Lost, Outgoing, Refused
@@ -56,11 +56,30 @@ async def read(platform: Platform, request: Request, route: Route, caller: Calle
         asked.body = dict(asked.form.fields)
     else:
         await request.read()
-        if reads_body(route):
+        if reads_body(route) or inputs.is_marked(request.body):
             asked.body = request.json()
+    if caller is not None:
+        await _look_at_files(platform, request, route, asked, caller)
     if operation.price.fits_wallet and caller is not None:
         asked.available = await platform.books.available(caller)
     return asked
+
+
+async def _look_at_files(
+    platform: Platform, request: Request, route: Route, asked: Asked, caller: Caller
+) -> None:
+    """Find the caller's files that are named, measure what a price needs, and send them along."""
+
+    async def workspace() -> str:
+        return await platform.books.may_call(route.vendor.name, caller)
+
+    if asked.form is not None or inputs.is_marked(request.body):
+        asked.files = await inputs.found_in(platform, asked.body, workspace)
+    if wanted := route.operation.measures:
+        asked.measured = await inputs.measured(platform, request, asked, wanted, workspace)
+    if asked.files and not inputs.can_fetch(route.vendor):
+        asked.body = await inputs.sent_along(request, route, asked)
+        asked.rewritten = True
 
 
 def reads_body(route: Route) -> bool:
@@ -78,11 +97,13 @@ async def outgoing(
     asked: Asked,
     *,
     account: Account,
-    inputs: Mapping[str, Any],
+    priced: Mapping[str, Any],
 ) -> Outgoing:
     """Return the request to the vendor, signed. Everything that can refuse it does so here."""
     operation = route.operation
-    prepared = operation.prepare(asked, inputs) if operation.prepare is not None else None
+    prepared = operation.prepare(asked, priced) if operation.prepare is not None else None
+    if prepared is None and asked.rewritten:
+        prepared = asked.body
     made = Outgoing(
         method=operation.sends or operation.method,
         url=_url(request, route, account, asked),

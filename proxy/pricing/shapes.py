@@ -63,13 +63,27 @@ def of_input(
 
     Where the file could not be measured it is held at the longest that the vendor takes, and
     settled by what is delivered, which is as long. `capped`: no more than the longest is charged.
+    Of one that was measured the price is known; where more is delivered, it is charged by that.
     """
     seconds = asked.measured.get(name)
     if seconds is None:
         told = {**inputs, "capped": True} if capped else inputs
         return per_second(rate, least=least, most=most, **told)
     seconds = max(Fraction(least), min(seconds, Fraction(most)) if capped else seconds)
-    return known(round_up(rate * seconds), **inputs, seconds=f"{seconds}")
+    told = {"seconds": f"{seconds}", "rate": f"{rate}", "measured": True, "capped": capped}
+    return known(round_up(rate * seconds), **inputs, **told)
+
+
+def longest(asked: Asked, name: str, *, least: str, most: str, beside: int = 0) -> str:
+    """Return how many seconds a file comes to at the most, with others beside it.
+
+    A file that was measured may be so much longer when it was made anew.
+    """
+    measured = asked.measured.get(name)
+    if measured is None:
+        return f"{Fraction(most) + beside}"
+    seconds = max(Fraction(least), min(Fraction(most), measured + SLACK_SECONDS))
+    return f"{seconds + beside}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +100,25 @@ class Ruled:
 
     def settle(self, inputs: dict[str, Any], evidence: Evidence) -> Micros | None:
         """Return the price that was known, or that of the seconds delivered, at the end."""
-        if "price" in inputs:
+        if "price" in inputs and not inputs.get("measured"):
             return Micros(inputs["price"])
         if not evidence.is_final:
             return None
+        if "price" in inputs:
+            return _of_measured(inputs, evidence)
         least, most = Fraction(inputs["least"]), Fraction(inputs["most"])
         seconds = max(least, evidence.measured.get("seconds", least))
         if most < seconds and (inputs.get("capped") or seconds <= most + SLACK_SECONDS):
             seconds = most
         return Micros(inputs.get("base", 0) + round_up(Fraction(inputs["rate"]) * seconds))
+
+
+def _of_measured(inputs: dict[str, Any], evidence: Evidence) -> Micros:
+    """Return the price of what was measured before, or of what came if that is longer."""
+    came = evidence.measured.get("seconds", Fraction(0))
+    if inputs["capped"] or came <= Fraction(inputs["seconds"]) + SLACK_SECONDS:
+        return Micros(inputs["price"])
+    return round_up(Fraction(inputs["rate"]) * came)
 
 
 def at(body: dict[str, Any], path: str) -> Any:

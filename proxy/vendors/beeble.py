@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from common.money import Micros, usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
+from proxy.inputs import Input
 from proxy.pricing import Quote
 from proxy.pricing.shapes import choice_of, count, one_only
-from proxy.vendors.states import States, by_words, id_at, saying, text_at, without
+from proxy.vendors.states import States, by_words, file_at, id_at, saying, text_at, without
 
 if TYPE_CHECKING:
     from proxy.asked import Asked, Evidence
@@ -111,6 +112,7 @@ BEEBLE = Vendor(
             prepare=lambda asked, inputs: saying(
                 asked, _ours(asked, inputs), {"max_resolution": 1080}
             ),
+            measures=(Input("source_uri", file_at("source_uri"), "frames"),),
             timeout_seconds=300,
             price_version=VERSION,
             title="Beeble SwitchX",

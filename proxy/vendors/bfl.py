@@ -20,10 +20,13 @@ from proxy import measure
 from proxy.catalogue import Ask, Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing import Flat, Price, Quote, choice, vendor_cents, whole
+from proxy.pricing.shapes import longest
+from proxy.vendors.states import file_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from proxy.asked import Asked, Evidence
     from proxy.catalogue import Route
@@ -118,7 +121,11 @@ class ByInputPixels:
 
     async def quote(self, asked: Asked) -> Quote:
         """Measure the image; the price follows exactly."""
-        size = measure.megapixels(self.image, asked.body.get(self.image))
+        pixels = asked.measured.get(self.image)
+        if pixels is None:
+            size = measure.megapixels(self.image, asked.body.get(self.image))
+        else:
+            size = pixels / measure.MEGAPIXEL
         price = round_up(self.first + self.further * max(Fraction(0), size - 1))
         amount = min(price, self.most)
         return Quote(Micros(amount), {"megapixels": round(float(size), 4), "price": amount})
@@ -132,7 +139,7 @@ class ByInputPixels:
 class VideoUpscale:
     """Video upscaling: by second of the video, which is as long as what comes out of it.
 
-    The length of the input is not known before: held at the longest. Settled by the vendor's
+    Held at the longest where the input could not be measured. Settled by the vendor's
     `cost`, or by the length of the delivered file.
     """
 
@@ -145,7 +152,8 @@ class VideoUpscale:
         creativity = whole(asked.body, "creativity", default=1, least=0, most=1)
         rate = usd("1.188") if creativity else usd("0.848")
         inputs = {"creativity": creativity, "rate": rate}
-        return Quote(Micros(rate * self.LONGEST_SECONDS), inputs)
+        most = longest(asked, "input_video", least="1", most=f"{self.LONGEST_SECONDS}")
+        return Quote(round_up(rate * Fraction(most)), inputs)
 
     def settle(self, inputs: dict[str, Any], evidence: Evidence) -> Micros | None:
         """Return the vendor's figure, else the delivered length: a second, if none can be read."""
@@ -247,7 +255,7 @@ def _says(body: Any) -> str:
 
 
 def _submit(
-    path: str, upstream: str, title: str, price: Price, job: Job | None = None
+    path: str, upstream: str, title: str, price: Price, job: Job | None = None, **more: Any
 ) -> Operation:
     return Operation(
         "POST",
@@ -259,6 +267,7 @@ def _submit(
         timeout_seconds=300,
         price_version=VERSION,
         title=f"BFL {title}",
+        **more,
     )
 
 
@@ -266,8 +275,21 @@ def _image(model: str, title: str, price: Price) -> Operation:
     return _submit(f"{model}/generate", f"/v1/{model}", title, price)
 
 
-def _tool(name: str, title: str, price: Price, job: Job | None = None) -> Operation:
-    return _submit(f"v1/flux-tools/{name}", f"/v1/flux-tools/{name}", title, price, job)
+def _tool(name: str, title: str, price: Price, job: Job | None = None, **more: Any) -> Operation:
+    return _submit(f"v1/flux-tools/{name}", f"/v1/flux-tools/{name}", title, price, job, **more)
+
+
+def _by_pixels(name: str, title: str, price: ByInputPixels) -> Operation:
+    return _tool(
+        name, title, price, measures=(Input(price.image, _address(price.image), "pixels"),)
+    )
+
+
+def _address(name: str) -> Callable[[Asked], list[Any]]:
+    """Return how an image is read that is an address: base64 tells its pixels by itself."""
+    return lambda asked: [
+        one for one in file_at(name)(asked) if isinstance(one, str) and one.startswith("http")
+    ]
 
 
 IMAGE = Job(
@@ -290,6 +312,7 @@ BFL = Vendor(
     display="Black Forest Labs",
     base_url="https://api.bfl.ai",
     hosts=("bfl.ai",),
+    along={"image": "base64"},
     credential=Header("x-key"),
     operations=(
         _image("flux-pro-1.1-ultra", "Flux 1.1 [pro] Ultra", Flat(usd("0.06"))),
@@ -303,15 +326,21 @@ BFL = Vendor(
         _image("flux-2-pro", "Flux.2 [pro]", Flux2(first=usd("0.03"), further=usd("0.015"))),
         _image("flux-2-max", "Flux.2 [max]", Flux2(first=usd("0.07"), further=usd("0.03"))),
         _submit("v1/flux-3-video", "/v1/flux-3-video", "Flux 3 Video", Flux3Video(), VIDEO),
-        _tool(
+        _by_pixels(
             "erase-v1", "Flux Erase", ByInputPixels("image", usd("0.03"), usd("0.004"), usd("0.06"))
         ),
-        _tool(
+        _by_pixels(
             "vto-v1",
             "Flux Virtual Try-On",
             ByInputPixels("person", usd("0.0375"), usd("0.005"), usd("0.075")),
         ),
-        _tool("video-upscale-v1", "Flux Video Upscale", VideoUpscale(), VIDEO),
+        _tool(
+            "video-upscale-v1",
+            "Flux Video Upscale",
+            VideoUpscale(),
+            VIDEO,
+            measures=(Input("input_video", file_at("input_video")),),
+        ),
         Operation(
             "GET",
             "bfl/v1/get_result",

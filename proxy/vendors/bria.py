@@ -15,8 +15,9 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing.shapes import Ruled, choice_of, known, of_input, one_only
-from proxy.vendors.states import States, by_words, id_at, text_at, without
+from proxy.vendors.states import States, by_words, file_at, id_at, text_at, without
 
 if TYPE_CHECKING:
     from proxy.asked import Asked
@@ -106,6 +107,7 @@ def _submit(path: str, price: Ruled, *left_out: str, measured: str = "") -> Oper
             interval_seconds=3.0,
         ),
         prepare=without(*AT_ONCE, *left_out),
+        measures=(Input("video", file_at("video")),) if measured else (),
         reply=_reply,
         timeout_seconds=300,
         price_version=VERSION,

@@ -21,9 +21,10 @@ from proxy import listening
 from proxy.catalogue import PUBLIC, Gives, Operation, Takes, Vendor
 from proxy.credentials import Header
 from proxy.dialect import DELIVERING, Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing import Quote
 from proxy.pricing.shapes import Ruled, known, model_of, of_input, only
-from proxy.vendors.states import listed, text_at
+from proxy.vendors.states import file_at, listed, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -53,6 +54,7 @@ SPEECH_FIELDS = (
 DIALOGUE_FIELDS = (
     "inputs", "model_id", "language_code", "settings", "seed", "apply_text_normalization",
 )  # fmt: skip
+HEARD_AT = ("cloud_storage_url", "source_url")
 HEARD_FIELDS = (
     "model_id", "cloud_storage_url", "source_url", "language_code", "tag_audio_events",
     "num_speakers", "timestamps_granularity", "diarize", "diarization_threshold", "temperature",
@@ -156,7 +158,7 @@ def transcript(asked: Asked) -> Quote:
     asked.form.check_files()
     only(asked.body, HEARD_FIELDS)
     model_of(asked.body, SCRIBES, "model_id")
-    names = [name for name in ("cloud_storage_url", "source_url") if asked.body.get(name)]
+    names = [name for name in HEARD_AT if asked.body.get(name)]
     if len(names) != 1:
         raise InvalidRequest("cloud_storage_url must be the address of a sound.")
     rate = Fraction(HEARD, MINUTE)
@@ -280,6 +282,7 @@ ELEVENLABS = Vendor(
             "Speech to Text",
             Heard(transcript),
             prepare=_heard_sent,
+            measures=tuple(Input(name, file_at(name)) for name in HEARD_AT),
             reports=lambda answer: _last_word(answer) is not None,
         ),
         _form("voices/add", "Voice Clone", Ruled(clone), makes=_cloned),

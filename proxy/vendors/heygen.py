@@ -19,9 +19,19 @@ from common.money import MICROS_PER_USD, Micros, round_up, usd
 from proxy.catalogue import PUBLIC, Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Verdict
+from proxy.inputs import Input
 from proxy.pricing import Quote
-from proxy.pricing.shapes import Ruled, at, choice_of, known, of_input, one_only, per_second
-from proxy.vendors.states import BLOCKED, States, by_words, id_at, text_at, without
+from proxy.pricing.shapes import (
+    Ruled,
+    at,
+    choice_of,
+    known,
+    longest,
+    of_input,
+    one_only,
+    per_second,
+)
+from proxy.vendors.states import BLOCKED, States, by_words, file_at, id_at, text_at, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,7 +85,8 @@ def film(asked: Asked) -> Quote:
     if kind == "avatar":
         engine = choice_of(body, "engine.type", (*ENGINES, "auto"), default="auto")
         rate, top = ENGINES.get(engine, UNSAID), TOP.get(engine, UNSAID)
-    seconds = LONGEST_SOUND if body.get("audio_url") else LEAST_HELD
+    sound = math.ceil(Fraction(longest(asked, "audio_url", least="1", most=f"{LONGEST_SOUND}")))
+    seconds = sound if body.get("audio_url") else LEAST_HELD
     if body.get("script") is not None:
         spoken = _spoken(body["script"], "script", at(body, "voice_settings.speed"))
         seconds = max(spoken, seconds if body.get("audio_url") else 0)
@@ -233,6 +244,7 @@ HEYGEN = Vendor(
             film,
             _job(FILMS, "videos/{video_id}", "data.video_id", results=FILMS.made, **LENGTH),
             uses=_looks,
+            measures=(Input("audio_url", file_at("audio_url")),),
         ),
         _submit(
             "video-translations",
@@ -245,6 +257,7 @@ HEYGEN = Vendor(
                 results=TRANSLATED.made,
                 **LENGTH,
             ),
+            measures=(Input("video", file_at("video")),),
         ),
         _submit(
             "avatars",

@@ -14,8 +14,9 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing.shapes import Ruled, choice_of, of_input, one_only
-from proxy.vendors.states import States, by_words, hiding, id_at, text_at
+from proxy.vendors.states import States, by_words, file_at, hiding, id_at, text_at
 
 if TYPE_CHECKING:
     from proxy.asked import Asked
@@ -94,6 +95,7 @@ HIGGSFIELD = Vendor(
                 deadline_seconds=3 * 3600,
                 kept_seconds=7 * 24 * 3600,
             ),
+            measures=(Input("video_url", file_at("video_url")),),
             reply=hiding("status_url", "cancel_url"),
             timeout_seconds=300,
             price_version=VERSION,

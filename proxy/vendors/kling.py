@@ -20,9 +20,11 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import NOT_SET_UP
 from proxy.dialect import DELIVERING, Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing import Flat
 from proxy.pricing.shapes import Ruled, at
 from proxy.vendors import kling_prices as prices
+from proxy.vendors.states import file_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -220,6 +222,7 @@ def _submit(
     *,
     uses: Callable[[Asked], Iterable[Asset]] | None = None,
     measured: str = "",
+    of: str = "",
 ) -> tuple[Operation, ...]:
     """Return a submit of /v1, and the poll of its own."""
     poll = f"kling/v1/{path}/{{task_id}}"
@@ -232,6 +235,7 @@ def _submit(
             price,
             Kind.SUBMIT,
             job=_job(poll, measured=measured, deadline=deadline),
+            measures=(Input(of.partition("[")[0], file_at(of)),) if of else (),
             uses=uses,
             prepare=_prepare,
             timeout_seconds=300,
@@ -300,12 +304,30 @@ KLING = Vendor(
     operations=(
         *_submit("videos/text2video", "Text to Video", Ruled(prices.text_to_video)),
         *_submit("videos/image2video", "Image to Video", Ruled(prices.image_to_video)),
-        *_submit("videos/omni-video", "Omni Video", Ruled(prices.omni), measured="seconds"),
+        *_submit(
+            "videos/omni-video",
+            "Omni Video",
+            Ruled(prices.omni),
+            measured="seconds",
+            of="video_list[].video_url",
+        ),
         *_submit("videos/video-extend", "Extend", Flat(usd("0.28")), uses=_extends),
         *_submit("videos/lip-sync", "Lip Sync", Flat(usd("0.1")), uses=_syncs),
         *_submit("videos/effects", "Effects", Ruled(prices.effects)),
-        *_submit("videos/motion-control", "Motion", Ruled(prices.motion), measured="seconds"),
-        *_submit("videos/avatar/image2video", "Avatar", Ruled(prices.avatar), measured="seconds"),
+        *_submit(
+            "videos/motion-control",
+            "Motion",
+            Ruled(prices.motion),
+            measured="seconds",
+            of="video_url",
+        ),
+        *_submit(
+            "videos/avatar/image2video",
+            "Avatar",
+            Ruled(prices.avatar),
+            measured="seconds",
+            of="sound_file",
+        ),
         *_submit("images/generations", "Image", Ruled(prices.pictures)),
         *_submit("images/omni-image", "Omni Image", Ruled(prices.omni_pictures)),
         *_submit("images/kolors-virtual-try-on", "Virtual Try-On", Ruled(prices.try_on)),

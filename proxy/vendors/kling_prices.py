@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
-from proxy.pricing.shapes import at, choice_of, count, known, per_second
+from proxy.pricing.shapes import at, choice_of, count, known, longest, per_second
 from proxy.withdrawn import Gone, Withdrawn
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def omni(asked: Asked) -> Quote:
     model = choice_of(body, "model_name", rates, default="kling-video-o1")
     rate, inputs = _rate(body, model, rates[model])
     if "base" in kinds:
-        return per_second(usd(rate), least="3", most="10.05", **inputs)
+        most = longest(asked, "video_list", least="3", most="10.05")
+        return per_second(usd(rate), least="3", most=most, **inputs)
     return _for_seconds(body, "", rate, inputs)
 
 
@@ -141,13 +142,15 @@ def motion(asked: Asked) -> Quote:
     model = choice_of(body, "model_name", MOTION, default="kling-v2-6")
     rate, inputs = _rate(body, model, MOTION[model])
     leads = choice_of(body, "character_orientation", ("image", "video"))
-    return per_second(usd(rate), least="3", most="10" if leads == "image" else "30", **inputs)
+    most = longest(asked, "video_url", least="3", most="10" if leads == "image" else "30")
+    return per_second(usd(rate), least="3", most=most, **inputs)
 
 
 def avatar(asked: Asked) -> Quote:
     """Price a speaking picture by the seconds of its sound."""
     rate, inputs = _rate(asked.body, "avatar", {"std": "0.056", "pro": "0.112"})
-    return per_second(usd(rate), least="2", most="300", **inputs)
+    most = longest(asked, "sound_file", least="2", most="300")
+    return per_second(usd(rate), least="2", most=most, **inputs)
 
 
 def turbo(asked: Asked) -> Quote:

@@ -14,8 +14,9 @@ from common.money import usd
 from proxy.catalogue import Gives, Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing.shapes import Ruled, choice_of, count, known, of_input, one_only
-from proxy.vendors.states import States, by_words, id_at, saying, text_at
+from proxy.vendors.states import States, by_words, file_at, id_at, saying, text_at
 from proxy.withdrawn import Gone, Withdrawn
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _v2(
             Ruled(rule),
             Kind.SUBMIT,
             prepare=_prepare,
+            measures=(Input("audio_uri", file_at("audio_uri")),) if measured else (),
             job=Job(
                 poll=poll,
                 job_id=id_at("id"),

@@ -13,8 +13,9 @@ from common.errors import InvalidRequest
 from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
+from proxy.inputs import Input
 from proxy.pricing.shapes import Ruled, at, choice_of, known, of_input, one_only
-from proxy.vendors.states import States, by_words, id_at, ids_at, saying, text_at, without
+from proxy.vendors.states import States, by_words, file_at, id_at, ids_at, saying, text_at, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,6 +150,7 @@ LUMA_AGENTS = Vendor(
             Kind.SUBMIT,
             job=JOB,
             prepare=_prepare,
+            measures=(Input("source", file_at("source")),),
             uses=_goes_on,
             timeout_seconds=300,
             price_version=VERSION,

@@ -18,7 +18,18 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
-from proxy.pricing.shapes import Ruled, at, choice_of, count, known, of_input, one_only, per_second
+from proxy.inputs import Input
+from proxy.pricing.shapes import (
+    Ruled,
+    at,
+    choice_of,
+    count,
+    known,
+    longest,
+    of_input,
+    one_only,
+    per_second,
+)
 from proxy.vendors.states import (
     States,
     assets_at,
@@ -91,8 +102,15 @@ def video(asked: Asked) -> Quote:
     inputs = {"resolution": resolution, "pictures": held["image_url"]}
     if not held["video_url"]:
         return known(base + rate * seconds, **inputs, seconds=seconds)
-    longest = f"{seconds + LONGEST_REFERENCE}"
-    return per_second(rate, least=f"{seconds}", most=longest, base=base, **inputs)
+    most = longest(asked, "content", least="0", most=f"{LONGEST_REFERENCE}", beside=seconds)
+    return per_second(rate, least=f"{seconds}", most=most, base=base, **inputs)
+
+
+def _films(asked: Asked) -> list[Any]:
+    """Return the films that a request of H3 refers to."""
+    given = asked.body.get("content")
+    parts = [part for part in given if isinstance(part, dict)] if isinstance(given, list) else []
+    return [at(part, "video_url.url") for part in parts if "video_url" in part]
 
 
 def regeneration(asked: Asked) -> Quote:
@@ -243,6 +261,7 @@ def _h3(name: str, title: str, price: Ruled, usual: Mapping[str, Any]) -> Operat
         Kind.SUBMIT,
         job=JOB_V2,
         prepare=_saying(usual),
+        measures=(Input("content", _films, summed=True),),
         reply=_with_base,
         timeout_seconds=300,
         price_version=VERSION,

@@ -17,8 +17,9 @@ from common.errors import InvalidRequest
 from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
+from proxy.inputs import Input
 from proxy.pricing.shapes import Ruled, at, choice_of, count, known, of_input, one_only
-from proxy.vendors.states import States, by_words, hiding, id_at, listed, text_at
+from proxy.vendors.states import States, by_words, file_at, hiding, id_at, listed, text_at
 from proxy.withdrawn import Gone, Withdrawn
 
 if TYPE_CHECKING:
@@ -144,7 +145,14 @@ RUNWAY = Vendor(
     operations=(
         _submit("image_to_video", "Image to Video", video),
         _submit("text_to_image", "Text to Image", picture),
-        _submit("video_to_video", "Aleph", edit, job=_job("seconds"), prepare=_keyframes),
+        _submit(
+            "video_to_video",
+            "Aleph",
+            edit,
+            job=_job("seconds"),
+            prepare=_keyframes,
+            measures=(Input("videoUri", file_at("videoUri")),),
+        ),
         Operation(
             "GET",
             "runway/tasks/{task_id}",
@@ -155,6 +163,7 @@ RUNWAY = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": "data", "video": "data"},
     judge=by_words(_says),
     says=_says,
 )

@@ -18,9 +18,10 @@ from common.money import Micros, round_up, usd
 from proxy.catalogue import Gives, Operation, Takes, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing import Quote
 from proxy.pricing.shapes import Ruled, count, known, of_input, only
-from proxy.vendors.states import BLOCKED, text_at
+from proxy.vendors.states import BLOCKED, file_at, text_at
 
 if TYPE_CHECKING:
     from proxy.asked import Asked, Evidence
@@ -129,6 +130,7 @@ def _music(path: str, upstream: str, title: str, price: Ruled) -> Operation:
         upstream,
         price,
         takes=Takes.FORM,
+        measures=(Input("video_url", file_at("video_url")),),
         gives=Gives.LINES,
         judge_line=_judge_line,
         note_line=_note_line,

@@ -86,6 +86,24 @@ def ids_at(*places: tuple[str, str]) -> Callable[[Asked], list[Asset]]:
     return read
 
 
+def file_at(*paths: str) -> Callable[[Asked], list[Any]]:
+    """Return how the files at these paths are read: as addresses, or objects that hold one.
+
+    An object that names an earlier result beside is none: nobody knows which counts.
+    """
+
+    def read(asked: Asked) -> list[Any]:
+        found = [one for path in paths for one in each(asked.body, path) if one != ""]
+        return [_address(one) if isinstance(one, dict) else one for one in found]
+
+    return read
+
+
+def _address(named: dict[str, Any]) -> Any:
+    given = [value for name, value in named.items() if name not in ("type", "media_type") and value]
+    return given[0] if len(given) == 1 else None
+
+
 def text_at(*paths: str) -> Callable[[Any], str]:
     """Return how the sentence of an error is read: the first text that stands at one of them."""
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
-from proxy.pricing.shapes import Ruled, choice_of, of_input, one_only
+from proxy.inputs import Input
+from proxy.pricing.shapes import Ruled, at, choice_of, of_input, one_only
 from proxy.vendors.states import States, by_words, id_at, text_at, without
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ def price(asked: Asked) -> Quote:
     model = choice_of(asked.body, "model", MODELS)
     choice_of(asked.body, "options.sync_mode", MODES, default="bounce")
     return of_input(asked, "input", PER_SECOND, least="1", most=LONGEST, model=model)
+
+
+def _inputs(asked: Asked) -> list[Any]:
+    """Return what is put in: all of it decides how long the video is."""
+    given = asked.body.get("input")
+    return [at(each, "url") for each in given] if isinstance(given, list) else [None]
 
 
 STATES = States(
@@ -91,6 +98,7 @@ SYNCLABS = Vendor(
                 interval_seconds=4.0,
                 deadline_seconds=3 * 3600,
             ),
+            measures=(Input("input", _inputs),),
             prepare=without("webhookUrl", "webhook_url"),
             timeout_seconds=300,
             price_version=VERSION,

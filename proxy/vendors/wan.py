@@ -9,6 +9,7 @@ Source: dashscope 2.0.2.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,8 +20,9 @@ from common.money import Micros, usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing import Quote
-from proxy.pricing.shapes import Ruled, at, choice_of, count, known, one_only, per_second
+from proxy.pricing.shapes import Ruled, at, choice_of, count, known, longest, one_only, per_second
 from proxy.vendors.states import BLOCKED, States, by_words, each, id_at, listed, saying, text_at
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ BILLED_INPUT = {"r2v": 5, "i2v": 10, "wan2.7-videoedit": 10, "happyhorse-1.0-vid
 """Seconds of a video that is put in, at the most: of references, of a beginning, of an edit."""
 SHORTEST_INPUT = 2
 PICTURE = usd("0.03")
+OLDER = ("reference_video_urls", "video_url", "video")
 VIDEOS = ("video", "first_clip", "reference_video")
 MEDIA = (*VIDEOS, "image", "reference_image", "first_frame", "last_frame", "driving_audio", "audio",
          "reference_voice")  # fmt: skip
@@ -78,10 +81,12 @@ def video(asked: Asked) -> Quote:
     if not _has_video(body) and not is_edit:
         return known(rate * seconds, **inputs, seconds=seconds)
     billed = BILLED_INPUT.get(model, BILLED_INPUT["r2v" if "r2v" in model else "i2v"])
+    shown = Fraction(longest(asked, "input", least=f"{SHORTEST_INPUT}", most=f"{billed}"))
+    billed = math.ceil(shown)
     if is_edit and (seconds == 0 or at(body, "parameters.duration") is None):
         return per_second(rate, least=f"{2 * SHORTEST_INPUT}", most=f"{2 * billed}", **inputs)
-    shortest, longest = seconds + SHORTEST_INPUT, seconds + billed
-    return per_second(rate, least=f"{shortest}", most=f"{longest}", **inputs)
+    least, most = seconds + SHORTEST_INPUT, seconds + billed
+    return per_second(rate, least=f"{least}", most=f"{most}", **inputs)
 
 
 def _size(body: dict[str, Any]) -> str:
@@ -94,12 +99,21 @@ def _size(body: dict[str, Any]) -> str:
     return max(said or ["1080p"], key=list(WAN).index)
 
 
+def _films(asked: Asked) -> list[Any]:
+    """Return the films that are put in; a field of older clients is not looked into."""
+    media = at(asked.body, "input.media")
+    if not isinstance(media, list) or any(at(asked.body, f"input.{name}") for name in OLDER):
+        return []
+    parts = [part for part in media if isinstance(part, dict)]
+    return [part.get("url") for part in parts if f"{part.get('type')}".lower() in VIDEOS]
+
+
 def _has_video(body: dict[str, Any]) -> bool:
     inside = body.get("input")
     if not isinstance(inside, dict):
         raise InvalidRequest("input must be an object.")
     kinds = [choice_of(one, "type", MEDIA) for one in listed(inside, "media", most=20)]
-    older = any(inside.get(name) for name in ("reference_video_urls", "video_url", "video"))
+    older = any(inside.get(name) for name in OLDER)
     return older or any(kind in VIDEOS for kind in kinds)
 
 
@@ -193,7 +207,7 @@ def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     return saying(asked, None, usual)
 
 
-def _submit(name: str, title: str, price: Price, *, measured: str = "") -> Operation:
+def _submit(name: str, title: str, price: Price, *, measured: str = "", **more: Any) -> Operation:
     path = f"api/v1/services/aigc/{name}"
     return Operation(
         "POST",
@@ -219,6 +233,7 @@ def _submit(name: str, title: str, price: Price, *, measured: str = "") -> Opera
         timeout_seconds=300,
         price_version=VERSION,
         title=f"Wan {title}",
+        **more,
     )
 
 
@@ -229,7 +244,13 @@ ALIBABA_WAN = Vendor(
     file_hosts=("aliyuncs.com",),
     credential=bearer(),
     operations=(
-        _submit("video-generation/video-synthesis", "Video", Ruled(video), measured="seconds"),
+        _submit(
+            "video-generation/video-synthesis",
+            "Video",
+            Ruled(video),
+            measured="seconds",
+            measures=(Input("input", _films, summed=True),),
+        ),
         _submit("text2image/image-synthesis", "Image", Pictures(("wan2.5-t2i-preview",))),
         _submit("image2image/image-synthesis", "Image Edit", Pictures(("wan2.5-i2i-preview",))),
         Operation(

@@ -13,8 +13,9 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing.shapes import Ruled, choice_of, known, of_input, one_only
-from proxy.vendors.states import OUT_OF_CREDIT, States, by_words, id_at, text_at
+from proxy.vendors.states import OUT_OF_CREDIT, States, by_words, file_at, id_at, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,6 +124,7 @@ def _submit(path: str, title: str, price: Ruled) -> Operation:
         Kind.SUBMIT,
         job=JOB,
         prepare=_prepare,
+        measures=(Input("video", file_at("video")),),
         timeout_seconds=300,
         price_version=VERSION,
         title=f"WaveSpeed {title}",

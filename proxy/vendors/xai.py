@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing.shapes import Ruled, at
 from proxy.vendors import xai_prices as prices
-from proxy.vendors.states import BLOCKED, by_words, id_at, text_at
+from proxy.vendors.states import BLOCKED, by_words, file_at, id_at, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -132,6 +133,7 @@ def _submit(path: str, title: str, price: Ruled) -> Operation:
         Kind.SUBMIT,
         job=VIDEO,
         prepare=_video_sent,
+        measures=(Input("video", file_at("video")),),
         timeout_seconds=300,
         price_version=prices.VERSION,
         title=f"Grok Video {title}",

@@ -138,6 +138,7 @@ def extension(asked: Asked) -> Quote:
     added = count(asked.body, "duration", least=1, most=10, default=6)
     given = asked.measured.get("video")
     if given is not None:
+        given = max(Fraction(SHORTEST_GIVEN), given)
         return known(round_up(MARK_UP * (GIVEN * given + ADDED * added)), added=added)
     # What comes is as long as both: of each second of it the lower rate, of the new the difference.
     base = int(MARK_UP * (ADDED - GIVEN) * added)

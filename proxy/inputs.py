@@ -1,0 +1,275 @@
+"""Files that a request names: ours are found, measured where a price depends on it, sent along.
+
+An address is ours if it is, letter by letter, one that we handed out; then the file is the one that
+we hold, for it never becomes another (`uploads/models.py`). Another's is a 404, as if it was not
+there. What is elsewhere is never fetched: its price is held at the maximum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+from django.conf import settings
+
+from common.cached import from_settings
+from common.errors import BodyTooLarge, Misconfigured, NotFound
+from proxy import probing
+from uploads import shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+
+    from proxy.asked import Asked
+    from proxy.catalogue import Route, Vendor
+    from proxy.http import Request
+    from proxy.process import Platform
+
+MARKS = (b"signed=", b"X-Amz-Signature=")
+"""One of them stands in each address that we hand out."""
+LONGEST_ADDRESS = 4000
+MOST_FILES = 50
+ID = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
+OURS = """
+SELECT id::text, workspace_id::text, address_digest, name, content_type, size_bytes, measured,
+       stored_at IS NOT NULL AND expires_at > now()
+  FROM uploads_upload WHERE id = ANY (%s::uuid[])
+"""
+MEASURED = "UPDATE uploads_upload SET measured = %s::jsonb WHERE id = %s AND digest <> ''"
+NO_FILE = "One of the files that the request names is not here, or its time is over."
+PRIVATE = (".localhost", ".local", ".lan", ".internal", ".home", ".home.arpa", ".corp", ".test")
+BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
+DATA = "data"
+PLAIN = "base64"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What of a request a price is measured by: under which name, where, and by which unit."""
+
+    name: str
+    find: Callable[[Asked], Iterable[Any]]
+    """The addresses, or base64, that must each be measured."""
+    unit: str = "seconds"
+    summed: bool = False
+    """Whether all count, or the longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A file of the caller's that a request names."""
+
+    id: str
+    key: str
+    content_type: str
+    size: int
+    measured: Mapping[str, str] | None = field(compare=False)
+
+
+def is_marked(body: bytes) -> bool:
+    """Whether an address of ours may stand in it."""
+    return any(mark in body for mark in MARKS)
+
+
+async def found_in(
+    platform: Platform, value: Any, workspace: Callable[[], Awaitable[str]]
+) -> dict[str, Ours]:
+    """Return the caller's files by the addresses that name them; raise NotFound for another's.
+
+    `workspace` tells who calls, and refuses strangers before anything is looked up for them.
+    """
+    named = {
+        text: match[1]
+        for text in texts(value)
+        if len(text) <= LONGEST_ADDRESS
+        and is_marked(text.encode(errors="replace"))
+        and (match := ID.search(text))
+    }
+    if not named:
+        return {}
+    if len(named) > MOST_FILES:
+        raise BodyTooLarge(f"A request names at most {MOST_FILES} files.")
+    owner = await workspace()
+    rows = await platform.books.query(OURS, list(set(named.values())))
+    known = {(row[0], row[2]): row for row in rows}
+    found = {}
+    for text, identifier in named.items():
+        row = known.get((identifier, shelf.digest_of(text)))
+        if row is None:
+            continue  # It is not what we handed out, whatever it looks like.
+        if row[1] != owner or not row[7]:
+            raise NotFound(NO_FILE)
+        found[text] = Ours(row[0], f"{row[0]}/{row[3]}", row[4], row[5], row[6])
+    return found
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text of a JSON value."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+
+
+# --- Measuring ----------------------------------------------------------------------------------
+
+
+async def measured(
+    platform: Platform,
+    request: Request,
+    asked: Asked,
+    wanted: Iterable[Input],
+    workspace: Callable[[], Awaitable[str]],
+) -> dict[str, Fraction]:
+    """Return what could be measured of the files that decide a price, by the names of inputs."""
+    found = {}
+    for each in wanted:
+        named = list(each.find(asked))
+        if not named or not all(_is_here(asked, one) for one in named):
+            continue
+        await workspace()  # Nothing is opened for strangers.
+        values = [await _measure(platform, request, asked, one) for one in named]
+        sizes = [value[each.unit] for value in values if each.unit in value]
+        if sizes and len(sizes) == len(values):
+            found[each.name] = sum(sizes, Fraction(0)) if each.summed else max(sizes)
+    return found
+
+
+def _is_here(asked: Asked, value: Any) -> bool:
+    """Whether a file is ours, for certain, or comes along as base64."""
+    if not isinstance(value, str):
+        return False
+    if value in asked.files:
+        return is_what_vendors_fetch()
+    return value.startswith("data:") or BASE64.match(value) is not None
+
+
+async def _measure(
+    platform: Platform, request: Request, asked: Asked, value: str
+) -> Mapping[str, Fraction]:
+    if value in asked.files:
+        return await _of_ours(platform, request, asked.files[value])
+    return await probing.of_base64(value, owner=request.owner)
+
+
+async def _of_ours(platform: Platform, request: Request, ours: Ours) -> Mapping[str, Fraction]:
+    """Return what a file of ours measures; it is measured once."""
+    if ours.measured is not None:
+        return {name: Fraction(text) for name, text in ours.measured.items()}
+    try:
+        content = await asyncio.to_thread(shelf.on_the_disk, ours.key)
+    except OSError:
+        return {}
+    with content:
+        found = await probing.of_file(content, owner=request.owner)
+    if found:
+        told = orjson.dumps({name: f"{value}" for name, value in found.items()}).decode()
+        await platform.books.query(MEASURED, told, ours.id)
+    return found
+
+
+def is_what_vendors_fetch() -> bool:
+    """Whether an address that we handed out leads nowhere else.
+
+    Without PUBLIC_URL its host is what its client said; where any is allowed, it may be theirs.
+    """
+    return bool(settings.PUBLIC_URL) or shelf.is_bucket() or "*" not in settings.ALLOWED_HOSTS
+
+
+# --- Sending along ------------------------------------------------------------------------------
+
+
+def can_fetch(vendor: Vendor) -> bool:
+    """Whether a vendor can fetch what lies here; one beside us can."""
+    if settings.UPLOADS_ARE_PUBLIC != "auto":
+        return settings.UPLOADS_ARE_PUBLIC == "yes"
+    return shelf.is_bucket() or _is_public(settings.PUBLIC_URL) or not _is_public(vendor.address())
+
+
+@from_settings
+def _is_public(url: str) -> bool:
+    """Whether an address may be reached from the internet, as far as it tells."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not f".{host}".endswith(PRIVATE)
+
+
+async def sent_along(request: Request, route: Route, asked: Asked) -> Any:
+    """Return the body with files in the places of addresses, as the vendor takes them.
+
+    Raises Misconfigured where it takes none, BodyTooLarge where they are too much for one request.
+    """
+    limit = int(settings.JSON_BODY_LIMIT_BYTES)
+    size = sum(-(-ours.size // 3) * 4 for ours in asked.files.values())
+    if len(request.body) + size > limit:
+        raise BodyTooLarge(
+            f"{route.vendor.display} cannot fetch files from this platform, and together they are "
+            f"too large to be sent along ({limit >> 20} MiB). Please send smaller ones."
+        )
+    _check_takes(route, asked)
+    request.holds(size)
+    contents = {
+        address: base64.b64encode(await asyncio.to_thread(_content, ours)).decode()
+        for address, ours in asked.files.items()
+    }
+    body = _replaced(asked.body, route.vendor, asked.files, contents)
+    if any(address in asked.files for address in texts(body)):
+        raise _cannot(route)
+    return body
+
+
+def _check_takes(route: Route, asked: Asked) -> None:
+    if asked.form is not None or not (route.vendor.along or route.vendor.along_as):
+        raise _cannot(route)
+
+
+def _cannot(route: Route) -> Misconfigured:
+    return Misconfigured(
+        f"{route.vendor.display} must fetch this file by itself, and cannot reach the files of "
+        "this platform. Nothing was charged. The operator has to set PUBLIC_URL, or a bucket."
+    )
+
+
+def _content(ours: Ours) -> bytes:
+    try:
+        with shelf.opened(ours.key) as content:
+            return content.read(ours.size)
+    except OSError as exc:
+        raise NotFound(NO_FILE) from exc
+
+
+def _replaced(
+    value: Any, vendor: Vendor, files: Mapping[str, Ours], contents: Mapping[str, str]
+) -> Any:
+    """Return a JSON value with each file where its address was, if the vendor takes its kind."""
+    if isinstance(value, str) and value in files:
+        kind = files[value].content_type
+        how = vendor.along.get(kind.partition("/")[0])
+        if how is None:
+            return value
+        return f"data:{kind};base64,{contents[value]}" if how == DATA else contents[value]
+    if isinstance(value, list):
+        return [_replaced(one, vendor, files, contents) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if vendor.along_as is not None:
+        for one in value.values():
+            if isinstance(one, str) and one in files:
+                made = vendor.along_as(value, one, files[one].content_type, contents[one])
+                if made is not None:
+                    return made
+    return {name: _replaced(one, vendor, files, contents) for name, one in value.items()}
