@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ssl
+from collections.abc import Mapping
 
 import aiohttp
 from aiohttp import web
@@ -79,8 +80,8 @@ def _said(request: web.Request) -> CIMultiDict[str]:
     return headers
 
 
-def _kept(headers: object) -> CIMultiDict[str]:
-    kept = CIMultiDict(headers)  # type: ignore[call-overload]
+def _kept(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    kept: CIMultiDict[str] = CIMultiDict(headers)
     for name in OF_ONE_HOP:
         kept.popall(name, None)
     return kept
