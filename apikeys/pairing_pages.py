@@ -102,7 +102,7 @@ def typed(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-@reauthentication_required  # type: ignore[untyped-decorator]  # allauth has no types.
+@reauthentication_required  # type: ignore[untyped-decorator]  # It has no types.
 def machine(request: HttpRequest, pairing_id: UUID) -> HttpResponse:
     """Show which machine asks; give it a key, or let it go."""
     user: Any = request.user

@@ -25,6 +25,12 @@ PLAIN = [
     "/openapi.json",
     "/webhooks/stripe",
     "/webhooks/leaked-keys",
+    "/releases",
+    "/api/global-settings",
+    "/api/global-settings/<str:key>",
+    "/pair",
+    "/profile/usage",
+    "/profile/billing",
 ]
 READS = sorted({path for method, path, _ in GUARDED if method == "get"})
 
