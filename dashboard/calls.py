@@ -41,7 +41,7 @@ def usage(request: HttpRequest, session: Session) -> HttpResponse:
         older_than=_number(request, "older"),
         newer_than=_number(request, "newer"),
     )
-    filters = {name: value for name, value in request.GET.items() if name in FILTERS and value}
+    filters = {name: str(value) for name, value in request.GET.items() if name in FILTERS and value}
     shown = {"page": found, "filters": filters, "outcomes": OUTCOMES, "query": _query(filters)}
     return render(request, "dashboard/usage.html", shown)
 
