@@ -63,6 +63,7 @@ INSIDE = (
     "- **pynacl**: libsodium (ISC).",
     "- **accounts/static/ui/vendor**: the typefaces Instrument Sans and Geist Mono (OFL-1.1), icons"
     " of Lucide (ISC); their licences lie beside them.",
+    "- **dashboard/static/dashboard/vendor**: uPlot (MIT); its licence lies beside it.",
 )
 HEAD = """# What this stands on
 

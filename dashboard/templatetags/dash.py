@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from common.money import CREDITS_PER_USD, MICROS_PER_CENT, MICROS_PER_USD
+from common.money import CREDITS_PER_USD, MICROS_PER_CENT, MICROS_PER_USD, credits_text
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -51,6 +51,12 @@ def exact(amount: int) -> SafeString:
 def in_credits(amount: int) -> str:
     """Show an amount in the clients' credits, cut to whole ones."""
     return f"{amount * CREDITS_PER_USD // MICROS_PER_USD:,}"
+
+
+@register.filter
+def charged_in_credits(amount: int) -> str:
+    """Show what was charged in the clients' credits, as the answer to the call told it."""
+    return credits_text(amount)
 
 
 @register.filter

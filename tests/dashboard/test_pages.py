@@ -128,6 +128,7 @@ def test_a_receipt_says_what_was_held_charged_and_why_nothing_was(alice, signed_
 
     page = browser.get(f"/my/usage/{paid.pk}").content.decode()
     assert "$0.06" in page
+    assert "8.44 credits" in page
     assert str(lost.pk) in page, "it is of the same run"
     nothing = browser.get(f"/my/usage/{lost.pk}").content.decode()
     assert "Nothing was charged. It was not accepted." in " ".join(nothing.split())
