@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 OF_OWNERS = "billing:manage"
 MOST_SETTINGS = 10
+
+VENDOR = OpenApiParameter("vendor", str, OpenApiParameter.PATH)
 
 
 class OwnAccountView(APIView):
@@ -61,13 +63,13 @@ class OwnAccountView(APIView):
 
         abandoned_jobs = serializers.IntegerField()
 
-    @extend_schema(responses=Output)
+    @extend_schema(parameters=[VENDOR], responses=Output)
     def get(self, request: Request, workspace_id: UUID, vendor: str) -> Response:
         """Return that it is there, and since when; its settings by name only."""
         _owner(request, workspace_id)
         return Response(_shown(workspace_id, vendor))
 
-    @extend_schema(request=Input, responses=Output)
+    @extend_schema(parameters=[VENDOR], request=Input, responses=Output)
     def put(self, request: Request, workspace_id: UUID, vendor: str) -> Response:
         """Have new calls go under it within seconds; a second time it has other settings."""
         owner = _owner(request, workspace_id)
@@ -77,7 +79,7 @@ class OwnAccountView(APIView):
         is_new = vendor_accounts.bring(workspace_id, vendor, given, by=owner.user.pk)
         return Response(_shown(workspace_id, vendor), 201 if is_new else 200)
 
-    @extend_schema(parameters=[Abandon], responses=Removed)
+    @extend_schema(parameters=[VENDOR, Abandon], responses=Removed)
     def delete(self, request: Request, workspace_id: UUID, vendor: str) -> Response:
         """Take it away with its secrets: 409 while jobs run under it, unless they are abandoned."""
         owner = _owner(request, workspace_id)

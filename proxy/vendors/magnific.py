@@ -75,7 +75,7 @@ class Doublings:
 
 def _run(path: str) -> Ruled:
     def rule(asked: Asked) -> Quote:
-        """Price a run."""
+        """Price a run, whatever the picture."""
         one_only(asked.body)
         return known(usd(PER_RUN[path]))
 

@@ -123,7 +123,7 @@ def test_no_customer_is_missing_so_no_409_ever_says_so(ask, path):
     ("path", "lands"),
     [
         ("/login", "/account/login/"),
-        ("/profile/usage", "/account/credits/"),
+        ("/profile/usage", "/my/usage"),
         ("/profile/billing", "/account/credits/"),
     ],
 )

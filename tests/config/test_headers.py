@@ -29,7 +29,6 @@ PLAIN = [
     "/api/global-settings",
     "/api/global-settings/<str:key>",
     "/pair",
-    "/profile/usage",
     "/profile/billing",
 ]
 READS = sorted({path for method, path, _ in GUARDED if method == "get"})
