@@ -50,7 +50,8 @@ def test_every_vendor_of_the_sandbox_is_called_by_a_credential_that_it_knows(tmp
 
     assert first == again
     assert first["SANDBOX_SERVICE_ACCOUNT"] == first["VENDOR_VERTEXAI_CREDENTIALS"]
-    assert {name for name in first if name.endswith("_KEY")} == {
+    further = {f"VENDOR_BYTEPLUS_{name}_KEY" for name in ("ACCESS", "VOICE", "MEDIAKIT")}
+    assert {name for name in first if name.endswith("_KEY")} == further | {
         f"VENDOR_{vendor.name.upper()}_KEY" for vendor in VENDORS
     }
     # The sandbox that runs already goes on knowing the account.
