@@ -68,7 +68,8 @@ class Enhanced:
         seconds = min(most, max(least, evidence.measured.get("seconds", least)))
         tier = inputs["tier"] or min(LARGEST_SOURCE, _delivered_tier(evidence.end))
         fps = at(evidence.end, "result.fps") if isinstance(evidence.end, dict) else None
-        speed = inputs["speed"] or min(FASTEST_SOURCE, _times(fps) if _is_number(fps) else 1)
+        delivered = _times(fps) if isinstance(fps, (int, float)) else 1
+        speed = inputs["speed"] or min(FASTEST_SOURCE, delivered)
         return round_up(Fraction(inputs["rate"]) * tier * speed * seconds)
 
 

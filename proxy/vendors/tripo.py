@@ -144,8 +144,7 @@ def _as_v2(answer: Any) -> Any:
         told["output"] = {**output, "rendered_image": picture}
     told["create_time"] = _seconds(data.get("create_time", data.get("created_at")))
     progress = data.get("progress")
-    is_number = isinstance(progress, (int, float)) and not isinstance(progress, bool)
-    told["progress"] = int(min(100, max(0, progress))) if is_number else 0
+    told["progress"] = int(min(100, max(0, progress))) if isinstance(progress, (int, float)) else 0
     return {"code": 0, **answer, "data": told}
 
 

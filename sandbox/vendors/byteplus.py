@@ -112,7 +112,7 @@ async def create(exchange: Exchange) -> Answer:
     if TWO.fullmatch(model):
         said |= {name: body.get(name, said[name]) for name in said}
     elif ONE.fullmatch(model):
-        texts = [works.text(part, "text") for part in body["content"] if part["type"] == "text"]  # type: ignore[index,attr-defined]
+        texts = [works.text(part, "text") for part in body["content"] if part["type"] == "text"]  # type: ignore[attr-defined]
         said |= dict(FLAG.findall(" ".join(texts)))
     else:
         raise RefusedError(404, f"The model {model} does not exist")
