@@ -189,7 +189,7 @@ def test_who_says_no_gives_nothing(machine, mira, alice):
 
     assert machine.ask().json()["state"] == "refused"
     assert approve(mira, page, alice).status_code == 404
-    assert ApiKey.objects.count() == 1
+    assert ApiKey.objects.filter(user=alice.user).count() == 1
 
 
 def test_a_second_approval_makes_no_second_key(machine, mira, alice):
@@ -212,7 +212,7 @@ def test_a_machine_found_in_time_and_approved_too_late_gets_nothing(machine, mir
     Pairing.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert approve(mira, page, alice).status_code == 404
-    assert ApiKey.objects.count() == 1
+    assert ApiKey.objects.filter(user=alice.user).count() == 1
 
 
 def test_a_key_that_no_machine_took_is_revoked_and_its_box_wiped(machine, mira, alice):
@@ -392,7 +392,7 @@ def test_what_is_filled_in_wrong_is_asked_again(machine, mira, alice, changes):
 
     assert answer.status_code == 200
     assert "Let this machine" in answer.content.decode()
-    assert ApiKey.objects.count() == 1
+    assert ApiKey.objects.filter(user=alice.user).count() == 1
     assert machine.ask().json()["state"] == "found"
 
 

@@ -402,7 +402,7 @@ async def test_a_job_that_the_vendor_forgot_has_failed(stage):
     stage.aged(member)
     await asyncio.sleep(1.1)  # This process remembers for a second what it was told.
     polled = await stage.get(made.json()["polling_url"])
-    assert polled.json()["status"] == "Task not found"
+    assert polled.json()["status"] == "Error"
     assert stage.wallet(member) == (5_000_000, 0)
     assert [call["outcome"] for call in stage.calls(member)] == ["failed"]
 
