@@ -408,7 +408,7 @@ async def test_a_job_that_the_vendor_forgot_has_failed(stage):
 
     stage.vendor.desks["bfl"].jobs._by_id.update(forgotten)
     stage.aged(member)
-    assert (await stage.get(made.json()["polling_url"])).json()["status"] == "Task not found"
+    assert (await stage.get(made.json()["polling_url"])).json()["status"] == "Error"
 
 
 async def test_one_failure_is_not_its_neighbours(stage):
