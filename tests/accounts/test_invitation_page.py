@@ -97,7 +97,7 @@ def test_what_is_not_open_is_a_404_and_lets_nobody_in(ines, link, settings, how)
         case "expired":
             Invitation.objects.update(created_at=long_ago, expires_at=long_ago + timedelta(days=7))
         case "withdrawn":
-            Invitation.objects.update(withdrawn_at=timezone.now())
+            Invitation.objects.filter(accepted_at=None).update(withdrawn_at=timezone.now())
 
     answer = ines.browser.get(link, **HTML)
 
