@@ -1,4 +1,4 @@
-"""The page of an invitation: by it its address makes an account, and joins, and nobody else does."""
+"""The page of an invitation: its address alone makes an account by it, and joins."""
 
 import re
 from datetime import timedelta
