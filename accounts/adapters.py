@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from django.forms import BaseForm
     from django.http import HttpRequest, HttpResponse
 
-NOT_WELCOME = "Accounts here are for addresses of {}. Use one of those, or ask for an invitation."
+NOT_WELCOME = "Accounts here are {}. Use such an address, or ask for an invitation to yours."
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no types.
@@ -54,8 +54,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
     def clean_email(self, email: str) -> str:
         """Return the address, or raise ValidationError if it may have no account here."""
         request = context.request
-        if not (signup.is_welcome(email) or signup.is_invited(request)):
-            raise ValidationError(NOT_WELCOME.format(", ".join(settings.SIGN_UP_DOMAINS)))
+        if not signup.is_welcome(request, email):
+            who = "for addresses of " + ", ".join(settings.SIGN_UP_DOMAINS)
+            who = who if settings.SIGN_UP == "domains" else "by invitation, for the invited address"
+            raise ValidationError(NOT_WELCOME.format(who))
         return str(super().clean_email(email))
 
     def save_user(
@@ -136,7 +138,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         """Make the person, with a workspace and a wallet, and keep from where they come."""
         draft: Any = sociallogin.user
         email = (form.cleaned_data.get("email") if form else "") or draft.email
-        if not (signup.is_welcome(email) or signup.is_invited(request)):
+        if not signup.is_welcome(request, email):
             raise ImmediateHttpResponse(redirect("account_signup"))
         try:
             user = signup.sign_up(email=email)

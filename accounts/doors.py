@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponseBase
 
-PREFIXES: Final = ("/account/", "/_allauth/", "/staff/", "/admin/", "/oauth/")
+PREFIXES: Final = ("/account/", "/_allauth/", "/staff/", "/admin/", "/oauth/", "/invitations/")
 """Where people sign in, or do what needs that they did."""
 OF_PROGRAMS: Final = ("/admin/verify-api-key", "/admin/customers/")
 """Where the operator's programs show a secret; nobody signs in there."""
@@ -100,10 +100,11 @@ def check(request: HttpRequest) -> None:
         origins.check(sent)
 
 
-def refused(request: HttpRequest, refusal: PlatformError) -> HttpResponse:
+def refused(request: HttpRequest, refusal: PlatformError, *, title: str = "") -> HttpResponse:
     """Say it as a page to a browser, as JSON to a program."""
     if "text/html" in request.headers.get("Accept", ""):
-        told = {"title": TITLES[refusal.status], "sentence": str(refusal), "status": refusal.status}
+        title = title or TITLES[refusal.status]
+        told = {"title": title, "sentence": str(refusal), "status": refusal.status}
         page = render(request, "accounts/refused.html", told, status=refusal.status)
         for name, value in refusal.headers.items():
             page.headers[name] = value

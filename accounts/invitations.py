@@ -120,6 +120,20 @@ def _invite(
     return made
 
 
+def open_one(token: str) -> Invitation:
+    """Return the open invitation of a link; raise NotFound if there is none."""
+    found = Invitation.objects.filter(
+        token_digest=_digest(token),
+        accepted_at=None,
+        withdrawn_at=None,
+        expires_at__gt=timezone.now(),
+    )
+    one = found.select_related("workspace", "invited_by").first()
+    if one is None:
+        raise NotFound(GONE)
+    return one
+
+
 @transaction.atomic
 def withdraw(workspace_id: UUID, invitation_id: UUID, *, by: UUID) -> None:
     """Have an open invitation be none any more; raise NotFound if it is none."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 INVITED = "invitation"
-"""The key of a session under which the invitation stands that is being followed."""
+"""The key of a session under which the address stands whose open invitation is being followed."""
 LONGEST = MaxLengthValidator(254)
 """As the field has it; `validate_email` takes a little more."""
 
@@ -59,23 +59,22 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
 
 
 def is_open(request: HttpRequest) -> bool:
-    """Whether whoever asks may make an account here: anybody may, or they follow an invitation.
+    """Whether the form of signing up is there: for anybody, or for who follows an invitation.
 
-    Where addresses of some domains alone are welcome, the form is open, and `is_welcome` decides.
+    Which address may have an account is for `is_welcome`.
     """
-    return settings.SIGN_UP != "invitation" or is_invited(request)
+    return settings.SIGN_UP != "invitation" or bool(request.session.get(INVITED))
 
 
-def is_invited(request: HttpRequest) -> bool:
-    """Whether whoever asks follows an invitation; our own code alone writes that in a session."""
-    return bool(request.session.get(INVITED))
+def is_welcome(request: HttpRequest, email: str) -> bool:
+    """Whether an address may have an account here: any, of a domain, or the one that is invited.
 
-
-def is_welcome(email: str) -> bool:
-    """Whether an address may have an account without an invitation."""
-    if settings.SIGN_UP != "domains":
+    One invitation makes no accounts for other addresses. Our own code alone writes it in a session.
+    """
+    email = email.strip().lower()
+    if settings.SIGN_UP == "open" or request.session.get(INVITED) == email:
         return True
-    return email.strip().lower().rpartition("@")[2] in settings.SIGN_UP_DOMAINS
+    return settings.SIGN_UP == "domains" and email.rpartition("@")[2] in settings.SIGN_UP_DOMAINS
 
 
 def is_verified(user: User) -> bool:

@@ -14,6 +14,7 @@ from accounts.frontend import (
     no_settings,
     releases,
 )
+from accounts.invitation_pages import invitation
 from accounts.support import AdminBalanceView, CustomerBalanceView, CustomerView
 from accounts.team_views import (
     AcceptView,
@@ -49,6 +50,7 @@ urlpatterns = [
     path("api/billing/balance", BillingBalanceView.as_view()),
     path("api/billing/capabilities", CapabilitiesView.as_view()),
     path("api/billing/plans", PlansView.as_view()),
+    path("invitations/<str:token>", invitation, name="invitation"),
     path("v1/workspaces", WorkspacesView.as_view()),
     path("v1/workspaces/<uuid:id>", WorkspaceView.as_view()),
     path("v1/workspaces/<uuid:id>/switch", SwitchView.as_view()),

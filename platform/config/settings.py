@@ -551,7 +551,7 @@ SPECTACULAR_SETTINGS = {
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
 # Pages and what signs people in by cookie are read by no other site.
-CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/|my/).*$"
+CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/|my/|invitations/).*$"
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = [

@@ -55,7 +55,7 @@ RULES = {
         "customers/<uuid:user_id>/events",
     ],
     DOOR: [
-        "oauth/authorize", "oauth/token",
+        "oauth/authorize", "oauth/token", "invitations/<str:token>",
         *(A + path for path in (
             "login/", "logout/", "signup/", "signup/passkey/", "confirm-email/",
             "password/reset/", "password/reset/confirm/", "password/reset/complete/",

@@ -153,10 +153,15 @@ def test_where_one_must_be_invited_nobody_else_makes_an_account(ines, settings):
         {"email": ines.email, "password": PASSWORD},
         content_type="application/json",
     )
-    assert headless.status_code == 403
+    assert headless.status_code == 400
 
     session = ines.browser.session
-    session[signup.INVITED] = "an invitation"
+    session[signup.INVITED] = f"not-{ines.email}"
+    session.save()
+    assert "invited address" in ines.sign_up().content.decode()
+    assert not User.objects.filter(email=ines.email).exists()
+
+    session[signup.INVITED] = ines.email
     session.save()
     ines.sign_up()
     assert User.objects.filter(email=ines.email).exists()

@@ -39,6 +39,7 @@ ANYBODY = {
     ".well-known/jwks.json": "what verifies is public",
     "oauth/authorize": "who is signed in, by a form of ours; others are sent to sign in",
     "oauth/token": "the code, or the refresh token",
+    "invitations/<str:token>": "the address is the secret; joining is for who is signed in",
     "auth/partner-node/renew": "the token that is renewed, itself",
     "admin/customers/<uuid:user_id>/balance": "the same",
     "admin/verify-api-key": "the operator's secret, which a test of its own asks for",
