@@ -85,7 +85,7 @@ def clean_books(db):
         )
         cursor.execute(
             "UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0,"
-            " open_holds = 0, open_large = 0, frozen_reason = ''"
+            " open_holds = 0, open_large = 0, paid_micros = 0, frozen_reason = ''"
         )
 
 
