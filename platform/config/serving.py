@@ -1,7 +1,8 @@
 """`/serving`: whether a balancer shall send calls to this web process now.
 
 It is asked of the process alone, and past Django, whose threads may all be busy: its connections to
-the books stand or can be made, and it was not told to end. `/ready` looks further (health.py).
+the books stand or can be made, it knows what staff switched off, and it was not told to end.
+`/ready` looks further (health.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import orjson
+
+from common.errors import Unavailable
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -68,6 +71,9 @@ async def _reaches_books(platform: Platform | None) -> bool:
         return False
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            return await platform.books.connected()
-    except TimeoutError:
+            if not await platform.books.connected():
+                return False
+            await platform.vault.ready(platform.books)  # Else its first call would wait for that.
+    except (TimeoutError, Unavailable):
         return False
+    return True

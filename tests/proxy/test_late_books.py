@@ -86,11 +86,16 @@ async def books(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     switch.back()
 
 
-def rarely_away(
+async def rarely_away(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, about: str = ""
 ) -> Callable[[], None]:
-    """Let no statement of the rare paths about that through, until what is returned is called."""
-    lane = stage.application._platform.books._other
+    """Let no statement of the rare paths about that through, until what is returned is called.
+
+    What a process must know before its first call, it knows.
+    """
+    platform = stage.application._platform
+    await platform.vault.ready(platform.books)
+    lane = platform.books._other
     ask, away = lane.ask, [True]
 
     async def asked(what: Any) -> Any:
@@ -263,7 +268,7 @@ async def test_an_answer_that_was_lost_while_the_books_are_away_is_told_as_lost(
 ):
     """A 503 would have its client come again, and the vendor be paid twice."""
     member = await stage.member()
-    back = rarely_away(stage, monkeypatch)
+    back = await rarely_away(stage, monkeypatch)
     stage.vendor.fail_next(path.split("/")[2], "drop_after")
 
     answer = await ask(stage, path, member, "Idempotency-Key: abc")
@@ -279,7 +284,7 @@ async def test_an_answer_that_was_lost_while_the_books_are_away_is_told_as_lost(
 async def test_a_certain_refusal_is_told_and_frees_its_hold_all_the_same(stage, monkeypatch):
     """That it cannot be counted at its first try is no reason to keep the member's money."""
     member = await stage.member()
-    back = rarely_away(stage, monkeypatch)
+    back = await rarely_away(stage, monkeypatch)
     stage.vendor.fail_next("sandbox", "status=429")
 
     answer = await ask(stage, IMAGE, member)
@@ -292,7 +297,7 @@ async def test_a_certain_refusal_is_told_and_frees_its_hold_all_the_same(stage, 
 async def test_a_finding_that_cannot_be_written_holds_no_result_back(stage, monkeypatch, settings):
     settings.VENDOR_SETTINGS = {"VENDOR_VERTEXAI_KEY": VENDOR_KEY}
     member = await stage.member()
-    back = rarely_away(stage, monkeypatch, "credits_finding")
+    back = await rarely_away(stage, monkeypatch, "credits_finding")
     said = {"candidates": [{"content": {"parts": [{"text": "a fox"}]}, "finishReason": "STOP"}]}
     body = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
 
