@@ -127,6 +127,39 @@ async def test_looking_budgets_up_reads_no_table_whole(people, name):
     assert read_whole(found, TABLES if people is CROWD else OFTEN_EMPTY) == []
 
 
+PLACED_AND_ENTERED = """
+INSERT INTO credits_hold (id, account_id, amount_micros, expires_at)
+SELECT md5('h' || n || clock_timestamp())::uuid, md5('w' || n)::uuid, 1, now() + interval '1 hour'
+  FROM generate_series(1, 400) n;
+INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key)
+SELECT 'call', md5('w' || n)::uuid, '00000000-0000-0000-0000-000000000001', 1,
+       md5('e' || n || clock_timestamp())
+  FROM generate_series(1, 400) n;
+"""
+READ = """
+SELECT pg_stat_get_xact_tuples_returned('credits_account'::regclass)
+       + pg_stat_get_xact_tuples_returned('credits_account_pkey'::regclass)
+"""
+
+
+@pytest.mark.usefixtures("committed")
+async def test_accounts_are_checked_without_reading_them_all():
+    """The triggers' plans are made from the first batch, which is a large one here."""
+    connection = await db.connect()
+    try:
+        async with connection.transaction():
+            await connection.execute(CROWD, prepare=False)
+            await connection.execute("ANALYZE credits_account", prepare=False)
+            (before,) = await (await connection.execute(READ, prepare=False)).fetchone()
+            await connection.execute(PLACED_AND_ENTERED, prepare=False)
+            (after,) = await (await connection.execute(READ, prepare=False)).fetchone()
+            raise psycopg.Rollback
+    finally:
+        await connection.close()
+
+    assert 3 * 400 <= after - before < 4 * 400
+
+
 @pytest.mark.usefixtures("committed")
 async def test_a_lanes_connection_is_pinned_and_limited():
     connection = await db.connect()
