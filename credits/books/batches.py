@@ -61,15 +61,20 @@ class _Limits:
     join: str = ""
     taken: str = ""
     budgets: str = "NULL::bigint[]"
-    room: str = "NULL::jsonb"
+    room: str = "NULL::int, NULL::int, NULL::jsonb"
 
 
-def _of_share(column: str) -> str:
-    """Return a budget's part of the CTE `share`, found by halving among its sorted ids.
+_PLACED = "verdict = 'placed' AND (wallet IN (SELECT id FROM taken)) IS TRUE"
+"""Of a row of `judged`: whether it was. Looked up in a hash; a join would compare each with each,
+for its plan is made while the planner expects one row."""
+
+
+def _of(shares: str, column: str) -> str:
+    """Return a budget's part of a CTE of sums, found by halving among its sorted ids.
 
     Not by a join: its plan is made while there are few budgets, and compares each with each.
     """
-    of = "ARRAY(SELECT {} FROM share ORDER BY id)".format
+    of = f"ARRAY(SELECT {{}} FROM {shares} ORDER BY id)".format  # noqa: S608 - of our own
     return f"({of(column)})[width_bucket(id, {of('id')})]"
 
 
@@ -81,39 +86,47 @@ def _limits(payer: Payer) -> _Limits:
         named=f""",
                {payer.budgets or "NULL::bigint[]"} AS budgets,
                {payer.concurrency or "NULL::int"} AS concurrency""",
-        locked="""
+        locked=f"""
+    ), wanted AS MATERIALIZED (
+        SELECT id, sum(amount)::bigint AS amount
+          FROM (SELECT unnest(budgets) AS id, amount FROM payer WHERE refusal IS NULL) one
+         GROUP BY id
     ), budget AS MATERIALIZED (
         SELECT id, owner_kind, owner, limit_micros, ends_at,
-               limit_micros - held_micros - spent_micros AS left_micros
+               limit_micros - held_micros - spent_micros AS left_micros,
+               limit_micros - held_micros - spent_micros < {_of("wanted", "amount")} AS is_short
           FROM credits_budget
-         WHERE id = ANY (ARRAY(SELECT DISTINCT unnest(budgets) FROM payer WHERE refusal IS NULL))
+         WHERE id = ANY (ARRAY(SELECT id FROM wanted))
            AND (SELECT count(*) FROM wallet) > 0  -- Reads, and so locks, all wallets first.
          ORDER BY id
            FOR NO KEY UPDATE
-    ), drawn AS MATERIALIZED (
-        SELECT payer.n, budget.*,
-               sum(payer.amount) OVER (PARTITION BY budget.id ORDER BY payer.n) AS running
-          FROM payer CROSS JOIN LATERAL unnest(payer.budgets) AS one (id) JOIN budget USING (id)
-         WHERE payer.refusal IS NULL
-    ), within AS MATERIALIZED (
-        SELECT n, bool_and(running <= left_micros) IS NOT FALSE AS fits,
-               array_agg(id ORDER BY id) AS ids
-          FROM drawn GROUP BY n""",
+    ), over AS MATERIALIZED (
+        SELECT n FROM (
+            SELECT one.n, budget.left_micros,
+                   sum(one.amount) OVER (PARTITION BY budget.id ORDER BY one.n) AS running
+              FROM (SELECT n, amount, unnest(budgets) AS id FROM payer WHERE refusal IS NULL) one
+              JOIN budget ON budget.id = one.id AND budget.is_short
+        ) drawn WHERE running > left_micros""",  # noqa: S608 - of our own
+        # Sums of each budget are run up only where not all that is wanted of one is there.
         verdicts="""
-                    WHEN count(*) FILTER (WHERE refusal IS NULL)
-                         OVER (PARTITION BY payer.wallet, at_once.is_large ORDER BY payer.n)
+                    WHEN CASE WHEN at_once.is_large
+                              THEN count(*) FILTER (WHERE refusal IS NULL AND at_once.is_large)
+                                   OVER (PARTITION BY payer.wallet ORDER BY payer.n)
+                              ELSE count(*) FILTER (WHERE refusal IS NULL AND NOT at_once.is_large)
+                                   OVER (PARTITION BY payer.wallet ORDER BY payer.n) END
                          + at_once.open > at_once.most
                     THEN 'busy'
-                    WHEN NOT within.fits THEN 'budget'""",
+                    WHEN CASE WHEN (SELECT bool_or(is_short) FROM budget)
+                              THEN payer.n IN (SELECT n FROM over) END
+                    THEN 'budget'""",
         # A sum counts also who did not fit in another. So who comes after one that was refused
         # waits (turns.py), or it would be served before one for whom there was room.
         verdict="""CASE WHEN alone = 'placed'
                              AND bool_or(alone IN ('short', 'busy', 'budget'))
                                  OVER (PARTITION BY wallet ORDER BY n)
                             THEN 'waits' ELSE alone END""",
-        columns=", at_once.open, at_once.most, within.ids",
+        columns=", at_once.open, at_once.most",
         join=f"""
-          LEFT JOIN within ON within.n = payer.n
           LEFT JOIN LATERAL (
               SELECT large.is_large,
                      CASE WHEN large.is_large THEN wallet.open_large
@@ -125,25 +138,25 @@ def _limits(payer: Payer) -> _Limits:
           ) at_once ON true""",  # noqa: S608 - a constant of our own
         taken=f"""
     ), share AS MATERIALIZED (
-        SELECT one.id, sum(judged.amount)::bigint AS amount
-          FROM judged JOIN taken ON taken.id = judged.wallet
-         CROSS JOIN LATERAL unnest(judged.ids) AS one (id)
-         WHERE judged.verdict = 'placed' GROUP BY one.id
+        SELECT id, sum(amount)::bigint AS amount
+          FROM (SELECT unnest(budgets) AS id, amount FROM judged WHERE {_PLACED}) one
+         GROUP BY id
     ), taken_of AS (
-        UPDATE credits_budget SET held_micros = held_micros + {_of_share("amount")}
+        UPDATE credits_budget SET held_micros = held_micros + {_of("share", "amount")}
          WHERE id = ANY (ARRAY(SELECT id FROM share))""",  # noqa: S608 - of our own
-        budgets="ids",
-        # All of it is looked at only where a neighbour, or itself, did not fit (turns.py).
-        room="""
+        # One that is gone was over: nothing is taken from it.
+        budgets="""CASE WHEN (SELECT count(*) FROM budget) = (SELECT count(*) FROM wanted)
+                   THEN nullif(budgets, '{}')
+                   ELSE nullif(ARRAY(SELECT id FROM budget WHERE id = ANY (judged.budgets)), '{}')
+               END""",
+        # Budgets are told only where a neighbour, or itself, did not fit (turns.py).
+        room="""open, most,
            CASE WHEN (SELECT bool_or(verdict IN ('short', 'busy', 'budget')) FROM judged)
-                THEN jsonb_build_object('open', open, 'concurrency', most, 'budgets', (
-                    SELECT jsonb_agg(jsonb_build_object(
-                               'id', id, 'kind', owner_kind, 'owner', owner,
-                               'limit', limit_micros, 'left', left_micros,
-                               'resets_at', ends_at) ORDER BY id)
-                      FROM drawn WHERE drawn.n = judged.n))
-                WHEN most IS NOT NULL
-                THEN jsonb_build_object('open', open, 'concurrency', most) END""",
+                THEN (SELECT jsonb_agg(jsonb_build_object(
+                                 'id', id, 'kind', owner_kind, 'owner', owner,
+                                 'limit', limit_micros, 'left', left_micros,
+                                 'resets_at', ends_at) ORDER BY id)
+                        FROM budget WHERE id = ANY (judged.budgets)) END""",
     )
 
 
@@ -216,8 +229,7 @@ def place_many(payer: Payer) -> str:
                                   expires_at)
         SELECT hold, wallet, amount, CASE WHEN keyed THEN intent END, {limits.budgets}, process,
                memo, statement_timestamp() + ttl * interval '1 second'
-          FROM judged JOIN taken ON taken.id = judged.wallet
-         WHERE verdict = 'placed'
+          FROM judged WHERE {_PLACED}
     )
     SELECT n, wallet::text,
            CASE WHEN verdict = 'placed' AND taken.id IS NULL THEN 'short' ELSE verdict END,
@@ -239,8 +251,8 @@ _GIVEN_BACK = f"""
          GROUP BY one.id
     ), given_back AS (
         UPDATE credits_budget
-           SET held_micros = held_micros - {_of_share("held")},
-               spent_micros = spent_micros + {_of_share("charged")}
+           SET held_micros = held_micros - {_of("share", "held")},
+               spent_micros = spent_micros + {_of("share", "charged")}
          WHERE id = ANY (ARRAY(SELECT id FROM budget))
 """  # noqa: S608 - constants of our own
 

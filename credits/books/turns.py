@@ -43,21 +43,22 @@ class Answer(NamedTuple):
     """The payer's."""
     earlier: str | None
     """The open hold of which it is a repeat."""
+    open: int | None = None
+    """Of a statement with limits: how many of its size were open, before this batch."""
+    most: int | None = None
+    """How many may be; None: any number."""
+    budgets: list[dict[str, Any]] | None = None
+    """Those that it is under, where somebody of the batch did not fit."""
     told: dict[str, Any] | None = None
-    """Of a statement with limits: what there was of them. In the end: the limit that refused it;
-    or, if it was placed, how many may be open at once (`most`) and are (`open`), where that is
-    limited.
+    """In the end: the limit that refused it; or, if it was placed, how many may be open at once
+    (`most`) and are (`open`), where that is limited.
     """
 
     @property
     def room(self) -> limits.Room:
         """What there was for it."""
-        told = self.told or {}
         return limits.Room(
-            self.available or 0,
-            told.get("open") or 0,
-            told.get("concurrency"),
-            tuple(told.get("budgets") or ()),
+            self.available or 0, self.open or 0, self.most, tuple(self.budgets or ())
         )
 
 

@@ -16,7 +16,7 @@ from apikeys import callers
 from audit.models import Event
 from common.errors import InvalidRequest
 from common.ids import uuid7
-from credits.books import batches, ledger, limits
+from credits.books import batches, ledger, limits, turns
 from credits.models import LARGE_MICROS, Account, Entry
 from credits.proofs import reconciliation
 
@@ -39,8 +39,7 @@ def most(wallet_id, amount=1):
     ask = {"n": 0, "hold": uuid7(), "wallet": str(wallet_id), "amount": amount, "ttl": 60}
     with connection.cursor() as cursor:
         cursor.execute(batches.place_many(payer), [json.dumps([{**ask, "memo": {}}])])
-        room = json.loads(cursor.fetchone()[-1] or "{}")
-    return room.get("concurrency")
+        return turns.Answer(*cursor.fetchone()).most
 
 
 @pytest.fixture
