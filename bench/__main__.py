@@ -2,6 +2,7 @@
 
     python3 dev.py bench                    the table, in about three minutes
     python3 dev.py bench --quick            the same in one short round: does it still work?
+    python3 dev.py bench limits             only what limits cost a call (limits.py)
     python3 dev.py bench profile            where the web process spends its time under load
 
 Every row is measured `--rounds` times, the rows taking turns, so that a busy neighbour hits all
@@ -23,8 +24,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import cpu, memory
-from bench.report import Result, report
+from bench import cpu, limits, memory
+from bench.report import Result, limited, report
 from bench.world import DATABASE, ECHO, HERE, TPCB, BenchFailed, World
 
 ACCOUNTS = 20_000
@@ -48,7 +49,8 @@ class Bench:
     def run(self, waiting_seconds: float) -> dict[str, float]:
         """Measure every row; return the figures of memory."""
         self.world.start_web()
-        self.load("web", accounts=ACCOUNTS, seconds=min(1.5, self.seconds))
+        self.world.run(self.load("web", accounts=ACCOUNTS, seconds=min(1.5, self.seconds)))
+        self.meet_limits()
         for _ in range(self.rounds):
             self.row("nginx", self.load("relay"), "relay")
             self.row("many", self.load("web", accounts=ACCOUNTS), "web", "postgres")
@@ -59,6 +61,7 @@ class Bench:
                 "postgres",
             )
             self.row("hot", self.load("web"), "web", "postgres")
+            self.under_limits()
             for clients in PGBENCH_CLIENTS:
                 self.row(f"hold+settle {clients}", self.pgbench(DATABASE, clients), "postgres")
                 self.row(f"tpcb {clients}", self.pgbench(TPCB, clients), "postgres")
@@ -71,6 +74,33 @@ class Bench:
         self.world.stop("web")
         self.world.reconcile()
         return {"waiting": waiting, "reading": reading}
+
+    def run_limits(self) -> None:
+        """Measure what limits cost."""
+        self.world.start_web()
+        self.meet_limits()
+        for _ in range(self.rounds):
+            self.under_limits()
+        self.world.stop("web")
+        self.world.reconcile()
+
+    def meet_limits(self) -> None:
+        """Have each key call: its first call looks its budgets up."""
+        numbers = ACCOUNTS + 1, ACCOUNTS + limits.MEMBERS
+        self.world.run(self.load("web", numbers=numbers, seconds=4))
+
+    def under_limits(self) -> None:
+        """Measure the rows of limits.py once, and one where half of each hold is given back."""
+        numbers = limits.groups(ACCOUNTS)
+        for name, group, most in (
+            ("free", "free", 1),
+            ("limited", "limited", 1),
+            ("free halved", "free", 2),
+            ("limited halved", "limited", 2),
+            ("team", "team", 1),
+        ):
+            command = self.load("web", numbers=numbers[group], most=most)
+            self.row(name, command, "web", "postgres")
 
     def row(self, name: str, command: list[str], *measured: str) -> None:
         """Run a load once; note what it did, and the CPU that the services took for it."""
@@ -97,7 +127,7 @@ class Bench:
         )
         self.results.append(result)
         print(
-            f"{name:<12}{result.per_second:>9,.0f}/s"
+            f"{name:<15}{result.per_second:>9,.0f}/s"
             + "".join(f"{micros:>8,.0f} µs {each}" for each, micros in result.micros.items()),
             file=sys.stderr,
             flush=True,
@@ -108,6 +138,8 @@ class Bench:
         service: str,
         *,
         accounts: int = 1,
+        numbers: tuple[int, int] | None = None,
+        most: int = 1,
         rate: int = 0,
         seconds: float = 0,
         idempotent: bool = True,
@@ -116,7 +148,9 @@ class Bench:
         url = self.world.url(service, "/proxy" + ECHO if service == "web" else ECHO)
         command = [sys.executable, "-m", "bench.load", url]
         command += ["--connections", str(self.connections), "--rate", str(rate)]
-        command += ["--seconds", str(seconds or self.seconds), "--accounts", "1", str(accounts)]
+        first, last = numbers or (1, accounts)
+        command += ["--seconds", str(seconds or self.seconds), "--most", str(most)]
+        command += ["--accounts", str(first), str(last)]
         return [*command, "--idempotent"] if idempotent else command
 
     def pgbench(self, database: str, clients: int) -> list[str]:
@@ -169,9 +203,9 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", nargs="?", choices=["table", "profile"], default="table")
+    parser.add_argument("what", nargs="?", choices=["table", "limits", "profile"], default="table")
     parser.add_argument("--seconds", type=float, help="of each measurement (4; profile: 10)")
-    parser.add_argument("--rounds", type=int, default=2, help="of which the best counts (2)")
+    parser.add_argument("--rounds", type=int, help="of which the best counts (2; limits: 7)")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--quick", action="store_true", help="one round of 2 s, short waits")
     parser.add_argument("--out", type=Path, help="append every measurement, as JSON lines")
@@ -180,12 +214,17 @@ def main() -> int:
     if options.quick:
         options.seconds, options.rounds = options.seconds or 2, 1
     options.seconds = options.seconds or (10 if options.what == "profile" else 4)
+    options.rounds = options.rounds or (7 if options.what == "limits" else 2)
     try:
         with World(ACCOUNTS) as world:
             if options.what == "profile":
                 profile(world, options)
                 return 0
             bench = Bench(world, options.seconds, options.rounds, options.connections)
+            if options.what == "limits":
+                bench.run_limits()
+                print(limited(bench.results))
+                return 0
             kib = bench.run(waiting_seconds=5 if options.quick else 15)
     except BenchFailed as why:
         print(f"bench: {why}", file=sys.stderr)

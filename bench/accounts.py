@@ -1,5 +1,7 @@
 """Members with a wallet and a key each, through the real tables: `python -m bench.accounts N`.
 
+After these N come those under limits (limits.py).
+
 Number and key belong together by a rule, so that the load generator needs no list.
 """
 
@@ -11,6 +13,8 @@ import uuid
 import zlib
 from collections.abc import Iterable
 from typing import Any
+
+from bench import limits
 
 BALANCE_MICROS = 10**12
 
@@ -28,7 +32,8 @@ def main() -> None:
     django.setup()
     from django.db import connection
 
-    numbers = range(1, int(sys.argv[1]) + 1)
+    count = int(sys.argv[1])
+    numbers = range(1, count + limits.MEMBERS + 1)
     with connection.cursor() as cursor:
         for table, rows in tables(numbers):
             names = list(next(iter(rows)))
@@ -44,6 +49,7 @@ def main() -> None:
         cursor.execute(
             "INSERT INTO bench_key SELECT name::int, digest FROM apikeys_apikey",
         )
+        limits.rule(cursor, after=count)
         cursor.execute("VACUUM ANALYZE")
 
 

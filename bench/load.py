@@ -22,9 +22,7 @@ import uvloop
 from bench.accounts import key
 
 PATIENCE_SECONDS = 30
-BODY = json.dumps(
-    {"prompt": "A lighthouse on a cliff at dusk, long exposure, calm sea. " * 4, "most_units": 1}
-).encode()
+PROMPT = "A lighthouse on a cliff at dusk, long exposure, calm sea. " * 4
 
 
 class Connection(asyncio.Protocol):
@@ -89,15 +87,16 @@ class Load:
         self._keys = [key(number).encode() for number in range(first, last + 1)]
         self._sent = 0
         self._series = uuid.uuid4().hex[:20].encode()
+        body = json.dumps({"prompt": PROMPT, "most_units": options.most}).encode()
         self._head = (
             f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\n"
             "User-Agent: Python/3.12 aiohttp/3.14\r\n"
             "Content-Type: application/json\r\nAccept: application/json\r\n"
             "Comfy-Env: local-desktop\r\nComfy-Usage-Source: comfyui-api\r\n"
             f"Comfy-Core-Version: 0.34.0\r\nComfy-Job-Id: {uuid.uuid4()}\r\n"
-            f"Content-Length: {len(BODY)}\r\nX-API-KEY: "
+            f"Content-Length: {len(body)}\r\nX-API-KEY: "
         ).encode()
-        self._tail = b"\r\n\r\n" + BODY
+        self._tail = b"\r\n\r\n" + body
 
     async def run(self) -> dict[str, object]:
         """Make the calls, and wait for the last answer."""
@@ -168,6 +167,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rate", type=float, default=0, help="calls a second; 0: closed loop")
     parser.add_argument("--accounts", type=int, nargs=2, default=[1, 1], help="first and last")
+    parser.add_argument("--most", type=int, default=1, help="units held; the vendor charges one")
     parser.add_argument("--idempotent", action="store_true", help="send an Idempotency-Key")
     print(json.dumps(uvloop.run(Load(parser.parse_args()).run())))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import statistics
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 ROWS = {
@@ -10,6 +11,11 @@ ROWS = {
     "many": "metered call, many accounts",
     "unnamed": "the same without Idempotency-Key",
     "hot": "metered call, one hot account",
+    "free": "metered call, 500 accounts without limits",
+    "limited": "the same under three budgets and slots",
+    "free halved": "without limits, half of each hold given back",
+    "limited halved": "the same under three budgets and slots",
+    "team": "200 keys of one workspace, under four budgets and slots",
     "hold+settle 16": "pgbench hold + settle, single statements, 16 clients",
     "hold+settle 64": "the same with 64 clients",
     "tpcb 16": "pgbench TPC-B, 16 clients",
@@ -50,7 +56,36 @@ def best(results: list[Result], name: str) -> Result:
 def report(results: list[Result], kib: dict[str, float]) -> str:
     """Return both tables as markdown."""
     rows = {name: best(results, name) for name in ROWS}
-    return "\n".join([*_measured(rows), "", *_goals(rows, kib), "", _noise(results)])
+    goals = [*_goals(rows, kib), *_of_limits(results)]
+    return "\n".join([*_measured(rows), "", *goals, "", _noise(results)])
+
+
+def limited(results: list[Result]) -> str:
+    """Return what limits cost, as markdown."""
+    names = dict.fromkeys(result.name for result in results)
+    rows = {name: best(results, name) for name in names}
+    head = "| goal | must | measured | |", "|---|--:|--:|---|"
+    return "\n".join([*_measured(rows), "", *head, *_of_limits(results), "", _noise(results)])
+
+
+def _of_limits(results: list[Result]) -> Iterator[str]:
+    def cpu(result: Result) -> float:
+        return sum(result.micros.values())
+
+    for name, others, than in (
+        ("limited", "free", "limits"),
+        ("limited halved", "free halved", "limits, half of each hold given back"),
+    ):
+        cost = _quotient(results, name, others, cpu)
+        yield _goal(f"CPU under {than}, against none", "<= 1.15x", f"{cost:.2f}x", cost <= 1.15)
+    rate = _quotient(results, "team", "limited", lambda result: result.per_second)
+    yield _goal("200 keys of one workspace, against many", ">= 0.8x", f"{rate:.2f}x", rate >= 0.8)
+
+
+def _quotient(results: list[Result], name: str, other: str, of: Callable[[Result], float]) -> float:
+    """Return the median of the rounds' quotients: each is of two moments near to each other."""
+    one, another = ([of(each) for each in results if each.name == row] for row in (name, other))
+    return statistics.median(a / b for a, b in zip(one, another, strict=True))
 
 
 def _measured(rows: dict[str, Result]) -> Iterator[str]:
