@@ -24,7 +24,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from common.rows import rows
-from credits.models import PERIODS, Allowance, Budget
+from credits.models import PERIODS, Allowance
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -91,15 +91,21 @@ CURRENT = f"""
 """The budgets that run now, after MAKE: kind, owner, id, and when the next one begins."""
 
 _STANDING = f"""
-    WITH {_RULES}
+    WITH {_RULES}, open AS MATERIALIZED (
+        SELECT id, sum(amount_micros)::bigint AS micros
+          FROM (SELECT unnest(budgets) AS id, amount_micros FROM credits_hold) took
+         GROUP BY id
+    )
     SELECT ruled.kind, ruled.owner, ruled.period, ruled.limit_micros AS limit, ruled.set_by,
            ruled.rank = 1 AS of_group, ruled.starts_at, ruled.ends_at AS resets_at,
-           coalesce(budget.held_micros, 0) AS held, coalesce(budget.spent_micros, 0) AS spent
+           coalesce(open.micros, 0) AS held,
+           coalesce(budget.taken_micros - coalesce(open.micros, 0), 0) AS spent
       FROM ruled LEFT JOIN LATERAL (
                SELECT * FROM credits_budget
                 WHERE owner_kind = ruled.kind AND owner = ruled.owner
                   AND period = ruled.period AND starts_at = ruled.starts_at LIMIT 1
            ) budget ON true
+      LEFT JOIN open ON open.id = budget.id
      ORDER BY ruled.kind, ruled.owner, array_position(ARRAY['day', 'week', 'month', 'total'],
                                                       ruled.period::text)
 """  # noqa: S608 - constants of our own
@@ -121,14 +127,18 @@ FOLLOW = f"""
     )
     UPDATE credits_budget budget
        SET limit_micros = mine.now_micros,
-           over_micros = coalesce(greatest(budget.held_micros + budget.spent_micros
-                                           - mine.now_micros, 0), 0)
+           over_micros = coalesce(greatest(budget.taken_micros - mine.now_micros, 0), 0)
       FROM mine
      WHERE budget.id = mine.id AND budget.id = ANY (ARRAY(SELECT id FROM locked))
 """  # noqa: S608 - constants of our own
 """Have the budgets that run follow their rules, where they do not.
 
 They are locked in the order of their ids, as everywhere (holds.py).
+"""
+
+FORGET = """
+    DELETE FROM credits_budget
+     WHERE ends_at < %s AND id <> ALL (ARRAY(SELECT unnest(budgets) FROM credits_hold))
 """
 
 
@@ -209,5 +219,7 @@ def rules(kind: str, owner: str) -> list[Allowance]:
 
 
 def forget_finished(*, before: datetime) -> int:
-    """Delete budgets whose period ended before that, and of which no hold has anything left."""
-    return Budget.objects.filter(ends_at__lt=before, held_micros=0).delete()[0]
+    """Delete budgets whose period ended before that, and from which no open hold took."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET, [before])
+        return cursor.rowcount

@@ -93,8 +93,8 @@ def _limits(payer: Payer) -> _Limits:
          GROUP BY id
     ), budget AS MATERIALIZED (
         SELECT id, owner_kind, owner, limit_micros, ends_at,
-               limit_micros - held_micros - spent_micros AS left_micros,
-               limit_micros - held_micros - spent_micros < {_of("wanted", "amount")} AS is_short
+               limit_micros - taken_micros AS left_micros,
+               limit_micros - taken_micros < {_of("wanted", "amount")} AS is_short
           FROM credits_budget
          WHERE id = ANY (ARRAY(SELECT id FROM wanted))
            AND (SELECT count(*) FROM wallet) > 0  -- Reads, and so locks, all wallets first.
@@ -142,7 +142,7 @@ def _limits(payer: Payer) -> _Limits:
           FROM (SELECT unnest(budgets) AS id, amount FROM judged WHERE {_PLACED}) one
          GROUP BY id
     ), taken_of AS (
-        UPDATE credits_budget SET held_micros = held_micros + {_of("share", "amount")}
+        UPDATE credits_budget SET taken_micros = taken_micros + {_of("share", "amount")}
          WHERE id = ANY (ARRAY(SELECT id FROM share))""",  # noqa: S608 - of our own
         # One that is gone was over: nothing is taken from it.
         budgets="""CASE WHEN (SELECT count(*) FROM budget) = (SELECT count(*) FROM wanted)
@@ -240,19 +240,18 @@ def place_many(payer: Payer) -> str:
 
 
 _GIVEN_BACK = f"""
+    ), unspent AS MATERIALIZED (
+        SELECT id, sum(rest)::bigint AS rest
+          FROM (SELECT unnest(budgets) AS id, held - charged AS rest
+                  FROM ended WHERE charged < held) one
+         GROUP BY id
     ), budget AS MATERIALIZED (
         SELECT id FROM credits_budget
-         WHERE id = ANY (ARRAY(SELECT DISTINCT unnest(budgets) FROM ended))
+         WHERE id = ANY (ARRAY(SELECT id FROM unspent))
          ORDER BY id
            FOR NO KEY UPDATE
-    ), share AS MATERIALIZED (
-        SELECT one.id, sum(held)::bigint AS held, sum(charged)::bigint AS charged
-          FROM ended CROSS JOIN LATERAL unnest(ended.budgets) AS one (id)
-         GROUP BY one.id
     ), given_back AS (
-        UPDATE credits_budget
-           SET held_micros = held_micros - {_of("share", "held")},
-               spent_micros = spent_micros + {_of("share", "charged")}
+        UPDATE credits_budget SET taken_micros = taken_micros - {_of("unspent", "rest")}
          WHERE id = ANY (ARRAY(SELECT id FROM budget))
 """  # noqa: S608 - constants of our own
 

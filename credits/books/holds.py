@@ -20,8 +20,8 @@ Should one close all the same, the server undoes one statement, and common/db.py
 
 A hold may take its amount from budgets, too, and a wallet may have only so many open at once, large
 ones counted apart (limits.py). Whatever is summed is read from rows that the statement locked. The
-hold writes down which budgets it took from: to these its end gives back, and what it cost stays
-spent there, even if the period is over meanwhile, or the limit another.
+hold writes down which budgets it took from: to these its end gives back what it did not cost, even
+if the period is over meanwhile, or the limit another; what it did cost stays taken there.
 
 Each step stands twice. The plain forms here (`place`, `capture`, `void`, `expire`) take one hold
 and are the reference; batches.py does the same for all who wait at one moment (common/lanes.py).
@@ -58,7 +58,7 @@ PLACE = """
                 OR CASE WHEN %(large)s THEN open_large ELSE open_holds - open_large END < %(slots)s)
            FOR NO KEY UPDATE
     ), budget AS MATERIALIZED (
-        SELECT id, limit_micros - held_micros - spent_micros AS left_micros FROM credits_budget
+        SELECT id, limit_micros - taken_micros AS left_micros FROM credits_budget
          WHERE id = ANY (%(budgets)s::bigint[]) AND EXISTS (SELECT FROM wallet)
          ORDER BY id
            FOR NO KEY UPDATE
@@ -71,7 +71,7 @@ PLACE = """
            AND NOT EXISTS (SELECT FROM budget WHERE left_micros < %(amount)s)
      RETURNING account.id
     ), taken_of AS (
-        UPDATE credits_budget SET held_micros = held_micros + %(amount)s
+        UPDATE credits_budget SET taken_micros = taken_micros + %(amount)s
          WHERE id = ANY (ARRAY(SELECT id FROM budget)) AND EXISTS (SELECT FROM taken)
     )
     INSERT INTO credits_hold (id, account_id, amount_micros, intent, budgets, memo, expires_at)
@@ -102,12 +102,13 @@ END = f"""
           FROM ended
          WHERE account.id = ended.account_id
     ), budget AS MATERIALIZED (
-        SELECT id FROM credits_budget WHERE id = ANY (ARRAY(SELECT unnest(budgets) FROM ended))
+        SELECT id FROM credits_budget
+         WHERE id = ANY (ARRAY(SELECT unnest(budgets) FROM ended WHERE charged < held))
          ORDER BY id
            FOR NO KEY UPDATE
     ), given_back AS (
         UPDATE credits_budget budget
-           SET held_micros = held_micros - ended.held, spent_micros = spent_micros + ended.charged
+           SET taken_micros = taken_micros - (ended.held - ended.charged)
           FROM ended
          WHERE budget.id = ANY (ARRAY(SELECT id FROM budget))
     ), posted AS (

@@ -178,13 +178,12 @@ def set_concurrency(wallet_id: UUID, most: int | None, *, by: UUID, reason: str)
 
 def described(budget: Budget) -> dict[str, Any]:
     """Return a budget as the statement describes it."""
-    taken = budget.held_micros + budget.spent_micros
     return {
         "id": budget.pk,
         "kind": budget.owner_kind,
         "owner": budget.owner,
         "limit": budget.limit_micros,
-        "left": None if budget.limit_micros is None else budget.limit_micros - taken,
+        "left": None if budget.limit_micros is None else budget.limit_micros - budget.taken_micros,
         "resets_at": budget.ends_at.isoformat() if budget.ends_at else None,
     }
 
@@ -255,5 +254,5 @@ def set_limit(budget_id: int, limit: Micros | None) -> None:
     if limit is None:
         budget.update(limit_micros=None, over_micros=0)
     else:
-        over = F("held_micros") + F("spent_micros") - Value(limit)
+        over = F("taken_micros") - Value(limit)
         budget.update(limit_micros=limit, over_micros=Greatest(over, Value(0)))

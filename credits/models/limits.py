@@ -39,7 +39,8 @@ class Allowance(models.Model):
 class Budget(models.Model):
     """How much somebody may spend in a period, and what of it is taken.
 
-    A call takes its hold from every budget that it is under, and what it cost stays (holds.py).
+    A call takes its hold from every budget that it is under, and what it cost stays (holds.py): one
+    sum, so that an end at the full amount writes nothing. What of it is held, open holds say.
     """
 
     owner_kind = models.CharField(max_length=16)
@@ -51,8 +52,7 @@ class Budget(models.Model):
     """When another row begins; null: never."""
     limit_micros = models.BigIntegerField(null=True)
     """Null: there is none any more, and what is taken is still counted."""
-    held_micros = models.BigIntegerField(default=0, db_default=0)
-    spent_micros = models.BigIntegerField(default=0, db_default=0)
+    taken_micros = models.BigIntegerField(default=0, db_default=0)
     over_micros = models.BigIntegerField(default=0, db_default=0)
     """How much more than the limit was taken when somebody lowered it (limits.py)."""
 
@@ -73,11 +73,11 @@ class Budget(models.Model):
             ),
             models.CheckConstraint(
                 name="budget_taken_not_negative",
-                condition=Q(held_micros__gte=0, spent_micros__gte=0, over_micros__gte=0),
+                condition=Q(taken_micros__gte=0, over_micros__gte=0),
             ),
             models.CheckConstraint(
                 name="budget_never_exceeded",
                 condition=Q(limit_micros=None)
-                | Q(limit_micros__gte=F("held_micros") + F("spent_micros") - F("over_micros")),
+                | Q(limit_micros__gte=F("taken_micros") - F("over_micros")),
             ),
         ]

@@ -75,7 +75,9 @@ class Team:
         """What is taken of each budget: held and spent, by kind and period."""
         with connect() as db:
             found = db.execute(
-                "SELECT owner_kind, period, held_micros, spent_micros FROM credits_budget"
+                "SELECT owner_kind, period, held, taken_micros - held FROM credits_budget,"
+                " LATERAL (SELECT coalesce(sum(amount_micros), 0)::bigint AS held"
+                "            FROM credits_hold WHERE credits_budget.id = ANY (budgets)) open"
                 " WHERE owner LIKE %s OR owner = ANY (%s) ORDER BY id",
                 [f"{self.id}%", [str(each.api_key_record.family) for each in self.keys]],
             ).fetchall()
@@ -148,6 +150,24 @@ async def test_the_smallest_wins_and_is_named(team, lanes):
         ("workspace", "month", 2 * CENT, 0),
     ]
     assert (await fire(lanes, team.keys[2:], 1))[1] == ["placed"]
+
+
+async def test_how_a_rule_stands_tells_what_is_held_apart_from_what_was_spent(team, lanes):
+    await in_thread(lambda: team.rule("workspace", 5 * CENT))
+    await in_thread(lambda: team.rule("key", 9 * CENT))
+    (member,) = team.keys[:1]
+    asks, told = await fire(lanes, [member], 3)
+    assert told == ["placed"] * 3
+    await settle(lanes[0], member, asks[0][1].hold, CENT)
+    await settle(lanes[1], member, asks[1][1].hold, CENT // 4)
+
+    found = await in_thread(lambda: allowances.standing(team.id, by=team.owner.pk))
+
+    spent = CENT + CENT // 4
+    assert {(each.kind, each.held, each.spent, each.left) for each in found} == {
+        ("workspace", CENT, spent, 4 * CENT - spent),
+        ("key", CENT, spent, 8 * CENT - spent),
+    }
 
 
 async def test_a_rule_holds_from_the_next_call_on_and_ends_with_the_next(team, lanes):

@@ -64,13 +64,15 @@ def plan(stack, failure, times):
 
 def budgets(stack, team):
     found = stack.rows(
-        "SELECT owner_kind, held_micros, spent_micros FROM credits_budget"
+        "SELECT owner_kind, held, taken_micros - held AS spent FROM credits_budget,"
+        " LATERAL (SELECT coalesce(sum(amount_micros), 0)::bigint AS held"
+        "            FROM credits_hold WHERE credits_budget.id = ANY (budgets)) open"
         " WHERE owner LIKE %s OR owner IN (SELECT family::text FROM apikeys_apikey"
         " WHERE workspace_id = %s)",
         f"{team['workspace_id']}%",
         team["workspace_id"],
     )
-    return {row["owner_kind"]: (row["held_micros"], row["spent_micros"]) for row in found}
+    return {row["owner_kind"]: (row["held"], row["spent"]) for row in found}
 
 
 async def fire(stack, keys, count):

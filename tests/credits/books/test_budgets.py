@@ -19,8 +19,8 @@ from common.errors import (
 )
 from common.ids import uuid7
 from common.lanes import Lane
-from credits.books import batches, holds, limits, turns
-from credits.models import Budget
+from credits.books import allowances, batches, holds, limits, turns
+from credits.models import Budget, Hold
 from credits.proofs import reconciliation
 
 K = 7
@@ -46,8 +46,12 @@ def a_budget(limit, *, kind="key", ends=True):
 
 
 def taken(budget):
+    """What open holds took of a budget, and what ended ones left there."""
     budget.refresh_from_db()
-    return budget.held_micros, budget.spent_micros
+    took = Hold.objects.filter(budgets__contains=[budget.pk]).values_list(
+        "amount_micros", flat=True
+    )
+    return sum(took), budget.taken_micros - sum(took)
 
 
 def place(member, amount, *budgets, **more):
@@ -165,13 +169,13 @@ def test_reconciliation_sees_what_a_budget_and_a_wallet_count_wrongly(alice):
 
     assert differences() == []
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE credits_budget SET held_micros = 59 WHERE id = %s", [budget.pk])
+        cursor.execute("UPDATE credits_budget SET taken_micros = 59 WHERE id = %s", [budget.pk])
         cursor.execute(
             "UPDATE credits_account SET open_holds = 2 WHERE id = %s", [alice.workspace_id]
         )
     assert differences() == [
         f"wallet {alice.workspace_id}: counts 2, open holds 1",
-        f"budget {budget.pk}: held 59, open holds 60",
+        f"budget {budget.pk}: taken 59, open holds 60",
     ]
 
 
@@ -189,6 +193,46 @@ def test_a_statement_without_budgets_leaves_alone_what_took_from_one(alice):
 
     assert ended == [free.id]
     assert (taken(budget), alice.now().open_holds) == ((60, 0), 1)
+
+
+def test_an_end_at_the_full_amount_writes_no_budget(alice):
+    """Speed: nothing that is left of a budget changes, so its row stays as it is."""
+    budget = a_budget(100)
+    whole, half = place(alice, 40, budget), place(alice, 20, budget)
+
+    def settle(hold, charged):
+        ask = {"hold": hold.id, "wallet": str(alice.workspace_id), "charged": charged}
+        with connection.cursor() as cursor:
+            cursor.execute(SETTLE, [json.dumps([{**ask, "only_expired": False}])])
+            cursor.execute("SELECT ctid::text FROM credits_budget WHERE id = %s", [budget.pk])
+            return cursor.fetchone()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ctid::text FROM credits_budget WHERE id = %s", [budget.pk])
+        before = cursor.fetchone()
+
+    assert settle(whole, 40) == before
+    assert settle(half, 10) != before
+    assert taken(budget) == (0, 50)
+
+
+def test_finished_budgets_are_forgotten_once_no_open_hold_took_from_them(alice):
+    finished, held, running = a_budget(100), a_budget(100), a_budget(100, ends=False)
+    holds.capture(place(alice, 60, finished), 50)
+    hold = place(alice, 60, held)
+    later = MONTH + timedelta(days=31)
+
+    def kept():
+        mine = [finished.pk, held.pk, running.pk]
+        return list(Budget.objects.filter(pk__in=mine).order_by("pk").values_list("pk", flat=True))
+
+    allowances.forget_finished(before=finished.ends_at)
+    assert kept() == [finished.pk, held.pk, running.pk]
+    allowances.forget_finished(before=later)
+    assert kept() == [held.pk, running.pk]
+    holds.void(hold)
+    allowances.forget_finished(before=later)
+    assert kept() == [running.pk]
 
 
 # --- Many at once -----------------------------------------------------------------------------

@@ -12,8 +12,8 @@ ENTRY = (
 )
 HOLD = "INSERT INTO credits_hold (id, account_id, amount_micros, intent, expires_at) VALUES "
 BUDGET = (
-    "INSERT INTO credits_budget (owner_kind, owner, starts_at, ends_at, limit_micros, held_micros,"
-    " spent_micros, over_micros) VALUES "
+    "INSERT INTO credits_budget (owner_kind, owner, starts_at, ends_at, limit_micros, taken_micros,"
+    " over_micros) VALUES "
 )
 HAND = {
     "a hold beyond the balance": (
@@ -38,23 +38,23 @@ HAND = {
     ),
     "a budget that is exceeded": (
         "budget_never_exceeded",
-        BUDGET + "('key', 'k', now(), NULL, 10, 6, 5, 0)",
+        BUDGET + "('key', 'k', now(), NULL, 10, 11, 0)",
     ),
     "a budget of which less than nothing is taken": (
         "budget_taken_not_negative",
-        BUDGET + "('key', 'k', now(), NULL, 10, -1, 5, 0)",
+        BUDGET + "('key', 'k', now(), NULL, 10, -1, 0)",
     ),
     "a limit below zero": (
         "budget_limit_not_negative",
-        BUDGET + "('key', 'k', now(), NULL, -1, 0, 0, 1)",
+        BUDGET + "('key', 'k', now(), NULL, -1, 0, 1)",
     ),
     "a period that ends before it begins": (
         "budget_ends_after_its_start",
-        BUDGET + "('key', 'k', now(), now(), 10, 0, 0, 0)",
+        BUDGET + "('key', 'k', now(), now(), 10, 0, 0)",
     ),
     "two budgets for one period": (
         "budget_once_per_period",
-        BUDGET + "('key', 'k', now(), NULL, 10, 0, 0, 0), ('key', 'k', now(), NULL, 5, 0, 0, 0)",
+        BUDGET + "('key', 'k', now(), NULL, 10, 0, 0), ('key', 'k', now(), NULL, 5, 0, 0)",
     ),
     "a balance kept on a house account": (
         "account_house_is_summed",

@@ -210,9 +210,9 @@ class Machine(RuleBasedStateMachine):
     def both_have_the_same_budgets(self):
         plain, many = (
             {
-                name: Budget.objects.values(
-                    "limit_micros", "held_micros", "spent_micros", "over_micros"
-                ).get(pk=pk)
+                name: Budget.objects.values("limit_micros", "taken_micros", "over_micros").get(
+                    pk=pk
+                )
                 for name, pk in self.budgets[wallet].items()
             }
             for wallet in (self.plain, self.many)
@@ -382,7 +382,7 @@ def test_a_batch_may_hold_all_of_a_budget_and_no_more(names):
 
         machine.both_have_the_same_budgets()
         budget = Budget.objects.get(pk=machine.budgets[machine.many][names])
-        assert (budget.held_micros, budget.spent_micros) == (0, 30 * UNIT)
+        assert budget.taken_micros == 30 * UNIT
         assert Hold.objects.filter(account=machine.many).count() == 1
     finally:
         machine.teardown()
