@@ -222,4 +222,4 @@ def forget_finished(*, before: datetime) -> int:
     """Delete budgets whose period ended before that, and from which no open hold took."""
     with connection.cursor() as cursor:
         cursor.execute(FORGET, [before])
-        return cursor.rowcount
+        return int(cursor.rowcount)
