@@ -4,6 +4,10 @@ The statements that `place_many` and `settle_many` build do for a list of asks w
 `capture`, `void` and `expire` do for one; a test runs both against each other. A layer above may
 pass down who pays (`Payer`) and what is to be written in the same commit (`record`).
 
+An UPDATE begins with the rows as they were when its statement did, also where the statement waited
+for their locks since: its WHERE and the table's constraints look at those first. So whoever judged
+a row that it locked, and takes from it, writes all that a constraint compares as it was judged.
+
 The statements look rows up by `= ANY (array)` or by LATERAL with a limit, not by a plain join: the
 planner sees a table of holds that is almost empty, and would read it whole, dead rows and all.
 """
@@ -83,7 +87,7 @@ def _limits(payer: Payer) -> _Limits:
                {payer.concurrency or "NULL::int"} AS concurrency""",
         locked="""
     ), budget AS MATERIALIZED (
-        SELECT id, owner_kind, owner, limit_micros, ends_at,
+        SELECT id, owner_kind, owner, limit_micros, ends_at, held_micros, spent_micros, over_micros,
                limit_micros - held_micros - spent_micros AS left_micros
           FROM credits_budget
          WHERE id = ANY (ARRAY(SELECT DISTINCT unnest(budgets) FROM payer WHERE refusal IS NULL))
@@ -125,12 +129,19 @@ def _limits(payer: Payer) -> _Limits:
           ) at_once ON true""",  # noqa: S608 - a constant of our own
         taken=f"""
     ), share AS MATERIALIZED (
-        SELECT one.id, sum(judged.amount)::bigint AS amount
+        SELECT one.id, sum(judged.amount)::bigint AS amount, now.limit_micros, now.held_micros,
+               now.spent_micros, now.over_micros
           FROM judged JOIN taken ON taken.id = judged.wallet
          CROSS JOIN LATERAL unnest(judged.ids) AS one (id)
-         WHERE judged.verdict = 'placed' GROUP BY one.id
+          JOIN budget now ON now.id = one.id
+         WHERE judged.verdict = 'placed'
+         GROUP BY one.id, now.limit_micros, now.held_micros, now.spent_micros, now.over_micros
     ), taken_of AS (
-        UPDATE credits_budget SET held_micros = held_micros + {_of_share("amount")}
+        UPDATE credits_budget
+           SET limit_micros = {_of_share("limit_micros")},
+               held_micros = {_of_share("held_micros + amount")},
+               spent_micros = {_of_share("spent_micros")},
+               over_micros = {_of_share("over_micros")}
          WHERE id = ANY (ARRAY(SELECT id FROM share))""",  # noqa: S608 - of our own
         budgets="ids",
         # All of it is looked at only where a neighbour, or itself, did not fit (turns.py).
@@ -180,8 +191,8 @@ def place_many(payer: Payer) -> str:
               SELECT id FROM credits_hold hold WHERE hold.intent = asked.intent LIMIT 1
           ) earlier ON true
     ), wallet AS MATERIALIZED (
-        SELECT id, balance_micros - held_micros AS available, open_holds, open_large,
-               frozen_reason {limits.wallet}
+        SELECT id, balance_micros, held_micros, balance_micros - held_micros AS available,
+               open_holds, open_large, frozen_reason {limits.wallet}
           FROM credits_account
          WHERE id = ANY (ARRAY(SELECT DISTINCT wallet FROM payer WHERE refusal IS NULL))
            AND kind = 'wallet'
@@ -202,14 +213,15 @@ def place_many(payer: Payer) -> str:
         ) one
     ), taken AS (
         UPDATE credits_account account
-           SET held_micros = account.held_micros + share.amount,
-               open_holds = account.open_holds + share.n,
-               open_large = account.open_large + share.large
-          FROM (SELECT wallet, sum(amount)::bigint AS amount, count(*) AS n,
+           SET balance_micros = wallet.balance_micros,
+               held_micros = wallet.held_micros + share.amount,
+               open_holds = wallet.open_holds + share.n,
+               open_large = wallet.open_large + share.large
+          FROM (SELECT wallet AS id, sum(amount)::bigint AS amount, count(*) AS n,
                        count(*) FILTER (WHERE amount >= {LARGE_MICROS}) AS large
                   FROM judged WHERE verdict = 'placed' GROUP BY wallet) share
-         WHERE account.id = share.wallet
-           AND account.balance_micros - account.held_micros >= share.amount
+          JOIN wallet USING (id)
+         WHERE account.id = share.id AND wallet.available >= share.amount
      RETURNING account.id {limits.taken}
     ), opened AS (
         INSERT INTO credits_hold (id, account_id, amount_micros, intent, budgets, process_id, memo,
