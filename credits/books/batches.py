@@ -4,6 +4,10 @@ The statements that `place_many` and `settle_many` build do for a list of asks w
 `capture`, `void` and `expire` do for one; a test runs both against each other. A layer above may
 pass down who pays (`Payer`) and what is to be written in the same commit (`record`).
 
+An UPDATE begins with the rows as they were when its statement did, also where the statement waited
+for their locks since: its WHERE and the table's constraints look at those first. So whoever judged
+a row that it locked, and takes from it, writes all that a constraint compares as it was judged.
+
 The statements look rows up by `= ANY (array)` or by LATERAL with a limit, not by a plain join: the
 planner sees a table of holds that is almost empty, and would read it whole, dead rows and all.
 """
@@ -92,7 +96,7 @@ def _limits(payer: Payer) -> _Limits:
           FROM (SELECT unnest(budgets) AS id, amount FROM payer WHERE refusal IS NULL) one
          GROUP BY id
     ), budget AS MATERIALIZED (
-        SELECT id, owner_kind, owner, limit_micros, ends_at,
+        SELECT id, owner_kind, owner, limit_micros, ends_at, taken_micros, over_micros,
                limit_micros - taken_micros AS left_micros,
                limit_micros - taken_micros < {_of("wanted", "amount")} AS is_short
           FROM credits_budget
@@ -142,7 +146,10 @@ def _limits(payer: Payer) -> _Limits:
           FROM (SELECT unnest(budgets) AS id, amount FROM judged WHERE {_PLACED}) one
          GROUP BY id
     ), taken_of AS (
-        UPDATE credits_budget SET taken_micros = taken_micros + {_of("share", "amount")}
+        UPDATE credits_budget
+           SET limit_micros = {_of("budget", "limit_micros")},
+               over_micros = {_of("budget", "over_micros")},
+               taken_micros = {_of("budget", "taken_micros")} + {_of("share", "amount")}
          WHERE id = ANY (ARRAY(SELECT id FROM share))""",  # noqa: S608 - of our own
         # One that is gone was over: nothing is taken from it.
         budgets="""CASE WHEN (SELECT count(*) FROM budget) = (SELECT count(*) FROM wanted)
@@ -193,8 +200,8 @@ def place_many(payer: Payer) -> str:
               SELECT id FROM credits_hold hold WHERE hold.intent = asked.intent LIMIT 1
           ) earlier ON true
     ), wallet AS MATERIALIZED (
-        SELECT id, balance_micros - held_micros AS available, open_holds, open_large,
-               frozen_reason {limits.wallet}
+        SELECT id, balance_micros, held_micros, balance_micros - held_micros AS available,
+               open_holds, open_large, frozen_reason {limits.wallet}
           FROM credits_account
          WHERE id = ANY (ARRAY(SELECT DISTINCT wallet FROM payer WHERE refusal IS NULL))
            AND kind = 'wallet'
@@ -215,14 +222,15 @@ def place_many(payer: Payer) -> str:
         ) one
     ), taken AS (
         UPDATE credits_account account
-           SET held_micros = account.held_micros + share.amount,
-               open_holds = account.open_holds + share.n,
-               open_large = account.open_large + share.large
-          FROM (SELECT wallet, sum(amount)::bigint AS amount, count(*) AS n,
+           SET balance_micros = wallet.balance_micros,
+               held_micros = wallet.held_micros + share.amount,
+               open_holds = wallet.open_holds + share.n,
+               open_large = wallet.open_large + share.large
+          FROM (SELECT wallet AS id, sum(amount)::bigint AS amount, count(*) AS n,
                        count(*) FILTER (WHERE amount >= {LARGE_MICROS}) AS large
                   FROM judged WHERE verdict = 'placed' GROUP BY wallet) share
-         WHERE account.id = share.wallet
-           AND account.balance_micros - account.held_micros >= share.amount
+          JOIN wallet USING (id)
+         WHERE account.id = share.id AND wallet.available >= share.amount
      RETURNING account.id {limits.taken}
     ), opened AS (
         INSERT INTO credits_hold (id, account_id, amount_micros, intent, budgets, process_id, memo,
