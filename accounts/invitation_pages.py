@@ -55,4 +55,4 @@ def _joined(request: HttpRequest, token: str) -> HttpResponse:
     mine = invitations.accept(token, user=user)
     sessions.choose(request, mine.workspace_id)
     messages.success(request, f"You belong to {mine.workspace.name} now.")
-    return redirect("security")
+    return redirect("team")

@@ -7,25 +7,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib.auth.decorators import login_required
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
-
-from accounts import doors, sessions
-from common.drf import base_url
-from common.errors import InvalidRequest, PlatformError
-from common.money import MICROS_PER_USD, Micros, credits_text, show
-from credits.books import wallets
-from credits.payments import stripe_api, topups
+from django.views.decorators.http import require_safe
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
-
-AMOUNTS = (10, 25, 50, 100)
-"""Dollars that are offered."""
 
 
 @require_safe
@@ -44,45 +34,11 @@ def usage(request: HttpRequest) -> HttpResponse:
 @require_safe
 def billing(request: HttpRequest) -> HttpResponse:
     """Lead to where credits are bought."""
-    return redirect("purse")
+    return redirect("credits")
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 @login_required
 def purse(request: HttpRequest) -> HttpResponse:
-    """Show what there is to spend; begin a purchase, and show where it is paid."""
-    session: Any = sessions.of(request)
-    if session is None:  # Somebody without a workspace has no purse.
-        return doors.refused(request, InvalidRequest("You belong to no workspace."))
-    pay_at = ""
-    if request.method == "POST":
-        try:
-            pay_at = _bought(request, session)
-        except PlatformError as refusal:
-            return doors.refused(request, refusal)
-    now = wallets.balance(session.workspace_id)
-    shown = {
-        "available": show(now.available),
-        "credits": credits_text(now.available),
-        "held": show(now.held) if now.held else "",
-        "sells": stripe_api.is_configured(),
-        "amounts": AMOUNTS,
-        "pay_at": pay_at,
-    }
-    return render(request, "accounts/purse.html", shown)
-
-
-def _bought(request: HttpRequest, session: sessions.Session) -> str:
-    """Begin a purchase of one of the amounts; return where it is paid."""
-    offered = {str(dollars): dollars for dollars in AMOUNTS}
-    dollars = offered.get(request.POST.get("dollars", ""))
-    if dollars is None:
-        raise InvalidRequest("Choose one of the amounts.")
-    top_up = topups.start(
-        session.workspace_id,
-        amount=Micros(dollars * MICROS_PER_USD),
-        email=session.user.email,
-        user_id=session.user.pk,
-        base_url=base_url(request),
-    )
-    return top_up.checkout_url
+    """Lead there from where it was before."""
+    return redirect("credits")

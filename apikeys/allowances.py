@@ -18,14 +18,14 @@ from apikeys import budgets
 from apikeys.models import ApiKey
 from audit import log
 from common.errors import AccessDisabled, InvalidRequest, NotFound
+from common.money import Micros
 from credits.books import allowances
 from credits.books.allowances import EACH, Owner
 from credits.models import PERIODS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from common.money import Micros
     from credits.books.allowances import Standing
 
 Role = Membership.Role
@@ -63,6 +63,26 @@ def set_rule(
         after={"limit_micros": limit},
     )
     return owner
+
+
+@transaction.atomic
+def set_rules(
+    workspace_id: UUID, kind: str, of: str, limits: Mapping[str, Micros | None], *, by: UUID
+) -> None:
+    """Have somebody's limits for these periods be those, all or none; what is so already stays."""
+    teams.locked(by, workspace_id)
+    now = own(workspace_id, kind, of)
+    for period, limit in limits.items():
+        if now.get(period) != limit:
+            set_rule(workspace_id, kind, of, period, limit, by=by)
+
+
+def own(workspace_id: UUID, kind: str, of: str) -> dict[str, Micros]:
+    """Return the limits that somebody has by rules of their own, by period (`set_rule`)."""
+    owner = _owner(workspace_id, kind, of)
+    return {
+        each.period: Micros(each.limit_micros) for each in allowances.rules(owner.kind, owner.id)
+    }
 
 
 @transaction.atomic

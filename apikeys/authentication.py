@@ -16,7 +16,9 @@ from rest_framework.authentication import SessionAuthentication as FrameworkSess
 from accounts import sessions, signins, tokens
 from accounts.models import Membership
 from apikeys import keys
+from apikeys.life import Giver
 from apikeys.models import SCOPES
+from apikeys.rights import Rights
 from common.drf import SESSION, STAFF
 from common.errors import CHALLENGE, Unauthorized
 
@@ -97,6 +99,13 @@ def scopes_of(session: Session) -> frozenset[str]:
         scopes -= OF_WHO_PAYS
     is_staff = session.user.is_staff and session.by_factors
     return scopes | {STAFF} if is_staff else scopes
+
+
+def giver(session: Session) -> Giver:
+    """Return what somebody who is signed in can give to a key: all that they may themselves."""
+    own = Rights(scopes=frozenset(SCOPES) & scopes_of(session))
+    is_owner = session.role == Membership.Role.OWNER
+    return Giver(session.user.pk, session.workspace_id, own, everybodys=is_owner)
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -125,7 +125,7 @@ def change(
 
 @transaction.atomic
 def rotate(giver: Giver, key_id: UUID, *, overlap: timedelta) -> tuple[str, ApiKey]:
-    """Give a key a successor with the same name and rights; it itself expires after the overlap.
+    """Give a key a successor with the same name, rights and limits; it expires after the overlap.
 
     Without an overlap it is revoked. Raises InvalidRequest if it cannot be used any more, or has a
     successor already.
@@ -149,6 +149,8 @@ def rotate(giver: Giver, key_id: UUID, *, overlap: timedelta) -> tuple[str, ApiK
         description=key.description,
         made_by=giver.key or key.made_by,
         replaces=key,
+        project=key.project,
+        requests_per_minute=key.requests_per_minute,
         **same.fields(),
     )
     _note("key.rotated", giver, key, after={"successor": str(made[1].pk)})

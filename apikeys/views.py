@@ -10,9 +10,8 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Membership
 from accounts.sessions import Session
-from apikeys import life, rights, states, wire
+from apikeys import authentication, life, rights, states, wire
 from apikeys.life import Giver
 from apikeys.models import SCOPES, ApiKey, default_scopes
 from apikeys.rights import Rights
@@ -192,10 +191,11 @@ def giver_of(request: Request) -> Giver:
     auth: Any = request.auth
     if isinstance(auth, ApiKey):
         return Giver(auth.user_id, workspace_id(request), rights.of(auth), auth)
-    is_owner = isinstance(auth, Session) and auth.role == Membership.Role.OWNER
+    if isinstance(auth, Session):
+        return authentication.giver(auth)
     own_rights = Rights(scopes=frozenset(SCOPES) & auth.scopes)
     user: Any = request.user
-    return Giver(user.pk, workspace_id(request), own_rights, everybodys=is_owner)
+    return Giver(user.pk, workspace_id(request), own_rights)
 
 
 def own(request: Request) -> list[ApiKey]:

@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_safe
 
-from accounts import sessions, workspaces
+from accounts import sessions, teams
 from common.errors import NotFound, PlatformError
 from credits.books import wallets
 
@@ -33,11 +33,22 @@ ALONE = "member"
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A workspace that one could act for."""
+
+    id: UUID
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class Shell:
-    """The workspace that one acts for, and what it can spend."""
+    """The workspace that one acts for, what it can spend, and the others that one belongs to."""
 
     workspace: str
     available: int
+    is_team: bool
+    others: list[Place]
 
 
 def everywhere(request: HttpRequest) -> dict[str, Any]:
@@ -49,8 +60,18 @@ def _shell(request: HttpRequest) -> Shell | None:
     session = getattr(request, "acting", None) or sessions.of(request)
     if session is None:
         return None
-    seen = workspaces.seen_by(session.user.pk, session.workspace_id)
-    return Shell(seen.name, wallets.balance(session.workspace_id).available)
+    mine = teams.of(session.user.pk)
+    here = next(each.workspace for each in mine if each.workspace_id == session.workspace_id)
+    return Shell(
+        workspace=here.name,
+        available=wallets.balance(session.workspace_id).available,
+        is_team=here.kind == here.Kind.TEAM,
+        others=[
+            Place(each.workspace_id, each.workspace.name, each.role)
+            for each in mine
+            if each.workspace_id != session.workspace_id
+        ],
+    )
 
 
 def only(session: Session) -> UUID | None:

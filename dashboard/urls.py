@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from dashboard import calls, home, shell
+from dashboard import calls, home, keys, limits, money, places, prices, shell, team
 
 urlpatterns = [
     path("", shell.front, name="front"),
@@ -10,5 +10,41 @@ urlpatterns = [
     path("my/usage", calls.usage, name="usage"),
     path("my/usage.csv", calls.usage_csv, name="usage_csv"),
     path("my/usage/<uuid:call_id>", calls.call, name="call"),
+    path("my/credits", money.credits_page, name="credits"),
+    path("my/credits/buy", money.buy, name="credits_buy"),
+    path("my/credits/redeem", money.redeem, name="credits_redeem"),
+    path("my/credits/automatic", money.set_automatic, name="credits_automatic"),
+    path("my/credits/card", money.save_card, name="credits_card"),
+    path("my/credits/portal", money.portal, name="credits_portal"),
+    path("my/credits/warning", money.warn, name="credits_warn"),
+    path("my/credits/statement", money.statement, name="statement"),
+    path("my/workspace", places.switch, name="switch"),
+    path("my/settings", places.settings, name="settings"),
+    path("my/programs/<uuid:sign_in_id>/end", places.end_program, name="program_end"),
+    path("my/keys", keys.keys, name="keys"),
+    path("my/keys/new", keys.new, name="key_new"),
+    path("my/keys/revoke-all", keys.revoke_all, name="keys_revoke_all"),
+    path("my/keys/<uuid:key_id>", keys.key, name="key"),
+    path("my/keys/<uuid:key_id>/change", keys.change, name="key_change"),
+    path("my/keys/<uuid:key_id>/rotate", keys.rotate, name="key_rotate"),
+    path("my/keys/<uuid:key_id>/disable", keys.disable, name="key_disable"),
+    path("my/keys/<uuid:key_id>/enable", keys.enable, name="key_enable"),
+    path("my/keys/<uuid:key_id>/revoke", keys.revoke, name="key_revoke"),
+    path("my/team", team.team, name="team"),
+    path("my/team/new", team.new, name="team_new"),
+    path("my/team/name", team.rename, name="team_rename"),
+    path("my/team/vendors", team.vendors, name="team_vendors"),
+    path("my/team/invite", team.invite, name="invite"),
+    path("my/team/invitations/<uuid:invitation>/withdraw", team.withdraw, name="withdraw"),
+    path("my/team/asks/<uuid:ask>/answer", team.answer, name="ask_answer"),
+    path("my/team/<uuid:user>", team.member, name="member"),
+    path("my/team/<uuid:user>/role", team.set_role, name="member_role"),
+    path("my/team/<uuid:user>/remove", team.remove, name="member_remove"),
+    path("my/team/<uuid:user>/transfer", team.transfer, name="member_transfer"),
+    path("my/limits", limits.limits, name="limits"),
+    path("my/limits/ask", limits.ask, name="ask"),
+    path("my/limits/<slug:kind>", limits.change, name="limit_change"),
+    path("my/prices", prices.price_page, name="price_list"),
+    path("my/quote", prices.quote, name="quote"),
     path("my/<path:anything>", shell.nowhere),
 ]

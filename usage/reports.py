@@ -100,15 +100,19 @@ class Moved:
     entry: int
     key: str
     amount: Micros
+    received: bool
+    """Whether it came in; else it went."""
 
     @classmethod
     def of(cls, row: Entry) -> Moved:
         """Read a numbered entry."""
         assert row.event_number is not None, "only numbered entries are listed"
+        received = row.credit_id == row.event_wallet_id
         return cls(
             number=row.event_number,
             at=row.created_at,
-            kind=MOVED[Entry.Kind(row.kind), row.credit_id == row.event_wallet_id],
+            kind=MOVED[Entry.Kind(row.kind), received],
+            received=received,
             entry=row.pk,
             key=row.key,
             amount=Micros(row.amount_micros),
@@ -147,6 +151,14 @@ def events(workspace_id: UUID, *, page: int, limit: int, wanted: Filter) -> Page
     newest = last - (page - 1) * limit
     oldest = max(first, newest - limit + 1)
     return Page(max(0, last - first + 1), _between(workspace_id, oldest, newest))
+
+
+def moves(workspace_id: UUID, *, limit: int, older_than: int | None = None) -> list[Moved]:
+    """Return what gave or took credits other than calls, the newest first, below a number."""
+    found = Entry.objects.filter(event_wallet=workspace_id, event_number__isnull=False)
+    if older_than is not None:
+        found = found.filter(event_number__lt=older_than)
+    return [Moved.of(row) for row in found.order_by("-event_number")[:limit]]
 
 
 def _between(workspace_id: UUID, oldest: int, newest: int) -> list[Called | Moved]:

@@ -87,6 +87,15 @@ def for_customer(wallet_id: UUID, *, email: str, ask: Callable[[str], Answer]) -
         return ask(customer_of(wallet_id, email=email))
 
 
+def portal(wallet_id: UUID, *, email: str, return_url: str) -> str:
+    """Open Stripe's own page for the workspace's methods and invoices; return where it is."""
+    return for_customer(
+        wallet_id,
+        email=email,
+        ask=lambda customer: stripe_api.create_portal(customer=customer, return_url=return_url),
+    )
+
+
 @transaction.atomic
 def drop(customer_id: str) -> None:
     """Forget a customer that was deleted at Stripe, and its card; a purchase makes a new one."""

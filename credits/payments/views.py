@@ -24,7 +24,6 @@ from credits.payments import (
     methods,
     purchases,
     receivables,
-    stripe_api,
     tasks,
     topups,
     webhooks,
@@ -197,11 +196,7 @@ class BillingView(APIView):
         asked.is_valid(raise_exception=True)
         user: Any = request.user
         back = asked.validated_data.get("return_url") or base_url(request)
-        portal = customers.for_customer(
-            workspace_id(request),
-            email=user.email,
-            ask=lambda customer: stripe_api.create_portal(customer=customer, return_url=back),
-        )
+        portal = customers.portal(workspace_id(request), email=user.email, return_url=back)
         return Response({"billing_portal_url": portal})
 
 

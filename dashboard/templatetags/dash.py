@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django import template
+from django.forms import CheckboxSelectMultiple, RadioSelect
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from common.money import CREDITS_PER_USD, MICROS_PER_CENT, MICROS_PER_USD, credits_text
+from dashboard import words
+from dashboard.forms import DollarsField
 
 if TYPE_CHECKING:
+    from django.forms import BoundField
     from django.utils.safestring import SafeString
 
+    from credits.books.allowances import Standing
+
 register = template.Library()
+for named in (words.may, words.movement, words.named, words.per, words.role):
+    register.filter(named.__name__, named)
 KINDS = {
     "delivered": ("good", "check"),
     "refused": ("bad", "ban"),
@@ -82,6 +90,32 @@ def colour(outcome: str) -> str:
 def shape(outcome: str) -> str:
     """Return its icon."""
     return KINDS.get(outcome, ("", "info"))[1]
+
+
+@register.filter
+def is_money(field: BoundField) -> bool:
+    """Whether a field is an amount, so that its currency stands before it."""
+    return isinstance(field.field, DollarsField)
+
+
+@register.filter
+def is_many(field: BoundField) -> bool:
+    """Whether a field is several boxes, under one heading."""
+    return isinstance(field.field.widget, CheckboxSelectMultiple | RadioSelect)
+
+
+@register.filter
+def taken(one: Standing) -> int:
+    """Return how much of a limit is spent or held, at most all of it: what a bar shows."""
+    return one.limit - one.left or int(not one.limit)
+
+
+@register.filter
+def nearness(one: Standing) -> str:
+    """Return the look of a bar: nearly used up, or used up."""
+    if not one.left:
+        return "full-up"
+    return "near" if one.left * 5 < one.limit else ""
 
 
 @register.filter

@@ -480,7 +480,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "security"
+LOGIN_REDIRECT_URL = "home"
 SIGN_UP = env.sign_up
 SIGN_UP_DOMAINS = env.sign_up_domains
 SIGN_UP_FORGOTTEN_DAYS = env.sign_up_forgotten_days

@@ -73,8 +73,21 @@ RULES = {
         )),
     ],
     MEMBER: [
-        # Whose call it is: tests/dashboard/test_pages.py.
+        # What is whose of it: tests/dashboard/.
         "my/", "my/usage", "my/usage.csv", "my/usage/<uuid:call_id>", "my/<path:anything>",
+        "my/workspace", "my/settings", "my/programs/<uuid:sign_in_id>/end",
+        "my/keys", "my/keys/new", "my/keys/revoke-all", "my/keys/<uuid:key_id>",
+        *("my/keys/<uuid:key_id>/" + what for what in (
+            "change", "rotate", "disable", "enable", "revoke",
+        )),
+        "my/credits", *("my/credits/" + what for what in (
+            "buy", "redeem", "automatic", "card", "portal", "warning", "statement",
+        )),
+        "my/team", "my/team/new", "my/team/name", "my/team/vendors", "my/team/invite",
+        "my/team/invitations/<uuid:invitation>/withdraw", "my/team/asks/<uuid:ask>/answer",
+        "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
+        "my/team/<uuid:user>/transfer",
+        "my/limits", "my/limits/ask", "my/limits/<slug:kind>", "my/prices", "my/quote",
         *(A + path for path in (
             "", "reauthenticate/", "reauthenticate/code/", "reauthenticate/code/confirm/",
             "email/", "password/change/", "password/set/", "2fa/", "2fa/reauthenticate/",

@@ -109,7 +109,7 @@ def test_a_squatted_address_is_its_owners_by_a_reset(ines, visit):
     ines.post("password/reset/confirm/", code=ines.code())
     ines.post("password/reset/complete/", password1=PASSWORD, password2=PASSWORD)
 
-    assert ines.sign_in()["Location"] == "/account/"
+    assert ines.sign_in()["Location"] == "/my/"
     assert ines.is_in()
     assert signup.is_verified(ines.user)
     squatter.get("confirm-email/")  # Their browser still waits for a code.

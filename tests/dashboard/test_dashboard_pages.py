@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -35,19 +34,6 @@ def call_of(member, **fields):
     return Call.objects.create(
         id=uuid.uuid4(), workspace_id=member.workspace_id, number=number, **(about | fields)
     )
-
-
-@pytest.fixture
-def signed_in(django_db_blocker, db):
-    """Return a browser in which a member is signed in."""
-    cache.clear()
-
-    def come_in(member) -> Client:
-        browser = Client(SERVER_NAME="localhost")
-        browser.force_login(member.user)
-        return browser
-
-    return come_in
 
 
 PAGES = ["/my/", "/my/usage", "/my/usage.csv", f"/my/usage/{uuid.UUID(int=1)}", "/my/nothing"]

@@ -1,0 +1,55 @@
+"""What things are called on the pages of members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+
+def may(scope: str) -> str:
+    """Return what a key may by that scope."""
+    words = {
+        "proxy": _("Run API nodes"),
+        "usage:read": _("Read usage and balance"),
+        "keys:manage": _("Manage keys"),
+        "billing:manage": _("Manage how the workspace pays"),
+    }
+    return words[scope]
+
+
+def per(period: str) -> str:
+    """Return how often an amount may be spent."""
+    words = {
+        "day": _("a day"),
+        "week": _("a week"),
+        "month": _("a month"),
+        "total": _("in total"),
+    }
+    return words[period]
+
+
+def named(user: Any) -> str:
+    """Return what a person is called."""
+    return str(user.name or user.email)
+
+
+def role(name: str) -> str:
+    """Return what a member is called."""
+    words = {"owner": _("Owner"), "billing": _("Billing"), "member": _("Member")}
+    return words[name]
+
+
+def movement(kind: str) -> str:
+    """Return what gave credits, or took them."""
+    words = {
+        "added": _("Credits came in"),
+        "refunded": _("Refunded"),
+        "disputed": _("Set aside for a dispute"),
+        "owed": _("Paid what was owed"),
+        "restored": _("Given back"),
+        "expired": _("Expired"),
+        "adjusted": _("Adjusted by staff"),
+        "reversed": _("A mistake was corrected"),
+    }
+    return words.get(kind, kind)

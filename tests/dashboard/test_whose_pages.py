@@ -1,0 +1,85 @@
+"""Of every page that hangs on an id: another's is as if it were not there. From the URL list."""
+
+import re
+import uuid
+
+import pytest
+
+from accounts import invitations, signins, teams
+from accounts.models import SignIn
+from apikeys import asks, keys
+from dashboard.urls import urlpatterns
+
+HANGING = [str(each.pattern) for each in urlpatterns if "<uuid:" in str(each.pattern)]
+FORM = {
+    "role": "billing",
+    "name": "Mine now",
+    "scopes": ["proxy"],
+    "which": "all",
+    "answer": "allow",
+}
+
+
+@pytest.fixture
+def anothers(alice, bob):
+    """What is in a team, and of people, that the one who asks does not belong to."""
+    team = teams.create(owner=alice.user, name="Studio")
+    teams.join(team, bob.user, role="member", by=alice.user.pk)
+    invited = invitations.invite(
+        team.pk, email="ann@example.org", role="member", by=alice.user, base_url="http://x"
+    )
+    signins.begin(
+        user=bob.user, workspace_id=team.pk, client_id="x", redirect_uri="http://127.0.0.1:8188/",
+        challenge="x" * 43,
+    )  # fmt: skip
+    SignIn.objects.filter(user=bob.user).update(code_used_at="2026-01-01T00:00Z")
+    return {
+        "call_id": uuid.uuid4(),
+        "key_id": keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="laptop")[1].pk,
+        "user": bob.user.pk,
+        "invitation": invited.pk,
+        "ask": asks.ask(team.pk, period="day", limit=1, note="", by=bob.user.pk).pk,
+        "sign_in_id": SignIn.objects.get(user=bob.user).pk,
+    }
+
+
+@pytest.mark.parametrize("route", HANGING)
+def test_what_is_anothers_is_not_there(anothers, make_member, signed_in, route):
+    browser = signed_in(make_member())
+    path = "/" + re.sub(r"<uuid:(\w+)>", lambda name: str(anothers[name[1]]), route)
+
+    answers = [browser.get(path), browser.post(path, FORM)]
+
+    assert {answer.status_code for answer in answers} <= {404, 405}
+    assert 404 in {answer.status_code for answer in answers}
+
+
+OF_THE_OWNER = [
+    "my/team/<uuid:user>/role", "my/team/<uuid:user>/transfer",
+    "my/team/invitations/<uuid:invitation>/withdraw", "my/team/asks/<uuid:ask>/answer",
+    "my/team/name", "my/team/vendors", "my/team/invite", "my/limits/workspace",
+    "my/limits/each_member",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("route", OF_THE_OWNER)
+def test_what_the_owner_decides_no_member_does(anothers, bob, signed_in, route):
+    team = next(each.workspace_id for each in teams.of(bob.user.pk) if each.role == "member")
+    browser = signed_in(bob, team)
+    path = "/" + re.sub(r"<uuid:(\w+)>", lambda name: str(anothers[name[1]]), route)
+
+    answer = browser.post(path, FORM | {"email": "mine@example.org", "day": "1"})
+
+    assert answer.status_code == 403
+    assert answer["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/my/credits/automatic", "/my/credits/card", "/my/credits/portal", "/my/credits/warning"],
+)
+def test_how_a_workspace_pays_no_member_changes(studio, path):
+    form = {"threshold": "5", "amount": "10", "monthly_cap": "50", "below": "1"}
+
+    assert studio.member.post(path, form).status_code == 403
+    assert studio.member.get("/my/credits/statement?from=2026-01-01").status_code == 403
