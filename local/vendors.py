@@ -1,6 +1,6 @@
 """What can be called, in two documents made from the catalogue: `python3 dev.py vendors`.
 
-- docs/vendors.md, between its marks: a line for each vendor.
+- docs/vendors.md, between its marks: a line for each vendor, and how it takes files along.
 - docs/catalogue.md: every route, the nodes that call it, and what its price is made of.
 
 The nodes are those of `proxy/vendors/routes.json`: every API node of stock ComfyUIs from October
@@ -23,14 +23,18 @@ from typing import TYPE_CHECKING, Any
 from proxy.pricing import Flat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from proxy.along import How
     from proxy.catalogue import Operation, Vendor
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUTES = ROOT / "proxy" / "vendors" / "routes.json"
 OVERVIEW, LISTING = ROOT / "docs" / "vendors.md", ROOT / "docs" / "catalogue.md"
 BEGIN, END = "<!-- made by: python3 dev.py vendors -->\n", "<!-- until here -->\n"
+FILES = "<!-- files along, made by: python3 dev.py vendors -->\n"
+KINDS = ("image", "video", "audio", "model")
+FETCHES = "must fetch it"
 SOURCES = re.compile(r"Sources?:\s(.+?)\.(?=\s+[A-Z]|\s*$)", re.DOTALL)
 HEAD = """# Every route
 
@@ -110,6 +114,31 @@ def overview(vendors: tuple[Vendor, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def along(vendors: tuple[Vendor, ...]) -> str:
+    """Return the table of how vendors take files that they cannot fetch here."""
+    lines = ["| vendor | an image | a film | a sound | a model |", "|---|---|---|---|---|"]
+    others = []
+    for vendor in sorted(vendors, key=_by_name):
+        differing = [each for each in vendor.operations if each.along is not None]
+        if not vendor.along and not any(each.along for each in differing):
+            others.append(vendor.display)
+            continue
+        lines.append(_taken(vendor.display, vendor.along))
+        by_what: dict[str, list[str]] = {}
+        for each in differing:
+            row = _taken("", each.along or {})
+            by_what.setdefault(row, []).append(f"`{each.path}`")
+        lines += [f"| - {', '.join(paths)} {row}" for row, paths in by_what.items()]
+    named = ", ".join(others)
+    told = f"With all others clients send files themselves, or they must be fetched: {named}."
+    return "\n".join([*lines, "", told]) + "\n"
+
+
+def _taken(name: str, takes: Mapping[str, How]) -> str:
+    cells = [f"{takes[kind]}" if kind in takes else FETCHES for kind in KINDS]
+    return f"| {name} | {' | '.join(cells)} |" if name else f"| {' | '.join(cells)} |"
+
+
 def _route(operation: Operation) -> str:
     return _unnamed(f"{operation.method} /proxy/{operation.path}")
 
@@ -150,10 +179,16 @@ def files() -> dict[Path, str]:
     """Return each document's text as it must be."""
     from proxy.vendors import VENDORS
 
-    before, _, rest = OVERVIEW.read_text().partition(BEGIN)
+    text = _between(BEGIN, overview(VENDORS), OVERVIEW.read_text())
+    text = _between(FILES, along(VENDORS), text)
+    return {OVERVIEW: text, LISTING: listing(VENDORS)}
+
+
+def _between(mark: str, table: str, text: str) -> str:
+    """Return a text with a table between a mark and the next end."""
+    before, _, rest = text.partition(mark)
     _, _, after = rest.partition(END)
-    table = f"{before}{BEGIN}{overview(VENDORS)}{END}{after}"
-    return {OVERVIEW: table, LISTING: listing(VENDORS)}
+    return f"{before}{mark}{table}{END}{after}"
 
 
 def main() -> int:

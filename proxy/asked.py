@@ -26,11 +26,11 @@ class Asked:
     """Those that the operation passes on, in lower case."""
     body: dict[str, Any] = field(default_factory=dict)
     """The JSON object, or a form's text fields."""
-    rewritten: bool = False
-    """Whether the body is not what came: files stand in it where their addresses were."""
     form: Form | None = None
     files: Mapping[str, Ours] = field(default_factory=dict)
     """The caller's files here that it names, by their addresses."""
+    along: Mapping[str, bytes] = field(default_factory=dict)
+    """The contents of those that are sent along, because the vendor cannot fetch them."""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
     """What was measured of the files that it names, by the field: seconds, frames or pixels."""
     told: Any = None

@@ -19,6 +19,7 @@ from proxy.pricing import FREE, Price
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from proxy.along import How
     from proxy.asked import Asked
     from proxy.credentials import Scheme
     from proxy.dialect import Judged, Said
@@ -193,6 +194,8 @@ class Operation:
     """Ids of earlier calls in a request: they must be its workspace's own."""
     makes: Callable[[Any], Iterable[Asset]] | None = None
     """Ids in the answer that are its workspace's own from now on."""
+    along: Mapping[str, How] | None = None
+    """The same as `Vendor.along`, where this operation differs from the others."""
     prepare: Callable[[Asked, Mapping[str, Any]], dict[str, Any] | None] | None = None
     """The JSON or the form's fields as the vendor wants them, from what was asked and the inputs
     of the price: a limit injected, fields dropped or renamed. None, or where it returns None: sent
@@ -261,12 +264,9 @@ class Vendor:
     """Domains that may get our credential, beside the bases."""
     file_hosts: tuple[str, ...] = ()
     """Domains from which a result may be fetched, without any credential."""
-    along: Mapping[str, str] = field(default_factory=dict)
-    """Which kinds of files (image, video, audio) it takes within a request, where it cannot fetch
-    them here: as a `data` address, or as plain `base64`."""
-    along_as: Callable[[dict[str, Any], str, str, str], dict[str, Any] | None] | None = None
-    """The same where the object around an address changes: from that, the address, the file's type
-    and its base64; None for an object that it does not know."""
+    along: Mapping[str, How] = field(default_factory=dict)
+    """How it takes files within a request, where it cannot fetch them here: by the kind that their
+    type begins with (`image`, `video`, `audio`, `model`). What is not there it must fetch."""
     judge: Callable[[Said], Judged | None] = lambda _: None
     """What an answer means where its status does not tell; None: see `dialect.by_status`."""
     says: Callable[[Any], str] = lambda _: ""

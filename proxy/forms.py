@@ -25,8 +25,9 @@ from common.errors import BodyTooLarge, InvalidRequest, Unavailable
 from proxy import memory
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from proxy.along import Attached
     from proxy.http import Request
 
 IN_MEMORY_BYTES = 1 << 20
@@ -140,12 +141,13 @@ class Form:
         files: Mapping[str, str] | None = None,
         *,
         multipart: bool = False,
+        more: Sequence[Attached] = (),
     ) -> tuple[AsyncIterator[bytes], int, str]:
         """Return the body, its length and its Content-Type.
 
         `fields` stands in the place of its texts; a value that is None leaves one out, a list is
         several. `files`: what fields of files are called at the vendor; `multipart`: it takes no
-        other form.
+        other form; `more`: files that did not come with it.
         """
         texts = [
             (name, str(each))
@@ -153,7 +155,8 @@ class Form:
             for each in (value if isinstance(value, list) else [value])
             if each is not None
         ]
-        if not self.files and not multipart and self.content_type.startswith(URLENCODED):
+        is_multipart = multipart or self.files or more
+        if not is_multipart and self.content_type.startswith(URLENCODED):
             body = urlencode(texts).encode()
             return _once(body), len(body), URLENCODED
         boundary = secrets.token_hex(16)
@@ -163,6 +166,8 @@ class Form:
         for file in self.files:
             name = (files or {}).get(file.name, file.name)
             pieces += [_head(boundary, name, file), file, b"\r\n"]
+        for each in more:
+            pieces += [_head(boundary, each.name, each), each.content, b"\r\n"]
         pieces.append(f"--{boundary}--\r\n".encode())
         length = sum(p.size if isinstance(p, File) else len(p) for p in pieces)
         return self._pieces(pieces), length, f"{MULTIPART}; boundary={boundary}"
@@ -187,8 +192,8 @@ class Form:
         self.on_disk.release()
 
 
-def written(fields: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Return fields as a multipart body without files, and its Content-Type."""
+def written(fields: Mapping[str, Any], files: Sequence[Attached] = ()) -> tuple[bytes, str]:
+    """Return fields, and files, as a multipart body, and its Content-Type."""
     boundary = secrets.token_hex(16)
     texts = [
         (name, str(each))
@@ -197,6 +202,7 @@ def written(fields: Mapping[str, Any]) -> tuple[bytes, str]:
         if each is not None
     ]
     parts = [_head(boundary, name) + text.encode() + b"\r\n" for name, text in texts]
+    parts += [_head(boundary, one.name, one) + one.content + b"\r\n" for one in files]
     return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"{MULTIPART}; boundary={boundary}"
 
 
@@ -204,7 +210,7 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-def _head(boundary: str, name: str, file: File | None = None) -> bytes:
+def _head(boundary: str, name: str, file: File | Attached | None = None) -> bytes:
     told = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"'
     if file is not None:
         told += f'; filename="{_quoted(file.filename)}"\r\nContent-Type: {file.content_type}'

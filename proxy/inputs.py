@@ -1,4 +1,4 @@
-"""Files that a request names: ours are found, measured where a price depends on it, sent along.
+"""Files that a request names: ours are found, and measured where a price depends on it.
 
 An address is ours if it is, letter by letter, one that we handed out; then the file is the one that
 we hold, for it never becomes another (`uploads/models.py`). Another's is a 404, as if it was not
@@ -8,7 +8,6 @@ there. What is elsewhere is never fetched: its price is held at the maximum.
 from __future__ import annotations
 
 import asyncio
-import base64
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -20,15 +19,16 @@ import orjson
 from django.conf import settings
 
 from common.cached import from_settings
-from common.errors import BodyTooLarge, Misconfigured, NotFound
+from common.errors import BodyTooLarge, NotFound
 from proxy import probing
+from proxy.along import NO_FILE
 from uploads import shelf
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from proxy.asked import Asked
-    from proxy.catalogue import Route, Vendor
+    from proxy.catalogue import Vendor
     from proxy.http import Request
     from proxy.process import Platform
 
@@ -43,11 +43,8 @@ SELECT id::text, workspace_id::text, address_digest, name, content_type, size_by
   FROM uploads_upload WHERE id = ANY (%s::uuid[])
 """
 MEASURED = "UPDATE uploads_upload SET measured = %s::jsonb WHERE id = %s AND digest <> ''"
-NO_FILE = "One of the files that the request names is not here, or its time is over."
 PRIVATE = (".localhost", ".local", ".lan", ".internal", ".home", ".home.arpa", ".corp", ".test")
 BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
-DATA = "data"
-PLAIN = "base64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +185,7 @@ def is_what_vendors_fetch() -> bool:
     return bool(settings.PUBLIC_URL) or shelf.is_bucket() or "*" not in settings.ALLOWED_HOSTS
 
 
-# --- Sending along ------------------------------------------------------------------------------
+# --- Fetching -----------------------------------------------------------------------------------
 
 
 def can_fetch(vendor: Vendor) -> bool:
@@ -206,70 +203,3 @@ def _is_public(url: str) -> bool:
         return ipaddress.ip_address(host).is_global
     except ValueError:
         return "." in host and not f".{host}".endswith(PRIVATE)
-
-
-async def sent_along(request: Request, route: Route, asked: Asked) -> Any:
-    """Return the body with files in the places of addresses, as the vendor takes them.
-
-    Raises Misconfigured where it takes none, BodyTooLarge where they are too much for one request.
-    """
-    limit = int(settings.JSON_BODY_LIMIT_BYTES)
-    size = sum(-(-ours.size // 3) * 4 for ours in asked.files.values())
-    if len(request.body) + size > limit:
-        raise BodyTooLarge(
-            f"{route.vendor.display} cannot fetch files from this platform, and together they are "
-            f"too large to be sent along ({limit >> 20} MiB). Please send smaller ones."
-        )
-    _check_takes(route, asked)
-    request.holds(size)
-    contents = {
-        address: base64.b64encode(await asyncio.to_thread(_content, ours)).decode()
-        for address, ours in asked.files.items()
-    }
-    body = _replaced(asked.body, route.vendor, asked.files, contents)
-    if any(address in asked.files for address in texts(body)):
-        raise _cannot(route)
-    return body
-
-
-def _check_takes(route: Route, asked: Asked) -> None:
-    if asked.form is not None or not (route.vendor.along or route.vendor.along_as):
-        raise _cannot(route)
-
-
-def _cannot(route: Route) -> Misconfigured:
-    return Misconfigured(
-        f"{route.vendor.display} must fetch this file by itself, and cannot reach the files of "
-        "this platform. Nothing was charged. The operator has to set PUBLIC_URL, or a bucket."
-    )
-
-
-def _content(ours: Ours) -> bytes:
-    try:
-        with shelf.opened(ours.key) as content:
-            return content.read(ours.size)
-    except OSError as exc:
-        raise NotFound(NO_FILE) from exc
-
-
-def _replaced(
-    value: Any, vendor: Vendor, files: Mapping[str, Ours], contents: Mapping[str, str]
-) -> Any:
-    """Return a JSON value with each file where its address was, if the vendor takes its kind."""
-    if isinstance(value, str) and value in files:
-        kind = files[value].content_type
-        how = vendor.along.get(kind.partition("/")[0])
-        if how is None:
-            return value
-        return f"data:{kind};base64,{contents[value]}" if how == DATA else contents[value]
-    if isinstance(value, list):
-        return [_replaced(one, vendor, files, contents) for one in value]
-    if not isinstance(value, dict):
-        return value
-    if vendor.along_as is not None:
-        for one in value.values():
-            if isinstance(one, str) and one in files:
-                made = vendor.along_as(value, one, files[one].content_type, contents[one])
-                if made is not None:
-                    return made
-    return {name: _replaced(one, vendor, files, contents) for name, one in value.items()}

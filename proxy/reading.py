@@ -11,7 +11,7 @@ import orjson
 from accounts import signingkeys, tokens
 from accounts.signingkeys import ring
 from apikeys import callers
-from proxy import dialect, forms, inputs
+from proxy import along, dialect, forms, inputs
 from proxy.asked import Asked
 from proxy.catalogue import Takes
 from proxy.relay import Lost, Outgoing, Refused
@@ -78,8 +78,7 @@ async def _look_at_files(
     if wanted := route.operation.measures:
         asked.measured = await inputs.measured(platform, request, asked, wanted, workspace)
     if asked.files and not inputs.can_fetch(route.vendor):
-        asked.body = await inputs.sent_along(request, route, asked)
-        asked.rewritten = True
+        asked.along = await along.contents(request, route, asked)
 
 
 def reads_body(route: Route) -> bool:
@@ -102,8 +101,10 @@ async def outgoing(
     """Return the request to the vendor, signed. Everything that can refuse it does so here."""
     operation = route.operation
     prepared = operation.prepare(asked, priced) if operation.prepare is not None else None
-    if prepared is None and asked.rewritten:
-        prepared = asked.body
+    parts: list[along.Attached] = []
+    if asked.along:
+        body = asked.body if prepared is None else prepared
+        prepared, parts = along.placed(route, asked, body)
     made = Outgoing(
         method=operation.sends or operation.method,
         url=_url(request, route, account, asked),
@@ -118,16 +119,16 @@ async def outgoing(
         made.length = int(length) if length.isdigit() else None
     elif asked.form is not None:
         made.body, made.length, content_type = asked.form.sent(
-            prepared, operation.file_names, multipart=operation.sends_form
+            prepared, operation.file_names, multipart=operation.sends_form, more=parts
         )
         made.headers["content-type"] = content_type
         made.total_seconds = STREAM_SECONDS
     elif prepared is not None:
-        if operation.sends_form:
-            made.body, made.headers["content-type"] = forms.written(prepared)
+        if operation.sends_form or parts:
+            made.body, made.headers["content-type"] = forms.written(prepared, parts)
         else:
             made.body, made.headers["content-type"] = orjson.dumps(prepared), JSON
-        request.sent_as(len(made.body))
+        request.sent_as(len(made.body) + sum(map(len, asked.along.values())))
     else:
         made.body = request.body
         if made.body:

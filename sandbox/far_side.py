@@ -61,6 +61,8 @@ class Seen:
     headers: dict[str, str]
     size: int | None = None
     sha256: str | None = None
+    files: list[str] = field(default_factory=list)
+    """Digests of the files that came within it."""
 
     @classmethod
     def of(cls, request: web.Request) -> Self:

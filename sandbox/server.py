@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from sandbox import inline
 from sandbox.failures import OF_SUBMIT, Failures, UnknownFailureError, in_body, parse
 from sandbox.far_side import Desk, FarSide, Seen, Settings
 from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, anybody
@@ -85,6 +86,8 @@ def _door(vendor: Vendor, route: Route, desk: Desk) -> Handler:
             if refused:
                 desk.tally.refused_credentials += 1
                 raise refused
+            kind = request.headers.get("content-type", "")
+            seen.files = inline.found(vendor.name, kind, exchange.raw, exchange.body or {})
             return await _serve(vendor, route, exchange)
         except RefusedError as refusal:
             return await _send(request, vendor.refuse(refusal.status, refusal.detail))

@@ -7,6 +7,7 @@ with. A body that cannot be used is refused in the vendor's own shape, by its us
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from sandbox.forms import Form
 from sandbox.jobs import Job
 from sandbox.media import Media, look
 from sandbox.vendor import (
@@ -21,6 +22,7 @@ from sandbox.vendor import (
 )
 
 WRONG = 400
+BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
 ADDRESS = re.compile(r"https?://[^\s/]+/\S*|data:[\w/.+-]+;base64,[A-Za-z0-9+/=]+")
 
 
@@ -52,6 +54,17 @@ def address(body: Body, path: str, *, wrong: int = WRONG) -> str:
     if not ADDRESS.fullmatch(found):
         raise RefusedError(wrong, f"{path} is not a URL that can be fetched")
     return found
+
+
+def given(
+    body: Body, path: str, inside: str = "", *, form: Form | None = None, wrong: int = WRONG
+) -> None:
+    """Want a file: by its address, as base64 at a path of its own, or as a part of the form."""
+    if form is not None and form.files.get(inside):
+        return
+    found = at(body, inside or path)
+    if not (isinstance(found, str) and BASE64.fullmatch(found)):
+        address(body, path, wrong=wrong)
 
 
 def one_of(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import Inside
 from proxy.catalogue import Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -179,6 +180,7 @@ ANTHROPIC = Vendor(
             title="Anthropic Claude",
         ),
     ),
+    along={"image": Inside({"url": "data"}, kind="media_type", also={"type": "base64"})},
     judge=_judge,
     says=SAYS,
 )

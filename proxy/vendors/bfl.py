@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import InvalidRequest
 from common.money import Micros, round_up, usd
 from proxy import measure
+from proxy.along import PLAIN
 from proxy.catalogue import Ask, Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Judged, Verdict
@@ -312,7 +313,7 @@ BFL = Vendor(
     display="Black Forest Labs",
     base_url="https://api.bfl.ai",
     hosts=("bfl.ai",),
-    along={"image": "base64"},
+    along={"image": PLAIN},
     credential=Header("x-key"),
     operations=(
         _image("flux-pro-1.1-ultra", "Flux 1.1 [pro] Ultra", Flat(usd("0.06"))),

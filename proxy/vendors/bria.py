@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import PLAIN
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Judged, Verdict
@@ -108,6 +109,7 @@ def _submit(path: str, price: Ruled, *left_out: str, measured: str = "") -> Oper
         ),
         prepare=without(*AT_ONCE, *left_out),
         measures=(Input("video", file_at("video")),) if measured else (),
+        along={} if measured else None,
         reply=_reply,
         timeout_seconds=300,
         price_version=VERSION,
@@ -138,6 +140,7 @@ BRIA = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": PLAIN},
     judge=_judge,
     says=_says,
 )

@@ -14,6 +14,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header, bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -211,6 +212,7 @@ BYTEPLUS = Vendor(
         *MEDIAKIT,
         *ASSETS,
     ),
+    along={"image": DATA, "audio": DATA},
     judge=_judge,
     says=_says,
 )

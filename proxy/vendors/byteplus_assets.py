@@ -122,6 +122,7 @@ def _keeps(path: str, action: str, **more: Any) -> Operation:
         f"seedance/{path}",
         _act(action),
         kind=Kind.UPLOAD,
+        along={},
         base="assets",
         timeout_seconds=120,
         **{"credential": SIGNED, **more},

@@ -158,6 +158,7 @@ MEDIAKIT = (
         Kind.SUBMIT,
         job=JOB,
         prepare=_prepare,
+        along={},
         base="mediakit",
         credential=bearer("MEDIAKIT_KEY"),
         timeout_seconds=300,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import InvalidRequest
 from common.money import Micros, round_up, usd
 from proxy import listening
+from proxy.along import Part
 from proxy.catalogue import PUBLIC, Gives, Operation, Takes, Vendor
 from proxy.credentials import Header
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -287,6 +288,7 @@ ELEVENLABS = Vendor(
         ),
         _form("voices/add", "Voice Clone", Ruled(clone), makes=_cloned),
     ),
+    along={"audio": Part("file"), "video": Part("file")},
     judge=_judge,
     says=SAYS,
 )

@@ -15,7 +15,7 @@ from proxy.catalogue import Operation, Vendor
 from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.vendors import google_interactions, google_veo
 from proxy.vendors.google_account import GLOBAL, ServiceAccountOrKey, model_url
-from proxy.vendors.google_files import BASE, GEMINI, files_of
+from proxy.vendors.google_files import BASE, FILES, GEMINI, INSIDE, files_of
 from proxy.vendors.google_prices import (
     VERSION,
     Generated,
@@ -163,7 +163,7 @@ GOOGLE = Vendor(
             "/v1/publishers/google/models/{model}:generateContent",
             Generated(),
             locate=_locate,
-            uses=lambda asked: files_of(asked.body),
+            uses=lambda asked: files_of(asked.body, asked.along),
             prepare=_prepare,
             reports=lambda answer: bool(usage_of(answer)),
             price_version=VERSION,
@@ -172,6 +172,7 @@ GOOGLE = Vendor(
         *google_interactions.OPERATIONS,
         *google_veo.OPERATIONS,
     ),
+    along=dict.fromkeys(FILES, INSIDE),
     judge=_judge,
     says=_says,
 )

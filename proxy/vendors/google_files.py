@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from common.errors import InvalidRequest
+from proxy.along import Inside
 from proxy.catalogue import moved_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from proxy.catalogue import Asset
 
@@ -21,6 +22,14 @@ BASE = "gemini"
 BUCKETS = "storage.googleapis.com"
 OF_GOOGLES_APIS = ".googleapis.com"
 HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")
+FILES = ("image", "video", "audio", "application", "text")
+"""Kinds of files that a model reads."""
+INSIDE = Inside(
+    {"fileUri": "data", "file_uri": "data"},
+    kind="mimeType",
+    around={"fileData": "inlineData", "file_data": "inline_data"},
+)
+"""How a part of a request holds one."""
 ADDRESSES = ("uri", "fileUri", "file_uri", "gcsUri", "gcs_uri")
 NAMED = re.compile(r"(?:.*/v1(?:beta)?/|/?)files/([\w-]{1,200})(?::download)?(?:\?.*)?")
 
@@ -31,20 +40,21 @@ def file_at(uri: object) -> str:
     return found[1] if found and ("://" not in found[0] or _is_theirs(found[0])) else ""
 
 
-def files_of(value: Any) -> Iterator[Asset]:
+def files_of(value: Any, along: Container[str] = ()) -> Iterator[Asset]:
     """Yield the files of Google's that a request names, or raise InvalidRequest.
 
-    Google would open with our account's rights whatever they reach: buckets, others' files.
+    Google would open with our account's rights whatever they reach: buckets, others' files. Of
+    what is sent `along` it gets no address.
     """
     if isinstance(value, list):
         for each in value:
-            yield from files_of(each)
+            yield from files_of(each, along)
     elif isinstance(value, dict):
         for name, each in value.items():
             if name in ADDRESSES and isinstance(each, str):
-                yield from _file_of(each)
+                yield from () if each in along else _file_of(each)
             else:
-                yield from files_of(each)
+                yield from files_of(each, along)
 
 
 def _file_of(uri: str) -> Iterator[Asset]:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import Micros, usd
+from proxy.along import Inside
 from proxy.catalogue import Gives, Kind, Named, Operation
 from proxy.credentials import Header
 from proxy.pricing import Quote
 from proxy.pricing.tokens import cost, number
 from proxy.vendors.google_account import KEY_HEADER
-from proxy.vendors.google_files import BASE, file_at, files_of
+from proxy.vendors.google_files import BASE, FILES, file_at, files_of
 from proxy.vendors.google_prices import VERSION, objects
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _earlier(asked: Asked) -> Iterable[Asset]:
     """Return what a request begins with: an interaction, files at Google."""
     if asked.body.get("previous_interaction_id") is not None:
         yield "interaction", asked.text("previous_interaction_id")
-    yield from files_of(asked.body)
+    yield from files_of(asked.body, asked.along)
 
 
 def _made(answer: Any) -> Iterable[Asset]:
@@ -142,6 +143,7 @@ OPERATIONS = (
         uses=_earlier,
         makes=_made,
         prepare=lambda asked, _: _interaction(asked),
+        along=dict.fromkeys(FILES, Inside({"uri": "data"}, kind="mime_type")),
         reply=_reply,
         reports=_reports,
         timeout_seconds=900,

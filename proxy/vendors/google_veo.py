@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import Inside
 from proxy.catalogue import Ask, Job, Kind, Named, Operation
 from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.pricing.shapes import Ruled, at, choice_of, count, known, one_only
@@ -168,8 +169,9 @@ OPERATIONS = (
             deadline_seconds=3 * 3600,
         ),
         locate=_locate,
-        uses=lambda asked: files_of(asked.body),
+        uses=lambda asked: files_of(asked.body, asked.along),
         prepare=_prepare,
+        along={"image": Inside({"gcsUri": "bytesBase64Encoded"}, kind="mimeType")},
         timeout_seconds=300,
         price_version=VERSION,
         title="Google Veo",

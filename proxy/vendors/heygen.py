@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_USD, Micros, round_up, usd
+from proxy.along import Inside
 from proxy.catalogue import PUBLIC, Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Verdict
@@ -291,6 +292,7 @@ HEYGEN = Vendor(
             uses=lambda asked: [("look", asked.parts["look_id"], PUBLIC)],
         ),
     ),
+    along={"image": Inside({"url": "data"}, kind="media_type", also={"type": "base64"})},
     judge=_judge,
     says=_says,
 )

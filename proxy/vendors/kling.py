@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from common.money import usd
+from proxy.along import PLAIN, Inside
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import NOT_SET_UP
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -29,6 +30,7 @@ from proxy.vendors.states import file_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from proxy.along import How
     from proxy.asked import Asked
     from proxy.catalogue import Asset
     from proxy.credentials import Account, Exchange
@@ -223,6 +225,7 @@ def _submit(
     uses: Callable[[Asked], Iterable[Asset]] | None = None,
     measured: str = "",
     of: str = "",
+    along: Mapping[str, How] | None = None,
 ) -> tuple[Operation, ...]:
     """Return a submit of /v1, and the poll of its own."""
     poll = f"kling/v1/{path}/{{task_id}}"
@@ -237,6 +240,7 @@ def _submit(
             job=_job(poll, measured=measured, deadline=deadline),
             measures=(Input(of.partition("[")[0], file_at(of)),) if of else (),
             uses=uses,
+            along=along,
             prepare=_prepare,
             timeout_seconds=300,
             price_version=prices.VERSION,
@@ -267,6 +271,7 @@ def _turbo(path: str, title: str) -> Operation:
         timeout_seconds=300,
         price_version=prices.VERSION,
         title=f"Kling 3.0 Turbo {title}",
+        along={},
     )
 
 
@@ -312,7 +317,13 @@ KLING = Vendor(
             of="video_list[].video_url",
         ),
         *_submit("videos/video-extend", "Extend", Flat(usd("0.28")), uses=_extends),
-        *_submit("videos/lip-sync", "Lip Sync", Flat(usd("0.1")), uses=_syncs),
+        *_submit(
+            "videos/lip-sync",
+            "Lip Sync",
+            Flat(usd("0.1")),
+            uses=_syncs,
+            along={"audio": Inside({"audio_url": "audio_file"}, also={"audio_type": "file"})},
+        ),
         *_submit("videos/effects", "Effects", Ruled(prices.effects)),
         *_submit(
             "videos/motion-control",
@@ -344,6 +355,7 @@ KLING = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": PLAIN, "audio": PLAIN},
     judge=_judge,
     says=_says,
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from common.money import usd
+from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Takes, Vendor
 from proxy.credentials import bearer
 from proxy.pricing.shapes import Ruled, choice_of, known, one_only
@@ -108,6 +109,7 @@ KREA = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": DATA},
     judge=by_words(_says),
     says=_says,
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from common.money import usd
+from proxy.along import DATA
 from proxy.catalogue import Gives, Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
@@ -176,6 +177,7 @@ LTX = Vendor(
         *_v2("image-to-video", "Image to Video", v2),
         *_v2("audio-to-video", "Audio to Video", sound, "seconds"),
     ),
+    along={"image": DATA, "video": DATA, "audio": DATA},
     judge=_judge,
     says=_says,
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import Inside
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.inputs import Input
@@ -166,6 +167,7 @@ LUMA_AGENTS = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along=dict.fromkeys(("image", "video"), Inside({"url": "data"}, kind="media_type")),
     judge=by_words(_says),
     says=_says,
 )

@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from common.money import Micros, usd
+from proxy.along import PLAIN
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.pricing import Quote
@@ -172,6 +173,7 @@ MAGNIFIC = Vendor(
                          "image-style-transfer", "skin-enhancer")
         ),
     ),
+    along={"image": PLAIN},
     judge=by_words(_says),
     says=_says,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.pricing.shapes import Ruled, choice_of, known, only
@@ -174,6 +175,7 @@ MESHY = Vendor(
             "v1/animations", "Animate", _flat("0.12", ANIMATION), "rig_task_id", says_model=False
         ),
     ),
+    along={"image": DATA, "model": DATA},
     judge=by_words(_says),
     says=_says,
 )

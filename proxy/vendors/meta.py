@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import Micros, usd
+from proxy.along import DATA
 from proxy.catalogue import Operation, Vendor
 from proxy.credentials import bearer
 from proxy.pricing import Quote
@@ -95,6 +96,7 @@ META = Vendor(
     base_url="https://api.meta.ai",
     credential=bearer(),
     operations=(_work("generations", "Text to Image"), _work("edits", "Edit")),
+    along={"image": DATA},
     judge=by_words(SAYS),
     says=SAYS,
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -321,6 +322,7 @@ MINIMAX = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": DATA, "video": DATA, "audio": DATA},
     judge=_judge,
     says=_says,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from proxy.along import DATA
 from proxy.catalogue import Gives, Job, Kind, Named, Operation, Takes, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -188,6 +189,7 @@ OPENAI = Vendor(
             names=Named("path", "id"),
         ),
     ),
+    along={"image": DATA},
     judge=_judge,
     says=SAYS,
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import Micros, round_up, usd
+from proxy.along import DATA
 from proxy.catalogue import Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -202,6 +203,7 @@ OPENROUTER = Vendor(
             title="OpenRouter",
         ),
     ),
+    along={"image": DATA, "video": DATA},
     judge=_judge,
     says=SAYS,
 )

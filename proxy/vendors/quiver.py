@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import Inside
 from proxy.catalogue import Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -69,6 +70,7 @@ QUIVER = Vendor(
     base_url="https://api.quiver.ai",
     credential=bearer(),
     operations=(_draw("generations", "Text to SVG"), _draw("vectorizations", "Image to SVG")),
+    along={"image": Inside({"url": "base64"})},
     judge=_judge,
     says=SAYS,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import DATA
 from proxy.catalogue import Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
@@ -114,6 +115,7 @@ QWEN = Vendor(
             title="Qwen Image",
         ),
     ),
+    along={"image": DATA},
     judge=_judge,
     says=SAYS,
 )

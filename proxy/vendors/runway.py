@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.inputs import Input
@@ -163,7 +164,7 @@ RUNWAY = Vendor(
             timeout_seconds=60,
         ),
     ),
-    along={"image": "data", "video": "data"},
+    along={"image": DATA, "video": DATA},
     judge=by_words(_says),
     says=_says,
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import Micros, round_up, usd
+from proxy.along import Part
 from proxy.catalogue import Gives, Operation, Takes, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -150,6 +151,7 @@ SONILO = Vendor(
         _music("t2m/generate", "/v1/text-to-music", "Text to Music", Ruled(text)),
         _music("v2m/generate", "/v1/video-to-music", "Video to Music", Scored(video)),
     ),
+    along={"video": Part("video")},
     judge=_judge,
     says=SAYS,
 )

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from common.money import usd
+from proxy.along import Part
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.inputs import Input
@@ -114,6 +115,7 @@ SYNCLABS = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"video": Part("video"), "audio": Part("audio")},
     judge=by_words(_says),
     says=_says,
 )

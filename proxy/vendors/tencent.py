@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import Inside
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.pricing.shapes import Ruled, choice_of, count, known, only
@@ -33,6 +34,9 @@ VIEWS, PBR, FACES = 10, 10, 10
 USUAL_FACES = 500_000
 PRO = ("Model", "Prompt", "ImageUrl", "ImageBase64", "MultiViewImages", "EnablePBR", "FaceCount",
        "GenerateType", "PolygonType")  # fmt: skip
+
+PICTURES = ("ImageUrl", "ViewImageUrl", "Url")
+"""Where the address of a picture is; in its place may stand the picture."""
 
 
 def pro(asked: Asked) -> Quote:
@@ -191,6 +195,7 @@ TENCENT = Vendor(
                _flat("1", "File3D", "PolygonType", "FaceLevel"),
                "Submit3DSmartTopologyJob", "Describe3DSmartTopologyJob"),
     ),
+    along={"image": Inside({name: name.replace("Url", "Base64") for name in PICTURES})},
     judge=_judge,
     says=_says,
 )  # fmt: skip

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import Micros, round_up, usd
+from proxy.along import Part
 from proxy.catalogue import Job, Kind, Named, Operation, Takes, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Judged, Verdict
@@ -258,6 +259,7 @@ TOPAZ = Vendor(
         ),
         _get("video/{request_id}/status", Kind.POLL, "request_id", scope="video", reply=FILM.reply),
     ),
+    along={"image": Part("image")},
     judge=_judge,
     says=_says,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Verdict
@@ -229,6 +230,7 @@ VIDU = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": DATA},
     judge=by_words(
         _reason,
         (re.compile("CreditInsufficient|QuotaExceeded|Unauthorized"), Verdict.OPERATOR),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import Micros, usd
+from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
@@ -263,6 +264,7 @@ ALIBABA_WAN = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": DATA},
     judge=_by_words,
     says=_sentence,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from common.money import usd
+from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -150,6 +151,7 @@ WAVESPEED = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": DATA, "video": DATA},
     judge=_judge,
     says=_says,
 )

@@ -14,6 +14,7 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -175,6 +176,7 @@ XAI = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": DATA},
     judge=_judge,
     says=SAYS,
 )

@@ -79,9 +79,10 @@ async def change(exchange: Exchange) -> Answer:
 
 async def hear(exchange: Exchange) -> Answer:
     """Write down what is said."""
-    body = pictures.fields(pictures.form(exchange))
+    form = pictures.form(exchange)
+    body = pictures.fields(form)
     works.one_of(body, "model_id", ("scribe_v1", "scribe_v2"))
-    works.address(body, "source_url")
+    works.given(body, "source_url", "file", form=form)
     words = [{"text": "hello", "type": "word", "start": 0.1, "end": 4.9}]
     told = {"language_code": "en", "language_probability": 0.9, "text": "hello", "words": words}
     return Answer.json(told)

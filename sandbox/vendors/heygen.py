@@ -57,7 +57,7 @@ async def video(exchange: Exchange) -> Answer:
     kind = works.one_of(body, "type", ("image", "avatar"))
     works.one_of(body, "resolution", ("720p", "1080p", "4k"), default="1080p")
     if kind == "image":
-        works.address(body, "image.url")
+        works.given(body, "image.url", "image.data")
     else:
         _check_avatar(exchange, body)
     script, sound = body.get("script"), body.get("audio_url")
@@ -95,7 +95,7 @@ async def avatar(exchange: Exchange) -> Answer:
     kind = works.one_of(body, "type", ("photo", "prompt"))
     works.text(body, "name")
     if kind == "photo":
-        works.address(body, "file.url")
+        works.given(body, "file.url", "file.data")
     else:
         works.text(body, "prompt")
     job = works.start(exchange, "png", job_id=secrets.token_hex(16))

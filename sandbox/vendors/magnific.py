@@ -40,9 +40,9 @@ def _submit(work: str) -> Route:
     async def serve(exchange: Exchange) -> Answer:
         """Accept a task."""
         body = works.asked(exchange)
-        works.address(body, "image")
+        works.given(body, "image")
         if work == "image-style-transfer":
-            works.address(body, "reference_image")
+            works.given(body, "reference_image")
         for name, among in NEEDED[work].items():
             assert isinstance(among, tuple), "they are choices"
             works.one_of(body, name, among)

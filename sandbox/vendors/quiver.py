@@ -34,7 +34,7 @@ async def draw(exchange: Exchange) -> Answer:
     body = works.asked(exchange)
     works.one_of(body, "model", MODELS)
     if exchange.request.path.endswith("vectorizations"):
-        works.address(body, "image.url")
+        works.given(body, "image.url", "image.base64")
     else:
         works.text(body, "prompt")
     count = pictures.number(body, "n", least=1, most=16, default=1)

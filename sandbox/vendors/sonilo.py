@@ -7,12 +7,13 @@ a prompt that says "error=CODE" has one, one that says "silence" has no sound, "
 
 import base64
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from urllib.parse import parse_qs
 
 import orjson
 
 from sandbox import pictures, works
+from sandbox.forms import Form
 from sandbox.media import Media, look, render
 from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
@@ -34,18 +35,19 @@ def _shape(status: int, sentence: str) -> object:
     return {"code": CODES.get(status, "internal_error"), "message": sentence}
 
 
-def _form(exchange: Exchange) -> Mapping[str, object]:
+def _form(exchange: Exchange) -> Form:
     if exchange.request.content_type == "application/x-www-form-urlencoded":
-        return {name: values[0] for name, values in parse_qs(exchange.raw.decode()).items()}
-    return pictures.fields(pictures.form(exchange))
+        return Form(parse_qs(exchange.raw.decode()))
+    return pictures.form(exchange)
 
 
 async def compose(exchange: Exchange) -> Answer:
     """Make music."""
-    body = _form(exchange)
+    form = _form(exchange)
+    body = pictures.fields(form)
     is_scored = exchange.request.path.endswith("video-to-music")
     if is_scored:
-        works.address(body, "video_url")
+        works.given(body, "video_url", "video", form=form)
         seconds = LENGTH
     else:
         works.text(body, "prompt")

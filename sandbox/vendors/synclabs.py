@@ -1,18 +1,22 @@
 """sync.so: one submit, one poll; what comes out says how long it is.
 
-    POST /v2/generate      -> 201 {"id", "status"}
+    POST /v2/generate      -> 201 {"id", "status"}; JSON, or a form with the files themselves
     GET  /v2/generate/<id> -> {"id", "status"}, with "outputUrl" and "outputDuration", or with
                               "error" and "error_code"
 
 An error is {"statusCode", "errorCode", "message", "error"}; its message may be a list.
 """
 
-from sandbox import works
+import orjson
+
+from sandbox import pictures, works
 from sandbox.failures import OF_JOB, OF_POLL
-from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
+from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
 SECONDS = 5
 MODELS = ("sync-3", "lipsync-2", "lipsync-2-pro", "lipsync-1.9.0-beta")
+IN_JSON = ("input", "options")
+"""Fields of a form that are no plain text."""
 MODES = ("bounce", "cut_off", "loop", "silence", "remap")
 WORDS = {
     None: "PROCESSING",
@@ -25,11 +29,20 @@ WORDS = {
 
 async def generate(exchange: Exchange) -> Answer:
     """Accept a generation of one picture or video, and one sound."""
-    body = works.asked(exchange)
+    files: list[str] = []
+    body: Body
+    if exchange.request.content_type == "multipart/form-data":
+        form = pictures.form(exchange)
+        files = [name for name in ("audio", "video") if form.files.get(name)]
+        fields = pictures.fields(form)
+        body = {n: orjson.loads(f"{v}") if n in IN_JSON else v for n, v in fields.items()}
+    else:
+        body = works.asked(exchange)
     works.one_of(body, "model", MODELS)
     works.one_of(body, "options.sync_mode", MODES, default="bounce")
-    given = body.get("input")
+    given = body.get("input") or []
     kinds = sorted(f"{works.at(each, 'type')}" for each in given) if isinstance(given, list) else []
+    kinds = sorted([*kinds, *files])
     if kinds not in (["audio", "video"], ["audio", "image"]):
         raise RefusedError(400, "input must be one visual and one audio")
     job = works.start(exchange, "mp4", seconds=SECONDS)

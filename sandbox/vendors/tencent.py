@@ -137,7 +137,7 @@ def _check(kind: str, body: Body) -> None:
     works.one_of(body, "GenerateType", ("Normal", "LowPoly", "Geometry"), default="Normal")
     works.one_of(body, "FaceCount", range(3000, 1_500_001), default=500_000)
     if not body.get("Prompt"):
-        works.address(body, "ImageUrl")
+        works.given(body, "ImageUrl", "ImageBase64")
 
 
 async def action(exchange: Exchange) -> Answer:

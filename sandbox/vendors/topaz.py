@@ -54,8 +54,9 @@ def _in_its_words(code: int | None) -> RefusedError:
 
 async def enhance(exchange: Exchange) -> Answer:
     """Take a picture by its address."""
-    body = pictures.fields(pictures.form(exchange))
-    works.address(body, "source_url")
+    form = pictures.form(exchange)
+    body = pictures.fields(form)
+    works.given(body, "source_url", "image", form=form)
     model = f"{works.one_of(body, 'model', MODELS)}"
     pixels = 1
     for name in ("output_width", "output_height"):
