@@ -17,6 +17,8 @@ from typing import Any
 from bench import limits
 
 BALANCE_MICROS = 10**12
+LOOKED_UP = "9999-01-01Z"
+"""Until when a key is known to be under no budget, as its first call writes it down."""
 
 
 def key(number: int) -> str:
@@ -116,7 +118,12 @@ def tables(numbers: range) -> Iterable[tuple[str, list[dict[str, Any]]]]:
     yield (
         "accounts_membership",
         [
-            {"workspace_id": _id("wallet", n), "user_id": _id("user", n), "role": "owner"}
+            {
+                "workspace_id": _id("wallet", n),
+                "user_id": _id("user", n),
+                "role": "owner",
+                "budgets_until": LOOKED_UP,
+            }
             for n in numbers
         ],
     )
@@ -134,6 +141,7 @@ def tables(numbers: range) -> Iterable[tuple[str, list[dict[str, Any]]]]:
                 "family": _id("key", n),
                 "pepper_version": 1,
                 "scopes": ["proxy", "usage:read"],
+                "budgets_until": LOOKED_UP,
             }
             for n in numbers
         ],

@@ -44,6 +44,12 @@ TEAMED = """
 """
 """Who has joined a workspace has keys there that were made after that."""
 IN_PROJECT = "UPDATE apikeys_apikey SET project = 'film' WHERE name::int BETWEEN %s AND %s"
+OUTDATED = (
+    "UPDATE apikeys_apikey SET budgets_until = 'epoch' WHERE name::int BETWEEN %s AND %s",
+    "UPDATE accounts_membership SET budgets_until = 'epoch' WHERE user_id IN"
+    " (SELECT user_id FROM apikeys_apikey WHERE name::int BETWEEN %s AND %s)",
+)
+"""Rules that change are looked up by each key's next call."""
 SLOTS = """
     UPDATE credits_account SET concurrency = %s
      WHERE id IN (SELECT workspace_id FROM apikeys_apikey WHERE name::int BETWEEN %s AND %s)
@@ -70,5 +76,7 @@ def rule(cursor: CursorWrapper, *, after: int) -> None:
     for name in ("limited", "team"):
         cursor.execute(IN_PROJECT, numbers[name])
         cursor.execute(RULES, numbers[name])
+        for table in OUTDATED:
+            cursor.execute(table, numbers[name])
         cursor.execute(SLOTS, [1000, *numbers[name]])
     cursor.execute(SLOTS, [-1, *numbers["free"]])

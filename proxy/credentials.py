@@ -114,6 +114,8 @@ class Account:
     _old: deque[str] = field(default_factory=lambda: deque(maxlen=OLD_TOKENS))
     """Tokens that are not used any more, but may be in an answer that is still on its way."""
     _minting: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _secrets: list[bytes] | None = field(default=None, compare=False, repr=False)
+    """As `secrets` has them; None since one was minted or forgotten."""
 
     async def minted(self, name: str, mint: Callable[[], Awaitable[tuple[str, float]]]) -> str:
         """Return the token of that name; `mint` makes one with the seconds that it lasts."""
@@ -128,6 +130,7 @@ class Account:
             if name in self._minted:
                 self._old.append(self._minted[name][0])
             self._minted[name] = token, time.monotonic() + seconds
+            self._secrets = None
             return token
 
     def _kept(self, name: str) -> str | None:
@@ -138,13 +141,16 @@ class Account:
         """Have the next request signed anew: the vendor did not take the token."""
         self._old.extend(token for token, _ in self._minted.values())
         self._minted.clear()
+        self._secrets = None
 
     def secrets(self) -> list[bytes]:
         """Return what must not be seen in an answer, the longest first."""
-        values = [value for name, value in self.settings.items() if name not in self.public]
-        values += [*(token for token, _ in self._minted.values()), *self._old]
-        found = {value.encode() for value in values if len(value) >= SHORTEST_SECRET}
-        return sorted(found, key=len, reverse=True)
+        if self._secrets is None:
+            values = [value for name, value in self.settings.items() if name not in self.public]
+            values += [*(token for token, _ in self._minted.values()), *self._old]
+            found = {value.encode() for value in values if len(value) >= SHORTEST_SECRET}
+            self._secrets = sorted(found, key=len, reverse=True)
+        return self._secrets
 
     def redacted(self, body: bytes) -> bytes:
         """Return an answer without our secrets, each covered by as many asterisks."""

@@ -119,6 +119,13 @@ ANSWERED = """
           ) answer ON true
 """
 
+ANSWERED_MEANWHILE = """
+    payer.intent = ANY ((SELECT proxy_answered_of(ARRAY(
+        SELECT intent FROM payer WHERE keyed AND refusal IS NULL)))::uuid[])
+"""
+"""Whether its twin was placed, paid and answered while this one waited for a lock: asked once for
+the whole batch, by whoever of it is the first to come to this."""
+
 REPRICED = f"CASE WHEN asked.book <> {drafts.IN_FORCE} THEN 'repriced' END"
 """Whether it was priced by a version of the price book that does not hold at this moment."""
 
@@ -132,8 +139,7 @@ PLACE = batches.place_many(
                     CASE WHEN answer.intent IS NOT NULL THEN 'answered'
                          WHEN {budgets.STALE} THEN 'renew'
                          WHEN earlier.id IS NULL AND {paces.NEEDED} THEN 'pace' END)""",
-        # Its twin may have been placed, paid and answered while this one waited for a lock.
-        meanwhile="CASE WHEN payer.keyed AND proxy_answered(payer.intent) THEN 'answered' END",
+        meanwhile=f"CASE WHEN payer.keyed AND {ANSWERED_MEANWHILE} THEN 'answered' END",
     )
 )
 

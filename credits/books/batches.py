@@ -33,7 +33,7 @@ class Payer:
 
     `meanwhile` is a word like `refusal`, over the row `payer`, looked at once all is locked. What a
     statement reads is as it was when it began, before it waited for its locks: so this is for what
-    a volatile function sees as it is now.
+    a volatile function sees as it is now, for each row, or once for all rows of `payer`.
     """
 
     columns: str = "wallet uuid"

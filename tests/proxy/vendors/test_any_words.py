@@ -198,8 +198,11 @@ async def test_a_token_that_was_given_up_is_still_covered():
     async def mint():
         return next(given), 3600.0
 
-    assert await account.minted("token", mint) == "first-token"
-    account.forget_minted()
-    assert await account.minted("token", mint) == await account.minted("token", mint)
     words = b"a-secret-key first-token second-token europe-west4"
+    assert account.redacted(words) == b"************ first-token second-token europe-west4"
+    assert await account.minted("token", mint) == "first-token"
+    assert account.redacted(words) == b"************ *********** second-token europe-west4"
+    account.forget_minted()
+    assert account.redacted(words) == b"************ *********** second-token europe-west4"
+    assert await account.minted("token", mint) == await account.minted("token", mint)
     assert account.redacted(words) == b"************ *********** ************ europe-west4"
