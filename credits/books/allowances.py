@@ -18,10 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils import timezone
 
 from common.rows import rows
 from credits.models import PERIODS, Allowance, Budget
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 EACH: Final = "each_member"
 """The kind of a rule for each member of a group who has none of their own."""
+KEPT_FOR: Final = timedelta(days=35)
+"""So long after its period a budget can be looked up: whoever asks what last month came to."""
 
 
 def period(name: str, zone: str, now: str = "now()") -> tuple[str, str]:
@@ -208,6 +212,18 @@ def rules(kind: str, owner: str) -> list[Allowance]:
     return list(Allowance.objects.filter(owner_kind=kind, owner=owner))
 
 
-def forget_finished(*, before: datetime) -> int:
-    """Delete budgets whose period ended before that, and of which no hold has anything left."""
-    return Budget.objects.filter(ends_at__lt=before, held_micros=0).delete()[0]
+def forget_finished(*, before: datetime | None = None, step: int = 500, steps: int = 40) -> int:
+    """Delete budgets whose period ended KEPT_FOR ago, and of which no hold has anything left.
+
+    In steps, each its own transaction, so that no call waits long for one of them; as many as there
+    are in a round, and the rest in the next. Returns how many were deleted.
+    """
+    end = before or timezone.now() - KEPT_FOR
+    over, gone = Budget.objects.filter(ends_at__lt=end, held_micros=0), 0
+    for _ in range(steps):
+        some = list(over.order_by("pk").values_list("pk", flat=True)[:step])
+        # Once more by the whole rule: a call that comes late may have taken from one meanwhile.
+        gone += over.filter(pk__in=some).delete()[0]
+        if len(some) < step:
+            break
+    return gone
