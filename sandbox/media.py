@@ -96,15 +96,15 @@ WAV_RATE = 8000
 
 
 def _wav(media: Media) -> bytes:
-    """Write a tone of 8 bits in mono, whose pitch is the look's."""
+    """Write a tone of 16 bits in mono, whose pitch is the look's; nodes take no 8 bits."""
     half = 10 + media.look.ljust(1, b"\0")[0] // 8
-    wave_form = (b"\xa0" * half + b"\x60" * half) * (WAV_RATE // half)
-    count = round(media.seconds * WAV_RATE)
+    wave_form = (b"\0\x20" * half + b"\0\xe0" * half) * (WAV_RATE // half)
+    count = round(media.seconds * WAV_RATE) * 2
     frames = (wave_form * (count // len(wave_form) + 1))[:count]
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
-        sound.setsampwidth(1)
+        sound.setsampwidth(2)
         sound.setframerate(WAV_RATE)
         sound.writeframes(frames)
     return file.getvalue()

@@ -23,7 +23,7 @@ import hypothesis
 import pytest
 from hypothesis.internal.conjecture import engine
 
-from local import browser, scratch
+from local import browser, frontend, scratch
 
 MARKED = re.compile(r"^\s*(@|pytestmark\b).*\bmark\.browser\b", re.MULTILINE)
 QUICK = ("browser", "system", "slow")
@@ -84,6 +84,17 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ["BROWSER_EXE"] = browser.find_or_install(say=print)
         except browser.BrowserMissing as why:
             raise pytest.UsageError(str(why)) from None
+    if any(frontend.FOLDER.is_relative_to(path) for path in folders_of(config.args)):
+        try:
+            frontend.find_or_install(say=print)
+        except frontend.FrontendMissing as why:
+            os.environ["FRONTEND_MISSING"] = str(why)  # Its tests are skipped, and say this.
+
+
+def folders_of(arguments: Iterable[str]) -> list[Path]:
+    """Return the folders that the command line selects, or has a file selected in."""
+    chosen = (Path(each.split("::", 1)[0]).resolve() for each in arguments)
+    return [path if path.is_dir() else path.parent for path in chosen]
 
 
 def examples(whole: int) -> int:

@@ -104,6 +104,14 @@ STATES = States(
 _says = text_at("message")
 
 
+def _reply(answer: Any) -> Any:
+    """Return a poll's answer without a result that is not there yet: nodes take no null there."""
+    told = STATES.reply(answer)
+    if isinstance(told, dict) and told.get("result", ...) is None:
+        return {name: value for name, value in told.items() if name != "result"}
+    return told
+
+
 def _told(kind: str, task: str, word: str, why: str = "") -> dict[str, Any]:
     """Return what we say in Meshy's words; clients insist on a type and a picture's address."""
     said = {"message": why} if why else None
@@ -152,7 +160,7 @@ def _both(
             f"/openapi/{path}/{{task_id}}",
             kind=Kind.POLL,
             names=Named("path", "task_id"),
-            reply=STATES.reply,
+            reply=_reply,
             timeout_seconds=60,
         ),
     )

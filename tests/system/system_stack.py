@@ -166,7 +166,7 @@ class Stack:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,  # Only what hangs: all migrations take a minute where others work, too.
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

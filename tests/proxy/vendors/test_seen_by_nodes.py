@@ -1,0 +1,47 @@
+"""What nodes of a real ComfyUI would not take, seen when they ran here (`clients/tour`)."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import aiohttp
+import pytest
+from operations import poll_of
+from sample_calls import sample_of
+from vendor_calls import RICH
+
+from sandbox.media import Media, render
+
+
+async def fetched(url: str) -> bytes:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 200, url
+        return await answer.read()
+
+
+@pytest.mark.parametrize("kind", ["rigging", "animations"])
+def test_a_result_of_meshy_that_is_not_there_yet_is_left_out(kind):
+    reply = poll_of(f"meshy/openapi/v1/{kind}").reply
+    running = {"id": "t", "type": kind, "status": "IN_PROGRESS", "progress": 5}
+    done = {**running, "status": "SUCCEEDED", "result": {"animation_glb_url": "https://f/1.glb"}}
+
+    assert reply({**running, "result": None}) == running
+    assert reply(running) == running
+    assert reply(done) == done
+
+
+async def test_the_speech_of_heygen_can_be_fetched(stage):
+    sample = sample_of("/proxy/heygen/v3/voices/speech").entry
+    member = await stage.member(micros=RICH)
+
+    made = await stage.post(sample["path"], member, json=sample["body"])
+
+    assert (await fetched(made.json()["data"]["audio_url"])).startswith(b"\xff\xfb")
+
+
+def test_a_wav_of_the_sandbox_has_samples_that_nodes_can_read():
+    content = render(Media("wav", look=b"a fox", seconds=1.5))
+    with wave.open(io.BytesIO(content)) as sound:
+        assert (sound.getsampwidth(), sound.getnchannels()) == (2, 1)
+        assert sound.getnframes() / sound.getframerate() == 1.5
