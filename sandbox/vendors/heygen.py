@@ -13,7 +13,7 @@ Looks whose name ends in _public are everybody's, and say no state.
 
 import secrets
 
-from sandbox import works
+from sandbox import pictures, works
 from sandbox.failures import OF_JOB, OF_POLL, OF_WORDS
 from sandbox.jobs import Job
 from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
@@ -142,7 +142,7 @@ async def speech(exchange: Exchange) -> Answer:
     if len(works.text(body, "text")) > MOST_CHARACTERS:
         raise RefusedError(400, "text is too long")
     works.text(body, "voice_id")
-    url = f"{exchange.public}/heygen/files/speech/0.mp3"
+    (url,) = pictures.hung(exchange, "heygen", "mp3", seconds=SPEECH_SECONDS)
     return Answer.json({"data": {"audio_url": url, "duration": SPEECH_SECONDS}})
 
 
