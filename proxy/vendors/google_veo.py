@@ -122,11 +122,16 @@ _name = id_at("name")
 CONTENT = re.compile(r"\b(safety|content|polic(y|ies)|violat\w*|prohibited|blocked)\b", re.I)
 
 
-def _films(answer: Any) -> list[Any]:
-    """Return the films of an end."""
+def _films(answer: Any) -> list[str]:
+    """Return the films of an end, as base64 or by their addresses."""
     found = (*each(answer, "response.videos[].bytesBase64Encoded"),
              *each(answer, "response.videos[].gcsUri"))  # fmt: skip
-    return [film for film in found if film]
+    return [film for film in found if isinstance(film, str) and film]
+
+
+def _is_in_a_bucket(film: str) -> bool:
+    """Whether no client can have it."""
+    return film.startswith("gs://")
 
 
 def _judge(said: Said) -> Judged | None:
@@ -138,7 +143,7 @@ def _judge(said: Said) -> Judged | None:
         return None
     if answer.get("done") is not True:
         return Judged(Verdict.RUNNING)
-    if _films(answer):
+    if any(not _is_in_a_bucket(film) for film in _films(answer)):
         return Judged(Verdict.DONE)
     filtered = at(answer, "response.raiMediaFilteredCount") or at(
         answer, "response.raiMediaFilteredReasons"
@@ -164,6 +169,7 @@ OPERATIONS = (
             judge=_judge,
             pending=lambda name: {"name": name, "done": False},
             failed=_failed,
+            results=_films,
             ask=_ask,
             interval_seconds=5.0,
             deadline_seconds=3 * 3600,

@@ -8,6 +8,7 @@ switched off. Source: the vendor's library 2.0.5; the hosts of its files are fro
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from common.money import usd
 from proxy.along import DATA
@@ -103,6 +104,16 @@ def _told(task: str, word: str, why: str = "") -> dict[str, Any]:
     return {"code": 200, "message": "success", "data": data}
 
 
+def _ours(answer: Any) -> Any:
+    """Return an answer whose address for asking again is one of ours: only our key opens theirs."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(data, dict) or "urls" not in data:
+        return answer
+    task = quote(f"{data.get('id', '')}", safe="")
+    urls = {"get": f"/proxy/wavespeed/api/v3/predictions/{task}/result"} if task else {}
+    return {**answer, "data": {**data, "urls": urls}}
+
+
 JOB = Job(
     poll="wavespeed/api/v3/predictions/{id}/result",
     job_id=id_at("data.id"),
@@ -125,6 +136,7 @@ def _submit(path: str, title: str, price: Ruled) -> Operation:
         Kind.SUBMIT,
         job=JOB,
         prepare=_prepare,
+        reply=_ours,
         measures=(Input("video", file_at("video")),),
         timeout_seconds=300,
         price_version=VERSION,
@@ -147,7 +159,7 @@ WAVESPEED = Vendor(
             "/api/v3/predictions/{id}/result",
             kind=Kind.POLL,
             names=Named("path", "id"),
-            reply=STATES.reply,
+            reply=lambda answer: _ours(STATES.reply(answer)),
             timeout_seconds=60,
         ),
     ),
