@@ -18,7 +18,6 @@ from django.db.models import F, Q
 
 from accounts.models import Invitation, Membership, SignIn, User, Workspace
 from common.personal import ERASED, NOWHERE, Fate, Kept, Known, Person, oldest
-from outbox import personal as mails
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,8 +116,6 @@ def erase(person: Person) -> dict[str, int]:
         )
     }
     gone["sessions"] = _forget_sessions(person)
-    sent = Invitation.objects.filter(invited_by_id=person.id).values_list("pk", flat=True)
-    mails.erase_named((f"invitation:{each}" for each in sent), person)
     own = Workspace.objects.filter(pk__in=person.workspaces)
     gone["workspaces"] = own.update(name=ERASED, allowed_vendors=None)
     theirs = Q(content_type=ContentType.objects.get_for_model(User), object_id=str(person.id))

@@ -10,15 +10,14 @@ from common.personal import Fate, Kept, Known, Person, oldest, without
 from outbox.models import Mail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
 KNOWN = (
     Known(
         "outbox.Mail",
         Fate.DELETED,
-        "Mails to you, sent or waiting. The last one tells you that it is done, and goes when it "
-        "was sent.",
+        "Mails to you, sent or waiting; those to others name you no more. The last one tells you "
+        "that it is done, and goes when it was sent.",
         whose=lambda person: Q(to__in=person.emails),
         shown=("subject", "created_at", "sent_at"),  # Codes and links stand in the texts.
     ),
@@ -26,14 +25,13 @@ KNOWN = (
 
 
 def erase(person: Person) -> dict[str, int]:
-    """Leave no mail to somebody."""
-    return {"mails": Mail.objects.filter(to__in=person.emails).delete()[0]}
+    """Leave no mail to somebody, and have those to others name them no more.
 
-
-def erase_named(keys: Iterable[str], person: Person) -> int:
-    """Have mails to others, known by their keys, name somebody no more."""
-    mails = Mail.objects.filter(key__in=list(keys))
-    return without(mails, "text", person) + without(mails, "subject", person)
+    That looks at each mail there is: old ones are not kept.
+    """
+    to_others = Mail.objects.exclude(to__in=person.emails)
+    named = without(to_others, "text", person) + without(to_others, "subject", person)
+    return {"mails": Mail.objects.filter(to__in=person.emails).delete()[0], "named": named}
 
 
 def is_over(key: str) -> bool:

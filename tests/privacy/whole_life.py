@@ -9,10 +9,10 @@ from pathlib import Path
 
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
-from privacy_cast import ADDRESS, AGENT, buy, call_of, hear_all
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.utils import timezone
+from privacy_cast import ADDRESS, AGENT, buy, call_of, hear_all
 
 from accounts import invitations, signins, teams
 from accounts.models import Membership, User, Workspace
