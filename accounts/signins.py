@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 CODE_SECONDS = 60
 LASTS = timedelta(days=30)
-FORGOTTEN_AFTER = timedelta(days=90)
 TWICE = "used twice"
 
 LIVING = """
@@ -170,7 +170,8 @@ def end_all(
 def forget() -> int:
     """Delete rows that say nothing any more: ended or expired long ago, or never used."""
     now = timezone.now()
-    long_ago, yesterday = now - FORGOTTEN_AFTER, now - timedelta(days=1)
+    long_ago = now - timedelta(days=settings.RETENTION_DAYS["sign_ins"])
+    yesterday = now - timedelta(days=1)
     old = Q(expires_at__lt=long_ago) | Q(ended_at__lt=long_ago)
     unused = Q(code_used_at=None, code_expires_at__lt=yesterday)
     return SignIn.objects.filter(old | unused).delete()[0]

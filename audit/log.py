@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import Q
+
 from audit.models import Event
 
 if TYPE_CHECKING:
@@ -75,9 +77,12 @@ def of_subject(user_id: UUID, *, most: int = 50) -> list[Event]:
 
 
 def forget_where(user_id: UUID) -> int:
-    """Blank from where somebody acted, for whoever erases them; return how many rows said it."""
-    theirs = Event.objects.filter(actor_id=user_id).exclude(address="", agent="")
-    return theirs.update(address="", agent="")
+    """Blank from where somebody acted, for whoever erases them; return how many rows said it.
+
+    Who failed to sign in as them was nobody, and mostly was them. From where staff acted stays.
+    """
+    mine = Q(actor_id=user_id) | Q(actor_id=None, subject_id=user_id)
+    return Event.objects.filter(mine).exclude(address="", agent="").update(address="", agent="")
 
 
 def _text(value: object, most: int) -> str:

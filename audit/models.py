@@ -10,9 +10,9 @@ from django.db.models.functions import Now
 class Event(models.Model):
     """One thing that somebody did. The database refuses to change or delete it.
 
-    Two exceptions, so that people can be forgotten: where it came from may be blanked, and what is
-    older than the migrations' KEPT may be deleted. So nothing else here is personal: people are
-    ids, and `before` and `after` hold no address, name or secret.
+    Three exceptions, so that people can be forgotten: where it came from may be blanked, a reason
+    may become "(erased)", and what is older than the migrations' KEPT may be deleted. So nothing
+    else here is personal: people are ids, and `before` and `after` hold no address, name or secret.
     """
 
     at = models.DateTimeField(db_default=Now())

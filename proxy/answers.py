@@ -150,6 +150,11 @@ def open_spool(name: str) -> tuple[IO[bytes], int] | None:
     return file, os.fstat(file.fileno()).st_size
 
 
+def drop_spool(name: str) -> None:
+    """Delete a spooled body, if it is on this machine; elsewhere it is over within the hour."""
+    (_spool_folder() / name).unlink(missing_ok=True)
+
+
 def sweep_spool() -> None:
     """Delete spooled answers that are older than an hour."""
     folder = _spool_folder()

@@ -17,6 +17,7 @@ class StripeEvent(models.Model):
     type = models.CharField(max_length=100)
     object_id = models.CharField(max_length=200)
     payload = models.JSONField(encoder=DjangoJSONEncoder)
+    """As it came; once it was acted upon, without what it told of people."""
     happened_at = models.DateTimeField()
     """The processor's time."""
     listed = models.BooleanField(default=False)
@@ -60,6 +61,7 @@ class Finding(models.Model):
         FRAUD = "fraud"  # An early warning, or a review of the processor's.
         PAYMENT = "payment"  # A payment or a refund that cannot go on as it stands.
         VENDOR = "vendor"  # A vendor delivered or named what cannot be measured or believed.
+        PRIVACY = "privacy"  # Somebody who asked to be deleted waits for too long.
 
     key = models.CharField(primary_key=True, max_length=200)
     kind = models.CharField(max_length=16, choices=Kind)
@@ -77,7 +79,7 @@ class Finding(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="finding_kind_known",
-                condition=Q(kind__in=["processor", "fraud", "payment", "vendor"]),
+                condition=Q(kind__in=["processor", "fraud", "payment", "vendor", "privacy"]),
             ),
             models.CheckConstraint(
                 name="finding_resolved_by_somebody_with_a_reason",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -118,6 +118,22 @@ def create_customer(*, email: str, workspace: str, key: str) -> str:
     asked = {"email": email, "metadata": {"workspace": workspace}}
     with _asking():
         return str(_v1().customers.create(asked, {"idempotency_key": key}).id)
+
+
+def delete_customer(customer: str) -> bool:
+    """Delete a customer with its saved methods; False if it is gone already."""
+    try:
+        with _asking():
+            _v1().customers.delete(customer)
+    except Missing:
+        return False
+    return True
+
+
+def readdress_customer(customer: str, *, email: str) -> None:
+    """Have a customer be reached at another address; one that is gone is left so."""
+    with suppress(Missing), _asking():
+        _v1().customers.update(customer, {"email": email})
 
 
 def create_payment_page(

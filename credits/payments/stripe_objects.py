@@ -190,6 +190,24 @@ class Heard:
         )
 
 
+ESSENTIAL = frozenset(
+    (
+        "id", "object", "type", "api_version", "created", "livemode", "data", "related_object",
+        "payment_intent", "charge", "customer", "payment_method", "invoice", "status", "reason",
+        "currency", "amount", "amount_received", "amount_total", "mode", "payment_status",
+        "fraud_type", "open",
+    )
+)  # fmt: skip
+"""The fields of an event that name nobody, and tell what it was about."""
+
+
+def essence(payload: Any) -> Any:
+    """Return an event without what names people: numbers, states and what refers to what."""
+    if isinstance(payload, dict):
+        return {name: essence(of) for name, of in payload.items() if name in ESSENTIAL}
+    return [essence(each) for each in payload] if isinstance(payload, list) else payload
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """An address that Stripe sends events to."""

@@ -26,6 +26,7 @@ from credits.payments import (
     methods,
     refunds,
     stripe_api,
+    stripe_objects,
     topups,
 )
 
@@ -98,8 +99,12 @@ def process(event_id: str) -> bool:
             raise  # A bug: the worker logs it with its trace, and the row is tried again.
         return False
     failpoints.reached("event.acted")
+    # What it told of people is of no use any more, and would outlive them here.
     StripeEvent.objects.filter(pk=event_id).update(
-        processed_at=timezone.now(), next_try_at=None, error=""
+        processed_at=timezone.now(),
+        next_try_at=None,
+        error="",
+        payload=stripe_objects.essence(event.payload),
     )
     return True
 

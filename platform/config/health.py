@@ -22,6 +22,7 @@ from common.errors import as_flat, combined, is_for_nodes
 from common.rows import rows, values
 from config import preflight
 from credits.books import holds
+from privacy import watch
 from proxy import health as vendors_health
 from proxy import origin
 
@@ -186,6 +187,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             platform_held_micros=("What they set aside", open_holds.micros),
             platform_oldest_hold_seconds=("Age of the oldest", open_holds.oldest_seconds),
             platform_running_jobs=("Vendors' jobs not yet ended", running),
+            **watch.gauges(),
         )
     )
     own.register(_Served())

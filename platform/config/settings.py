@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from common import retention
 from common.money import Micros, usd
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -129,6 +130,11 @@ class Environment(BaseSettings):
     email_url: str = "console:"
     """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
     mail_from: str = "Credits <credits@localhost>"
+    deletion_grace_days: int = Field(default=14, ge=0, le=25)
+    """So long somebody who confirmed that they go may change their mind."""
+    books_years: int = Field(default=10, ge=1, le=30)
+    """How many years after the one in which somebody was deleted books must be kept."""
+    retention_days: Annotated[dict[str, int], NoDecode] = retention.DEFAULTS
 
     @field_validator(
         "allowed_hosts",
@@ -246,6 +252,11 @@ class Environment(BaseSettings):
         if value not in available_timezones():
             raise ValueError("is the name of a time zone, like Europe/Berlin")
         return value
+
+    @field_validator("retention_days", mode="before")
+    @classmethod
+    def _kept(cls, value: object) -> object:
+        return retention.read(value) if isinstance(value, str) else value
 
     @field_validator("email_url")
     @classmethod
@@ -371,6 +382,7 @@ INSTALLED_APPS = [
     "prices",
     "uploads",
     "proxy",
+    "privacy",
     "dashboard",
 ]
 MIDDLEWARE = [
@@ -551,7 +563,7 @@ SPECTACULAR_SETTINGS = {
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
 # Pages and what signs people in by cookie are read by no other site.
-CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/|my/|invitations/).*$"
+CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/|my/|invitations/|privacy/).*$"
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = [
@@ -669,6 +681,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300,
         "options": {"expires": 300},
     },
+    "tend-privacy": {"task": "privacy.tasks.tend", "schedule": 60, "options": {"expires": 60}},
+    "keep-no-longer": {"task": "privacy.tasks.forget", "schedule": crontab(hour="4", minute="7")},
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
 }
 
@@ -716,6 +730,8 @@ STRIPE_AUTOMATIC_TAX = env.stripe_automatic_tax
 STRIPE_INVOICES = env.stripe_invoices
 WELCOME_GRANT_MICROS = usd(env.welcome_grant_usd)
 ADJUSTMENT_LIMIT_MICROS = usd(env.adjustment_limit_usd)
+DELETION_GRACE_DAYS, BOOKS_YEARS = env.deletion_grace_days, env.books_years
+RETENTION_DAYS = env.retention_days
 
 _mail = urlsplit(env.email_url)
 _backend = "console" if _mail.scheme == "console" else "smtp"

@@ -22,6 +22,7 @@ urlpatterns = [
     path("profile/billing", linked.billing),
     path("pair", pairing_pages.lead),
     path("account/", include("apikeys.pages_urls")),
+    path("account/", include("privacy.pages_urls")),
     path("account/", include("accounts.pages_urls")),
     path("staff/", admin.site.urls),
     path("_allauth/", include("accounts.headless_urls")),
@@ -35,6 +36,7 @@ urlpatterns = [
     ),
     path("", include("uploads.urls")),
     path("", include("proxy.urls")),
+    path("", include("privacy.urls")),
     path("", include("dashboard.urls")),
 ]
 handler404 = "config.health.not_found"
