@@ -71,6 +71,6 @@ END $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("credits", "0040_free_holds")]
+    dependencies = [("credits", "0050_privacy_findings")]
 
     operations = [migrations.RunSQL(BY_KEY, NOT_EXISTS)]
