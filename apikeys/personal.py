@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from apikeys.models import Ask, Pairing
 from common.personal import Fate, Known, Person
+from credits.books import allowances
 from credits.models import Allowance, Budget
 
 KNOWN = (
@@ -65,4 +66,4 @@ def _forget_limits(person: Person, families: list[str]) -> int:
     for place in person.others:
         whose |= Q(owner_kind="member", owner=f"{place}/{person.id}")
     count: int = Allowance.objects.filter(whose).delete()[0]
-    return count + Budget.objects.filter(whose, held_micros=0).delete()[0]
+    return count + allowances.forget(Budget.objects.filter(whose).values_list("pk", flat=True))

@@ -125,7 +125,7 @@ KNOWN = (
         Fate.DELETED,
         "How much of it was spent.",
         whose=lambda person: _limits(person),
-        shown=("owner_kind", "period", "starts_at", "limit_micros", "spent_micros"),
+        shown=("owner_kind", "period", "starts_at", "limit_micros", "taken_micros"),
     ),
     _about_nobody("credits.Voucher", "A code and what it gives; who made it is a number.",
                   "name", "reason", "made_by", "approved_by", "disabled_by", "disabled_reason"),

@@ -16,7 +16,7 @@ limit, or by `= ANY (array)`, so that a plan which was made while there were non
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -144,7 +144,6 @@ FORGET = """
     DELETE FROM credits_budget
      WHERE id = ANY (%s) AND id <> ALL (ARRAY(SELECT unnest(budgets) FROM credits_hold))
 """
-"""Of budgets that are locked: those that no open hold took from."""
 
 
 class Owner(NamedTuple):
@@ -223,6 +222,13 @@ def rules(kind: str, owner: str) -> list[Allowance]:
     return list(Allowance.objects.filter(owner_kind=kind, owner=owner))
 
 
+def forget(budgets: Collection[int]) -> int:
+    """Delete budgets by their ids, but none from which an open hold took; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET, [list(budgets)])
+        return int(cursor.rowcount)
+
+
 def forget_finished(*, before: datetime | None = None, step: int = 500, steps: int = 40) -> int:
     """Delete budgets whose period ended KEPT_FOR ago, and from which no open hold took.
 
@@ -232,12 +238,11 @@ def forget_finished(*, before: datetime | None = None, step: int = 500, steps: i
     over = Budget.objects.filter(ends_at__lt=before or timezone.now() - KEPT_FOR).order_by("pk")
     gone, last = 0, 0
     for _ in range(steps):
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic():
             # Locked first, and then looked at: a call that comes late may have taken from one.
             rest = over.filter(pk__gt=last).select_for_update(skip_locked=True)
             some = list(rest.values_list("pk", flat=True)[:step])
-            cursor.execute(FORGET, [some])
-            gone += cursor.rowcount
+            gone += forget(some)
         if len(some) < step:
             break
         last = some[-1]
