@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from django.test.signals import setting_changed
+from django.core.signals import setting_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

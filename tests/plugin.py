@@ -12,6 +12,7 @@ Hypothesis tries the same examples each time, so that a landing does not depend 
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections import Counter
@@ -28,8 +29,6 @@ from local import browser, frontend, scratch
 MARKED = re.compile(r"^\s*(@|pytestmark\b).*\bmark\.browser\b", re.MULTILINE)
 QUICK = ("browser", "system", "slow")
 """The marks of what `--quick` leaves out."""
-QUICK_CASES = 2
-"""How many cases of one test `--quick` runs: the first and the last, and what lies between."""
 SHRINKING_SECONDS = 30
 SECONDS = "files/seconds"
 """Where pytest's cache has what each file took."""
@@ -48,6 +47,7 @@ hypothesis.settings.register_profile(
 def pytest_load_initial_conftests() -> Generator[None, None, None]:
     """Come before everybody: a wrapper does, whatever the order of registration."""
     global _scratch
+    gc.disable()  # Till all is collected: of modules and tests nothing becomes garbage.
     _scratch = scratch.Scratch()
     scratch.set_placeholders(_scratch.folder)
     if not os.environ.get("DATABASE_URL"):
@@ -128,9 +128,9 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not to be run, and begin with the file that took longest."""
     if config.option.quick:
-        chosen = few_cases(item for item in items if not any(map(item.get_closest_marker, QUICK)))
-        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-        items[:] = [item for item in items if item in chosen]
+        left_out = {item for item in items if any(map(item.get_closest_marker, QUICK))}
+        config.hook.pytest_deselected(items=[*left_out])
+        items[:] = [item for item in items if item not in left_out]
     if config.option.no_browser:
         for item in items:
             if item.get_closest_marker("browser"):
@@ -142,21 +142,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: -seconds[file_of(item.nodeid)])
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let the collector of garbage pass over all that is there for as long as the run."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, None, None]:
+    """Make, for a quick run, the first and the last case of each test; no others cost anything."""
+    yield
+    cases = metafunc._calls
+    if metafunc.config.option.quick and len(cases) > 2:
+        chosen = [each for each in cases if not any(mark.name in QUICK for mark in each.marks)]
+        chosen = chosen or cases  # All are left out then, and later.
+        cases[:] = [chosen[0], chosen[-1]] if len(chosen) > 1 else chosen
+
+
 def is_long(item: pytest.Item) -> bool:
     """Whether a test starts programs, or drives a browser."""
     return any(map(item.get_closest_marker, ("system", "browser")))
-
-
-def few_cases(items: Iterable[pytest.Item]) -> set[pytest.Item]:
-    """Return, of the cases of each test, the first, the last, and some evenly between them."""
-    cases: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    return {
-        each[(len(each) - 1) * n // (QUICK_CASES - 1)]
-        for each in cases.values()
-        for n in range(QUICK_CASES)
-    }
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -19,6 +19,9 @@ import pytest
 
 def test_plain(): pass
 
+@pytest.mark.parametrize("n", range(5))
+def test_of_cases(n): assert n in (0, 4)
+
 @pytest.mark.slow
 def test_slow(): raise AssertionError
 
@@ -31,7 +34,7 @@ def test_with_a_browser(): raise AssertionError
 
 
 @pytest.mark.system
-def test_quick_leaves_out_what_is_slow_or_starts_programs(tmp_path):
+def test_quick_leaves_out_what_is_slow_or_starts_programs_and_most_cases(tmp_path):
     (tmp_path / "test_three.py").write_text(THREE)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n slow:\n system:\n browser:\n")
     plugins = ["-p", "tests.plugin", "-p", "no:django", "-p", "no:cacheprovider"]
@@ -46,7 +49,7 @@ def test_quick_leaves_out_what_is_slow_or_starts_programs(tmp_path):
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed, 3 deselected" in done.stdout
+    assert "3 passed, 3 deselected" in done.stdout
 
 
 def test_the_file_that_took_longest_is_begun_first():

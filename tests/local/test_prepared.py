@@ -34,6 +34,7 @@ def test_what_was_made_of_something_else_has_another_name(tree, changed):
     assert prepared.fingerprint() != before
 
 
+@pytest.mark.system
 def test_a_migration_that_fails_leaves_nothing_to_be_copied(tree, tmp_path):
     (tree / "manage.py").write_text("raise SystemExit(1)")
     assert prepared.copy_to(tmp_path / "pg") is False
@@ -41,6 +42,7 @@ def test_a_migration_that_fails_leaves_nothing_to_be_copied(tree, tmp_path):
     assert list((tmp_path / "shelf").iterdir()) == []
 
 
+@pytest.mark.system
 def test_it_is_made_once_copied_whole_and_old_ones_go(tree, tmp_path):
     (tree / "manage.py").write_text(
         "import os, psycopg\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 from fractions import Fraction
 
@@ -15,6 +16,7 @@ from proxy.forms import File, Form
 from sandbox.media import Media, render
 
 
+@functools.cache  # Most are asked for before there are tests, by each worker.
 def encoded(kind: str, codec: str, seconds: int) -> bytes:
     """Write a sound of a kind."""
     file = io.BytesIO()

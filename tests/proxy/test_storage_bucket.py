@@ -4,9 +4,7 @@ import asyncio
 import re
 import uuid
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from proxy_stage import in_thread
 from test_storage_door import PNG, offered, on_disk, put, used
 
@@ -17,6 +15,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def bucket(settings):
+    # Here: they take half a second, which a run that leaves these tests out does not have.
+    import boto3
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
