@@ -540,7 +540,7 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
     async def run(some: Sequence[Place]) -> list[tuple[Any, ...]]:
         for n, ask in enumerate(some):
             ask.n = n
-        return await _judged(db, some)
+        return await rows(db, sql.PLACE, _document(some))
 
     answers = await turns.in_turn(asks, run)
     for _ in range(RENEWALS):
@@ -554,20 +554,6 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
         deserved(answer, lost=db.closed) if isinstance(answer, Exception) else _verdict(ask, answer)
         for ask, answer in zip(asks, answers, strict=True)
     ]
-
-
-async def _judged(db: Db, asks: Sequence[Place]) -> list[tuple[Any, ...]]:
-    """Send the statement that places; again where a budget's rule was changed under its hands.
-
-    The budget's own constraint refuses the whole statement then, so nothing of it was placed.
-    """
-    for _ in range(RENEWALS):
-        try:
-            return await rows(db, sql.PLACE, _document(asks))
-        except psycopg.errors.CheckViolation as exc:
-            if exc.diag.constraint_name != "budget_never_exceeded":
-                raise
-    raise away()
 
 
 def _verdict_of(outcome: turns.Outcome) -> str:

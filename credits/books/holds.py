@@ -23,6 +23,8 @@ ones counted apart (limits.py). Whatever is summed is read from rows that the st
 hold writes down which budgets it took from: to these its end gives back what it did not cost, even
 if the period is over meanwhile, or the limit another; what it did cost stays taken there.
 
+What was locked is judged as it is then, not as it was when the statement began (batches.py).
+
 Each step stands twice. The plain forms here (`place`, `capture`, `void`, `expire`) take one hold
 and are the reference; batches.py does the same for all who wait at one moment (common/lanes.py).
 What a layer above may want of an open hold beside that are the named statements below: nobody else
@@ -51,28 +53,37 @@ if TYPE_CHECKING:
 
 PLACE = """
     WITH wallet AS MATERIALIZED (
-        SELECT id FROM credits_account
-         WHERE id = %(account)s AND kind = 'wallet' AND frozen_reason = ''
+        SELECT id, frozen_reason, balance_micros, held_micros, open_holds, open_large
+          FROM credits_account
+         WHERE id = %(account)s AND kind = 'wallet'
+           FOR NO KEY UPDATE
+    ), may AS MATERIALIZED (
+        SELECT * FROM wallet
+         WHERE frozen_reason = ''
            AND balance_micros - held_micros >= %(amount)s
            AND (%(slots)s::int IS NULL
                 OR CASE WHEN %(large)s THEN open_large ELSE open_holds - open_large END < %(slots)s)
-           FOR NO KEY UPDATE
     ), budget AS MATERIALIZED (
-        SELECT id, limit_micros - taken_micros AS left_micros FROM credits_budget
-         WHERE id = ANY (%(budgets)s::bigint[]) AND EXISTS (SELECT FROM wallet)
+        SELECT id, limit_micros, taken_micros, over_micros,
+               limit_micros - taken_micros AS left_micros
+          FROM credits_budget
+         WHERE id = ANY (%(budgets)s::bigint[]) AND EXISTS (SELECT FROM may)
          ORDER BY id
            FOR NO KEY UPDATE
     ), taken AS (
         UPDATE credits_account account
-           SET held_micros = held_micros + %(amount)s, open_holds = open_holds + 1,
-               open_large = open_large + %(large)s::int
-          FROM wallet
-         WHERE account.id = wallet.id
+           SET balance_micros = may.balance_micros, held_micros = may.held_micros + %(amount)s,
+               open_holds = may.open_holds + 1, open_large = may.open_large + %(large)s::int
+          FROM may
+         WHERE account.id = may.id
            AND NOT EXISTS (SELECT FROM budget WHERE left_micros < %(amount)s)
      RETURNING account.id
     ), taken_of AS (
-        UPDATE credits_budget SET taken_micros = taken_micros + %(amount)s
-         WHERE id = ANY (ARRAY(SELECT id FROM budget)) AND EXISTS (SELECT FROM taken)
+        UPDATE credits_budget
+           SET limit_micros = budget.limit_micros, taken_micros = budget.taken_micros + %(amount)s,
+               over_micros = budget.over_micros
+          FROM budget
+         WHERE credits_budget.id = budget.id AND EXISTS (SELECT FROM taken)
     )
     INSERT INTO credits_hold (id, account_id, amount_micros, intent, budgets, memo, expires_at)
     SELECT %(hold)s, id, %(amount)s, %(intent)s,
