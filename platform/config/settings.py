@@ -645,6 +645,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 30,
         "options": {"expires": 60},
     },
+    "forget-budgets": {"task": "credits.books.tasks.forget_budgets", "schedule": 3600},
     "send-mails": {"task": "outbox.tasks.send_mails", "schedule": 5, "options": {"expires": 10}},
     "listen-again": {"task": "credits.payments.tasks.listen_again", "schedule": 900},
     "compare-with-processor": {

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from common.db import rows
 from common.errors import (
@@ -20,6 +22,7 @@ from common.errors import (
 from common.ids import uuid7
 from common.lanes import Lane
 from credits.books import allowances, batches, holds, limits, turns
+from credits.books.tasks import forget_budgets
 from credits.models import Budget, Hold
 from credits.proofs import reconciliation
 
@@ -159,6 +162,52 @@ def test_a_budget_that_is_gone_is_in_nobodys_way(alice):
     holds.place(alice.workspace_id, amount=1000, ttl_seconds=60, budgets=[gone])
 
 
+def ended(budget, *, days):
+    """Have a budget's period have ended so many days ago."""
+    end = timezone.now() - timedelta(days=days)
+    Budget.objects.filter(pk=budget.pk).update(starts_at=end - timedelta(days=1), ends_at=end)
+
+
+def test_what_is_long_over_is_forgotten_unless_something_is_held(alice):
+    """By the task, in steps; what has no end has none, and what is held is given back first."""
+    over = [a_budget(100) for _ in range(5)]
+    kept = [a_budget(100), a_budget(100, ends=False), a_budget(100)]
+    held = a_budget(100)
+    hold = place(alice, 60, held)
+    for budget in (*over, held):
+        ended(budget, days=36)
+    ended(kept[0], days=34)
+
+    assert allowances.forget_finished(step=2, steps=2) == 4
+    forget_budgets()
+
+    here = Budget.objects.filter(pk__in=[each.pk for each in (*over, *kept, held)])
+    assert set(here.all()) == {*kept, held}
+    assert holds.capture(hold, 60)
+    forget_budgets()
+    assert set(here.all()) == set(kept)
+
+
+def test_a_budget_that_is_taken_from_at_that_moment_stays(alice, monkeypatch):
+    """Between the look and the step somebody's call, late, takes from it."""
+    budget = a_budget(100)
+    ended(budget, days=36)
+    looked = QuerySet.values_list
+
+    def look(self, *fields, **more):
+        found = list(looked(self, *fields, **more)) if self.model is Budget else None
+        if found is None:
+            return looked(self, *fields, **more)
+        place(alice, 60, budget)
+        return found
+
+    monkeypatch.setattr(QuerySet, "values_list", look)
+
+    assert allowances.forget_finished(step=1, steps=1) == 0
+    monkeypatch.undo()
+    assert taken(budget) == (60, 0)
+
+
 def test_reconciliation_sees_what_a_budget_and_a_wallet_count_wrongly(alice):
     budget = a_budget(100)
     place(alice, 60, budget)
@@ -214,25 +263,6 @@ def test_an_end_at_the_full_amount_writes_no_budget(alice):
     assert settle(whole, 40) == before
     assert settle(half, 10) != before
     assert taken(budget) == (0, 50)
-
-
-def test_finished_budgets_are_forgotten_once_no_open_hold_took_from_them(alice):
-    finished, held, running = a_budget(100), a_budget(100), a_budget(100, ends=False)
-    holds.capture(place(alice, 60, finished), 50)
-    hold = place(alice, 60, held)
-    later = MONTH + timedelta(days=31)
-
-    def kept():
-        mine = [finished.pk, held.pk, running.pk]
-        return list(Budget.objects.filter(pk__in=mine).order_by("pk").values_list("pk", flat=True))
-
-    allowances.forget_finished(before=finished.ends_at)
-    assert kept() == [finished.pk, held.pk, running.pk]
-    allowances.forget_finished(before=later)
-    assert kept() == [held.pk, running.pk]
-    holds.void(hold)
-    allowances.forget_finished(before=later)
-    assert kept() == [running.pk]
 
 
 # --- Many at once -----------------------------------------------------------------------------
