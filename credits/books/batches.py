@@ -74,12 +74,12 @@ for its plan is made while the planner expects one row."""
 
 
 def _of(shares: str, column: str) -> str:
-    """Return a budget's part of a CTE of sums, found by halving among its sorted ids.
+    """Return a budget's part of a CTE that is one row of arrays, found by halving among its ids.
 
     Not by a join: its plan is made while there are few budgets, and compares each with each.
     """
-    of = f"ARRAY(SELECT {{}} FROM {shares} ORDER BY id)".format  # noqa: S608 - of our own
-    return f"({of(column)})[width_bucket(id, {of('id')})]"
+    of = f"(SELECT {{}} FROM {shares})".format  # noqa: S608 - of our own
+    return f"({of(column)})[width_bucket(id, {of('ids')})]"
 
 
 def _limits(payer: Payer) -> _Limits:
@@ -92,15 +92,16 @@ def _limits(payer: Payer) -> _Limits:
                {payer.concurrency or "NULL::int"} AS concurrency""",
         locked=f"""
     ), wanted AS MATERIALIZED (
-        SELECT id, sum(amount)::bigint AS amount
-          FROM (SELECT unnest(budgets) AS id, amount FROM payer WHERE refusal IS NULL) one
-         GROUP BY id
+        SELECT array_agg(id ORDER BY id) AS ids, array_agg(amount ORDER BY id) AS amounts FROM (
+            SELECT id, sum(amount)::bigint AS amount
+              FROM (SELECT unnest(budgets) AS id, amount FROM payer WHERE refusal IS NULL) one
+             GROUP BY id) of_each
     ), budget AS MATERIALIZED (
-        SELECT id, owner_kind, owner, limit_micros, ends_at, taken_micros, over_micros,
+        SELECT id, owner_kind, owner, limit_micros, taken_micros, over_micros, ends_at,
                limit_micros - taken_micros AS left_micros,
-               limit_micros - taken_micros < {_of("wanted", "amount")} AS is_short
+               limit_micros - taken_micros < {_of("wanted", "amounts")} AS is_short
           FROM credits_budget
-         WHERE id = ANY (ARRAY(SELECT id FROM wanted))
+         WHERE id = ANY ((SELECT ids FROM wanted)::bigint[])
            AND (SELECT count(*) FROM wallet) > 0  -- Reads, and so locks, all wallets first.
          ORDER BY id
            FOR NO KEY UPDATE
@@ -142,17 +143,20 @@ def _limits(payer: Payer) -> _Limits:
           ) at_once ON true""",  # noqa: S608 - a constant of our own
         taken=f"""
     ), share AS MATERIALIZED (
-        SELECT id, sum(amount)::bigint AS amount
-          FROM (SELECT unnest(budgets) AS id, amount FROM judged WHERE {_PLACED}) one
-         GROUP BY id
+        SELECT array_agg(id ORDER BY id) AS ids, array_agg(limit_micros ORDER BY id) AS limits,
+               array_agg(taken_micros + amount ORDER BY id) AS taken,
+               array_agg(over_micros ORDER BY id) AS over
+          FROM (SELECT id, sum(amount)::bigint AS amount
+                  FROM (SELECT unnest(budgets) AS id, amount FROM judged WHERE {_PLACED}) one
+                 GROUP BY id) of_each
+          JOIN budget USING (id)
     ), taken_of AS (
         UPDATE credits_budget
-           SET limit_micros = {_of("budget", "limit_micros")},
-               over_micros = {_of("budget", "over_micros")},
-               taken_micros = {_of("budget", "taken_micros")} + {_of("share", "amount")}
-         WHERE id = ANY (ARRAY(SELECT id FROM share))""",  # noqa: S608 - of our own
+           SET limit_micros = {_of("share", "limits")}, taken_micros = {_of("share", "taken")},
+               over_micros = {_of("share", "over")}
+         WHERE id = ANY ((SELECT ids FROM share)::bigint[])""",  # noqa: S608 - of our own
         # One that is gone was over: nothing is taken from it.
-        budgets="""CASE WHEN (SELECT count(*) FROM budget) = (SELECT count(*) FROM wanted)
+        budgets="""CASE WHEN (SELECT count(*) FROM budget) = (SELECT cardinality(ids) FROM wanted)
                    THEN nullif(budgets, '{}')
                    ELSE nullif(ARRAY(SELECT id FROM budget WHERE id = ANY (judged.budgets)), '{}')
                END""",
@@ -209,7 +213,8 @@ def place_many(payer: Payer) -> str:
            FOR NO KEY UPDATE {limits.locked}
     ), judged AS MATERIALIZED (
         SELECT one.*, {limits.verdict} AS verdict FROM (
-        SELECT payer.*, wallet.available, wallet.frozen_reason {limits.columns},
+        SELECT payer.*, wallet.balance_micros, wallet.held_micros, wallet.available,
+               wallet.open_holds, wallet.open_large, wallet.frozen_reason {limits.columns},
                CASE WHEN refusal IS NOT NULL THEN refusal
                     WHEN wallet.id IS NULL THEN 'short'
                     WHEN wallet.frozen_reason <> '' THEN 'frozen'
@@ -222,15 +227,18 @@ def place_many(payer: Payer) -> str:
         ) one
     ), taken AS (
         UPDATE credits_account account
-           SET balance_micros = wallet.balance_micros,
-               held_micros = wallet.held_micros + share.amount,
-               open_holds = wallet.open_holds + share.n,
-               open_large = wallet.open_large + share.large
-          FROM (SELECT wallet AS id, sum(amount)::bigint AS amount, count(*) AS n,
-                       count(*) FILTER (WHERE amount >= {LARGE_MICROS}) AS large
+           SET balance_micros = share.balance_micros,
+               held_micros = share.held_micros + share.amount,
+               open_holds = share.open_holds + share.n,
+               open_large = share.open_large + share.large
+          FROM (SELECT wallet, sum(amount)::bigint AS amount, count(*) AS n,
+                       count(*) FILTER (WHERE amount >= {LARGE_MICROS}) AS large,
+                       -- Of one wallet all are the same.
+                       min(balance_micros) AS balance_micros, min(held_micros) AS held_micros,
+                       min(open_holds) AS open_holds, min(open_large) AS open_large
                   FROM judged WHERE verdict = 'placed' GROUP BY wallet) share
-          JOIN wallet USING (id)
-         WHERE account.id = share.id AND wallet.available >= share.amount
+         WHERE account.id = share.wallet
+           AND share.balance_micros - share.held_micros >= share.amount
      RETURNING account.id {limits.taken}
     ), opened AS (
         INSERT INTO credits_hold (id, account_id, amount_micros, intent, budgets, process_id, memo,
@@ -249,17 +257,18 @@ def place_many(payer: Payer) -> str:
 
 _GIVEN_BACK = f"""
     ), unspent AS MATERIALIZED (
-        SELECT id, sum(rest)::bigint AS rest
-          FROM (SELECT unnest(budgets) AS id, held - charged AS rest
-                  FROM ended WHERE charged < held) one
-         GROUP BY id
+        SELECT array_agg(id ORDER BY id) AS ids, array_agg(rest ORDER BY id) AS rests FROM (
+            SELECT id, sum(rest)::bigint AS rest
+              FROM (SELECT unnest(budgets) AS id, held - charged AS rest
+                      FROM ended WHERE charged < held) one
+             GROUP BY id) of_each
     ), budget AS MATERIALIZED (
         SELECT id FROM credits_budget
-         WHERE id = ANY (ARRAY(SELECT id FROM unspent))
+         WHERE id = ANY ((SELECT ids FROM unspent)::bigint[])
          ORDER BY id
            FOR NO KEY UPDATE
     ), given_back AS (
-        UPDATE credits_budget SET taken_micros = taken_micros - {_of("unspent", "rest")}
+        UPDATE credits_budget SET taken_micros = taken_micros - {_of("unspent", "rests")}
          WHERE id = ANY (ARRAY(SELECT id FROM budget))
 """  # noqa: S608 - constants of our own
 

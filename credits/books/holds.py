@@ -80,8 +80,8 @@ PLACE = """
      RETURNING account.id
     ), taken_of AS (
         UPDATE credits_budget
-           SET limit_micros = budget.limit_micros, over_micros = budget.over_micros,
-               taken_micros = budget.taken_micros + %(amount)s
+           SET limit_micros = budget.limit_micros, taken_micros = budget.taken_micros + %(amount)s,
+               over_micros = budget.over_micros
           FROM budget
          WHERE credits_budget.id = budget.id AND EXISTS (SELECT FROM taken)
     )

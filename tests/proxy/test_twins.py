@@ -194,7 +194,9 @@ async def test_who_waits_for_a_neighbours_wallet_sees_what_its_twin_answered_mea
     intent, ask = uuid.uuid4().hex, an_ask(intent=uuid.uuid4().hex)
     ask.intent = intent
     async with two_sets() as (books, others):
-        await asyncio.gather(settle(books, alice, uuid7()), place(others, first, an_ask(1000)))
+        await settle(books, alice, uuid7())
+        for each in (first, member):  # Who they are is known, and which budgets they are under.
+            await place(others, each, an_ask(1000))
         async with Door(first):
             waiting = asyncio.gather(
                 place(others, first, an_ask(1000)),
@@ -206,4 +208,4 @@ async def test_who_waits_for_a_neighbours_wallet_sees_what_its_twin_answered_mea
         told = await waiting
 
     assert [each.verdict for each in told] == ["placed", "answered"]
-    assert sums(member) == (990_000, 0)
+    assert sums(member) == (990_000, 1000)

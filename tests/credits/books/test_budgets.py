@@ -265,25 +265,6 @@ def test_an_end_at_the_full_amount_writes_no_budget(alice):
     assert taken(budget) == (0, 50)
 
 
-def test_finished_budgets_are_forgotten_once_no_open_hold_took_from_them(alice):
-    finished, held, running = a_budget(100), a_budget(100), a_budget(100, ends=False)
-    holds.capture(place(alice, 60, finished), 50)
-    hold = place(alice, 60, held)
-    later = MONTH + timedelta(days=31)
-
-    def kept():
-        mine = [finished.pk, held.pk, running.pk]
-        return list(Budget.objects.filter(pk__in=mine).order_by("pk").values_list("pk", flat=True))
-
-    allowances.forget_finished(before=finished.ends_at)
-    assert kept() == [finished.pk, held.pk, running.pk]
-    allowances.forget_finished(before=later)
-    assert kept() == [held.pk, running.pk]
-    holds.void(hold)
-    allowances.forget_finished(before=later)
-    assert kept() == [running.pk]
-
-
 # --- Many at once -----------------------------------------------------------------------------
 
 
