@@ -66,6 +66,17 @@ class _Limits:
     taken: str = ""
     budgets: str = "NULL::bigint[]"
     room: str = "NULL::jsonb"
+    told: str = "NULL::jsonb"
+
+
+_ROOM = """jsonb_build_object('open', open, 'concurrency', most, 'budgets', (
+                    SELECT jsonb_agg(jsonb_build_object(
+                               'id', id, 'kind', owner_kind, 'owner', owner,
+                               'limit', limit_micros, 'left', left_micros,
+                               'resets_at', ends_at) ORDER BY id)
+                      FROM drawn WHERE drawn.n = judged.n))"""
+"""What there was of each limit, of a row of `judged`."""
+_LOCK = "FOR NO KEY UPDATE"
 
 
 def _of_share(column: str) -> str:
@@ -77,7 +88,7 @@ def _of_share(column: str) -> str:
     return f"({of(column)})[width_bucket(id, {of('id')})]"
 
 
-def _limits(payer: Payer) -> _Limits:
+def _limits(payer: Payer, lock: str) -> _Limits:
     if not (payer.budgets or payer.concurrency):
         return _Limits()
     return _Limits(
@@ -85,15 +96,14 @@ def _limits(payer: Payer) -> _Limits:
         named=f""",
                {payer.budgets or "NULL::bigint[]"} AS budgets,
                {payer.concurrency or "NULL::int"} AS concurrency""",
-        locked="""
+        locked=f"""
     ), budget AS MATERIALIZED (
         SELECT id, owner_kind, owner, limit_micros, ends_at, held_micros, spent_micros, over_micros,
                limit_micros - held_micros - spent_micros AS left_micros
           FROM credits_budget
          WHERE id = ANY (ARRAY(SELECT DISTINCT unnest(budgets) FROM payer WHERE refusal IS NULL))
            AND (SELECT count(*) FROM wallet) > 0  -- Reads, and so locks, all wallets first.
-         ORDER BY id
-           FOR NO KEY UPDATE
+         ORDER BY id {lock}
     ), drawn AS MATERIALIZED (
         SELECT payer.n, budget.*,
                sum(payer.amount) OVER (PARTITION BY budget.id ORDER BY payer.n) AS running
@@ -102,7 +112,7 @@ def _limits(payer: Payer) -> _Limits:
     ), within AS MATERIALIZED (
         SELECT n, bool_and(running <= left_micros) IS NOT FALSE AS fits,
                array_agg(id ORDER BY id) AS ids
-          FROM drawn GROUP BY n""",
+          FROM drawn GROUP BY n""",  # noqa: S608 - of our own
         verdicts="""
                     WHEN count(*) FILTER (WHERE refusal IS NULL)
                          OVER (PARTITION BY payer.wallet, at_once.is_large ORDER BY payer.n)
@@ -144,34 +154,18 @@ def _limits(payer: Payer) -> _Limits:
                over_micros = {_of_share("over_micros")}
          WHERE id = ANY (ARRAY(SELECT id FROM share))""",  # noqa: S608 - of our own
         budgets="ids",
+        room=_ROOM,
         # All of it is looked at only where a neighbour, or itself, did not fit (turns.py).
-        room="""
+        told=f"""
            CASE WHEN (SELECT bool_or(verdict IN ('short', 'busy', 'budget')) FROM judged)
-                THEN jsonb_build_object('open', open, 'concurrency', most, 'budgets', (
-                    SELECT jsonb_agg(jsonb_build_object(
-                               'id', id, 'kind', owner_kind, 'owner', owner,
-                               'limit', limit_micros, 'left', left_micros,
-                               'resets_at', ends_at) ORDER BY id)
-                      FROM drawn WHERE drawn.n = judged.n))
+                THEN {_ROOM}
                 WHEN most IS NOT NULL
-                THEN jsonb_build_object('open', open, 'concurrency', most) END""",
+                THEN jsonb_build_object('open', open, 'concurrency', most) END""",  # noqa: S608 - of our own
     )
 
 
-def place_many(payer: Payer) -> str:
-    """Return the statement that places all holds it is asked for (one JSON parameter, a list).
-
-    An ask has `n` (its place in the list), `hold`, `amount`, `ttl` (seconds), `intent`, `keyed`
-    (whether the hold takes the intent for itself), `process` (the program that will end it, if no
-    other can), `memo`, and the payer's columns. A row answers each ask, in the order of `n`
-    (turns.py names its columns). The verdict is `placed`, `repeat` of an open hold with that
-    intent, `frozen`, a limit (limits.py), or the payer's refusal.
-
-    Of what asks share they are served in order while the running sum fits; so a verdict that is a
-    limit is exact only for the first of them (turns.py). Two keyed asks with one intent do not go
-    in one batch: the second would break the unique intent, and the whole batch.
-    """
-    limits = _limits(payer)
+def _judged(payer: Payer, limits: _Limits, lock: str) -> str:
+    """Return the beginning of a statement, up to within its CTE `judged`: a verdict of each ask."""
     return f"""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(
@@ -197,7 +191,7 @@ def place_many(payer: Payer) -> str:
          WHERE id = ANY (ARRAY(SELECT DISTINCT wallet FROM payer WHERE refusal IS NULL))
            AND kind = 'wallet'
          ORDER BY id
-           FOR NO KEY UPDATE {limits.locked}
+           {lock} {limits.locked}
     ), judged AS MATERIALIZED (
         SELECT one.*, {limits.verdict} AS verdict FROM (
         SELECT payer.*, wallet.available, wallet.frozen_reason {limits.columns},
@@ -211,6 +205,40 @@ def place_many(payer: Payer) -> str:
                END AS alone
           FROM payer LEFT JOIN wallet ON wallet.id = payer.wallet {limits.join}
         ) one
+    """  # noqa: S608 - the parts are constants of our own modules
+
+
+def judge_many(payer: Payer) -> str:
+    """Return the statement that judges asks as `place_many` does: nothing is locked or set aside.
+
+    A row is as there, with all that there is of each limit.
+    """
+    limits = _limits(payer, lock="")
+    return f"""
+    {_judged(payer, limits, lock="")}
+    )
+    SELECT n, wallet::text, verdict, available, frozen_reason, facts, earlier::text, {limits.room}
+      FROM judged
+     ORDER BY n
+    """  # noqa: S608 - the parts are constants of our own modules
+
+
+def place_many(payer: Payer) -> str:
+    """Return the statement that places all holds it is asked for (one JSON parameter, a list).
+
+    An ask has `n` (its place in the list), `hold`, `amount`, `ttl` (seconds), `intent`, `keyed`
+    (whether the hold takes the intent for itself), `process` (the program that will end it, if no
+    other can), `memo`, and the payer's columns. A row answers each ask, in the order of `n`
+    (turns.py names its columns). The verdict is `placed`, `repeat` of an open hold with that
+    intent, `frozen`, a limit (limits.py), or the payer's refusal.
+
+    Of what asks share they are served in order while the running sum fits; so a verdict that is a
+    limit is exact only for the first of them (turns.py). Two keyed asks with one intent do not go
+    in one batch: the second would break the unique intent, and the whole batch.
+    """
+    limits = _limits(payer, _LOCK)
+    return f"""
+    {_judged(payer, limits, _LOCK)}
     ), taken AS (
         UPDATE credits_account account
            SET balance_micros = wallet.balance_micros,
@@ -233,7 +261,7 @@ def place_many(payer: Payer) -> str:
     )
     SELECT n, wallet::text,
            CASE WHEN verdict = 'placed' AND taken.id IS NULL THEN 'short' ELSE verdict END,
-           available, frozen_reason, facts, earlier::text, {limits.room}
+           available, frozen_reason, facts, earlier::text, {limits.told}
       FROM judged LEFT JOIN taken ON taken.id = judged.wallet
      ORDER BY n
     """  # noqa: S608 - the parts are constants of our own modules
