@@ -180,7 +180,14 @@ def approve(
     row.box = SealedBox(PublicKey(bytes(row.public_key))).encrypt(whole.encode())
     row.expires_at = now + GOOD_FOR  # It asks again, however late it was approved.
     row.save(update_fields=["state", "key", "box", "expires_at"])
-    log.note("pairing.approved", actor=user.pk, subject=user.pk, target=key.pk)
+    log.note(
+        "pairing.approved",
+        actor=user.pk,
+        subject=user.pk,
+        workspace=giver.workspace_id,
+        target=key.pk,
+        after={"per_call_micros": limit, "per_day_micros": per_day, "days": days},
+    )
     mails.write(
         f"pairing:{row.pk}",
         to=user.email,
@@ -206,10 +213,12 @@ Was that not you? Sign in, revoke the key, and change your password.
 """
 
 
+@transaction.atomic
 def refuse(pairing_id: UUID, *, user: User) -> None:
     """Let the machine go without; raise NotFound when it waits no more."""
     if not _found_by(pairing_id, user).update(state=State.REFUSED):
         raise NotFound("This machine waits no more.")
+    log.note("pairing.refused", actor=user.pk, subject=user.pk, target=pairing_id)
 
 
 # --- what the machine asks ----------------------------------------------------------------------
