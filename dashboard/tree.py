@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MOST_NAMED: Final = 1000
 WHOLE: Final = _("The whole workspace")
-EACH_MEMBER: Final = _("Each member who has no limit of their own")
+EACH_MEMBER: Final = _("Each member, where they have no limit of their own")
 ANOTHERS: Final = _("The key of a member")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import template
+from django.forms import Select
 from django.templatetags.static import static
 from django.utils.html import format_html
 
@@ -41,7 +42,9 @@ def icon(name: str) -> SafeString:
 @register.simple_tag
 def control(field: BoundField) -> SafeString:
     """Return what is filled in of a field, tied to its help and to what is wrong with it."""
-    attributes: dict[str, Any] = {"class": "input", "placeholder": ""}
+    attributes: dict[str, Any] = {"placeholder": ""}
+    if not isinstance(field.field.widget, Select):  # One has the look by its name.
+        attributes["class"] = "input"
     told = [f"{field.auto_id}-help"] * bool(help(field))
     if field.errors:
         attributes["aria-invalid"] = "true"

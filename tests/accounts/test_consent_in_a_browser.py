@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import ThreadingMixIn
 from urllib.parse import urlencode
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
-from django.db import connections
 from django.test import Client
+from in_process import serving, site
 from signin_flow import AUTHORIZE, Flow
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
-
-
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-class Threads(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
 
 
 class ComfyUI(BaseHTTPRequestHandler):
@@ -43,30 +29,9 @@ class ComfyUI(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def serving(server):
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def django_closing(environ, start_response):
-    """Django, leaving no connection to the thread that it answered in."""
-    try:
-        yield from get_wsgi_application()(environ, start_response)
-    finally:
-        connections.close_all()
-
-
 @pytest.fixture
 def ours():
-    server = make_server("127.0.0.1", 0, django_closing, Threads, Quiet)
-    with serving(server) as url:
+    with site() as url:
         yield url
 
 

@@ -81,6 +81,13 @@ def sign_up(place: Place, page: Page, email: str) -> None:
     expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
     page.get_by_label("Code").fill(place.code(email))
     page.get_by_role("button", name="Confirm").click()
+    lands(place, page)
+
+
+def lands(place: Place, page: Page) -> None:
+    """Whoever has come in is at home; from there they go to Security."""
+    expect(page.get_by_role("heading", name="Home")).to_be_visible()
+    page.goto(f"{place.url}/account/")
     expect(page.get_by_role("heading", name="Security")).to_be_visible()
 
 
@@ -159,7 +166,7 @@ def test_an_app_is_asked_for_after_the_password(place: Place, page: Page, email:
     page.get_by_label("Code").fill(spare)
     page.get_by_role("button", name="Continue").click()
 
-    expect(page.get_by_role("heading", name="Security")).to_be_visible()
+    lands(place, page)
     expect(page.get_by_text("9 of 10 spare codes left")).to_be_visible()
 
 
@@ -174,7 +181,7 @@ def test_a_passkey_alone_signs_up_and_in(
     page.get_by_label("Code").fill(place.code(email))
     page.get_by_role("button", name="Confirm").click()
     page.get_by_role("button", name="Make the passkey").click()
-    expect(page.get_by_role("heading", name="Security")).to_be_visible()
+    lands(place, page)
     expect(page.get_by_text("None: you sign in without one")).to_be_visible()
     assert (
         len(device.send("WebAuthn.getCredentials", {"authenticatorId": name})["credentials"]) == 1
@@ -182,7 +189,7 @@ def test_a_passkey_alone_signs_up_and_in(
 
     sign_out(place, page)
     page.get_by_role("button", name="Use a passkey").click()
-    expect(page.get_by_role("heading", name="Security")).to_be_visible()
+    lands(place, page)
 
     sign_out(place, page)
     device.send("WebAuthn.setUserVerified", {"authenticatorId": name, "isUserVerified": False})
@@ -231,7 +238,7 @@ def test_a_forgotten_password_is_reset_and_ends_other_sessions(
     other.get_by_role("button", name="Set the password").click()
     expect(other.get_by_role("heading", name="The password is set")).to_be_visible()
     sign_in(place, other, email, "five other plain words here")
-    expect(other.get_by_role("heading", name="Security")).to_be_visible()
+    lands(place, other)
     other.context.close()
 
     page.reload()
@@ -246,7 +253,7 @@ def test_another_browser_is_signed_out_from_here(
         user_agent="Mozilla/5.0 (Android 15; Mobile; rv:140.0) Firefox/140.0"
     ).new_page()
     sign_in(place, other, email)
-    expect(other.get_by_role("heading", name="Security")).to_be_visible()
+    lands(place, other)
 
     page.reload()
     page.get_by_role("listitem").filter(has_text="Firefox on Android").get_by_role(

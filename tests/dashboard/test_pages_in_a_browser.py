@@ -1,0 +1,245 @@
+"""The pages of members in a real browser: each is readable, fits, and complains of nothing.
+
+With DASHBOARD_SHOTS=<folder> a picture of each is left there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+from in_process import site
+from playwright.sync_api import expect
+
+from accounts import invitations, teams
+from accounts.models import Workspace
+from accounts.sessions import Session
+from apikeys import allowances, asks, keys, limited
+from apikeys.authentication import giver
+from apikeys.limited import Limits
+from apikeys.rights import Rights
+from common.money import usd
+from credits.books import holds
+from credits.gifts import grants
+from credits.models import AutoTopUp, Hold, TopUp
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
+AXE = Path(__file__).with_name("vendor") / "axe.min.js"
+GRAVE = """
+async () => {
+    const options = {resultTypes: ["violations"]};
+    const {violations} = await axe.run(document, options);
+    return violations
+        .filter(({impact}) => ["serious", "critical"].includes(impact))
+        .map(({id, nodes}) => [id, nodes.map(({html}) => html.slice(0, 200)).slice(0, 3)]);
+}
+"""
+SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1440, "height": 900}}
+LOOKS = list(itertools.product(SIZES, ("light", "dark")))
+
+
+@pytest.fixture
+def url():
+    cache.clear()
+    with site() as address:
+        yield address
+
+
+@pytest.fixture
+def come_in(url, page):
+    """Have somebody be signed in at the page's browser, and act for a workspace."""
+
+    def sign_in(member, workspace_id=None, context=None):
+        client = Client(SERVER_NAME="localhost")
+        client.force_login(member.user)
+        if workspace_id:
+            client.post("/my/workspace", {"workspace": workspace_id})
+        name = settings.SESSION_COOKIE_NAME
+        cookie = {"name": name, "value": client.cookies[name].value, "url": url}
+        (context or page.context).add_cookies([cookie])
+
+    return sign_in
+
+
+@pytest.fixture
+def studio(alice, bob):
+    """A team in which everything is there once: limits, keys, asks, purchases, holds."""
+    team = teams.create(owner=alice.user, name="Lumen Yard")
+    teams.join(team, bob.user, role="member", by=alice.user.pk)
+    end = timezone.now() + timedelta(days=40)
+    grants.grant(wallet=team.wallet, amount=usd("25"), key=uuid.uuid4().hex, reason="welcome")
+    grants.grant(
+        wallet=team.wallet, amount=usd("61.4275"), key=uuid.uuid4().hex, reason="x", expires_at=end
+    )
+    invitations.invite(
+        team.pk, email=f"{uuid.uuid4().hex[:9]}@example.org", role="member", by=alice.user,
+        base_url="http://x",
+    )  # fmt: skip
+    asks.ask(team.pk, period="month", limit=usd("20"), note="Ten more.", by=bob.user.pk)
+    calls = Rights(scopes=frozenset({"proxy", "usage:read"}))
+    for name, limits in (
+        ("Render farm, night", Limits("Kite film", 60, {"day": usd("5"), "month": usd("60")})),
+        ("Old laptop", Limits()),
+    ):
+        _whole, key = limited.make(
+            giver(Session(alice.user, team.pk, "owner")), name=name, asked=calls, limits=limits
+        )
+    keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="Bobs workstation")
+    for kind, of, period, limit in (
+        ("workspace", "", "month", "400"), ("project", "Kite film", "total", "90"),
+        ("each_member", "", "week", "30"), ("member", str(bob.user.pk), "month", "40"),
+        ("member", str(alice.user.pk), "day", "0"),
+    ):  # fmt: skip
+        allowances.set_rule(team.pk, kind, of, period, usd(limit), by=alice.user.pk)
+    for state in ("open", "expired", "failed"):
+        TopUp.objects.create(
+            wallet_id=team.pk, amount_micros=usd("25"), source="checkout", state=state
+        )
+    AutoTopUp.objects.create(
+        wallet_id=team.pk, payment_method_id="pm", method_label="Visa ending 4242",
+        last_failure="Your card was refused.",
+    )  # fmt: skip
+    holds.place(team.pk, amount=usd("3.2"), ttl_seconds=900)
+    memo = {"vendor": "kling", "operation": "video", "user": str(alice.user.pk)}
+    Hold.objects.filter(account_id=team.pk).update(memo=memo)
+    return {"team": str(team.pk), "key": str(key.pk), "user": str(bob.user.pk)}
+
+
+PAGES = {
+    "home": "/my/", "usage": "/my/usage", "credits": "/my/credits", "keys": "/my/keys",
+    "key": "/my/keys/{key}", "key-change": "/my/keys/{key}/change", "key-new": "/my/keys/new",
+    "keys-revoke": "/my/keys/revoke-all",
+    "team": "/my/team", "member": "/my/team/{user}", "vendors": "/my/team/vendors",
+    "sure": "/my/team/{user}/remove",
+    "limits": "/my/limits", "limit": "/my/limits/member?of={user}",
+    "prices": "/my/prices?q=flux", "quote": "/my/quote", "settings": "/my/settings",
+    "security": "/account/", "mail": "/account/email/", "nowhere": "/my/nothing",
+}  # fmt: skip
+
+
+def look(page, name, complaints):
+    """Have axe find nothing grave, and nothing lie beside the page however narrow it is."""
+    page.evaluate(AXE.read_text())
+    assert page.evaluate(GRAVE) == [], name
+    if folder := os.environ.get("DASHBOARD_SHOTS"):
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+    size = page.viewport_size
+    if size["width"] < 400:
+        page.set_viewport_size({"width": 360, "height": 780})
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
+        page.set_viewport_size(size)
+    expected = [each for each in complaints if "404 (Not Found)" in each]
+    assert complaints == expected, name
+    complaints.clear()
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_each_page_reads_well(
+    page, url, come_in, alice, studio, complaints, size, scheme, monkeypatch
+):
+    monkeypatch.setattr(settings, "STRIPE_API_KEY", "sk_test_x")
+    come_in(alice, studio["team"])
+    page.set_viewport_size(SIZES[size])
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+
+    for name, path in PAGES.items():
+        page.goto(f"{url}{path.format(**studio)}")
+        if name == "vendors":
+            page.get_by_label("Only these", exact=True).check()
+        look(page, f"{name}-{size}-{scheme}", complaints)
+
+
+def test_a_members_pages_read_well(page, url, come_in, bob, studio, complaints):
+    come_in(bob, studio["team"])
+    page.set_viewport_size(SIZES["phone"])
+
+    for name in ("home", "credits", "team", "limits", "keys"):
+        page.goto(f"{url}{PAGES[name]}")
+        look(page, f"{name}-of-a-member", complaints)
+
+
+def test_a_key_is_made_copied_limited_and_revoked(page, url, come_in, alice, complaints):
+    come_in(alice)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{url}/my/keys")
+    page.get_by_role("link", name="Create a key").click()
+    page.get_by_label("Name").fill("Render farm")
+    page.get_by_label("Each day").fill("-1")
+    page.get_by_role("button", name="Create the key").click()
+    expect(page.locator(".wrong")).to_have_count(1)
+    page.get_by_label("Each day").fill("5.5")
+    complaints.clear()  # The browser tells of the 400.
+    page.get_by_role("button", name="Create the key").click()
+
+    whole = page.locator("[data-key]").inner_text()
+    assert re.fullmatch(r"comfyui-[0-9a-z-]{64}", whole)
+    look(page, "key-made", complaints)
+    page.get_by_role("button", name="Copy").first.click()
+    expect(page.locator("#say")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == whole
+    page.get_by_role("link", name="I have copied it").click()
+    expect(page.get_by_text("$5.50 left")).to_be_visible()
+    page.get_by_role("button", name="Rotate the key").click()
+    assert page.locator("[data-key]").inner_text() != whole
+    page.goto(f"{url}/my/keys")
+    page.get_by_role("link", name="Render farm").first.click()
+    page.get_by_role("button", name="Revoke the key").click()
+    expect(page.get_by_text("is revoked, for good")).to_be_visible()
+
+
+def test_who_is_invited_joins_and_switches_back_and_forth(
+    page, url, come_in, alice, bob, complaints
+):
+    come_in(alice)
+    page.goto(f"{url}/my/")
+    page.locator(".workspaces > summary").click()
+    page.get_by_role("link", name="Make a team").click()
+    page.get_by_label("Name").fill("Kite studio")
+    page.get_by_role("button", name="Make the team").click()
+    page.get_by_label("Mail").fill(bob.user.email)
+    page.get_by_role("button", name="Send the invitation").click()
+    expect(page.get_by_text("is invited, by mail")).to_be_visible()
+    team = Workspace.objects.get(name="Kite studio", memberships__user=alice.user)
+    from outbox.models import Mail
+
+    mail = Mail.objects.filter(to=bob.user.email).latest("id")
+    path = re.search(r"/invitations/\S+", mail.text)[0]
+
+    other = page.context.browser.new_context()
+    come_in(bob, context=other)
+    theirs = other.new_page()
+    theirs.goto(f"{url}{path}")
+    theirs.get_by_role("button", name="Join the team").click()
+    expect(theirs.get_by_role("heading", name="Kite studio")).to_be_visible()
+    theirs.locator(".workspaces > summary").click()
+    theirs.locator(".workspaces form button").first.click()
+    expect(theirs.get_by_text("You act for")).to_be_visible()
+    assert teams.members(team.pk).count() == 2
+    other.close()
+
+
+def test_without_script_all_of_it_still_works(url, come_in, alice, browser):
+    context = browser.new_context(java_script_enabled=False, viewport=SIZES["phone"])
+    come_in(alice, context=context)
+    page = context.new_page()
+    page.goto(f"{url}/my/keys")
+    page.get_by_role("link", name="Create a key").click()
+    page.get_by_label("Name").fill("No script")
+    page.get_by_role("button", name="Create the key").click()
+    assert page.locator("[data-key]").inner_text().startswith("comfyui-")
+    page.goto(f"{url}/my/prices?q=flux")
+    page.locator("tbody summary").first.click()
+    expect(page.locator("tbody details[open] .sums").first).to_be_visible()
+    page.get_by_role("button", name="Menu").click()
+    page.locator(".workspaces > summary").click()
+    expect(page.get_by_role("link", name="Make a team")).to_be_visible()
+    context.close()

@@ -1,0 +1,54 @@
+"""The site in this process, at an address that a browser can open."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from django.core.wsgi import get_wsgi_application
+from django.db import connections
+
+
+class Quiet(WSGIRequestHandler):
+    """Says nothing of what is asked."""
+
+    def log_message(self, *_: Any) -> None:
+        """Keep silent."""
+
+
+class Threads(ThreadingMixIn, WSGIServer):
+    """One thread for each request."""
+
+    daemon_threads = True
+
+
+def django_closing(environ: Any, start_response: Any) -> Iterator[bytes]:
+    """Be Django, leaving no connection to the thread that it answered in."""
+    try:
+        yield from get_wsgi_application()(environ, start_response)
+    finally:
+        connections.close_all()
+
+
+@contextmanager
+def serving(server: Any) -> Iterator[str]:
+    """Serve as long as it is wanted; give the address."""
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def site() -> Iterator[str]:
+    """Serve the site."""
+    with serving(make_server("127.0.0.1", 0, django_closing, Threads, Quiet)) as url:
+        yield url
