@@ -51,7 +51,7 @@ def test_a_wav_of_the_sandbox_has_samples_that_nodes_can_read():
         assert sound.getnframes() / sound.getframerate() == 1.5
 
 
-# --- Quotes: a page sends every widget, those at their defaults, too -------------------------------
+# --- Quotes: a page sends every widget, at its default, too ---------------------------------------
 
 
 @pytest.mark.parametrize("name", ["TopazImageEnhance", "TopazImageEnhanceV2"])
