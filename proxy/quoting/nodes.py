@@ -168,9 +168,8 @@ def _changes(
     if value is None or is_link(value):
         return {}
     if "is" not in rule:
-        if value == default and not _is_there(calls, rule["at"]):
-            return {}  # The node leaves it out: its zero, or its -1, stands for "as you like".
-        return {rule["at"]: f"{value}" if rule.get("as") else value}
+        is_left_out = value == default and not _is_there(calls, rule["at"])
+        return {} if is_left_out else {rule["at"]: f"{value}" if rule.get("as") else value}
     if f"{value}" not in rule["is"]:
         raise Unknown
     return dict(rule["is"][f"{value}"])
