@@ -133,6 +133,16 @@ def _filled(held: Any, texts: Mapping[str, str]) -> Any:
     return held
 
 
+def _is_there(calls: Mapping[str, Any], at: str) -> bool:
+    """Whether a node sends something at a place when all its inputs are at their defaults."""
+    held: Any = calls
+    for name in at.split("."):
+        if not isinstance(held, dict) or name not in held:
+            return False
+        held = held[name]
+    return True
+
+
 def _changes(
     rule: Mapping[str, Any], calls: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -153,11 +163,13 @@ def _changes(
         return dict(rule["given"]) if inputs.get(name) is not None else {}
     if "missing" in rule:
         return dict(rule["missing"]) if inputs.get(name) is None else {}
-    value = inputs.get(name, calls.get("inputs", {}).get(name, {}).get("default"))
+    default = calls.get("inputs", {}).get(name, {}).get("default")
+    value = inputs.get(name, default)
     if value is None or is_link(value):
         return {}
     if "is" not in rule:
-        return {rule["at"]: f"{value}" if rule.get("as") else value}
+        is_left_out = value == default and not _is_there(calls, rule["at"])
+        return {} if is_left_out else {rule["at"]: f"{value}" if rule.get("as") else value}
     if f"{value}" not in rule["is"]:
         raise Unknown
     return dict(rule["is"][f"{value}"])

@@ -19,7 +19,10 @@ from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Ve
 
 VERSION = "2024-11-06"
 EDIT_SECONDS = 5
-INPUT = re.compile(r"https://(?!\d+\.\d+\.\d+\.\d+)[\w.-]+\.[a-z]+(:\d+)?/\S+|data:\S+;base64,\S+")
+INPUT = re.compile(
+    r"https://(?!\d+\.\d+\.\d+\.\d+)[\w.-]+\.[a-z]+(:\d+)?/\S+|data:\S+;base64,\S+"
+    r"|https?://(localhost|127\.0\.0\.1):\d+/\S+"  # Of who tries it all on one machine.
+)
 WORDS = {
     None: "RUNNING",
     "done": "SUCCEEDED",

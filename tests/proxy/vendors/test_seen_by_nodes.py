@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import wave
 
@@ -11,6 +12,9 @@ from operations import poll_of
 from sample_calls import sample_of
 from vendor_calls import RICH
 
+from prices.terms import PUBLISHED
+from proxy.quoting import facts, workflows
+from proxy.quoting.nodes import requests_of
 from sandbox.media import Media, render
 
 
@@ -45,3 +49,31 @@ def test_a_wav_of_the_sandbox_has_samples_that_nodes_can_read():
     with wave.open(io.BytesIO(content)) as sound:
         assert (sound.getsampwidth(), sound.getnchannels()) == (2, 1)
         assert sound.getnframes() / sound.getframerate() == 1.5
+
+
+# --- Quotes: a page sends every widget, at its default, too ---------------------------------------
+
+
+@pytest.mark.parametrize("name", ["TopazImageEnhance", "TopazImageEnhanceV2"])
+def test_a_size_of_nought_is_quoted_as_the_node_asks_for_it(name, settings):
+    settings.VENDOR_BASE_URL = "http://127.0.0.1:9/{vendor}"
+    inputs = {"model": "Reimagine", "output_width": 0, "output_height": 0}
+
+    (row,) = asyncio.run(workflows.quote({"1": {"class_type": name, "inputs": inputs}}, PUBLISHED))
+
+    assert row.is_exact
+    assert row.problem == ""
+    assert row.estimate.most > 0
+
+
+def test_a_default_puts_nothing_where_the_node_sends_nothing():
+    wrong = {}
+    for node in facts.nodes().values():
+        calls = node.calls
+        if not calls or "by" in calls or "path" not in calls:
+            continue
+        defaults = {n: told["default"] for n, told in calls["inputs"].items() if "default" in told}
+        for made in requests_of(node, defaults):
+            if added := made["body"].keys() - calls["body"].keys():
+                wrong[node.name] = added
+    assert wrong == {}

@@ -1,0 +1,1 @@
+"""Runs a ComfyUI's paid nodes through this platform, and compares what they cost."""
