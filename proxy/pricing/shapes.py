@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
-from common.money import Micros, round_up
+from common.money import Micros, round_up, show, usd
 from proxy.pricing import Quote
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ MULTIPLIERS = (
 )  # fmt: skip
 MANY = 12
 """So many models are not listed in a sentence."""
+MOST_UNMEASURED = usd("500")
+"""More is held for no file that cannot be measured: nobody has it free for one call."""
 SLACK_SECONDS = 1
 """A file is a frame or two longer than what it was made from: so far the longest is charged."""
 
@@ -49,6 +51,20 @@ def per_second(
     return Quote(held, {**inputs, **priced, **({"base": base} if base else {})})
 
 
+def bearable(name: str, most: Micros) -> Micros:
+    """Return the most that a file of unknown length can cost, or raise InvalidRequest.
+
+    Nobody sets that much aside, and a member is told what to do instead.
+    """
+    if most <= MOST_UNMEASURED:
+        return most
+    raise InvalidRequest(
+        f"{name} is a file whose length cannot be known here, and as long as the provider takes "
+        f"one it would cost {show(most)}. Please upload it to this platform, as nodes do: then it "
+        "is priced by its length."
+    )
+
+
 def of_input(
     asked: Asked,
     name: str,
@@ -68,6 +84,7 @@ def of_input(
     seconds = asked.measured.get(name)
     if seconds is None:
         told = {**inputs, "capped": True} if capped else inputs
+        bearable(name, round_up(rate * Fraction(most)))
         return per_second(rate, least=least, most=most, **told)
     seconds = max(Fraction(least), min(seconds, Fraction(most)) if capped else seconds)
     told = {"seconds": f"{seconds}", "rate": f"{rate}", "measured": True, "capped": capped}

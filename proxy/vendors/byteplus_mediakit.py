@@ -16,10 +16,11 @@ from common.errors import InvalidRequest
 from common.money import Micros, round_up, usd
 from proxy.catalogue import Job, Kind, Named, Operation
 from proxy.credentials import bearer
+from proxy.inputs import Input
 from proxy.pricing import Quote
-from proxy.pricing.shapes import at, choice_of, count, one_only, only
+from proxy.pricing.shapes import at, bearable, choice_of, count, one_only, only
 from proxy.vendors.byteplus_prices import VERSION, seconds_at
-from proxy.vendors.states import States, id_at, saying, without
+from proxy.vendors.states import States, file_at, id_at, saying, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,10 @@ class Enhanced:
         least, most = ("1", LONGEST) if measured is None else (f"{measured}", f"{measured}")
         held = rate * (tier or LARGEST_SOURCE) * (speed or FASTEST_SOURCE) * Fraction(most)
         inputs = {"tool": tool, "rate": f"{rate}", "tier": tier, "speed": speed}
-        return Quote(round_up(held), {**inputs, "least": least, "most": most})
+        held_micros = round_up(held)
+        if measured is None:
+            bearable("video_url", held_micros)
+        return Quote(held_micros, {**inputs, "least": least, "most": most})
 
     def settle(self, inputs: dict[str, Any], evidence: Evidence) -> Micros | None:
         """Return the price of the seconds that were delivered, and of what the end says."""
@@ -159,6 +163,7 @@ MEDIAKIT = (
         job=JOB,
         prepare=_prepare,
         along={},
+        measures=(Input("video_url", file_at("video_url")),),
         base="mediakit",
         credential=bearer("MEDIAKIT_KEY"),
         timeout_seconds=300,

@@ -19,9 +19,10 @@ from common.money import Micros, round_up, usd
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import DELIVERING, Judged, Verdict
+from proxy.inputs import Input
 from proxy.pricing import Quote
 from proxy.pricing.shapes import Ruled, at, model_of, of_input, one_only
-from proxy.vendors.states import States, by_words, id_at, text_at
+from proxy.vendors.states import States, by_words, file_at, id_at, text_at
 
 if TYPE_CHECKING:
     from proxy.asked import Asked, Evidence
@@ -172,6 +173,7 @@ def _submit(work: str, title: str, price: Coins, measured: str = "") -> Operatio
             interval_seconds=5.0,
             deadline_seconds=6 * 3600,
         ),
+        measures=(Input("video_url", file_at("video_url")),) if measured else (),
         timeout_seconds=300,
         price_version=VERSION,
         title=f"HitPaw {title}",
