@@ -7,7 +7,7 @@ erased (personal.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
@@ -76,8 +76,8 @@ def teams_in_the_way(user_id: UUID) -> list[str]:
     return list(owned.order_by("workspace__name").values_list("workspace__name", flat=True))
 
 
-def _owned(user_id: UUID) -> QuerySet[Membership]:
-    mine = Membership.objects.filter(user_id=user_id, role=Membership.Role.OWNER)
+def _owned(user_id: UUID) -> QuerySet[Any]:
+    mine: QuerySet[Any] = Membership.objects.filter(user_id=user_id, role=Membership.Role.OWNER)
     return mine.annotate(people=Count("workspace__memberships"))
 
 

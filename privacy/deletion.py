@@ -57,11 +57,17 @@ def one(deletion_id: UUID) -> Deletion:
     return found
 
 
+def person(deletion: Deletion) -> User:
+    """Return who it is about, as long as they are known."""
+    assert deletion.user_id is not None, "that goes with the books"
+    return User.objects.get(pk=deletion.user_id)
+
+
 def in_the_way(deletion: Deletion) -> dict[str, str]:
     """Return why it cannot be done, as things stand now; nothing once the steps run."""
-    user = User.objects.filter(pk=deletion.user_id).first()
-    if user is None or deletion.state not in (State.ASKED, State.WAITING):
+    if deletion.user_id is None or deletion.state not in (State.ASKED, State.WAITING):
         return {}
+    user = person(deletion)
     return obstacles.of(leaving.gather(user), gives_up=deletion.gives_up)
 
 
@@ -127,7 +133,7 @@ def confirm(deletion_id: UUID) -> Deletion:
             raise InvalidRequest("This is not asked for any more. Ask for it again.")
         return found
     found = one(deletion_id)
-    user = User.objects.get(pk=found.user_id)
+    user = person(found)
     keys.stop(user.pk)
     leaving.end_sessions(user.pk)
     log.note("deletion.confirmed", actor=user.pk, subject=user.pk, target=found.pk)
@@ -150,7 +156,7 @@ def cancel(deletion_id: UUID, *, by: UUID | None = None, reason: str = "") -> De
             raise InvalidRequest("It is being deleted already, and cannot be had back.")
         return found
     found = one(deletion_id)
-    user = User.objects.get(pk=found.user_id)
+    user = person(found)
     keys.restart(user.pk)
     log.note("deletion.cancelled", actor=by or user.pk, subject=user.pk, target=found.pk,
              reason=reason)  # fmt: skip

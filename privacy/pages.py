@@ -67,7 +67,7 @@ def ask_archive(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @login_required
-@reauthentication_required
+@reauthentication_required  # type: ignore[untyped-decorator]
 def archive(request: HttpRequest, export_id: UUID) -> Any:
     """Give an archive to its owner, who has just signed in again."""
     user: Any = request.user

@@ -198,7 +198,7 @@ def _advance(deletion_id: UUID) -> None:
 @transaction.atomic
 def _begin(deletion: Deletion) -> bool:
     """Seal who it is, if nothing is in the way; False if something is, or it was cancelled."""
-    user = User.objects.select_for_update(no_key=True).get(pk=deletion.user_id)
+    user = User.objects.select_for_update(no_key=True).get(pk=deletion.user_id or UUID(int=0))
     person = leaving.gather(user)
     found = obstacles.of(person, gives_up=deletion.gives_up)
     waiting = Deletion.objects.filter(pk=deletion.pk, state=State.WAITING)

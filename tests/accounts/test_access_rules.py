@@ -56,6 +56,8 @@ RULES = {
     ],
     DOOR: [
         "oauth/authorize", "oauth/token", "invitations/<str:token>",
+        "privacy/confirm/<str:token>", "privacy/<str:token>", "privacy/<str:token>/certificate",
+        "privacy/<str:token>/certificate.json",
         *(A + path for path in (
             "login/", "logout/", "signup/", "signup/passkey/", "confirm-email/",
             "password/reset/", "password/reset/confirm/", "password/reset/complete/",
@@ -97,6 +99,9 @@ RULES = {
             "2fa/webauthn/keys/<int:pk>/remove/", "2fa/webauthn/keys/<int:pk>/edit/",
             "3rdparty/", "sessions/", "sessions/<int:session>/end", "pair/", "credits/",
             "pair/<uuid:pairing_id>/",
+            # Whose archive it is: tests/privacy/test_leaving_story.py.
+            "privacy/", "privacy/archive", "privacy/archives/<uuid:export_id>", "privacy/delete",
+            "privacy/stay",
         )),
         *(B + path for path in (
             "auth/reauthenticate", "auth/reauthenticate/code/request",
