@@ -16,20 +16,26 @@ from allauth.account.internal.flows.signup import prevent_enumeration
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import doors, signup
 from accounts.models import User
+from audit import log
 from common.drf import base_url
 from common.errors import InvalidRequest, OriginNotAllowed
 from outbox import mails
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from allauth.socialaccount.models import SocialLogin
+    from allauth.usersessions.models import UserSession
     from django.forms import BaseForm
     from django.http import HttpRequest, HttpResponse
 
@@ -147,3 +153,14 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         sociallogin.user = user
         sociallogin.save(request)
         return user
+
+
+class SessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]
+    """What becomes of a browser's session that its person ends, at whichever door."""
+
+    def end_sessions(self, sessions: Iterable[UserSession]) -> None:
+        """End them, each with an entry in the audit log."""
+        with transaction.atomic():
+            for session in sessions:
+                session.end()
+                log.note("session.ended", actor=session.user_id, subject=session.user_id)

@@ -16,6 +16,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import browsers
+from accounts.adapters import SessionsAdapter
 from audit import log
 from common.money import show
 
@@ -50,12 +51,17 @@ SAID: Final = {
     "member.made_staff": "Made staff",
     "key.made": "Key made",
     "key.changed": "Key changed",
+    "key.renamed": "Key renamed",
     "key.rotated": "Key rotated",
     "sign-in.begun": "ComfyUI signed in",
     "sign-in.ended": "ComfyUI signed out",
     "key.disabled": "Key disabled",
     "key.enabled": "Key enabled",
     "pairing.approved": "Machine paired",
+    "pairing.refused": "Machine not paired",
+    "ask.made": "More asked for",
+    "ask.granted": "More allowed",
+    "ask.declined": "More not allowed",
     "key.revoked": "Key revoked",
 }
 """What happened to somebody, as they read it; what is not here shows its own name."""
@@ -123,8 +129,7 @@ def end_session(request: HttpRequest, session: int) -> HttpResponse:
     found = UserSession.objects.filter(user=user, pk=session).first()
     if found is None:
         raise Http404
-    found.end()
-    log.note("session.ended", actor=user.pk, subject=user.pk)
+    SessionsAdapter().end_sessions([found])
     messages.success(request, "That browser is signed out.")
     return redirect("security")
 

@@ -179,7 +179,14 @@ def transfer(workspace_id: UUID, *, to: UUID, by: UUID) -> None:
         raise InvalidRequest("Who is deactivated cannot own a team.")
     Membership.objects.filter(workspace=workspace, user_id=by).update(role=Role.MEMBER)
     Membership.objects.filter(pk=theirs.pk).update(role=Role.OWNER)
-    log.note("team.passed_on", actor=by, subject=to, workspace=workspace_id)
+    log.note(
+        "team.passed_on",
+        actor=by,
+        subject=to,
+        workspace=workspace_id,
+        before={"role": theirs.role},
+        after={"role": Role.OWNER},
+    )
 
 
 def _theirs(workspace_id: UUID, user_id: UUID) -> Membership:

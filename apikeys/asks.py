@@ -15,6 +15,7 @@ from accounts import teams
 from accounts.models import Membership
 from apikeys import allowances
 from apikeys.models import Ask
+from audit import log
 from common import ratelimits
 from common.errors import InvalidRequest, NotFound
 from common.money import Micros, show
@@ -61,6 +62,14 @@ def _ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID)
         answered_at=None,
         defaults={"limit_micros": limit, "note": note},
     )
+    log.note(
+        "ask.made",
+        actor=by,
+        subject=by,
+        workspace=workspace_id,
+        target=made.pk,
+        after={"period": period, "limit_micros": limit},
+    )
     if is_new:
         owner = teams.members(workspace_id).get(role=Membership.Role.OWNER).user
         who = made.user.name or made.user.email
@@ -89,6 +98,15 @@ def answer(workspace_id: UUID, ask_id: UUID, *, granted: bool, by: UUID) -> Ask:
     if granted:
         allowances.set_rule(workspace_id, "member", str(one.user_id), one.period, limit, by=by)
     found.update(answered_at=timezone.now(), answered_by=by, granted=granted)
+    log.note(
+        "ask.granted" if granted else "ask.declined",
+        actor=by,
+        subject=one.user_id,
+        workspace=workspace_id,
+        target=one.pk,
+        before={"asked": {"period": one.period, "limit_micros": limit}},
+        after={"granted": granted},
+    )
     said = "may now" if granted else "were not allowed to"
     mails.write(
         f"ask-answered:{one.pk}",

@@ -116,6 +116,8 @@ def change(
         _note(
             "key.changed", giver, key, before=rights.told(rights.of(key)), after=rights.told(wanted)
         )
+    elif told:
+        _note("key.renamed", giver, key)  # Names may name somebody: the log holds none.
     if told:
         ApiKey.objects.filter(pk=key.pk).update(**told)
     if disabled is not None:

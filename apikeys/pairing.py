@@ -27,7 +27,8 @@ from django.utils import timezone
 from nacl.exceptions import RuntimeError as WeakKey
 from nacl.public import PublicKey, SealedBox
 
-from apikeys import life, states
+from accounts import teams
+from apikeys import allowances, life, states
 from apikeys.models import ApiKey, Pairing, default_scopes
 from apikeys.rights import Rights
 from audit import log
@@ -150,30 +151,54 @@ def _first(rows: QuerySet[Pairing]) -> Pairing:
 
 @transaction.atomic
 def approve(
-    pairing_id: UUID, giver: Giver, *, user: User, name: str, limit: Micros, days: int
+    pairing_id: UUID,
+    giver: Giver,
+    *,
+    user: User,
+    name: str,
+    limit: Micros,
+    per_day: Micros,
+    days: int,
 ) -> ApiKey:
     """Make a key for the machine, sealed so that only it can open that; tell the member by mail.
 
-    The key is of the giver's workspace, named, limited, and ends by itself. A second time raises
-    NotFound: the machine waits no more.
+    The key is of the giver's workspace, named, limited in one call and in a day, and ends by
+    itself. A second time raises NotFound: the machine waits no more.
     """
     row = _first(_found_by(pairing_id, user).select_for_update(of=("self",)))
+    # Both now, and in this order: a key is made under the first, its rule is set under the second,
+    # and a key that was made refers to it, which locks it, too.
+    states.lock_owner(user.pk)
+    teams.locked(user.pk, giver.workspace_id)
     now = timezone.now()
     asked = Rights(
         scopes=frozenset(default_scopes()), call_limit=limit, expires_at=now + timedelta(days=days)
     )
     whole, key = life.make(giver, name=name, description=f"Paired: {row.machine}", asked=asked)
+    allowances.set_rule(giver.workspace_id, "key", str(key.pk), "day", per_day, by=user.pk)
     row.state, row.key = State.APPROVED, key
     row.box = SealedBox(PublicKey(bytes(row.public_key))).encrypt(whole.encode())
     row.expires_at = now + GOOD_FOR  # It asks again, however late it was approved.
     row.save(update_fields=["state", "key", "box", "expires_at"])
-    log.note("pairing.approved", actor=user.pk, subject=user.pk, target=key.pk)
+    log.note(
+        "pairing.approved",
+        actor=user.pk,
+        subject=user.pk,
+        workspace=giver.workspace_id,
+        target=key.pk,
+        after={"per_call_micros": limit, "per_day_micros": per_day, "days": days},
+    )
     mails.write(
         f"pairing:{row.pk}",
         to=user.email,
         subject="A machine may use your credits now",
         text=LETTER.format(
-            machine=row.machine, address=row.address, name=key.name, limit=show(limit), days=days
+            machine=row.machine,
+            address=row.address,
+            name=key.name,
+            limit=show(limit),
+            per_day=show(per_day),
+            days=days,
         ),
     )
     return key
@@ -181,16 +206,19 @@ def approve(
 
 LETTER = """You approved a machine that calls itself "{machine}", at {address}.
 
-It has a key of its own now, "{name}": for at most {limit} in one call, for {days} days.
+It has a key of its own now, "{name}": for at most {limit} in one call and {per_day} in a day, for
+{days} days.
 
 Was that not you? Sign in, revoke the key, and change your password.
 """
 
 
+@transaction.atomic
 def refuse(pairing_id: UUID, *, user: User) -> None:
     """Let the machine go without; raise NotFound when it waits no more."""
     if not _found_by(pairing_id, user).update(state=State.REFUSED):
         raise NotFound("This machine waits no more.")
+    log.note("pairing.refused", actor=user.pk, subject=user.pk, target=pairing_id)
 
 
 # --- what the machine asks ----------------------------------------------------------------------

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LIMIT: Final = "1"
 """What is proposed for one call, in dollars: most cost cents."""
+PER_DAY: Final = "5"
 DAYS: Final = ((7, "a week"), (30, "30 days"), (90, "90 days"), (365, "a year"))
 SHOWN: Final = 90
 
@@ -45,18 +46,33 @@ class CodeForm(forms.Form):
     )
 
 
+class Dollars(forms.DecimalField):
+    """An amount in dollars; cleaned, it is in micros. Nothing is no limit that anybody means."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        most = rights.MOST_MICROS // 1_000_000
+        super().__init__(min_value=0, max_value=most, max_digits=10, decimal_places=6, **kwargs)
+
+    def clean(self, value: Any) -> Micros:
+        """Return it in micros."""
+        amount = usd(str(super().clean(value)))
+        if amount <= 0:
+            raise forms.ValidationError("More than nothing.")
+        return amount
+
+
 class ApprovalForm(forms.Form):
     """What the machine's key is called, and how far it reaches."""
 
     name = forms.CharField(label="Name of its key", max_length=keys.MOST_NAME)
     workspace = forms.ChoiceField(label="It spends the credits of")
-    limit = forms.DecimalField(
+    limit = Dollars(
         label="Most for one call, in dollars",
-        min_value=0,
-        max_value=rights.MOST_MICROS // 1_000_000,
-        max_digits=10,
-        decimal_places=6,
         help_text="Most calls cost a few cents. A video may cost some dollars.",
+    )
+    per_day = Dollars(
+        label="Most in a day, in dollars",
+        help_text="For all calls of this machine together.",
     )
     days = forms.TypedChoiceField(
         label="Ends by itself after", coerce=int, choices=DAYS, initial=SHOWN
@@ -65,13 +81,6 @@ class ApprovalForm(forms.Form):
     def __init__(self, *args: Any, places: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["workspace"].choices = places  # type: ignore[attr-defined]
-
-    def clean_limit(self) -> Micros:
-        """Return it in micros; nothing is no limit that anybody means."""
-        limit = usd(str(self.cleaned_data["limit"]))
-        if limit <= 0:
-            raise forms.ValidationError("More than nothing.")
-        return limit
 
 
 @require_safe
@@ -111,7 +120,7 @@ def machine(request: HttpRequest, pairing_id: UUID) -> HttpResponse:
         form = ApprovalForm(
             request.POST or None,
             places=_places(user),
-            initial={"name": row.machine, "limit": LIMIT},
+            initial={"name": row.machine, "limit": LIMIT, "per_day": PER_DAY},
         )
         if request.method == "POST" and request.POST.get("answer") != "allow":
             pairing.refuse(row.pk, user=user)
@@ -139,6 +148,7 @@ def _approved(request: HttpRequest, row: Pairing, asked: dict[str, Any]) -> Http
         user=session.user,
         name=asked["name"],
         limit=asked["limit"],
+        per_day=asked["per_day"],
         days=asked["days"],
     )
     return render(request, "apikeys/paired.html", {"machine": row.machine, "key": key})

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from rest_framework.permissions import BasePermission
 
+from common import ratelimits
+from common.addresses import household
 from common.errors import Unauthorized
 
 if TYPE_CHECKING:
@@ -15,17 +17,25 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 HEADER = "X-Comfy-Admin-Secret"
+MOST_WRONG = 60
+SECONDS = 60
 
 
 class HasAdminSecret(BasePermission):
-    """`X-Comfy-Admin-Secret` is one of ADMIN_SECRETS; without any, nobody has it."""
+    """`X-Comfy-Admin-Secret` is one of ADMIN_SECRETS; without any, nobody has it.
+
+    So many wrong ones are heard from one household in a minute.
+    """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Return True, or raise what answers 401."""
+        """Return True, or raise what answers 401, or 429."""
         given = request.headers.get(HEADER, "").encode()
+        who = household(request.META.get("REMOTE_ADDR", ""))
+        ratelimits.take("operator", who, most=MOST_WRONG, seconds=SECONDS)
         found = [
             hmac.compare_digest(given, secret.encode()) for secret in settings.ADMIN_SECRETS
         ]  # All are compared: how long it takes tells nothing.
         if not any(found):
             raise Unauthorized(f"This needs the operator's secret ({HEADER}).")
+        ratelimits.give_back("operator", who, seconds=SECONDS)
         return True

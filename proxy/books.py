@@ -280,7 +280,7 @@ class Books:
             if share is not None and (share.is_used_up or share.has_some):
                 return share
             asked_at = time.monotonic()
-            found = await self.query(paces.TAKE, _document(ask.way))
+            found = await self.query(paces.TAKE, document(ask.way))
             return self._shares.note(caller.name, found, asked_at)
 
     async def _placed(self, ask: Place) -> Placed | Exception:
@@ -419,7 +419,7 @@ class Books:
         verdict, workspace = "unauthorized", ""
         given = {"vendor": vendor, "amount": 0, "assets": list(assets) or None}
         for way in caller.asked():
-            ((verdict, workspace),) = await self.query(sql.MAY_CALL, _document({**given, **way}))
+            ((verdict, workspace),) = await self.query(sql.MAY_CALL, document({**given, **way}))
             if verdict != "unauthorized":
                 break
         if verdict is not None:
@@ -429,7 +429,7 @@ class Books:
     async def available(self, caller: Caller) -> int:
         """Return the micros that the caller's wallet has free now; 0 for who is unknown."""
         for way in caller.asked():
-            if rows := await self.query(sql.AVAILABLE, _document(way)):
+            if rows := await self.query(sql.AVAILABLE, document(way)):
                 return int(rows[0][0])
         return 0
 
@@ -439,12 +439,12 @@ class Books:
         """Have ids belong to a workspace, as made under an account; False if one is another's."""
         if not assets:
             return True
-        rows = await self.query(sql.OWN, vendor, workspace, account, _document(list(assets)))
+        rows = await self.query(sql.OWN, vendor, workspace, account, document(list(assets)))
         return len(rows) == len({tuple(asset) for asset in assets})
 
     async def made_under(self, vendor: str, assets: Sequence[Use]) -> set[str]:
         """Return the names of the accounts under which ids of a vendor's were made."""
-        rows = await self.query(sql.MADE_UNDER, _document([use[:2] for use in assets]), vendor)
+        rows = await self.query(sql.MADE_UNDER, document([use[:2] for use in assets]), vendor)
         return {name for (name,) in rows}
 
     async def move(self, hold: str, ttl: int, *, account: str) -> bool:
@@ -462,7 +462,7 @@ class Books:
         ask = {"n": 0, "hold": hold, "wallet": wallet, "amount": amount, "ttl": 60,
                "intent": None, "keyed": False, "memo": memo}  # fmt: skip
         try:
-            rows = await self.query(sql.PLACE_FOR, _document([ask]))
+            rows = await self.query(sql.PLACE_FOR, document([ask]))
         except psycopg.errors.UniqueViolation:  # Its try before ended in the middle.
             return bool(await self.query(holds.WALLET_OF, hold))
         return bool(rows[0][2] == "placed")
@@ -525,7 +525,7 @@ def _tell_too_late(ask: Settle | Accept) -> None:
         logs.line(level="error", event="settled_too_late", call=ask.hold, micros=ask.charged)
 
 
-def _document(asks: Any) -> str:
+def document(asks: Any) -> str:
     """Return the JSON of what is asked: the one parameter of each statement.
 
     No text in a database holds a NUL, and an id with one is nobody's: another sign stands there.
@@ -540,7 +540,7 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
     async def run(some: Sequence[Place]) -> list[tuple[Any, ...]]:
         for n, ask in enumerate(some):
             ask.n = n
-        return await rows(db, sql.PLACE, _document(some))
+        return await rows(db, sql.PLACE, document(some))
 
     answers = await turns.in_turn(asks, run)
     for _ in range(RENEWALS):
@@ -551,7 +551,7 @@ async def _place(db: Db, asks: Sequence[Place]) -> list[Placed | Exception]:
         for n, answer in zip(stale, await _renewed(db, some, run), strict=True):
             answers[n] = answer
     return [
-        deserved(answer, lost=db.closed) if isinstance(answer, Exception) else _verdict(ask, answer)
+        deserved(answer, lost=db.closed) if isinstance(answer, Exception) else came_to(ask, answer)
         for ask, answer in zip(asks, answers, strict=True)
     ]
 
@@ -572,7 +572,8 @@ async def _renewed(db: Db, asks: Sequence[Place], run: turns.Run[Place]) -> Sequ
         return [exc] * len(asks)
 
 
-def _verdict(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
+def came_to(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
+    """Return what an ask came to, by the statement's word: placed, or a refusal in a sentence."""
     if answer.verdict in ("placed", "repeat", "answered", "pace"):
         slots = (answer.told["most"], answer.told["open"]) if answer.told else None
         return Placed(answer.verdict, answer.wallet, answer.facts or "", slots=slots)
@@ -614,7 +615,7 @@ async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
     for ask in asks:
         if ask.hold not in first or first[ask.hold].only_expired:
             first[ask.hold] = ask
-    ended = await rows(db, sql.SETTLE, _document(list(first.values())))
+    ended = await rows(db, sql.SETTLE, document(list(first.values())))
     done = {row[0]: Settled(row[1], row[2]) for row in ended}
     for ask in asks:
         if (settled := done.get(ask.hold)) is not None and settled.shortfall:
@@ -625,7 +626,7 @@ async def _settle(db: Db, asks: Sequence[Settle]) -> list[Settled | None]:
 
 
 async def _accept(db: Db, asks: Sequence[Accept]) -> list[bool]:
-    done = {row[0] for row in await rows(db, sql.ACCEPT, _document(asks))}
+    done = {row[0] for row in await rows(db, sql.ACCEPT, document(asks))}
     return [ask.hold in done for ask in asks]
 
 
@@ -633,7 +634,7 @@ async def _find(db: Db, asks: Sequence[FindJob]) -> list[Found]:
     asked = [{"n": n, **asdict(ask)} for n, ask in enumerate(asks)]
     return [
         Found(bool(known), bool(own), tuple(job) if job[0] else None)
-        for known, own, *job in await rows(db, sql.FIND_JOBS, _document(asked))
+        for known, own, *job in await rows(db, sql.FIND_JOBS, document(asked))
     ]
 
 

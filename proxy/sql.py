@@ -129,19 +129,20 @@ the whole batch, by whoever of it is the first to come to this."""
 REPRICED = f"CASE WHEN asked.book <> {drafts.IN_FORCE} THEN 'repriced' END"
 """Whether it was priced by a version of the price book that does not hold at this moment."""
 
-PLACE = batches.place_many(
-    dataclasses.replace(
-        callers.PAYER,
-        columns=callers.PAYER.columns + ", assets jsonb, paced bool, book int",
-        join=callers.PAYER.join + ANSWERED,
-        # First of all: the other verdicts are about an amount that is no longer asked.
-        refusal=f"""coalesce({REPRICED}, {callers.PAYER.refusal}, {NOT_OWN},
-                    CASE WHEN answer.intent IS NOT NULL THEN 'answered'
-                         WHEN {budgets.STALE} THEN 'renew'
-                         WHEN earlier.id IS NULL AND {paces.NEEDED} THEN 'pace' END)""",
-        meanwhile=f"CASE WHEN payer.keyed AND {ANSWERED_MEANWHILE} THEN 'answered' END",
-    )
+_PAYER = dataclasses.replace(
+    callers.PAYER,
+    columns=callers.PAYER.columns + ", assets jsonb, paced bool, book int",
+    join=callers.PAYER.join + ANSWERED,
+    # First of all: the other verdicts are about an amount that is no longer asked.
+    refusal=f"""coalesce({REPRICED}, {callers.PAYER.refusal}, {NOT_OWN},
+                CASE WHEN answer.intent IS NOT NULL THEN 'answered'
+                     WHEN {budgets.STALE} THEN 'renew'
+                     WHEN earlier.id IS NULL AND {paces.NEEDED} THEN 'pace' END)""",
+    meanwhile=f"CASE WHEN payer.keyed AND {ANSWERED_MEANWHILE} THEN 'answered' END",
 )
+PLACE = batches.place_many(_PAYER)
+JUDGE = batches.judge_many(_PAYER)
+"""What PLACE would say at this moment (proxy/quoting/refusals.py)."""
 
 MAY_CALL = f"""
     SELECT coalesce({callers.PAYER.refusal}, {NOT_OWN}), caller.workspace_id::text

@@ -66,8 +66,17 @@ class _Limits:
     taken: str = ""
     budgets: str = "NULL::bigint[]"
     room: str = "NULL::int, NULL::int, NULL::jsonb"
+    told: str = "NULL::int, NULL::int, NULL::jsonb"
 
 
+_BUDGETS = """(
+               SELECT jsonb_agg(jsonb_build_object(
+                          'id', id, 'kind', owner_kind, 'owner', owner,
+                          'limit', limit_micros, 'left', left_micros,
+                          'resets_at', ends_at) ORDER BY id)
+                 FROM budget WHERE id = ANY (judged.budgets))"""
+"""What there was of each budget that a row of `judged` is under."""
+_LOCK = "FOR NO KEY UPDATE"
 _PLACED = "verdict = 'placed' AND (wallet IN (SELECT id FROM taken)) IS TRUE"
 """Of a row of `judged`: whether it was. Looked up in a hash; a join would compare each with each,
 for its plan is made while the planner expects one row."""
@@ -82,7 +91,7 @@ def _of(shares: str, column: str) -> str:
     return f"({of(column)})[width_bucket(id, {of('ids')})]"
 
 
-def _limits(payer: Payer) -> _Limits:
+def _limits(payer: Payer, lock: str) -> _Limits:
     if not (payer.budgets or payer.concurrency):
         return _Limits()
     return _Limits(
@@ -104,7 +113,7 @@ def _limits(payer: Payer) -> _Limits:
          WHERE id = ANY ((SELECT ids FROM wanted)::bigint[])
            AND (SELECT count(*) FROM wallet) > 0  -- Reads, and so locks, all wallets first.
          ORDER BY id
-           FOR NO KEY UPDATE
+           {lock}
     ), over AS MATERIALIZED (
         SELECT n FROM (
             SELECT one.n, budget.left_micros,
@@ -160,31 +169,16 @@ def _limits(payer: Payer) -> _Limits:
                    THEN nullif(budgets, '{}')
                    ELSE nullif(ARRAY(SELECT id FROM budget WHERE id = ANY (judged.budgets)), '{}')
                END""",
-        # Budgets are told only where a neighbour, or itself, did not fit (turns.py).
-        room="""open, most,
+        room=f"open, most, {_BUDGETS}",
+        # Budgets are looked at only where a neighbour, or itself, did not fit (turns.py).
+        told=f"""open, most,
            CASE WHEN (SELECT bool_or(verdict IN ('short', 'busy', 'budget')) FROM judged)
-                THEN (SELECT jsonb_agg(jsonb_build_object(
-                                 'id', id, 'kind', owner_kind, 'owner', owner,
-                                 'limit', limit_micros, 'left', left_micros,
-                                 'resets_at', ends_at) ORDER BY id)
-                        FROM budget WHERE id = ANY (judged.budgets)) END""",
+                THEN {_BUDGETS} END""",  # noqa: S608 - constants of our own
     )
 
 
-def place_many(payer: Payer) -> str:
-    """Return the statement that places all holds it is asked for (one JSON parameter, a list).
-
-    An ask has `n` (its place in the list), `hold`, `amount`, `ttl` (seconds), `intent`, `keyed`
-    (whether the hold takes the intent for itself), `process` (the program that will end it, if no
-    other can), `memo`, and the payer's columns. A row answers each ask, in the order of `n`
-    (turns.py names its columns). The verdict is `placed`, `repeat` of an open hold with that
-    intent, `frozen`, a limit (limits.py), or the payer's refusal.
-
-    Of what asks share they are served in order while the running sum fits; so a verdict that is a
-    limit is exact only for the first of them (turns.py). Two keyed asks with one intent do not go
-    in one batch: the second would break the unique intent, and the whole batch.
-    """
-    limits = _limits(payer)
+def _judged(payer: Payer, limits: _Limits, lock: str) -> str:
+    """Return the beginning of a statement, up to within its CTE `judged`: a verdict of each ask."""
     return f"""
     WITH asked AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS asked(
@@ -210,7 +204,7 @@ def place_many(payer: Payer) -> str:
          WHERE id = ANY (ARRAY(SELECT DISTINCT wallet FROM payer WHERE refusal IS NULL))
            AND kind = 'wallet'
          ORDER BY id
-           FOR NO KEY UPDATE {limits.locked}
+           {lock} {limits.locked}
     ), judged AS MATERIALIZED (
         SELECT one.*, {limits.verdict} AS verdict FROM (
         SELECT payer.*, wallet.balance_micros, wallet.held_micros, wallet.available,
@@ -225,6 +219,40 @@ def place_many(payer: Payer) -> str:
                END AS alone
           FROM payer LEFT JOIN wallet ON wallet.id = payer.wallet {limits.join}
         ) one
+    """  # noqa: S608 - the parts are constants of our own modules
+
+
+def judge_many(payer: Payer) -> str:
+    """Return the statement that judges asks as `place_many` does: nothing is locked or set aside.
+
+    A row is as there, with all that there is of each limit.
+    """
+    limits = _limits(payer, lock="")
+    return f"""
+    {_judged(payer, limits, lock="")}
+    )
+    SELECT n, wallet::text, verdict, available, frozen_reason, facts, earlier::text, {limits.room}
+      FROM judged
+     ORDER BY n
+    """  # noqa: S608 - the parts are constants of our own modules
+
+
+def place_many(payer: Payer) -> str:
+    """Return the statement that places all holds it is asked for (one JSON parameter, a list).
+
+    An ask has `n` (its place in the list), `hold`, `amount`, `ttl` (seconds), `intent`, `keyed`
+    (whether the hold takes the intent for itself), `process` (the program that will end it, if no
+    other can), `memo`, and the payer's columns. A row answers each ask, in the order of `n`
+    (turns.py names its columns). The verdict is `placed`, `repeat` of an open hold with that
+    intent, `frozen`, a limit (limits.py), or the payer's refusal.
+
+    Of what asks share they are served in order while the running sum fits; so a verdict that is a
+    limit is exact only for the first of them (turns.py). Two keyed asks with one intent do not go
+    in one batch: the second would break the unique intent, and the whole batch.
+    """
+    limits = _limits(payer, _LOCK)
+    return f"""
+    {_judged(payer, limits, _LOCK)}
     ), taken AS (
         UPDATE credits_account account
            SET balance_micros = share.balance_micros,
@@ -249,7 +277,7 @@ def place_many(payer: Payer) -> str:
     )
     SELECT n, wallet::text,
            CASE WHEN verdict = 'placed' AND taken.id IS NULL THEN 'short' ELSE verdict END,
-           available, frozen_reason, facts, earlier::text, {limits.room}
+           available, frozen_reason, facts, earlier::text, {limits.told}
       FROM judged LEFT JOIN taken ON taken.id = judged.wallet
      ORDER BY n
     """  # noqa: S608 - the parts are constants of our own modules

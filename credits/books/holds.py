@@ -25,6 +25,8 @@ if the period is over meanwhile, or the limit another; what it did cost stays ta
 
 What was locked is judged as it is then, not as it was when the statement began (batches.py).
 
+What was locked is judged as it is then, not as it was when the statement began (batches.py).
+
 Each step stands twice. The plain forms here (`place`, `capture`, `void`, `expire`) take one hold
 and are the reference; batches.py does the same for all who wait at one moment (common/lanes.py).
 What a layer above may want of an open hold beside that are the named statements below: nobody else

@@ -98,12 +98,16 @@ class Left:
 
     def take(self, wallet: str, room: Room, amount: int) -> int:
         """Count what was placed; return how many of its size are open now, itself among them."""
-        self._available[wallet] = self._available.get(wallet, room.available) - amount
+        self.spend(wallet, room, amount)
         size = wallet, is_large(amount)
         self._open[size] = self._open.get(size, room.open) + 1
+        return self._open[size]
+
+    def spend(self, wallet: str, room: Room, amount: int) -> None:
+        """Count what was placed, and has ended and cost all of it."""
+        self._available[wallet] = self._available.get(wallet, room.available) - amount
         for budget in room.budgets:
             self._budgets[budget["id"]] = self._left_of(budget) - amount
-        return self._open[size]
 
     def _left_of(self, budget: dict[str, Any]) -> int:
         return self._budgets.setdefault(budget["id"], budget["left"] or 0)

@@ -67,6 +67,24 @@ Row: TypeAlias = tuple[Any, ...]
 Run: TypeAlias = Callable[[Sequence[Asks]], Awaitable[list[Row]]]
 Outcome: TypeAlias = Answer | Exception
 
+
+def one_by_one(asks: Sequence[Ask], answers: Sequence[Answer]) -> list[Answer]:
+    """Return what each would come to, did each begin when the one before has ended, at its most.
+
+    The answers are those of the statement of `judge_many`.
+    """
+    left = limits.Left()
+    judged = []
+    for ask, answer in zip(asks, answers, strict=True):
+        verdict, told = answer.verdict, None
+        if verdict in ("placed", limits.WAITS, *limits.VERDICTS):
+            verdict, told = left.judge(answer.wallet, answer.room, ask.amount)
+        if verdict == "placed":
+            left.spend(answer.wallet, answer.room, ask.amount)
+        judged.append(answer._replace(verdict=verdict, told=told or None))
+    return judged
+
+
 FITS = "fits"
 """The verdict, in between, on an ask for which there was enough after all."""
 

@@ -516,6 +516,7 @@ SOCIALACCOUNT_PROVIDERS = {
     name: {"APPS": [app], "OAUTH_PKCE_ENABLED": True} for name, app in SOCIAL.items()
 }
 USERSESSIONS_TRACK_ACTIVITY = True
+USERSESSIONS_ADAPTER = "accounts.adapters.SessionsAdapter"
 USE_TZ = True
 TIME_ZONE = "UTC"
 PERIODS_TIME_ZONE = env.time_zone

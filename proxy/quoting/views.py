@@ -9,7 +9,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.db import connection
 from django.http import HttpResponse, HttpResponseNotModified
 from django.utils.http import parse_etags
 from drf_spectacular.utils import extend_schema
@@ -18,20 +17,16 @@ from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apikeys import callers
-from apikeys.models import ApiKey
 from common import ratelimits
 from common.addresses import household
 from common.drf import may, workspace_id
-from common.errors import AccessDisabled, InvalidRequest, PlatformError
-from common.money import CREDITS_PER_USD, MICROS_PER_USD, credits_text
+from common.errors import AccessDisabled, InvalidRequest
+from common.money import CREDITS_PER_USD
 from credits.models import Account
 from prices import drafts
-from proxy import books, sql
-from proxy.quoting import listing, requests, workflows
+from proxy.quoting import listing, refusals, requests, workflows
 from proxy.quoting.estimates import estimate
 from proxy.quoting.workflows import Quoted
-from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -47,16 +42,10 @@ _working = threading.Lock()
 _listed: dict[tuple[int, int], tuple[bytes, str]] = {}
 
 
-def dollars(micros: int) -> str:
-    """Return micros as plain dollars: 60000 -> "0.06"."""
-    whole, part = divmod(micros, MICROS_PER_USD)
-    return f"{whole}.{part:06d}".rstrip("0").rstrip(".")
-
-
 def amounts(found: Estimate) -> dict[str, Any]:
     """Return a range as the wire has it: micros as texts, dollars, credits."""
     return {
-        name: {"micros": f"{micros}", "usd": dollars(micros), "credits": credits_text(micros)}
+        name: refusals.amount(micros)
         for name, micros in (
             ("least", found.least), ("likely", found.likely), ("most", found.most),
         )
@@ -212,7 +201,7 @@ class QuoteView(APIView):
             "runs": None,
         }
         if request.auth is not None:
-            answer |= _for_caller(request, rows, total)
+            answer |= _for_caller(request, book, rows, total)
         return Response(answer)
 
 
@@ -251,63 +240,17 @@ def _limit(request: Request) -> None:
         ratelimits.take("quote", f"{workspace_id(request)}", most=KNOWN, seconds=60)
 
 
-def _for_caller(request: Request, rows: list[Quoted], total: Estimate) -> dict[str, Any]:
+def _for_caller(
+    request: Request, book: Book, rows: list[Quoted], total: Estimate
+) -> dict[str, Any]:
     """Return what the caller has, what would refuse it first, and how often it can be run."""
     wallet = Account.objects.get(pk=workspace_id(request))
     available = wallet.balance_micros - wallet.held_micros
-    refusal = _refusal(request, wallet, rows)
-    if refusal is None and total.most > available:
-        refusal = {
-            "code": "insufficient_credits",
-            "message": f"It can cost ${dollars(total.most)}, and ${dollars(available)} of your "
-            "credits are available.",
-        }
     return {
-        "refused_by": refusal,
-        "available": {
-            "micros": f"{available}", "usd": dollars(available), "credits": credits_text(available),
-        },
+        "refused_by": refusals.first(request, wallet, book, rows, total),
+        "available": refusals.amount(available),
         "runs": {
             "at_least": None if not total.most else available // total.most,
             "likely": None if not total.likely else available // total.likely,
         },
-    }  # fmt: skip
-
-
-def _refusal(request: Request, wallet: Account, rows: list[Quoted]) -> dict[str, Any] | None:
-    """Return the first thing beside the balance that would refuse one of the calls."""
-    if wallet.frozen_reason:
-        return {"code": AccessDisabled.code, "message": wallet.frozen_reason}
-    for row in rows:
-        try:
-            _check(request, row)
-        except PlatformError as exc:
-            return {"code": exc.code, "message": f"{exc}", "node": row.node}
-    return None
-
-
-def _check(request: Request, row: Quoted) -> None:
-    """Raise what would refuse a call: its vendor is off, or the key may not."""
-    for name in row.operations:
-        vendor = catalogue().vendors.get(row.vendor)
-        found = [each for each in vendor.operations if each.path == name] if vendor else []
-        if vendor is not None and found:
-            vendor.account(found[0])
-    if row.estimate is None:
-        raise InvalidRequest(row.problem)
-    if isinstance(request.auth, ApiKey):
-        _check_key(request, row.vendor, row.estimate.most)
-
-
-def _check_key(request: Request, vendor: str, amount: int) -> None:
-    address = request.META.get("REMOTE_ADDR", "")
-    caller = callers.by_key(request.headers["X-API-KEY"].strip(), address)
-    for way in caller.asked():
-        with connection.cursor() as cursor:
-            asked = {"vendor": vendor, "amount": amount, "assets": None, **way}
-            cursor.execute(sql.MAY_CALL, [json.dumps(asked)])
-            ((verdict, _),) = cursor.fetchall()
-        if verdict is None:
-            return
-        if verdict != "unauthorized":
-            raise books.barred(verdict, vendor, amount)
+    }

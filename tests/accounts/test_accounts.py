@@ -279,6 +279,7 @@ def test_sessions_are_listed_and_all_others_ended(ines, visit):
 
     assert elsewhere.get("").status_code == 302
     assert ines.get("").status_code == 200
+    assert events(ines.user).count("session.ended") == 1
 
 
 def test_one_session_is_ended_and_anothers_is_not_there(ines, visit):

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from nacl.public import PrivateKey, SealedBox
 
-from apikeys import keys, pairing
+from apikeys import allowances, keys, pairing
 from apikeys.models import ApiKey, Pairing
 from audit.models import Event
 from outbox.models import Mail
@@ -103,6 +103,7 @@ def approve(browser, page, alice, **changes):
         "name": "studio",
         "workspace": str(alice.workspace_id),
         "limit": "2.50",
+        "per_day": "4",
         "days": "30",
         "answer": "allow",
         **changes,
@@ -145,8 +146,35 @@ def test_a_code_leads_to_a_key_that_only_the_machine_can_open(machine, mira, ali
     assert machine.ask("/taken", method="POST").status_code == 204, "a lost answer is asked again"
     assert (machine.ask().json()["state"], machine.ask().json()["box"]) == ("taken", None)
     assert keys.authenticate(whole)
-    assert Mail.objects.get(to=email).text.startswith('You approved a machine that calls itself "s')
+    letter = Mail.objects.get(to=email).text
+    assert letter.startswith('You approved a machine that calls itself "s')
+    assert "at most $2.50 in one call and $4.00 in a day, for\n30 days." in letter
     assert set(Event.objects.values_list("action", flat=True)) >= {"key.made", "pairing.approved"}
+
+
+def test_a_machine_has_its_amount_a_day_from_the_first_call_on(machine, mira, alice):
+    """The rule is there with the key, and is the member's own."""
+    paired(mira, machine, alice)
+
+    key = ApiKey.objects.get(name="studio")
+    (rule,) = allowances.standing(alice.workspace_id, by=alice.user.pk)
+    assert (rule.kind, rule.owner, rule.period) == ("key", str(key.family), "day")
+    assert (rule.limit, rule.set_by) == (4_000_000, alice.user.pk)
+    assert Event.objects.get(action="allowance.set").after == {"limit_micros": 4_000_000}
+    approved = Event.objects.get(action="pairing.approved")
+    assert (approved.target, approved.workspace_id) == (str(key.pk), alice.workspace_id)
+    assert approved.after == {"per_call_micros": 2_500_000, "per_day_micros": 4_000_000, "days": 30}
+
+
+def test_a_machine_that_cannot_be_held_to_its_day_gets_no_key(machine, mira, alice, monkeypatch):
+    """The key and its rule are one transaction."""
+    page = type_code(mira, machine.code)["Location"]
+    monkeypatch.setattr(allowances, "MOST_MICROS", 3_999_999)
+
+    assert approve(mira, page, alice).status_code == 400
+
+    assert not ApiKey.objects.filter(name="studio").exists()
+    assert machine.ask().json()["state"] == "found"
 
 
 def test_nothing_that_is_kept_is_the_code_or_the_key(machine, mira, alice):
@@ -188,6 +216,8 @@ def test_who_says_no_gives_nothing(machine, mira, alice):
     assert "gets nothing" in mira.post(page, {"answer": "deny"}).content.decode()
 
     assert machine.ask().json()["state"] == "refused"
+    said_no = Event.objects.get(action="pairing.refused")
+    assert (said_no.actor_id, said_no.target) == (alice.user.pk, machine.id)
     assert approve(mira, page, alice).status_code == 404
     assert ApiKey.objects.filter(user=alice.user).count() == 1
 
@@ -379,6 +409,7 @@ def test_nobody_approves_from_another_origin(machine, mira, alice):
 @pytest.mark.parametrize(
     "changes",
     [
+        {"per_day": "0"}, {"per_day": ""}, {"per_day": "-0.01"}, {"per_day": "NaN"},
         {"limit": "0"}, {"limit": "-1"}, {"limit": "1e9"}, {"limit": "NaN"}, {"limit": "x"},
         {"days": "0"}, {"days": "100000"}, {"name": ""}, {"name": "x" * 101},
         {"workspace": "00000000-0000-0000-0000-000000000001"}, {"workspace": ""},
@@ -437,7 +468,13 @@ def test_of_many_approvals_and_refusals_at_once_one_counts(committed, at_once, m
                 pairing.refuse(row.pk, user=member.user)
                 return "refused"
             pairing.approve(
-                row.pk, giver, user=member.user, name=f"n{number}", limit=10_000, days=7
+                row.pk,
+                giver,
+                user=member.user,
+                name=f"n{number}",
+                limit=10_000,
+                per_day=50_000,
+                days=7,
             )
         except pairing.NotFound:
             return None

@@ -70,7 +70,8 @@ def approve(member, code):
     giver = life.Giver(
         member.user.pk, member.workspace_id, Rights(scopes=frozenset(default_scopes()))
     )
-    return pairing.approve(row.pk, giver, user=member.user, name="studio", limit=10_000, days=7)
+    limits = {"limit": 10_000, "per_day": 50_000}
+    return pairing.approve(row.pk, giver, user=member.user, name="studio", days=7, **limits)
 
 
 @pytest.mark.parametrize("with_library", [True, False])

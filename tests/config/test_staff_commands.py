@@ -11,9 +11,10 @@ from django.core.management.base import CommandError
 from accounts.models import User
 from accounts.signup import sign_up
 from apikeys import keys
+from audit.models import Event
 from common.errors import InvalidRequest, Unauthorized
 from common.money import usd
-from credits.books import findings, holds
+from credits.books import findings, holds, limits
 from credits.gifts import vouchers
 from credits.models import Adjustment, Entry, Finding, Freeze, Voucher
 
@@ -52,6 +53,42 @@ def acts(member):
     except Unauthorized:
         return False
     return True
+
+
+def test_staff_say_how_many_calls_run_at_once(alice, grace):
+    """For a member by their address, for a team by its id; each is noted with what it was."""
+    who = {"by": grace, "reason": "a class of twenty"}
+    set_to = lambda count, whose=alice.user.email: told("member", "limit", whose, count, **who)  # noqa: E731
+
+    assert set_to("20") == {
+        "workspace_id": str(alice.workspace_id), "calls_at_once": 20, "of_them_large": 5
+    }  # fmt: skip
+    assert set_to("any", str(alice.workspace_id))["calls_at_once"] is None
+    assert set_to("0")["calls_at_once"] == 0
+    assert set_to("paid")["calls_at_once"] == limits.slots_of(alice.workspace_id)[0].most
+    assert alice.now().concurrency is None
+    noted = Event.objects.filter(action="concurrency.set", workspace_id=alice.workspace_id)
+    assert [(each.before["most"], each.after["most"]) for each in noted.order_by("id")] == [
+        (None, 20), (20, -1), (-1, 0), (0, None)
+    ]  # fmt: skip
+    assert noted.first().actor_id == grace.pk
+    assert "20 calls may run at once, and 5 large ones" in do(
+        "member", "limit", alice.user.email, 20, **who
+    )
+
+
+@pytest.mark.parametrize("count", ["-1", "many", "100001", "1.5", ""])
+def test_what_is_no_number_of_calls_is_a_sentence(alice, grace, count):
+    with pytest.raises(CommandError, match="not a number of calls"):
+        call_command(
+            "member", "limit", alice.user.email, "--by", grace.email, "--reason", "x", "--", count
+        )
+
+
+@pytest.mark.parametrize("whose", ["no id", str(uuid.uuid4()), "nobody@example.org"])
+def test_a_workspace_that_is_not_there_is_a_sentence(grace, whose):
+    with pytest.raises(CommandError, match="There is no"):
+        do("member", "limit", whose, 5, by=grace, reason="x")
 
 
 # --- Members --------------------------------------------------------------------------------

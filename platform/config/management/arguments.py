@@ -19,6 +19,7 @@ from django.db import DatabaseError
 from common.errors import PlatformError
 from common.money import MICROS_PER_USD, Micros
 from config import preflight
+from credits.books import limits
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -88,6 +89,17 @@ def days(text: str) -> int:
     if text.isdecimal() and 0 < int(text[:9]) <= MOST_DAYS:
         return int(text)
     raise ArgumentTypeError(f"{text!r} is not a number of days, 1 to {MOST_DAYS}")
+
+
+def calls_at_once(text: str) -> int | None:
+    """Read how many calls may run at once: -1 is any number, None as many as were paid for."""
+    if text in ("any", "paid"):
+        return -1 if text == "any" else None
+    if text.isdecimal() and int(text[:9]) <= limits.MOST_SLOTS:
+        return int(text)
+    raise ArgumentTypeError(
+        f"{text!r} is not a number of calls up to {limits.MOST_SLOTS}, any, paid"
+    )
 
 
 def dollars(text: str) -> Micros:

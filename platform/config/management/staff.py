@@ -10,6 +10,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from accounts.models import User, Workspace
@@ -80,6 +81,19 @@ def workspace(email: str) -> UUID:
     except Workspace.DoesNotExist as exc:
         raise CommandError(f"{email} has no workspace.") from exc
     return found
+
+
+def workspace_by_id(text: str) -> UUID:
+    """Return the id of a workspace that is there, or raise CommandError."""
+    try:
+        found = Workspace.objects.filter(pk=text).first()
+    except ValidationError:
+        found = None
+    if found is None:
+        raise CommandError(
+            f"There is no workspace {text!r}: name it by its id, or a member's e-mail."
+        )
+    return found.pk
 
 
 def member_of_staff(email: str) -> UUID:

@@ -7,6 +7,10 @@
     member show EMAIL [--json]
     member deactivate EMAIL --by STAFF --reason R     with all keys, at once
     member reactivate EMAIL --by STAFF --reason R
+    member limit EMAIL|WORKSPACE COUNT --by STAFF --reason R     calls at once, whatever was paid
+
+COUNT is a number (0: none may run), `any`, or `paid`: as many as follow from what was paid
+(CONCURRENCY_TIERS). A team's workspace is named by its id.
 
 Credits are a gift as `money give` makes one: above ADJUSTMENT_LIMIT_USD it waits for a second
 person of staff (`money pending`, `money approve`).
@@ -27,8 +31,9 @@ from apikeys import keys
 from apikeys.models import SCOPES, ApiKey
 from common.money import Micros, show
 from config.management import staff
-from config.management.arguments import dollars_or_none
+from config.management.arguments import calls_at_once, dollars_or_none
 from config.management.staff import Row, StaffCommand, Told
+from credits.books import limits
 from credits.gifts import adjustments
 from credits.models import Account
 
@@ -56,6 +61,9 @@ class Command(StaffCommand):
         staff.action(actions, "show").add_argument("email")
         for name in ("deactivate", "reactivate"):
             staff.action(actions, name, by=True, reason=True).add_argument("email")
+        limit = staff.action(actions, "limit", by=True, reason=True)
+        limit.add_argument("whose", help="e-mail of a member, or id of a workspace")
+        limit.add_argument("count", type=calls_at_once, help="a number, `any` or `paid`")
 
     @transaction.atomic
     def _add(self, options: dict[str, Any]) -> Told:
@@ -119,6 +127,15 @@ class Command(StaffCommand):
 
     _reactivate = _deactivate
 
+    def _limit(self, options: dict[str, Any]) -> Told:
+        """Say how many calls of a workspace may run at once; tell how many may now."""
+        by, whose = staff.member_of_staff(options["by"]), options["whose"]
+        where = staff.workspace(whose) if "@" in whose else staff.workspace_by_id(whose)
+        limits.set_concurrency(where, options["count"], by=by, reason=options["reason"])
+        usual, large = limits.slots_of(where)
+        row = {"workspace_id": where, "calls_at_once": usual.most, "of_them_large": large.most}
+        return row, _told_limit
+
 
 def _declare_add(add: ArgumentParser) -> None:
     add.add_argument("email")
@@ -178,6 +195,13 @@ def _line(row: Row) -> str:
 
 def _lines(row: Row) -> str:
     return "\n".join(f"{name}: {value}" for name, value in row.items())
+
+
+def _told_limit(row: Row) -> str:
+    most, large = row["calls_at_once"], row["of_them_large"]
+    if most is None:
+        return "Any number of calls may run at once."
+    return f"{most} calls may run at once, and {large} large ones beside."
 
 
 def _told_status(row: Row) -> str:
