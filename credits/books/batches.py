@@ -69,15 +69,14 @@ class _Limits:
     told: str = "NULL::int, NULL::int, NULL::jsonb"
 
 
+_BUDGETS = """(
+               SELECT jsonb_agg(jsonb_build_object(
+                          'id', id, 'kind', owner_kind, 'owner', owner,
+                          'limit', limit_micros, 'left', left_micros,
+                          'resets_at', ends_at) ORDER BY id)
+                 FROM budget WHERE id = ANY (judged.budgets))"""
+"""What there was of each budget that a row of `judged` is under."""
 _LOCK = "FOR NO KEY UPDATE"
-_BUDGETS = """(SELECT jsonb_agg(jsonb_build_object(
-                              'id', id, 'kind', owner_kind, 'owner', owner,
-                              'limit', limit_micros, 'left', left_micros,
-                              'resets_at', ends_at) ORDER BY id)
-                     FROM budget WHERE id = ANY (judged.budgets))"""
-"""What there was of each budget, of a row of `judged`."""
-
-
 _PLACED = "verdict = 'placed' AND (wallet IN (SELECT id FROM taken)) IS TRUE"
 """Of a row of `judged`: whether it was. Looked up in a hash; a join would compare each with each,
 for its plan is made while the planner expects one row."""
@@ -171,10 +170,10 @@ def _limits(payer: Payer, lock: str) -> _Limits:
                    ELSE nullif(ARRAY(SELECT id FROM budget WHERE id = ANY (judged.budgets)), '{}')
                END""",
         room=f"open, most, {_BUDGETS}",
-        # Budgets are told only where a neighbour, or itself, did not fit (turns.py).
+        # Budgets are looked at only where a neighbour, or itself, did not fit (turns.py).
         told=f"""open, most,
            CASE WHEN (SELECT bool_or(verdict IN ('short', 'busy', 'budget')) FROM judged)
-                THEN {_BUDGETS} END""",  # noqa: S608 - of our own
+                THEN {_BUDGETS} END""",  # noqa: S608 - constants of our own
     )
 
 
