@@ -35,7 +35,7 @@ class DollarsField(forms.DecimalField):
             min_value=Decimal(least), max_digits=13, decimal_places=6, localize=False, **options
         )
 
-    def clean(self, value: Any) -> Micros | None:  # type: ignore[override]
+    def clean(self, value: Any) -> Micros | None:
         """Return it in micros."""
         given = super().clean(value)
         return None if given is None else usd(str(given))

@@ -117,8 +117,9 @@ class KeyForm(AmountsForm):
     def clean_ends_on(self) -> date | None:
         """Return the day, if it is one on which the key still works."""
         day: date | None = self.cleaned_data["ends_on"]
-        is_new = day is not None and "ends_on" in self.changed_data
-        if is_new and not timezone.now().date() <= day < date(9999, 1, 1):
+        if day is None or "ends_on" not in self.changed_data:
+            return day
+        if not timezone.now().date() <= day < date(9999, 1, 1):
             raise forms.ValidationError(_("This day is over, or no calendar has it."))
         return day
 

@@ -21,7 +21,7 @@ from accounts import teams
 from apikeys.authentication import scopes_of
 from common.drf import base_url
 from common.errors import AccessDisabled, InvalidRequest, PlatformError
-from common.money import show
+from common.money import Micros, show
 from common.streams import streamed
 from credits.books import lots
 from credits.gifts import vouchers
@@ -147,7 +147,7 @@ def warn(request: HttpRequest, session: Session) -> HttpResponse:
     form = WarnForm(request.POST)
     if not form.is_valid():
         return _credits(request, session, warn=form, status=400)
-    customers.warn_below(session.workspace_id, form.cleaned_data["below"] or 0)
+    customers.warn_below(session.workspace_id, form.cleaned_data["below"] or Micros(0))
     messages.success(request, _("The warning is set."))
     return redirect("credits")
 

@@ -59,8 +59,9 @@ class VendorsForm(Form):
     )
 
     def __init__(self, *args: Any, now: Sequence[str] | None, **kwargs: Any) -> None:
-        initial = {"which": ALL if now is None else SOME, "vendors": list(now or ())}
-        super().__init__(*args, initial=initial, **kwargs)
+        super().__init__(*args, **kwargs)
+        self.initial["which"] = ALL if now is None else SOME
+        self.initial["vendors"] = list(now or ())
         offered: Any = self.fields["vendors"]
         names = {name: vendor.display for name, vendor in catalogue().vendors.items()}
         names |= {name: name for name in now or () if name not in names}

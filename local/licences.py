@@ -64,7 +64,7 @@ INSIDE = (
     "- **accounts/static/ui/vendor**: the typefaces Instrument Sans and Geist Mono (OFL-1.1), icons"
     " of Lucide (ISC); their licences lie beside them.",
     "- **dashboard/static/dashboard/vendor**: uPlot (MIT); its licence lies beside it.",
-    "- **tests/dashboard/vendor**: axe-core (MPL-2.0), for tests alone; its licence lies beside it.",
+    "- **tests/dashboard/vendor**: axe-core (MPL-2.0), for tests; its licence lies beside it.",
 )
 HEAD = """# What this stands on
 
