@@ -20,6 +20,7 @@ from common.errors import InvalidRequest, ProviderDisabled
 from common.money import Micros
 from proxy import findings
 from proxy.dialect import Verdict
+from proxy.process import soon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,9 @@ async def unserved(
         account.forget_minted()
         return
     if verdict is Verdict.BUSY:
-        platform.vault.rest(account, _busy_seconds(said.retry_after))
+        seconds = _busy_seconds(said.retry_after)
+        if platform.vault.rest(account, seconds):
+            soon(platform.vault.tell(platform.books, account, seconds))
         return
     account.forget_minted()
     metrics.outcome(account.vendor, "account")
@@ -115,6 +118,7 @@ async def unserved(
         status=said.status, call=call,
     )  # fmt: skip
     if platform.vault.rest(account, UNSERVED_SECONDS):
+        soon(platform.vault.tell(platform.books, account, UNSERVED_SECONDS))
         await findings.unserved(platform.books, account.vendor, account.name, said.status)
 
 

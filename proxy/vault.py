@@ -2,12 +2,13 @@
 
 What staff and owners write (vendor_accounts.py) is kept here in memory, sealed, and read again
 within seconds of a change; no call asks the database for it. An account that failed lately is
-resting: others come first, in this process.
+resting: others come first, here at once, and in all processes within seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 import time
@@ -29,10 +30,27 @@ if TYPE_CHECKING:
 
 PURPOSE = b"accounts with vendors"
 RENEW_SECONDS = 2.0
+MOST_REST_SECONDS = 60
+"""Whatever another process says."""
 OWN = record.OWN_ACCOUNT
 """What a workspace's own account is called, wherever accounts are named."""
 
-REVISION = "SELECT coalesce(max(number), 0) FROM proxy_vendorrevision"
+RESTING = "vendor-accounts:resting"
+"""The entry of the shared cache that says which rest, and until when; it is lost with a crash."""
+NEWS = """
+    SELECT (SELECT coalesce(max(number), 0) FROM proxy_vendorrevision),
+           (SELECT value::text FROM shared_cache WHERE key = %s AND expires_at > now()),
+           extract(epoch FROM now())::float8
+"""
+REST = """
+    INSERT INTO shared_cache AS had (key, value, expires_at)
+    VALUES (%s, jsonb_build_object(%s::text, extract(epoch FROM now()) + %s::float8),
+            now() + %s::float8 * interval '1 second')
+        ON CONFLICT (key) DO UPDATE
+       SET value = CASE WHEN had.expires_at > now() THEN had.value ELSE '{}' END || excluded.value,
+           expires_at = greatest(had.expires_at, excluded.expires_at)
+"""
+"""Have all processes know that one rests: of a whole minute of refusals it is said once."""
 ACCOUNTS = """
     SELECT vendor, coalesce(workspace_id::text, ''), name, weight, sealed,
            off_reason <> '' OR removed_at IS NOT NULL
@@ -68,8 +86,9 @@ class Vault:
 
     async def renew(self, books: Books) -> None:
         """Read what was written, if anything was since; raises Unavailable while it cannot."""
-        ((revision,),) = await books.query(REVISION)
+        ((revision, resting, now),) = await books.query(NEWS, RESTING)
         if revision == self._revision:
+            self._let_rest(resting, now)
             return
         of: dict[str, dict[str, Stored]] = {}
         own: dict[str, dict[str, Stored]] = {}
@@ -81,6 +100,7 @@ class Vault:
         if of != self._of:
             self._resting = {}  # Somebody has mended something: all are tried anew.
         self._of, self._own, self._off, self._revision = of, own, off, revision
+        self._let_rest(resting, now)
 
     async def ready(self, books: Books) -> None:
         """Know what is written before the first use: what staff switched off is off."""
@@ -182,6 +202,19 @@ class Vault:
         was = self.is_resting(account)
         self._resting[account.vendor, account.name] = time.monotonic() + seconds
         return not was
+
+    async def tell(self, books: Books, account: Account, seconds: float) -> None:
+        """Have the other processes let it rest, too; while the books are away each learns it."""
+        named = f"{account.vendor}/{account.name}"
+        with contextlib.suppress(Unavailable):
+            await books.query(REST, RESTING, named, seconds, seconds)
+
+    def _let_rest(self, told: str | None, now: float) -> None:
+        for named, until in orjson.loads(told or "{}").items():
+            vendor, _, name = named.partition("/")
+            ends = time.monotonic() + min(until - now, MOST_REST_SECONDS)
+            if ends > self._resting.get((vendor, name), 0.0):
+                self._resting[vendor, name] = ends
 
     def is_resting(self, account: Account) -> bool:
         """Whether it failed lately."""

@@ -41,6 +41,7 @@ REVISE = """
     INSERT INTO proxy_vendorrevision (id, number) VALUES (1, 1)
         ON CONFLICT (id) DO UPDATE SET number = proxy_vendorrevision.number + 1
 """
+ROUSE = "DELETE FROM shared_cache WHERE key = %s"
 
 
 class JobsRunning(PlatformError):
@@ -230,9 +231,13 @@ def reseal() -> int:
 
 
 def revise() -> None:
-    """Take this change's turn, and have all processes read anew once it is committed."""
+    """Take this change's turn, and have all processes read anew once it is committed.
+
+    None rests any more: somebody has mended something, and all are tried anew.
+    """
     with connection.cursor() as cursor:
         cursor.execute(REVISE)
+        cursor.execute(ROUSE, [vault.RESTING])
 
 
 def vendor_of(name: str) -> Vendor:

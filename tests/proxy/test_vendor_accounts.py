@@ -18,6 +18,9 @@ from proxy_stage import ECHO, IMAGE, ULTRA, ULTRA_MICROS, eventually, in_thread
 from wire_vendor import OK, sized, vendor_that
 
 from proxy import vendor_accounts
+from proxy.credentials import Account
+from proxy.vault import RESTING, Vault
+from proxy.vendors import catalogue
 
 FIRST, SECOND, THIRD, FOURTH = (f"secret-of-account-{n}" for n in range(4))
 DONE = sized(b'{"usage":{"units":1}}')
@@ -102,6 +105,48 @@ async def test_what_one_account_is_refused_the_next_one_does(stage, settings, wr
     (call,) = stage.calls(member)
     used = {FIRST: "default", SECOND: "second"}[far.keys[1]]
     assert (call["outcome"], call["facts"]["account"]) == ("delivered", used)
+
+
+async def test_what_one_process_is_refused_all_let_rest_and_say_it_once(stage, settings, written):
+    """Two further processes know of a 402 within one reading, and of the mending after it."""
+    await written("sandbox", "second")
+    platform = written.platform
+    vendor = catalogue().vendors["sandbox"]
+    operation = next(each for each in vendor.operations if each.path == "sandbox/v1/echo")
+    others = [Vault(), Vault()]
+    far = Far(*[refusing(402)] * 2)
+    told = "SELECT xmin::text, value FROM shared_cache WHERE key = %s"
+
+    _, answer = await moved(stage, settings, far)
+    assert (answer.status, answer.type) == (403, "provider_disabled"), "both are refused"
+    await eventually(lambda: len(stage.row(told, RESTING)["value"]) == 2)
+    before = stage.row(told, RESTING)
+    await moved(stage, settings, Far(refusing(402), refusing(402)))
+    await asyncio.sleep(0.2)
+
+    assert stage.row(told, RESTING) == before, "no call writes it anew"
+    for other in others:
+        await other.renew(platform.books)
+        assert all(other.is_resting(each) for each in other.in_order(vendor, operation))
+    await written("sandbox", "second", THIRD)
+    await others[0].renew(platform.books)
+    assert not any(others[0].is_resting(each) for each in others[0].in_order(vendor, operation))
+    assert stage.rows(told, RESTING) == []
+
+
+async def test_a_rest_that_others_tell_of_is_over_when_they_say(stage, written):
+    await written("sandbox", "second")
+    platform, other = written.platform, Vault()
+    account = Account("sandbox", {"KEY": SECOND}, frozenset(), "second")
+
+    await platform.vault.tell(platform.books, account, 0.2)
+    await other.renew(platform.books)
+    assert other.is_resting(account)
+    await asyncio.sleep(0.25)
+
+    assert not other.is_resting(account)
+    await other.renew(platform.books)
+    assert not other.is_resting(account)
 
 
 NEVER_TWICE = {

@@ -39,7 +39,11 @@ def test_the_most_that_a_larger_one_can_cost(path, body, most):
         (PHOTO, {"model_name": "generative_2x", "n": 2}, "n has no price here"),
         (VIDEO, {"model_name": "ultra_hd_restore_2x"}, "'ultra_hd_restore_2x' has no price here"),
         (VIDEO, {"model_name": "generative_1x"}, "resolution must be"),
-        (VIDEO, {"model_name": "generative_1x", "resolution": [2560, 1440]}, "it would cost \\$810"),
+        (
+            VIDEO,
+            {"model_name": "generative_1x", "resolution": [2560, 1440]},
+            "it would cost \\$810",
+        ),
         (VIDEO, {"model_name": "generative_1x", "resolution": [0, 720]}, "resolution must be"),
         (VIDEO, {"model_name": "generative_1x", "resolution": [True, 720]}, "resolution must be"),
         (VIDEO, {"model_name": "generative_1x", "resolution": [1 << 40, 1]}, "resolution must be"),
@@ -56,10 +60,10 @@ def test_where_hitpaw_tells_no_coins_the_published_rate_is_charged():
     assert price.settle(held.inputs, Evidence(submit=silent)) is None
     assert price.settle(held.inputs, Evidence(end={})) == micros("0.05")
 
-    body = {"model_name": "generative_1x", "resolution": [1920, 1080]}
+    body = {"model_name": "generative_1x", "resolution": [1280, 720]}
     price, held = operation(VIDEO).price, quote(VIDEO, body)
     delivered = Evidence(end={}, measured={"seconds": Fraction(10)})
-    assert price.settle(held.inputs, delivered) == micros("1.5")
+    assert price.settle(held.inputs, delivered) == micros("0.9")
 
 
 @pytest.mark.parametrize(
