@@ -100,7 +100,7 @@ def folders_of(arguments: Iterable[str]) -> list[Path]:
 def examples(whole: int) -> int:
     """Return how many examples of a costly property are tried, of so many in a whole run."""
     quick = hypothesis.settings.get_current_profile_name() == "quick"
-    return max(2, whole // 8) if quick else whole
+    return max(2, whole // 20) if quick else whole
 
 
 def any_browser_test(arguments: Iterable[str]) -> bool:

@@ -23,6 +23,7 @@ import aiohttp
 import psycopg
 from psycopg.rows import dict_row
 
+from local import prepared
 from local.postgres import Cluster
 from local.processes import free_port
 
@@ -59,8 +60,13 @@ class Stack:
     # --- processes ----------------------------------------------------------------------------
 
     def start(self) -> None:
+        migrated = prepared.copy_to(self.cluster.data)
         self.cluster.start()
-        self.cluster.create_database("comfy")
+        if migrated:
+            with psycopg.connect(self.cluster.dsn("postgres"), autocommit=True) as connection:
+                connection.execute(f"ALTER DATABASE {prepared.DATABASE} RENAME TO comfy")
+        else:
+            self.cluster.create_database("comfy")
         own = ("PYTEST", "COV_", "DATABASE_URL", "CELERY", "VENDOR_", "DJANGO")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(own)}
         self.environment = {
@@ -80,7 +86,8 @@ class Stack:
             "ADJUSTMENT_LIMIT_USD": "1000000",
             "CONCURRENCY_TIERS": "",
         }
-        self.manage("migrate", "-v0")
+        if not migrated:
+            self.manage("migrate", "-v0")
         self.manage("member", "add", STAFF, "--staff")
         words = ["-m", "sandbox", "--port", str(self.sandbox_port)]
         self.sandbox = self._spawn("sandbox", words)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import urllib.request
+import uuid
 from collections import Counter
 
 import pytest
@@ -15,13 +16,14 @@ K = 40
 SET = """
 from uuid import UUID
 from accounts import teams
-from accounts.models import Membership, User
+from accounts.models import Membership
+from accounts.signup import sign_up
 from apikeys import allowances, keys
 from apikeys.models import ApiKey
 from common.money import usd
 from credits.books import limits
 from credits.gifts import grants
-owner, other = (User.objects.get(email=each) for each in {emails!r})
+owner, other = (sign_up(email=each) for each in {emails!r})
 team = teams.create(owner=owner, name='Studio')
 teams.join(team, other, role=Membership.Role.MEMBER, by=owner.pk)
 grants.grant(wallet=team.wallet, amount=usd('10'), key=str(team.pk), reason='a test')
@@ -41,15 +43,7 @@ print(json.dumps({{'workspace_id': str(team.pk), 'keys': [whole for whole, _ in 
 
 def a_team(stack, *, budgets=None, slots=None, pace=None):
     """A team of two with ten dollars, a key each, and these limits."""
-    people = stack.members(2, "0.10")
-    emails = [
-        stack.rows(
-            "SELECT email FROM accounts_user u JOIN accounts_workspace w ON w.personal_of_id = u.id"
-            " WHERE w.id = %s",
-            each["workspace_id"],
-        )[0]["email"]
-        for each in people
-    ]
+    emails = [f"{uuid.uuid4().hex}@example.org" for _ in range(2)]
     script = SET.format(emails=emails, budgets=budgets or {}, slots=slots, pace=pace)
     return json.loads(stack.manage("shell", "-v0", "-c", script).splitlines()[-1])
 
@@ -80,12 +74,21 @@ async def fire(stack, keys, count):
     return sum((load.statuses for load in loads), Counter())
 
 
-@pytest.fixture(params=[1, 2])
-def web(stack, request):
+@pytest.fixture(scope="module", params=[1, 2])
+def processes(stack, request):
+    """Start so many web processes for all the tests that ask for them."""
     stack.start_web(workers=request.param)
-    yield stack
-    assert stack.stop_web() == 0
+    yield request.param
+    if stack.web is not None:
+        assert stack.stop_web() == 0
     assert "DIFFERS" not in stack.reconcile()
+
+
+@pytest.fixture
+def web(stack, processes):
+    if stack.web is None:  # The test that kills them came between.
+        stack.start_web(workers=processes)
+    return stack
 
 
 @pytest.mark.parametrize("kind", ["workspace", "project", "member", "key"])

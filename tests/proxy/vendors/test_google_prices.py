@@ -14,6 +14,7 @@ from common.errors import InvalidRequest
 from proxy.asked import Asked, Evidence
 from proxy.vendors import catalogue
 from proxy.vendors.google_prices import CONTEXT_TOKENS, MODELS, request_of
+from tests.plugin import examples
 
 GENERATE = catalogue().find("POST", "/proxy/vertexai/gemini/x").operation
 OMNI = catalogue().find("POST", "/proxy/gemini-interactions").operation
@@ -237,7 +238,7 @@ part = st.one_of(
 )
 
 
-@rules(max_examples=400, deadline=None)
+@rules(max_examples=examples(400), deadline=None)
 @given(
     model=st.sampled_from(sorted(MODELS)),
     parts=st.lists(part, max_size=4),
@@ -263,7 +264,7 @@ def test_no_price_is_more_than_its_quote(model, parts, config, available, share)
         assert 0 <= settle(inputs, answer) <= quoted.most
 
 
-@rules(max_examples=300, deadline=None)
+@rules(max_examples=examples(300), deadline=None)
 @given(answer=junk)
 def test_whatever_google_says_is_an_amount_and_a_verdict(answer):
     from proxy.dialect import Said

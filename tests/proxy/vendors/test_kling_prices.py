@@ -17,6 +17,7 @@ from proxy.asked import Asked, Evidence
 from proxy.catalogue import Kind
 from proxy.vendors import catalogue
 from proxy.vendors.kling_prices import FIVE_OR_TEN, IMAGE, LONG, TEXT
+from tests.plugin import examples
 
 TEXT2VIDEO, IMAGE2VIDEO = "kling/v1/videos/text2video", "kling/v1/videos/image2video"
 OMNI, EFFECTS = "kling/v1/videos/omni-video", "kling/v1/videos/effects"
@@ -253,7 +254,7 @@ requests = st.fixed_dictionaries(
 SUBMITS = sorted(path for path, o in OPERATIONS.items() if o.kind is Kind.SUBMIT)
 
 
-@rules(max_examples=600, deadline=None)
+@rules(max_examples=examples(600), deadline=None)
 @given(
     path=st.sampled_from(SUBMITS),
     body=requests,

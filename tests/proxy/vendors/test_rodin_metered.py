@@ -22,6 +22,7 @@ from proxy.asked import Asked, Evidence
 from proxy.forms import File, Form
 from proxy.vendors import catalogue
 from proxy.vendors.rodin import TIERS
+from tests.plugin import examples
 
 SUBMIT, STATUS = "/proxy/rodin/api/v2/rodin", "/proxy/rodin/api/v2/status"
 DOWNLOAD = "/proxy/rodin/api/v2/download"
@@ -444,7 +445,7 @@ async def test_a_form_counts_in_the_share_of_who_sends_it(stage, settings, monke
 texts = st.one_of(st.sampled_from([*TIERS, "gen-2.5-high", "HighPack", ""]), st.text(max_size=8))
 
 
-@rules(max_examples=300, deadline=None)
+@rules(max_examples=examples(300), deadline=None)
 @given(
     fields=st.dictionaries(st.sampled_from(["tier", "addons[]", "TIER", "seed"]), texts),
     addons=st.lists(texts, max_size=2),
