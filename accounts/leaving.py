@@ -78,7 +78,8 @@ def teams_in_the_way(user_id: UUID) -> list[str]:
 
 def _owned(user_id: UUID) -> QuerySet[Any]:
     mine: QuerySet[Any] = Membership.objects.filter(user_id=user_id, role=Membership.Role.OWNER)
-    return mine.annotate(people=Count("workspace__memberships"))
+    counted: QuerySet[Any] = mine.annotate(people=Count("workspace__memberships"))
+    return counted
 
 
 def _workspaces(user: User) -> tuple[tuple[UUID, ...], tuple[UUID, ...]]:
