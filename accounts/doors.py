@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponseBase
 
-PREFIXES: Final = ("/account/", "/_allauth/", "/staff/", "/admin/", "/oauth/", "/invitations/")
+PREFIXES: Final = (
+    "/account/", "/_allauth/", "/staff/", "/admin/", "/oauth/", "/invitations/", "/privacy/",
+)  # fmt: skip
 """Where people sign in, or do what needs that they did."""
 OF_PROGRAMS: Final = ("/admin/verify-api-key", "/admin/customers/")
 """Where the operator's programs show a secret; nobody signs in there."""

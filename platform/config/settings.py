@@ -391,11 +391,11 @@ MIDDLEWARE = [
     "config.headers.NoStore",
     "config.whence.Whence",
     "config.headers.ContentPolicy",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.doors.Doors",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     # None of these reads a session by itself: what asks by key never has one.
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

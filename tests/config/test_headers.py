@@ -30,6 +30,10 @@ PLAIN = [
     "/api/global-settings/<str:key>",
     "/pair",
     "/profile/billing",
+    "/privacy/nobody",
+    "/privacy/confirm/nobody",
+    "/privacy/nobody/certificate",
+    "/privacy/nobody/certificate.json",
 ]
 READS = sorted({path for method, path, _ in GUARDED if method == "get"})
 
@@ -47,7 +51,7 @@ def test_an_answer_is_kept_by_nobody_and_is_what_it_says_it_is(client, alice, pa
 def test_each_plain_address_is_among_them():
     plain = {f"/{route}" for route, callback in routes() if not hasattr(callback, "cls")}
 
-    others = ("/static/", "/login", "/oauth/", "/pair", "/invitations/")
+    others = ("/static/", "/login", "/oauth/", "/pair", "/invitations/", "/privacy/")
     assert {path for path in plain if not path.startswith(others) and "purchases" not in path} <= {
         *PLAIN,
         *PUBLIC,
