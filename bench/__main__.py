@@ -204,8 +204,10 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", nargs="?", choices=["table", "limits", "profile"], default="table")
-    parser.add_argument("--seconds", type=float, help="of each measurement (4; profile: 10)")
-    parser.add_argument("--rounds", type=int, help="of which the best counts (2; limits: 7)")
+    parser.add_argument(
+        "--seconds", type=float, help="of each measurement (4; limits: 1; profile: 10)"
+    )
+    parser.add_argument("--rounds", type=int, help="of which the best counts (2; limits: 20)")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--quick", action="store_true", help="one round of 2 s, short waits")
     parser.add_argument("--out", type=Path, help="append every measurement, as JSON lines")
@@ -213,8 +215,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.quick:
         options.seconds, options.rounds = options.seconds or 2, 1
-    options.seconds = options.seconds or (10 if options.what == "profile" else 4)
-    options.rounds = options.rounds or (7 if options.what == "limits" else 2)
+    options.seconds = options.seconds or {"profile": 10, "limits": 1}.get(options.what, 4)
+    options.rounds = options.rounds or (20 if options.what == "limits" else 2)
     try:
         with World(ACCOUNTS) as world:
             if options.what == "profile":
