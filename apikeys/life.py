@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts import teams
 from apikeys import keys, rights, states
 from apikeys.models import ApiKey
 from audit import log
@@ -135,6 +136,8 @@ def rotate(giver: Giver, key_id: UUID, *, overlap: timedelta) -> tuple[str, ApiK
     if not timedelta() <= overlap <= MOST_OVERLAP:
         raise InvalidRequest(f"overlap_seconds: at most {MOST_OVERLAP.days} days.")
     _lock(giver)
+    # Before the key, as whoever sets limits: the successor's row refers to the workspace.
+    teams.locked(giver.user_id, giver.workspace_id)
     key = _locked(giver, key_id)
     if key.user_id != giver.user_id:
         raise InvalidRequest("This is another member's key: they rotate it, you can revoke it.")

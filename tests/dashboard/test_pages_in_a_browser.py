@@ -23,6 +23,7 @@ from playwright.sync_api import expect
 from accounts import invitations, teams
 from accounts.models import Workspace
 from accounts.sessions import Session
+from accounts.signup import verify_email
 from apikeys import allowances, asks, keys, limited
 from apikeys.authentication import giver
 from apikeys.limited import Limits
@@ -199,6 +200,7 @@ def test_a_key_is_made_copied_limited_and_revoked(page, url, come_in, alice, com
 def test_who_is_invited_joins_and_switches_back_and_forth(
     page, url, come_in, alice, bob, complaints
 ):
+    verify_email(bob.user)
     come_in(alice)
     page.goto(f"{url}/my/")
     page.locator(".workspaces > summary").click()
