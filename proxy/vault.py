@@ -277,6 +277,11 @@ def sealed(given: dict[str, str]) -> str:
     return sealing.seal(orjson.dumps(given).decode(), purpose=PURPOSE)
 
 
+def opens(sealed: str) -> bool:
+    """Whether a pepper that we have opens it."""
+    return _unsealed(sealed, "", "") is not None
+
+
 def names(sealed: str, *, vendor: str, name: str) -> tuple[str, ...]:
     """Return which settings a row holds; none where no pepper opens it."""
     return tuple(sorted(_unsealed(sealed, vendor, name) or ()))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -505,7 +506,6 @@ def test_events_that_did_not_come_by_themselves_are_found(db):
         ({"VENDOR_VERTEXAI_CREDENTIALS": "/none/key.json"}, "vendor vertexai", FAILED),
         ({"VENDOR_VERTEXAI_CREDENTIALS": " {}\n"}, "vendor vertexai", FAILED),
         ({}, "vendor vertexai", WARNING),
-        ({}, "vendors", FAILED),
         ({"VENDOR_BFL_KEY": "a-good-key", "VENDOR_BFL_KYE": "x"}, "vendors", WARNING),
         ({"VENDOR_BFL_KEY": "a-good-key", "VENDOR_BLF_KEY": "x"}, "vendors", WARNING),
     ],
@@ -515,6 +515,48 @@ def test_vendors_are_told_one_by_one(settings, given, check, state):
     settings.VENDOR_SETTINGS = given
 
     assert found(vendors.look, check)[0] == [state]
+
+
+@pytest.fixture
+def written(committed):
+    """Write accounts as staff does; none is left behind."""
+    from proxy import vendor_accounts
+    from proxy.models import VendorAccount
+
+    def write(vendor, name, key="secret-4711", off=""):
+        vendor_accounts.add(vendor, name, {"KEY": key}, by=uuid4(), reason="a test")
+        if off:
+            vendor_accounts.disable(vendor, name, by=uuid4(), reason=off)
+
+    yield write
+    VendorAccount.objects.all().delete()
+
+
+def test_accounts_that_are_written_are_told_with_what_opens_them(settings, written):
+    settings.KEY_PEPPERS, settings.VENDOR_SETTINGS = {1: b"a" * 32}, {}
+    assert found(vendors.look_at_accounts, "vendors")[0] == [FAILED]
+    written("bfl", "second")
+
+    states, said = found(vendors.look_at_accounts, "vendor accounts")
+    assert (states, "1 are written, sealed by pepper 1" in said) == ([OK], True)
+    assert found(vendors.look_at_accounts, "vendors")[0] == []
+    settings.KEY_PEPPERS = {1: b"a" * 32, 2: b"b" * 32}
+    assert found(vendors.look_at_accounts, "vendor accounts")[0] == [WARNING]
+    settings.KEY_PEPPERS = {2: b"b" * 32}
+    states, said = found(vendors.look_at_accounts, "vendor accounts")
+    assert (states, "bfl/second" in said) == ([FAILED], True)
+    assert found(vendors.look_at_accounts, "vendor bfl")[0] == [FAILED]
+    assert "secret-4711" not in said
+
+
+def test_a_vendor_whose_accounts_are_all_off_is_told(settings, written):
+    settings.VENDOR_SETTINGS = {"VENDOR_RUNWAY_KEY": "a-good-key"}
+    written("bfl", "second", off="no contract any more")
+    written("runway", "second", off="no contract any more")
+
+    assert found(vendors.look_at_accounts, "vendor bfl")[0] == [FAILED]
+    assert found(vendors.look_at_accounts, "vendor runway")[0] == [], "the environment's is used"
+    assert found(vendors.look_at_accounts, "vendors")[0] == []
 
 
 def test_the_example_names_what_each_vendor_is_called_with():

@@ -31,6 +31,7 @@ ALONE: dict[str, Look] = {
 """What can be looked at without a database."""
 IN_DATABASE: dict[str, Look] = {
     "keys": environment.look_at_keys,
+    "vendor accounts": vendors.look_at_accounts,
     "queues": workers.look_at_queues,
     "stripe events": payments.look_at_events,
     "mails": mail.look_at_mails,
