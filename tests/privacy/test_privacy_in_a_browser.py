@@ -86,6 +86,7 @@ def leaver(page, ours, make_member, tmp_path):
     )  # fmt: skip
     entry.lot.kind = "paid"
     entry.lot.save()
+    page.set_default_timeout(120_000)  # Machines are slow at times, and this is not about that.
     return Leaver(member.user, page, ours, tmp_path)
 
 
