@@ -16,6 +16,7 @@ from django.db import connection
 
 from apikeys import budgets, callers, me
 from apikeys.authentication import Token
+from apikeys.callers import Asked
 from apikeys.models import ApiKey
 from common import db as databases
 from common.errors import (
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
     from rest_framework.request import Request
 
-    from apikeys.callers import Asked
     from credits.models import Account
     from prices.terms import Book
     from proxy.quoting.estimates import Estimate
@@ -124,8 +124,8 @@ def _ways(request: Request) -> Sequence[Asked]:
     if isinstance(request.auth, ApiKey):
         return callers.by_key(request.headers["X-API-KEY"].strip(), address).asked()
     if isinstance(request.auth, Token):
-        who = {"sid": str(request.auth.sid), "workspace": str(request.auth.workspace_id)}
-        return [{"digest": None, "address": address or None, **who}]  # type: ignore[list-item]
+        sid, workspace = str(request.auth.sid), str(request.auth.workspace_id)
+        return [Asked(digest=None, address=address or None, sid=sid, workspace=workspace)]
     return []
 
 
@@ -154,7 +154,7 @@ def _ask_books(asks: Sequence[Place]) -> list[turns.Answer]:
             cursor.execute(sql.JUDGE, [books.document(asks)])
             # Django's connections leave a document of JSON a text.
             answers = [
-                turns.Answer(*row[:-1], json.loads(row[-1]) if row[-1] else None)
+                turns.Answer(*row)._replace(budgets=json.loads(row[-1]) if row[-1] else None)
                 for row in cursor.fetchall()
             ]
         if all(answer.verdict != "renew" for answer in answers):
