@@ -85,6 +85,19 @@ class AdminBalanceView(CustomerBalanceView):
         return super().get(request, user_id)
 
 
+class AdminSubscriptionView(APIView):
+    """Whether a member subscribes: nobody does here, so the want of it is no want of funds."""
+
+    authentication_classes = ()
+    permission_classes = (HasAdminSecret,)
+
+    @extend_schema(operation_id="admin_subscription", responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, user_id: UUID) -> Response:
+        """Return that, of a member who is there."""
+        _member(user_id)
+        return Response({"is_active": False, "has_fund": True})
+
+
 def personal_workspace(user_id: UUID) -> UUID:
     """Return the id of a member's own workspace, or raise NotFound."""
     found: UUID = _member(user_id).personal_workspace.pk

@@ -15,7 +15,12 @@ from accounts.frontend import (
     releases,
 )
 from accounts.invitation_pages import invitation
-from accounts.support import AdminBalanceView, CustomerBalanceView, CustomerView
+from accounts.support import (
+    AdminBalanceView,
+    AdminSubscriptionView,
+    CustomerBalanceView,
+    CustomerView,
+)
 from accounts.team_views import (
     AcceptView,
     InvitationsView,
@@ -44,6 +49,9 @@ urlpatterns = [
     path("customers/<uuid:user_id>", CustomerView.as_view()),
     path("customers/<uuid:user_id>/balance", CustomerBalanceView.as_view()),
     path("admin/customers/<uuid:user_id>/balance", AdminBalanceView.as_view()),
+    path(
+        "admin/customers/<uuid:user_id>/cloud-subscription-status", AdminSubscriptionView.as_view()
+    ),
     path("api/workspaces", SpokenForView.as_view()),
     path("api/workspaces/current", CurrentWorkspaceView.as_view()),
     path("api/billing/status", BillingStatusView.as_view()),

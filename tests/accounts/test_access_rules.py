@@ -51,6 +51,7 @@ RULES = {
     ],
     OPERATOR: [
         "admin/verify-api-key", "admin/customers/<uuid:user_id>/balance",
+        "admin/customers/<uuid:user_id>/cloud-subscription-status",
         "customers/<uuid:user_id>", "customers/<uuid:user_id>/balance",
         "customers/<uuid:user_id>/events",
     ],

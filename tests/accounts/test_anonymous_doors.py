@@ -29,6 +29,7 @@ LIMITED = {
     "v1/quote": ("POST", quoting, "ANONYMOUS"),
     "admin/verify-api-key": ("POST", operators, "MOST_WRONG"),
     "admin/customers/<uuid:user_id>/balance": ("GET", operators, "MOST_WRONG"),
+    "admin/customers/<uuid:user_id>/cloud-subscription-status": ("GET", operators, "MOST_WRONG"),
 }
 BODIES = {
     "v1/pairings": {

@@ -102,6 +102,19 @@ def test_the_operators_programs_read_a_balance_by_their_secret(client, alice, se
     assert client.get(other, headers={"X-Comfy-Admin-Secret": SECRET}).status_code == 404
 
 
+def test_the_operators_program_reads_that_nobody_subscribes(client, alice, settings):
+    settings.ADMIN_SECRETS = [SECRET]
+    path = f"/admin/customers/{alice.user.pk}/cloud-subscription-status"
+    with_secret = {"X-Comfy-Admin-Secret": SECRET}
+
+    answer = client.get(path, headers=with_secret)
+
+    assert (answer.status_code, answer.json()) == (200, {"is_active": False, "has_fund": True})
+    assert client.get(path).status_code == 401
+    other = path.replace(str(alice.user.pk), str(uuid.uuid4()))
+    assert client.get(other, headers=with_secret).status_code == 404
+
+
 # --- sign-ins -----------------------------------------------------------------------------------
 
 

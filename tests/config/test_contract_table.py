@@ -5,8 +5,10 @@ refusal must be readable there, in the shape that its reader knows.
 """
 
 import json
+import uuid
 
 import pytest
+from django.urls import resolve
 
 from apikeys.models import SCOPES, ApiKey
 
@@ -114,6 +116,75 @@ def test_no_customer_is_missing_so_no_409_ever_says_so(ask, path):
     for _ in range(2):
         answer = ask("POST" if path == "/customers" else "GET", path, None)
         assert answer.status_code == 200
+
+
+# --- each line of the contract --------------------------------------------------------------------
+
+ID = str(uuid.UUID(int=7))
+MUST = [
+    # What a stock client needs, or a part of it that can be seen does not work without.
+    ("POST", "/customers/storage"), ("GET", "/health"), ("POST", "/customers"),
+    ("GET", "/customers/balance"), ("POST", "/customers/credit"), ("GET", "/customers/events"),
+    ("GET", "/api/workspaces/current"), ("GET", "/api/billing/status"),
+    ("GET", "/api/billing/capabilities"), ("POST", "/customers/billing"),
+    ("GET", "/api/billing/balance"), ("GET", "/api/billing/plans"), ("GET", "/customers/me"),
+    ("GET", "/customers/api-keys"), ("POST", "/customers/api-keys"),
+    ("DELETE", f"/customers/api-keys/{ID}"), ("GET", "/releases"),
+    ("POST", "/admin/verify-api-key"), ("GET", f"/admin/customers/{ID}/balance"),
+    ("GET", f"/admin/customers/{ID}/cloud-subscription-status"),
+    ("GET", "/customers"), ("GET", f"/customers/{ID}"), ("GET", f"/customers/{ID}/balance"),
+    ("GET", f"/customers/{ID}/events"),
+]  # fmt: skip
+LATER = [
+    ("POST", "/auth/partner-node/renew"), ("GET", "/api/workspaces"),
+    ("GET", "/oauth/authorize"), ("POST", "/oauth/token"),
+    ("GET", "/api/global-settings"), ("POST", "/api/global-settings"),
+    ("GET", "/api/global-settings/Comfy.Theme"),
+    ("GET", "/customers/cloud-subscription-status"),
+]  # fmt: skip
+NOT_HERE = {
+    # What the contract lists, and is not served; each answers a clean 404 or 405.
+    ("POST", f"/customers/{ID}/usage"):
+        "a charge has a price and a hold; nobody writes one into the books from outside",
+    ("DELETE", f"/admin/customers/{ID}/stripe-data"):
+        "a part of an erasure, which is asked for as a whole",
+    ("POST", f"/admin/customers/{ID}/archive-metronome-data"): "there is no such processor",
+    ("POST", "/customers/usage"): "our own pages show it",
+    ("GET", "/features"): "nobody was seen to ask it",
+    ("POST", "/admin/generate-token"): "staff sign in with a second factor",
+    ("POST", "/api/auth/token"): "signing in by a browser is by /oauth/token",
+    ("POST", "/api/auth/token/revoke"): "sign-ins are ended at /v1/sign-ins",
+    ("GET", "/api/billing/events"): "the older rail is told, so this is not asked",
+    ("POST", "/api/billing/topup"): "the older rail is told, so this is not asked",
+    ("GET", "/customers/admin/coupons"): "vouchers are made by manage.py money",
+    ("POST", "/customers/cloud-subscription-checkout"): "there are no subscriptions",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), MUST + LATER)
+def test_each_line_of_the_contract_has_its_address(client, db, method, path):
+    """Asked by nobody it is refused, or answered to anybody: never as if it were not there."""
+    where = resolve(path).route
+    answer = client.generic(method, path, "{}", "application/json")
+
+    assert "anything" not in where
+    assert answer.status_code not in (405, 500, 501), answer.content
+    if answer.status_code == 404:
+        assert path.startswith("/api/global-settings"), "a clean none"
+
+
+@pytest.mark.parametrize(("method", "path"), NOT_HERE)
+def test_what_is_not_served_is_a_clean_none(ask, method, path):
+    answer = ask(method, path, {})
+
+    said = answer.json()
+    assert said["message"]
+    if path == "/admin/generate-token":  # Below a door, where origins are looked at first.
+        assert (answer.status_code, said["error"]) == (403, "origin_not_allowed")
+        return
+    assert answer.status_code in (404, 405), answer.content
+    kind = said["error"]["type"] if isinstance(said["error"], dict) else said["error"]
+    assert kind in ("not_found", "invalid_request")
 
 
 # --- where the frontend leads people -------------------------------------------------------------
