@@ -6,7 +6,7 @@
 
 pgbench runs as the reference driver runs it (one thread, prepared statements, TPC-B of scale 20),
 with 16 and with 64 clients: the goals hold against both. All reach PostgreSQL by loopback TCP.
-What limits cost a call has rows of its own (limits.py): their goal is the median of the quotients of
-each round, because a round's rows are measured at nearly one moment.
+What limits cost a call has rows of its own (limits.py): their goal is the median of the rounds'
+quotients, because the rows of a round are measured at nearly one moment.
 Read ratios of one run, and CPU per call: calls/s alone say more about the machine.
 """

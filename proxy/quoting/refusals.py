@@ -124,8 +124,8 @@ def _ways(request: Request) -> Sequence[Asked]:
     if isinstance(request.auth, ApiKey):
         return callers.by_key(request.headers["X-API-KEY"].strip(), address).asked()
     if isinstance(request.auth, Token):
-        who = {"sid": str(request.auth.sid), "workspace": str(request.auth.workspace_id)}
-        return [{"digest": None, "address": address or None, **who}]  # type: ignore[list-item]
+        sid, workspace = str(request.auth.sid), str(request.auth.workspace_id)
+        return [{"digest": None, "sid": sid, "workspace": workspace, "address": address or None}]
     return []
 
 
@@ -154,7 +154,7 @@ def _ask_books(asks: Sequence[Place]) -> list[turns.Answer]:
             cursor.execute(sql.JUDGE, [books.document(asks)])
             # Django's connections leave a document of JSON a text.
             answers = [
-                turns.Answer(*row[:-1], json.loads(row[-1]) if row[-1] else None)
+                turns.Answer(*(*row[:-1], json.loads(row[-1]) if row[-1] else None))
                 for row in cursor.fetchall()
             ]
         if all(answer.verdict != "renew" for answer in answers):
