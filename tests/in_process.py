@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +27,13 @@ class Threads(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
+application = functools.cache(get_wsgi_application)
+
+
 def django_closing(environ: Any, start_response: Any) -> Iterator[bytes]:
     """Be Django, leaving no connection to the thread that it answered in."""
     try:
-        yield from get_wsgi_application()(environ, start_response)
+        yield from application()(environ, start_response)
     finally:
         connections.close_all()
 
