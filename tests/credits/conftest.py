@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -120,10 +121,13 @@ def books_balance(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="session")
 def _empty_books(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
-    """Make a migrated database that nobody ever uses: others are copied from it."""
+    """Have a migrated database that nobody ever uses: others are copied from it."""
     from django.core.management import call_command
     from django.db import connection
 
+    if prepared := os.environ.get("TEMPLATE_DATABASE"):
+        yield prepared
+        return
     shared = connection.settings_dict["NAME"]
     name = f"{shared}_empty"
     with django_db_blocker.unblock():

@@ -6,20 +6,29 @@ from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
+from kept_lanes import Kept
 from proxy_stage import VENDOR_KEY, Stage, connect, serving
 
 from sandbox.far_side import Settings
 from sandbox.server import running
 
 
+@pytest.fixture(scope="session")
+def kept_lanes(django_db_setup: None) -> Iterator[Kept]:
+    kept = Kept()
+    yield kept
+    kept.end()
+
+
 @pytest.fixture
-def db(django_db_setup: None, django_db_blocker) -> Iterator[None]:
+def db(django_db_setup: None, django_db_blocker, kept_lanes: Kept, monkeypatch) -> Iterator[None]:
     """The tests' database, with real commits; by this name pytest-django knows to make it.
 
     It leaves nothing to look at: other tests prove that there is nothing.
     """
     from credits.models import Finding
 
+    monkeypatch.setattr("common.db.connect", kept_lanes.connect)
     with django_db_blocker.unblock():
         yield
         Finding.objects.all().delete()
