@@ -1,9 +1,10 @@
 """Vendors' own libraries against the sandbox and the platform: `python3 dev.py sdks`.
 
 They are a group of pyproject.toml, locked in `tests/sdks/requirements.lock`, and live in
-`.sdks`: no other command installs or imports them. What runs is a `dev.py up` of its own, in a
-folder that is thrown away, or the one whose folder is given (`--data`). Further arguments go to
-pytest.
+`.sdks`: no other command installs or imports them. One is for JavaScript: it comes by npm, if that
+is here, from `tests/sdks/node`, and is left out where it is not. What runs is a `dev.py up` of its
+own, in a folder that is thrown away, or the one whose folder is given (`--data`). Further arguments
+go to pytest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "sdks"
 LOCK = FOLDER / "requirements.lock"
+SCRIPTS = FOLDER / "node"
 PLACE = ROOT / ".sdks"
+NODE = PLACE / "node"
 PYTHON = PLACE / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STARTED_IN_SECONDS = 300
 
@@ -40,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="of a running `up`")
     options, words = parser.parse_known_args(arguments)
     install()
+    install_scripts()
     with running(options.data) as data:
         command = [str(PYTHON), "-m", "pytest", "-c", str(FOLDER / "pytest.ini")]
         command += ["--confcutdir", str(FOLDER), "--rootdir", str(FOLDER), *words]
@@ -60,6 +65,16 @@ def install() -> None:
     sync = [uv, "pip", "sync", "-q", "--python", str(PYTHON), "--require-hashes", str(LOCK)]
     subprocess.run(sync, check=True)
     stamp.write_text(wanted)
+
+
+def install_scripts() -> None:
+    """Have the scripts in `.sdks`, beside exactly what their lock says, where npm is here."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return
+    shutil.rmtree(NODE, ignore_errors=True)
+    shutil.copytree(SCRIPTS, NODE)
+    subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=NODE, check=True)
 
 
 @contextmanager
@@ -101,6 +116,7 @@ def told(data: Path) -> dict[str, str]:
         "SDK_SANDBOX_KEY": kept["SANDBOX_KEY"],
         "SDK_GOOGLE": kept["SANDBOX_SERVICE_ACCOUNT"],
         "SDK_PROXY": f"{base_url}/proxy/{{vendor}}",
+        "SDK_SCRIPTS": str(NODE) if (NODE / "node_modules").exists() else "",
         "SDK_PROXY_KEY": tour.payer({**os.environ, **kept}),
     }
 

@@ -16,7 +16,7 @@ import zlib
 SECONDS = 5
 FRAMES_PER_SECOND = 24
 WIDTH, HEIGHT = 1280, 720
-SOUND_RATE = 24_000
+SOUND_RATE, SOUND_SECONDS = 24_000, 8
 FBX = b"Kaydara FBX Binary  \0\x1a\0" + struct.pack("<I", 7400) + bytes(144)
 """An FBX without anything in it: nodes look at its name only, and vendors may refuse it."""
 
@@ -43,7 +43,9 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 def sound(run: int) -> bytes:
     """Return a WAV of one tone."""
     pitch = 220 + run % 220
-    tone = (math.sin(2 * math.pi * pitch * n / SOUND_RATE) for n in range(SECONDS * SOUND_RATE))
+    tone = (
+        math.sin(2 * math.pi * pitch * n / SOUND_RATE) for n in range(SOUND_SECONDS * SOUND_RATE)
+    )
     kept = io.BytesIO()
     with wave.open(kept, "wb") as file:
         file.setnchannels(1)

@@ -7,7 +7,7 @@ What serves it is a stand-in for ComfyUI (stock_comfy.py) or, where one is named
     python3 dev.py test tests/connect
 
 There the member's address must be verified for the second test. Screenshots are left in
-test-results/connect, or in COMFYUI_SHOTS: those in docs/images are made so.
+.boot/connect, or in COMFYUI_SHOTS: those in docs/images are made so.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]
 ROOT = Path(__file__).resolve().parents[2]
-SHOTS = Path(os.environ.get("COMFYUI_SHOTS") or ROOT / "test-results" / "connect")
+SHOTS = Path(os.environ.get("COMFYUI_SHOTS") or ROOT / ".boot" / "connect")
 LONG = 40_000
 ENTER = re.compile("(sign|log) ?in$", re.I)
 PAID = {
