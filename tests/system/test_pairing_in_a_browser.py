@@ -74,7 +74,7 @@ def sign_up(stack: Stack, page: Page, url: str) -> str:
     assert code
     page.get_by_label("Code").fill(code[1])
     page.get_by_role("button", name="Confirm").click()
-    expect(page.get_by_role("heading", name="Security")).to_be_visible()
+    expect(page.get_by_role("heading", name="Home")).to_be_visible()
     return email
 
 
