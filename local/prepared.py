@@ -23,8 +23,8 @@ from local.postgres import Cluster
 ROOT = Path(__file__).resolve().parent.parent
 SHELF = ROOT / ".boot" / "prepared"
 DATABASE = "prepared"
-KEPT = 2
-"""How many stay: the newest, and one that a run may be copying."""
+KEPT = 8
+"""How many stay: whoever goes from one branch to another finds that of each."""
 
 
 def copy_to(data: Path) -> bool:

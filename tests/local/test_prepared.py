@@ -43,7 +43,8 @@ def test_a_migration_that_fails_leaves_nothing_to_be_copied(tree, tmp_path):
 
 
 @pytest.mark.system
-def test_it_is_made_once_copied_whole_and_old_ones_go(tree, tmp_path):
+def test_it_is_made_once_copied_whole_and_old_ones_go(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(prepared, "KEPT", 2)
     (tree / "manage.py").write_text(
         "import os, psycopg\n"
         "with psycopg.connect(os.environ['DATABASE_URL']) as db:\n"

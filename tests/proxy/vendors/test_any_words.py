@@ -96,7 +96,7 @@ def anything(names):
 
 bodies = st.dictionaries(st.sampled_from(NAMES), anything(NAMES), max_size=6)
 answers = st.one_of(st.dictionaries(st.sampled_from(SAID), anything(SAID)), anything(SAID))
-slow = rules(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = rules(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize(("vendor", "operation"), OPERATIONS)
@@ -129,12 +129,12 @@ def test_whatever_is_asked_has_a_price_or_a_sentence(vendor, operation, body, mo
 
 
 @pytest.mark.parametrize(("vendor", "operation"), OPERATIONS)
-@pytest.mark.parametrize("value", [5, 10**18, 1.5, True, "x", [], {}, [5], [[5]]], ids=str)
-def test_a_word_may_hold_anything(vendor, operation, value):
+def test_a_word_may_hold_anything(vendor, operation):
     """Each word of each vendor, by itself: what chance puts together leaves some out."""
-    for word in SAID:
-        for status in (200, 201, 400, 404):
-            _check_meaning(vendor, operation, Said(status, orjson.dumps({word: value})))
+    for value in (5, 10**18, 1.5, True, "x", [], {}, [5], [[5]]):
+        for word in SAID:
+            for status in (200, 201, 400, 404):
+                _check_meaning(vendor, operation, Said(status, orjson.dumps({word: value})))
 
 
 @pytest.mark.parametrize(("vendor", "operation"), OPERATIONS)

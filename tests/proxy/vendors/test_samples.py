@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -54,12 +55,15 @@ def named(samples: list[Sample]) -> list[Any]:
     ]
 
 
-def first_of_each(samples: list[Sample]) -> list[Any]:
-    """Return one sample of each operation."""
-    return named(list({sample.operation.path: sample for sample in reversed(samples)}.values()))
+def first_of_each(what: Callable[[Sample], Any], samples: list[Sample]) -> list[Any]:
+    """Return one sample of each operation, or whatever `what` says it is of."""
+    return named(list({what(sample): sample for sample in reversed(samples)}.values()))
 
 
-JOBS = first_of_each([sample for sample in SAMPLES if sample.operation.job is not None])
+OF_JOBS = [sample for sample in SAMPLES if sample.operation.job is not None]
+JOBS = first_of_each(lambda sample: sample.operation.path, OF_JOBS)
+SHAPES = first_of_each(lambda sample: (sample.vendor.name, sample.operation.job), OF_JOBS)
+"""What a job costs is its operation's; how it fails or expires, that of the shape it shares."""
 OF_VENDOR = [
     pytest.param([each for each in SAMPLES if each.vendor is vendor], id=vendor.name)
     for vendor in VENDORS
@@ -149,7 +153,7 @@ async def begun(stage: Any, member: Any, sample: Sample, *failures: str) -> str:
     return job_of(stage, member)
 
 
-@pytest.mark.parametrize("sample", JOBS)
+@pytest.mark.parametrize("sample", SHAPES)
 async def test_a_job_that_ends_without_a_result_costs_nothing(stage, sample):
     endings = {"failed", "moderated", "content_moderated"} & FAILURES[sample.vendor.name]
     assert "failed" in endings
@@ -180,7 +184,7 @@ async def test_a_job_that_nobody_polls_is_settled_by_the_follower(stage, sample)
     assert stage.wallet(member) == (balance - sample.micros, 0)
 
 
-@pytest.mark.parametrize("sample", JOBS)
+@pytest.mark.parametrize("sample", SHAPES)
 async def test_a_job_that_never_ends_expires_and_is_another_workspaces_never(stage, sample):
     member, other = await stage.member(micros=RICH), await stage.member(micros=RICH)
     job = await begun(stage, member, sample, "never")
