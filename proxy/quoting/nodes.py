@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from proxy.quoting.listing import put
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from proxy.quoting.facts import Node
 
@@ -35,6 +35,11 @@ MARKED = re.compile("\u27e6([^\u27e7]*)\u27e7")
 UNKNOWN_TEXT = "a word " * 150
 """What is taken for a text that another node makes."""
 REQUEST = ("path", "method", "body", "headers", "files")
+
+
+MODELS = ("model", "model_name")
+"""A node that had models to choose from once, and now has one (then that is no input of the
+recording), still stands in workflows of that time."""
 
 
 class Unknown(Exception):
@@ -49,6 +54,7 @@ def requests_of(node: Node, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not node.calls:
         return []
     made: list[dict[str, Any]] = []
+    by = set(_chosen_by(node.calls))
     for calls in _variants(node.calls, inputs):
         unknown = {
             name: choices
@@ -58,7 +64,7 @@ def requests_of(node: Node, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
         for values in itertools.islice(itertools.product(*unknown.values()), MOST_CHOICES):
             given = {**inputs, **dict(zip(unknown, values, strict=True))}
             try:
-                made.append(_request(calls, given))
+                made.append(_request({**calls, **_of_another_time(calls, inputs, by)}, given))
             except Unknown:
                 return []
         if len(made) >= MOST_CHOICES:
@@ -113,6 +119,26 @@ def _request(calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, A
     texts = {name: _text(name, calls, inputs) for name in calls.get("inputs", {})}
     filled: dict[str, Any] = _filled(made, texts)
     return filled
+
+
+def _chosen_by(calls: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the inputs by which variants are chosen, at whatever depth."""
+    if "by" in calls:
+        yield calls["by"]
+        for each in calls["variants"].values():
+            yield from _chosen_by(each)
+
+
+def _of_another_time(
+    calls: Mapping[str, Any], inputs: Mapping[str, Any], by: Collection[str]
+) -> dict[str, Any]:
+    """Return the recorded body with the model that a workflow names, where none was to choose."""
+    body = calls.get("body")
+    if not isinstance(body, dict):
+        return {}
+    known = {*by, *calls.get("inputs", {}), *(each["input"] for each in calls.get("set", ()))}
+    told = {name: inputs.get(name) for name in MODELS if name in body and name not in known}
+    return {"body": {**body, **{n: value for n, value in told.items() if isinstance(value, str)}}}
 
 
 def _text(name: str, calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

@@ -72,8 +72,23 @@ def test_a_default_puts_nothing_where_the_node_sends_nothing():
         calls = node.calls
         if not calls or "by" in calls or "path" not in calls:
             continue
-        defaults = {n: told["default"] for n, told in calls["inputs"].items() if "default" in told}
+        told = calls.get("inputs", {}).items()
+        defaults = {name: each["default"] for name, each in told if "default" in each}
         for made in requests_of(node, defaults):
-            if added := made["body"].keys() - calls["body"].keys():
+            if added := made.get("body", {}).keys() - calls.get("body", {}).keys():
                 wrong[node.name] = added
     assert wrong == {}
+
+
+def test_a_model_that_a_node_no_longer_offers_is_quoted_as_itself(settings):
+    """Kling's node of October 2025 offered a dear one; the recorded node has none to choose."""
+    settings.VENDOR_BASE_URL = "http://127.0.0.1:9/{vendor}"
+
+    def quoted(model):
+        inputs = {"model_name": model, "duration": "5", "mode": "std"}
+        workflow = {"1": {"class_type": "KlingImage2VideoNode", "inputs": inputs}}
+        (row,) = asyncio.run(workflows.quote(workflow, PUBLISHED))
+        return row.estimate.most
+
+    assert quoted("kling-v2-5-turbo") == 350_000
+    assert quoted("kling-v2-master") == 1_400_000
