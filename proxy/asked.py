@@ -33,6 +33,8 @@ class Asked:
     """The contents of those that are sent along, because the vendor cannot fetch them."""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
     """What was measured of the files that it names, by the field: seconds, frames or pixels."""
+    is_question: bool = False
+    """Whether only a price is asked: files may be named whose content is not here."""
     told: Any = None
     """What the vendor says of the job that a submit names, before it is paid for."""
     available: int | None = None

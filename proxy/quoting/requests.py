@@ -3,7 +3,7 @@
     {"method": "POST", "path": "/proxy/...", "body": {...}, "headers": {...}, "files": [...]}
 
 A file of a form is `{"field", "filename", "content_type", "data"}`, its data in base64; without
-data a price that measures it cannot be told.
+data a price that measures it is told as a range.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Wanted:
         """Return it as a call would be read; a form's files are gone afterwards."""
         operation = self.route.operation
         made = Asked(parts=self.route.parts, query=self.query, headers=self.headers, body=self.body)
+        made.is_question = True
         if operation.takes is not Takes.FORM:
             yield made
             return

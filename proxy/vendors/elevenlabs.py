@@ -115,13 +115,15 @@ class Changed:
 
     async def quote(self, asked: Asked) -> Quote:
         """Measure the sound; the price follows exactly."""
-        assert asked.form is not None, "a form was read"
-        asked.form.check_files("audio")
         self.check(asked)
-        seconds = max(Fraction(1), await listening.seconds_of(asked.form, "audio"))
-        if seconds > LONGEST_CHANGED:
-            raise InvalidRequest("audio must not be longer than two hours.")
-        return known(round_up(CHANGED * seconds / MINUTE), seconds=f"{seconds}")
+        told = "audio must not be longer than two hours."
+        return await listening.quote_of(
+            asked, "audio", CHANGED, longest=LONGEST_CHANGED, too_long=told
+        )
+
+    def least(self, inputs: dict[str, Any]) -> Micros:
+        """Return the price of a second, where the sound is not there yet."""
+        return listening.least_of(inputs)
 
     def settle(self, inputs: dict[str, Any], evidence: Evidence) -> Micros | None:
         """Return the quoted price."""

@@ -60,13 +60,15 @@ class Heard:
 
     async def quote(self, asked: Asked) -> Quote:
         """Measure the sound; the price follows exactly."""
-        assert asked.form is not None, "a form was read"
-        asked.form.check_files("audio")
         only(asked.body, ("language", "ignore_timestamps"))
-        seconds = max(Fraction(1), await listening.seconds_of(asked.form, "audio"))
-        if seconds > LONGEST_SECONDS:
-            raise InvalidRequest("audio must not be longer than ten hours.")
-        return known(round_up(MINUTE * seconds / 60), seconds=f"{seconds}")
+        told = "audio must not be longer than ten hours."
+        return await listening.quote_of(
+            asked, "audio", MINUTE, longest=LONGEST_SECONDS, too_long=told
+        )
+
+    def least(self, inputs: dict[str, Any]) -> Micros:
+        """Return the price of a second, where the sound is not there yet."""
+        return listening.least_of(inputs)
 
     def settle(self, inputs: dict[str, Any], evidence: Evidence) -> Micros | None:
         """Return the quoted price."""
