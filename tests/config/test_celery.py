@@ -9,7 +9,7 @@ from django.conf import settings
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("accounts", "apikeys", "credits", "outbox", "proxy", "uploads", "usage")
+FOLDERS = ("accounts", "apikeys", "credits", "outbox", "privacy", "proxy", "uploads", "usage")
 
 
 @pytest.fixture(scope="module")
