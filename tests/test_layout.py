@@ -43,7 +43,7 @@ def test_only_the_books_write_sql_on_holds():
     """Whoever else needs something of an open hold uses a named statement of books/holds.py."""
     product = (
         "platform", "common", "outbox", "credits", "accounts", "apikeys", "usage", "prices",
-        "uploads", "proxy",
+        "uploads", "proxy", "privacy",
     )  # fmt: skip
     files = {path for app in product for path in (ROOT / app).rglob("*.py")}
     named = {str(path.relative_to(ROOT)) for path in files if "credits_hold" in path.read_text()}

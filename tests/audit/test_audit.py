@@ -77,6 +77,25 @@ def test_from_where_somebody_acted_can_be_forgotten_and_nothing_else(alice):
     assert log.forget_where(alice.user.pk) == 0
 
 
+def test_a_reason_that_named_somebody_may_be_erased_and_become_nothing_else(written):
+    found = Event.objects.filter(pk=written.pk)
+
+    assert found.update(reason="(erased)") == 1
+    with pytest.raises(IntegrityError, match="event_append_only"), transaction.atomic():
+        found.update(reason="another")
+
+
+def test_who_failed_to_sign_in_is_forgotten_with_whom_they_named(alice, bob):
+    with log.coming_from(log.Source("web", "203.0.113.9", "Firefox")):
+        log.note("session.refused", subject=alice.user.pk)
+        log.note("member.deactivated", actor=bob.user.pk, subject=alice.user.pk)
+
+    log.forget_where(alice.user.pk)
+
+    kept = Event.objects.filter(subject_id=alice.user.pk).order_by("id")
+    assert [each.address for each in kept] == ["", "203.0.113.9"], "from where staff acted stays"
+
+
 def test_a_request_is_written_with_its_address_and_only_while_it_is_answered(db):
     def view(request):
         log.note("seen", target=request.path)
