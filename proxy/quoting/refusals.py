@@ -17,6 +17,7 @@ from django.db import connection
 from apikeys import budgets, callers, me
 from apikeys.authentication import Token
 from apikeys.models import ApiKey
+from common import addresses
 from common import db as databases
 from common.errors import (
     AccessDisabled,
@@ -124,8 +125,15 @@ def _ways(request: Request) -> Sequence[Asked]:
     if isinstance(request.auth, ApiKey):
         return callers.by_key(request.headers["X-API-KEY"].strip(), address).asked()
     if isinstance(request.auth, Token):
-        who = {"sid": str(request.auth.sid), "workspace": str(request.auth.workspace_id)}
-        return [{"digest": None, "address": address or None, **who}]  # type: ignore[list-item]
+        sid, workspace = str(request.auth.sid), str(request.auth.workspace_id)
+        return [
+            {
+                "digest": None,
+                "sid": sid,
+                "workspace": workspace,
+                "address": addresses.plain(address),
+            }
+        ]
     return []
 
 
@@ -154,7 +162,7 @@ def _ask_books(asks: Sequence[Place]) -> list[turns.Answer]:
             cursor.execute(sql.JUDGE, [books.document(asks)])
             # Django's connections leave a document of JSON a text.
             answers = [
-                turns.Answer(*row[:-1], json.loads(row[-1]) if row[-1] else None)
+                turns.Answer(*row)._replace(told=json.loads(row[-1]) if row[-1] else None)
                 for row in cursor.fetchall()
             ]
         if all(answer.verdict != "renew" for answer in answers):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from accounts.models import User, Workspace
@@ -19,7 +19,6 @@ from config.management.arguments import PlainCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from uuid import UUID
 
     from django.core.management.base import CommandParser
 
@@ -86,14 +85,14 @@ def workspace(email: str) -> UUID:
 def workspace_by_id(text: str) -> UUID:
     """Return the id of a workspace that is there, or raise CommandError."""
     try:
-        found = Workspace.objects.filter(pk=text).first()
-    except ValidationError:
+        found: UUID | None = UUID(text)
+    except ValueError:
         found = None
-    if found is None:
+    if found is None or not Workspace.objects.filter(pk=found).exists():
         raise CommandError(
             f"There is no workspace {text!r}: name it by its id, or a member's e-mail."
         )
-    return found.pk
+    return found
 
 
 def member_of_staff(email: str) -> UUID:
