@@ -18,6 +18,7 @@ from apikeys import budgets, callers, me
 from apikeys.authentication import Token
 from apikeys.callers import Asked
 from apikeys.models import ApiKey
+from common import addresses
 from common import db as databases
 from common.errors import (
     AccessDisabled,
@@ -125,7 +126,8 @@ def _ways(request: Request) -> Sequence[Asked]:
         return callers.by_key(request.headers["X-API-KEY"].strip(), address).asked()
     if isinstance(request.auth, Token):
         sid, workspace = str(request.auth.sid), str(request.auth.workspace_id)
-        return [Asked(digest=None, address=address or None, sid=sid, workspace=workspace)]
+        plain = addresses.plain(address)
+        return [Asked(digest=None, address=plain, sid=sid, workspace=workspace)]
     return []
 
 
@@ -154,7 +156,7 @@ def _ask_books(asks: Sequence[Place]) -> list[turns.Answer]:
             cursor.execute(sql.JUDGE, [books.document(asks)])
             # Django's connections leave a document of JSON a text.
             answers = [
-                turns.Answer(*row)._replace(budgets=json.loads(row[-1]) if row[-1] else None)
+                turns.Answer(*row)._replace(told=json.loads(row[-1]) if row[-1] else None)
                 for row in cursor.fetchall()
             ]
         if all(answer.verdict != "renew" for answer in answers):

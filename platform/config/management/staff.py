@@ -85,14 +85,14 @@ def workspace(email: str) -> UUID:
 def workspace_by_id(text: str) -> UUID:
     """Return the id of a workspace that is there, or raise CommandError."""
     try:
-        named = UUID(text)
+        found: UUID | None = UUID(text)
     except ValueError:
-        named = None
-    if named is None or not Workspace.objects.filter(pk=named).exists():
+        found = None
+    if found is None or not Workspace.objects.filter(pk=found).exists():
         raise CommandError(
             f"There is no workspace {text!r}: name it by its id, or a member's e-mail."
         )
-    return named
+    return found
 
 
 def member_of_staff(email: str) -> UUID:
