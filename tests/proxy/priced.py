@@ -14,7 +14,7 @@ from typing import Any
 GUARDS = ("version_append_only", "version_append_only_whole")
 
 
-def publish(db: Any, *written: dict[str, Any], seconds: float = 0.05) -> None:
+def publish(db: Any, *written: dict[str, Any], seconds: float = 0.2) -> None:
     """Have these terms hold in a moment, as the newest version."""
     (draft,) = db.execute(
         "INSERT INTO prices_draft (terms, based_on, by, reason) VALUES (%s, 0, %s, 'test')"
