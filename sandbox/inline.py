@@ -15,7 +15,7 @@ from sandbox.vendor import RefusedError
 
 DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,([A-Za-z0-9+/]+={0,2})")
 PLAIN = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
-URI, BASE64 = "uri", "base64"
+URI, BASE64, EITHER = "uri", "base64", "either"
 TAKES: dict[str, str] = {
     **dict.fromkeys(
         ("byteplus", "krea", "ltx", "meshy", "meta", "minimax", "openai", "openrouter", "qwen",
@@ -23,12 +23,14 @@ TAKES: dict[str, str] = {
         URI,
     ),
     **dict.fromkeys(
-        ("anthropic", "bfl", "bria", "freepik", "heygen", "kling", "luma_2", "quiver", "reve",
-         "tencent", "vertexai"),
+        ("anthropic", "bria", "freepik", "heygen", "luma_2", "quiver", "reve", "tencent",
+         "vertexai"),
         BASE64,
     ),
+    **dict.fromkeys(("bfl", "kling"), EITHER),
 }  # fmt: skip
-"""By their documents; who is not here takes files as parts of a form, or none."""
+"""By their documents; who is not here takes files as parts of a form, or none. Kling's own routes
+refuse a prefix, in its words."""
 
 
 def found(vendor: str, content_type: str, raw: bytes, body: Mapping[str, object]) -> list[str]:
@@ -61,7 +63,7 @@ def _of_json(takes: str, value: object) -> Iterator[bytes]:
             if takes == BASE64:
                 raise RefusedError(400, "A file must be base64, without a prefix")
             yield _decoded(uri[1])
-        elif takes == BASE64 and PLAIN.fullmatch(value):
+        elif takes in (BASE64, EITHER) and PLAIN.fullmatch(value):
             yield _decoded(value)
 
 

@@ -26,6 +26,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common.rows import rows
+from credits.books import holds
 from credits.models import PERIODS, Allowance, Budget
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ CURRENT = f"""
 _STANDING = f"""
     WITH {_RULES}, open AS MATERIALIZED (
         SELECT id, sum(amount_micros)::bigint AS micros
-          FROM (SELECT unnest(budgets) AS id, amount_micros FROM credits_hold) took
+          FROM ({holds.TAKEN_FROM}) took
          GROUP BY id
     )
     SELECT ruled.kind, ruled.owner, ruled.period, ruled.limit_micros AS limit, ruled.set_by,
@@ -140,10 +141,10 @@ FOLLOW = f"""
 They are locked in the order of their ids, as everywhere (holds.py).
 """
 
-FORGET = """
+FORGET = f"""
     DELETE FROM credits_budget
-     WHERE id = ANY (%s) AND id <> ALL (ARRAY(SELECT unnest(budgets) FROM credits_hold))
-"""
+     WHERE id = ANY (%s) AND id <> ALL (ARRAY({holds.BUDGETS}))
+"""  # noqa: S608 - constants of our own
 
 
 class Owner(NamedTuple):

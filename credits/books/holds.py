@@ -261,6 +261,12 @@ OF_INTENT = "SELECT id::text, memo FROM credits_hold WHERE intent = %s"
 IS_NAMELESS = "SELECT 1 FROM credits_hold WHERE id = %s AND intent IS NULL"
 """Of a hold that had a name: nobody knows what became of its call."""
 
+BUDGETS = "SELECT unnest(budgets) FROM credits_hold"
+"""The ids of the budgets from which open holds took."""
+
+TAKEN_FROM = "SELECT unnest(budgets) AS id, amount_micros FROM credits_hold"
+"""The same, and how much each took."""
+
 OPEN = """
     SELECT count(*) AS holds, coalesce(sum(amount_micros), 0) AS micros,
            coalesce(extract(epoch FROM now() - min(placed_at)), 0) AS oldest_seconds

@@ -156,7 +156,7 @@ def _ask_books(asks: Sequence[Place]) -> list[turns.Answer]:
             cursor.execute(sql.JUDGE, [books.document(asks)])
             # Django's connections leave a document of JSON a text.
             answers = [
-                turns.Answer(*row)._replace(told=json.loads(row[-1]) if row[-1] else None)
+                turns.Answer(*row)._replace(budgets=json.loads(row[-1]) if row[-1] else None)
                 for row in cursor.fetchall()
             ]
         if all(answer.verdict != "renew" for answer in answers):
