@@ -204,7 +204,7 @@ def test_of_many_at_once_one_asks_and_one_confirms(committed, make_member):
         Mail.objects.filter(key__startswith=f"deletion:{next(iter(found))}:confirmed").count() == 1
     )
     assert Deletion.objects.filter(user_id=member.user.pk).count() == 1
-    Deletion.objects.update(next_try_at=None)
+    Deletion.objects.filter(user_id=member.user.pk).delete()  # Others count what is open.
 
 
 def _wish(member):
