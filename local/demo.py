@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import secrets
 import urllib.error
 import urllib.parse
@@ -89,8 +90,26 @@ def member(file: Path, *, base_url: str, manage: Manage) -> Member:
         found = _add(base_url, password, manage)
     if balance(found) < PRICE_CENTS:
         found = _add(base_url, found.password, manage)
+    if not signs_in(found):  # One of an earlier version, whose address nobody confirmed.
+        manage("member", "add", EMAIL, "--verified")
     write_private(file, json.dumps(asdict(found), indent=2) + "\n")
     return found
+
+
+def signs_in(who: Member) -> bool:
+    """Return whether e-mail and password lead to the dashboard, by the form that a person sees."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    page = f"{who.base_url}/account/login/"
+    try:
+        with browser.open(page, timeout=TIMEOUT_SECONDS) as answer:
+            token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', answer.read().decode())
+        form = {"login": who.email, "password": who.password}
+        form["csrfmiddlewaretoken"] = token[1] if token else ""
+        data = urllib.parse.urlencode(form).encode()
+        with browser.open(page, data, timeout=TIMEOUT_SECONDS) as answer:
+            return urllib.parse.urlsplit(answer.url).path == "/my/"
+    except OSError:
+        return False
 
 
 def balance(who: Member) -> Decimal:
@@ -181,7 +200,12 @@ def _add(base_url: str, password: str, manage: Manage) -> Member:
     """Have the member, 5 USD richer and with a new key that may do everything."""
     by = _of_staff(manage)
     words = ["member", "add", EMAIL, "--credits", "5", "--by", by, "--reason", "demonstration"]
-    words += ["--key", "demo", *(word for scope in SCOPES for word in ("--scope", scope))]
+    words += [
+        "--verified",
+        "--key",
+        "demo",
+        *(word for scope in SCOPES for word in ("--scope", scope)),
+    ]
     added = json.loads(manage(*words, "--password", password, "--json"))
     return Member(base_url=base_url, api_key=added["api_key"], email=EMAIL, password=password)
 

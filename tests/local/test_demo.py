@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -23,6 +24,7 @@ class Platform(http.server.ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.polling_url = f"{self.url}/poll/token"
         self.cents = 500
+        self.password = "secret"
         self.price = 6
         self.statuses = ["Pending", "Ready"]
         self.picture = PICTURE
@@ -41,15 +43,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
 
     def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.cents -= self.server.price
-        self.answer({"id": "1", "polling_url": self.server.polling_url})
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/account/login/":
+            good = {"login": demo.EMAIL, "password": self.server.password}
+            form = dict(urllib.parse.parse_qsl(body.decode()))
+            known = form == {**good, "csrfmiddlewaretoken": "t0k"}
+            known = known and self.headers["Cookie"] == "csrftoken=c"
+            self.lead("/my/" if known else "/account/login/")
+        else:
+            self.server.cents -= self.server.price
+            self.answer({"id": "1", "polling_url": self.server.polling_url})
+
+    def lead(self, path):
+        self.send_response(302)
+        self.send_header("Location", path)
+        self.end_headers()
 
     def do_GET(self):
+        if self.path == "/account/login/":
+            self.send_response(200)
+            self.send_header("Set-Cookie", "csrftoken=c; Path=/")
+            self.end_headers()
+            self.wfile.write(b'<input name="csrfmiddlewaretoken" value="t0k">')
+            return
         known = self.headers["X-API-KEY"] == "good"
         if self.path.startswith("/customers/"):
             self.answer({"amount_micros": self.server.cents}, 200 if known else 401)
-        elif self.path == "/picture":
+        elif self.path in ("/picture", "/my/"):
             self.answer(self.server.picture)
         else:  # Polled, and that without a credential.
             result = {"sample": f"{self.server.url}/picture"}
@@ -120,6 +140,7 @@ def test_the_member_of_an_earlier_run_is_taken_again_and_topped_up(platform, tmp
             appointed.append(words[2])
             return ""
         added.append(words)
+        platform.password = words[words.index("--password") + 1]
         platform.cents += 500
         return json.dumps({"api_key": "good"})
 
@@ -135,3 +156,22 @@ def test_the_member_of_an_earlier_run_is_taken_again_and_topped_up(platform, tmp
     (by,) = {words[words.index("--by") + 1] for words in added}
     assert by == (staff[0] if staff else demo.STAFF)
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("password", "is_in"), [("secret", True), ("other", False)])
+def test_the_login_that_is_printed_is_tried_by_the_form(platform, password, is_in):
+    who = demo.Member(platform.url, "good", demo.EMAIL, password)
+
+    assert demo.signs_in(who) is is_in
+
+
+def test_a_member_of_an_earlier_version_is_verified(platform, tmp_path, monkeypatch):
+    asked = []
+    who = demo.Member(platform.url, "good", demo.EMAIL, "other")
+    (tmp_path / "demo.json").write_text(json.dumps(vars(who)))
+
+    demo.member(
+        tmp_path / "demo.json", base_url=platform.url, manage=lambda *words: asked.append(words)
+    )
+
+    assert asked == [("member", "add", demo.EMAIL, "--verified")]
