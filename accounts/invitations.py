@@ -37,6 +37,10 @@ LASTS = timedelta(days=7)
 MOST_OPEN = 500
 PER_DAY = 200
 """So many mails a workspace causes in a day."""
+PER_PERSON = 400
+"""So many a person causes, whatever number of teams they make."""
+PER_ADDRESS = 20
+"""So many an address is sent, by whomever."""
 GONE = "This invitation is not open any more. Ask for another."
 TEXT = """{who} invites you to the team {team}, as {role}.
 
@@ -72,7 +76,10 @@ def invite(
     if role == Membership.Role.OWNER:
         raise InvalidRequest("role: billing or member. The ownership passes to a member.")
     teams.seat(by.pk, workspace_id, Membership.Role.OWNER)
-    ratelimits.take("invitations", str(workspace_id), most=PER_DAY, seconds=86_400)
+    for who, most in (
+        (str(workspace_id), PER_DAY), (f"by {by.pk}", PER_PERSON), (f"to {email}", PER_ADDRESS)
+    ):  # fmt: skip
+        ratelimits.take("invitations", who, most=most, seconds=86_400)
     return _invite(workspace_id, email=email, role=role, by=by, base_url=base_url)
 
 

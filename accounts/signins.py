@@ -142,6 +142,13 @@ def of_claims(claims: Claims) -> SignIn | None:
     return found if may_act(found) else None
 
 
+def role_of(signin: SignIn) -> str:
+    """Return what its person is in its workspace now; whoever has just left is a member."""
+    seats = Membership.objects.filter(user=signin.user_id, workspace=signin.workspace_id)
+    role: str | None = seats.values_list("role", flat=True).first()
+    return role or Membership.Role.MEMBER
+
+
 def open_of(user: User) -> QuerySet[SignIn]:
     """Return what acts for somebody now, the newest first."""
     return SignIn.objects.filter(

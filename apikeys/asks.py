@@ -2,6 +2,9 @@
 
 open --> granted   it is the member's own allowance from then on
 '----> declined
+
+What is asked for never changes under its id: the owner grants what they saw. Another amount is
+another ask, in the place of the first.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ def waiting(workspace_id: UUID, *, by: UUID) -> QuerySet[Ask]:
 
 
 def ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID) -> Ask:
-    """Ask for an allowance of that much in a period; asking again changes what is asked for."""
+    """Ask for an allowance of that much in a period; another amount takes the first one's place."""
     if period not in PERIODS or not 0 < limit <= allowances.MOST_MICROS or len(note) > MOST_NOTE:
         raise InvalidRequest(f"Ask for an amount for a period: {', '.join(PERIODS)}.")
     mine = teams.seat(by, workspace_id)
@@ -55,12 +58,17 @@ def ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID) 
 @transaction.atomic
 def _ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID) -> Ask:
     workspace = teams.locked(by, workspace_id)
+    open_one = Ask.objects.filter(
+        workspace_id=workspace_id, user_id=by, period=period, answered_at=None
+    )
+    open_one.exclude(limit_micros=limit).delete()
     made, is_new = Ask.objects.update_or_create(
         workspace_id=workspace_id,
         user_id=by,
         period=period,
         answered_at=None,
-        defaults={"limit_micros": limit, "note": note},
+        limit_micros=limit,
+        defaults={"note": note},
     )
     log.note(
         "ask.made",
@@ -87,13 +95,14 @@ def _ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID)
 def answer(workspace_id: UUID, ask_id: UUID, *, granted: bool, by: UUID) -> Ask:
     """Answer an open ask: granted, it is the member's allowance from the next call on.
 
-    Raises NotFound for one that was answered before, or whose member has left.
+    Raises NotFound for one that was answered before, or in whose place there is another, or whose
+    member has left.
     """
     workspace = teams.locked(by, workspace_id, Membership.Role.OWNER)
     found = Ask.objects.filter(pk=ask_id, workspace_id=workspace_id, answered_at=None)
     one = found.select_related("user").first()
     if one is None:
-        raise NotFound("There is no such open ask.")
+        raise NotFound("This is not asked for any more. Reload the page to see what is.")
     limit = Micros(one.limit_micros)
     if granted:
         allowances.set_rule(workspace_id, "member", str(one.user_id), one.period, limit, by=by)

@@ -47,6 +47,7 @@ class Token:
 
     workspace_id: UUID
     sid: UUID
+    role: str
     scopes: tuple[str, ...] = tokens.SCOPES
 
 
@@ -62,18 +63,23 @@ class TokenAuthentication(ByHeader):
         signin = signins.of_claims(claims)
         if signin is None:
             raise Unauthorized("This sign-in has ended. Sign in again.")
-        return signin.user, Token(claims.workspace_id, claims.sid)
+        return signin.user, Token(claims.workspace_id, claims.sid, signins.role_of(signin))
 
 
 class KeyAuthentication(ByHeader):
     """`X-API-KEY: comfyui-...`."""
 
     def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
-        """Return the key's user and the key, or None without a credential."""
+        """Return the key's user and the key, or None without a credential.
+
+        What its person's role does not allow any more, the key does not either: its `scopes` are
+        those that it has now.
+        """
         key = request.headers.get("X-API-KEY")
         if not key:
             return None
         found = keys.authenticate(key.strip(), address=request.META.get("REMOTE_ADDR", ""))
+        found.scopes = [each for each in found.scopes if each in allowed_to(found.role)]
         return found.user, found
 
 
@@ -89,14 +95,18 @@ class SessionAuthentication(FrameworkSession):
         return session.user, dataclasses.replace(session, scopes=scopes_of(session))
 
 
+def allowed_to(role: str) -> frozenset[str]:
+    """Return the scopes that somebody of a role may have, by whatever credential."""
+    pays = role in (Membership.Role.OWNER, Membership.Role.BILLING)
+    return frozenset(SCOPES) if pays else frozenset(SCOPES) - OF_WHO_PAYS
+
+
 def scopes_of(session: Session) -> frozenset[str]:
     """Return what somebody who is signed in may: all that a key may, as their role allows.
 
     What is for staff needs one of them who showed a second factor.
     """
-    scopes = frozenset({*SCOPES, SESSION})
-    if session.role not in (Membership.Role.OWNER, Membership.Role.BILLING):
-        scopes -= OF_WHO_PAYS
+    scopes = allowed_to(session.role) | {SESSION}
     is_staff = session.user.is_staff and session.by_factors
     return scopes | {STAFF} if is_staff else scopes
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.expressions import RawSQL
 
 from accounts.models import Membership
@@ -172,8 +172,17 @@ def authenticate(key: str, *, address: str = "") -> ApiKey:
 
 
 def living_of(key: str) -> ApiKey:
-    """Return the living key with its user, wherever it is used; raise Unauthorized."""
-    found = living().select_related("user", "workspace").filter(digest__in=digests(key)).first()
+    """Return the living key with its user, wherever it is used; raise Unauthorized.
+
+    `role` is what its person is in its workspace now.
+    """
+    seats = Membership.objects.filter(
+        workspace_id=OuterRef("workspace_id"), user_id=OuterRef("user_id")
+    )
+    known = (
+        living().select_related("user", "workspace").annotate(role=Subquery(seats.values("role")))
+    )
+    found = known.filter(digest__in=digests(key)).first()
     if found is None:
         raise Unauthorized("This API key is unknown, expired or revoked.")
     if found.pepper_version < max(settings.KEY_PEPPERS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from allauth.account.decorators import reauthentication_required
 from django import forms
@@ -22,8 +23,6 @@ from common.errors import PlatformError
 from common.money import Micros, usd
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from django.http import HttpRequest
 
     from apikeys.models import Pairing
@@ -139,7 +138,7 @@ def _approved(request: HttpRequest, row: Pairing, asked: dict[str, Any]) -> Http
     assert session is not None, "who is signed in has a workspace"
     giver = Giver(
         session.user.pk,
-        {str(each): each for each, _ in _memberships(session.user)}[asked["workspace"]],
+        UUID(asked["workspace"]),  # `approve` sees that they belong to it still.
         Rights(scopes=scopes_of(session)),
     )
     key = pairing.approve(

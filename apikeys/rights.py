@@ -124,7 +124,7 @@ def networks(given: Collection[str] | None) -> frozenset[Network] | None:
     if given is None:
         return None
     try:
-        found = frozenset(_unmapped(ip_network(each.strip())) for each in given)
+        found = frozenset(_unmapped(_network(each.strip())) for each in given)
     except ValueError as exc:
         raise InvalidRequest(
             f"allowed_networks: {exc}. A network is like 192.0.2.0/24 or 2001:db8::/32."
@@ -132,6 +132,13 @@ def networks(given: Collection[str] | None) -> frozenset[Network] | None:
     if len(found) > MOST_NETWORKS:
         raise InvalidRequest(f"allowed_networks: at most {MOST_NETWORKS}.")
     return found
+
+
+def _network(text: str) -> Network:
+    """Read one; raise ValueError for what the database would not take."""
+    if "%" in text:
+        raise ValueError(f"{text!r} names an interface of one machine")
+    return ip_network(text)
 
 
 def _unmapped(network: Network) -> Network:

@@ -28,6 +28,8 @@ STAFF = "staff"
 """The scope of what is for staff: no key has it, only one of them who is signed in."""
 SESSION = "session"
 """The scope of what a person does at our own pages: no key has it."""
+ALONE = "member"
+"""Who has this role sees what is their own; every other role sees all of the workspace."""
 CODES = {400: "invalid_request", 401: "unauthorized", 403: "access_disabled", 404: "not_found"}
 
 
@@ -111,6 +113,21 @@ def workspace_id(request: Request) -> UUID:
 def may(request: Request, scope: str) -> bool:
     """Whether the request's credential was made for that, too."""
     return scope in request.auth.scopes  # type: ignore[union-attr]
+
+
+def only(request: Request) -> UUID | None:
+    """Return whose calls alone the request's credential may see; None: everybody's.
+
+    By the role that its person has now, whichever credential it is.
+    """
+    own: UUID = request.user.pk
+    return own if request.auth.role == ALONE else None  # type: ignore[union-attr]
+
+
+def require_all(request: Request) -> None:
+    """Raise AccessDisabled for who sees only what is their own."""
+    if only(request) is not None:
+        raise AccessDisabled("For this one is owner or billing of the workspace.")
 
 
 class HasScope(BasePermission):

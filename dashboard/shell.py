@@ -17,6 +17,7 @@ from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_safe
 
 from accounts import sessions, teams
+from common.drf import ALONE
 from common.errors import NotFound, PlatformError
 from credits.books import wallets
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     from accounts.sessions import Session
 
-ALONE = "member"
-"""Who has this role sees what is their own; every other role sees all of the workspace."""
+SEEN = "acting_for"
+"""The field of every form that says for which workspace its page was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Place:
 class Shell:
     """The workspace that one acts for, what it can spend, and the others that one belongs to."""
 
+    id: UUID
     workspace: str
     available: int
     is_team: bool
@@ -61,8 +63,11 @@ def _shell(request: HttpRequest) -> Shell | None:
     if session is None:
         return None
     mine = teams.of(session.user.pk)
-    here = next(each.workspace for each in mine if each.workspace_id == session.workspace_id)
+    found = (each.workspace for each in mine if each.workspace_id == session.workspace_id)
+    if (here := next(found, None)) is None:
+        return None  # They were removed while the page was made.
     return Shell(
+        id=here.pk,
         workspace=here.name,
         available=wallets.balance(session.workspace_id).available,
         is_team=here.kind == here.Kind.TEAM,
@@ -93,11 +98,29 @@ def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
         try:
             if session is None:
                 raise NotFound("You belong to no workspace any more.")
+            _require_as_seen(request, session)
             return view(request, session, **named)
         except PlatformError as refusal:
             return refused(request, refusal)
 
     return wrapped
+
+
+class ActsForAnother(PlatformError):
+    """A form was made for one workspace, and its person acts for another since."""
+
+    code = "acts_for_another"
+    status = 409
+
+
+def _require_as_seen(request: HttpRequest, session: Session) -> None:
+    """Raise ActsForAnother for a form that another window's switch would turn on the wrong one."""
+    seen = request.POST.get(SEEN) if request.method == "POST" else None
+    if seen and seen != str(session.workspace_id):
+        raise ActsForAnother(
+            "You act for another workspace by now, chosen in another window. Nothing was changed: "
+            "choose the one you mean, and do it again."
+        )
 
 
 def refused(request: HttpRequest, refusal: PlatformError) -> HttpResponse:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 OF_OWNERS = "billing:manage"
+"""What no key of who is only a member has; that it is the owner is asked besides."""
+OWNER = "owner"
 MOST_SETTINGS = 10
 
 VENDOR = OpenApiParameter("vendor", str, OpenApiParameter.PATH)
@@ -97,6 +99,8 @@ def _owner(request: Request, workspace: UUID) -> Session:
         raise NotFound("There is no such workspace, or it is not yours.")
     if not isinstance(request.auth, Session):
         raise AccessDisabled("Accounts with providers are set by who is signed in, and by no key.")
+    if request.auth.role != OWNER:
+        raise AccessDisabled("For this one is owner of the workspace.")
     return request.auth
 
 

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.drf import STAFF, workspace_id
+from common.drf import STAFF, only, workspace_id
 from common.money import cents
 from usage import reports
 
@@ -36,7 +36,7 @@ KINDS = {name: kind for kind, name in EVENTS.items()}
 
 
 class EventsView(APIView):
-    """Calls and credits of the credential's workspace, newest first."""
+    """Calls and credits of the credential's workspace, newest first; a member's own calls."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
@@ -72,7 +72,8 @@ class EventsView(APIView):
         asked = self.Input(data=request.query_params)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
-        page = self._page(self._workspace(request, **named), **given)
+        whose = self._whose(request)
+        page = self._page(self._workspace(request, **named), user_id=whose, **given)
         return Response(
             {
                 "events": [event(row) for row in page.rows],
@@ -87,7 +88,11 @@ class EventsView(APIView):
         """Return whose events these are."""
         return workspace_id(request)
 
-    def _page(self, workspace: UUID, **given: Any) -> reports.Page:
+    def _whose(self, request: Request) -> UUID | None:
+        """Return whose calls alone are shown; None: all that is there."""
+        return only(request)
+
+    def _page(self, workspace: UUID, *, user_id: UUID | None, **given: Any) -> reports.Page:
         if given["filter"] and given["filter"] not in KINDS:
             return reports.Page(0, [])  # A type that no event has.
         kind = KINDS.get(given["filter"])
@@ -95,7 +100,7 @@ class EventsView(APIView):
             workspace,
             page=given["page"],
             limit=given["limit"],
-            wanted=reports.Filter(kind, given["start_date"], given["end_date"]),
+            wanted=reports.Filter(kind, given["start_date"], given["end_date"], user_id),
         )
 
 
@@ -118,6 +123,9 @@ class CustomerEventsView(EventsView):
     def _workspace(self, request: Request, **named: Any) -> UUID:
         assert self.workspace_of is not None, "it is wired with it"
         return self.workspace_of(named["user_id"])
+
+    def _whose(self, request: Request) -> UUID | None:
+        return None  # Of that workspace staff see all, whatever they are in their own.
 
 
 def event(row: reports.Called | reports.Moved) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.drf import ReturnURLField, base_url, workspace_id
+from common.drf import ReturnURLField, base_url, require_all, workspace_id
 from common.errors import BodyTooLarge, InvalidRequest, PlatformError
 from common.money import Micros, cents
 from credits.books import lots, wallets
@@ -236,7 +236,8 @@ class PurchasesView(APIView):
 
     @extend_schema(parameters=[Input], responses=Output)
     def get(self, request: Request) -> Response:
-        """Return one page of purchases."""
+        """Return one page of purchases, to who sees all of the workspace."""
+        require_all(request)
         asked = self.Input(data=request.query_params)
         asked.is_valid(raise_exception=True)
         found = purchases.page_of(workspace_id(request), **asked.validated_data)

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
 from rest_framework.views import APIView
 
-from common.drf import workspace_id
+from common.drf import require_all, workspace_id
 from common.streams import streamed
 from credits.statements import files
 
@@ -73,7 +73,8 @@ class StatementView(APIView):
         },
     )
     def get(self, request: Request) -> StreamingHttpResponse:
-        """Return the statement of a period as a file."""
+        """Return the statement of a period as a file, to who sees all of the workspace."""
+        require_all(request)
         asked = self.Input(data=request.query_params)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data

@@ -2,6 +2,7 @@
 
 import json
 import time
+from urllib.parse import urlencode
 
 import pytest
 from django.core.cache import cache
@@ -90,3 +91,26 @@ def proven_just_now(client, user):
 
 def push(client, path, body):
     return client.post(path, body, content_type="application/json")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "https:evil",
+    ],
+)
+@pytest.mark.parametrize("how", ["form", "query"])
+def test_who_signs_in_is_sent_to_no_other_site(ines, where, how):
+    ines.come_in()
+    ines.browser.logout()
+    form = {"login": ines.email, "password": "four plain words of mine"}
+    path = f"login/?{urlencode({'next': where})}" if how == "query" else "login/"
+
+    answer = ines.post(path, **form, **({"next": where} if how == "form" else {}))
+
+    assert ines.is_in()
+    assert answer["Location"].startswith("/my/"), answer["Location"]

@@ -262,6 +262,29 @@ def test_so_many_mails_and_no_more(alice, team, monkeypatch):
         invite(team, alice, "c@example.org")
 
 
+def test_many_teams_send_no_more_mails_than_one_person_may(alice, team, monkeypatch):
+    monkeypatch.setattr(invitations, "PER_PERSON", 2)
+    another = teams.create(owner=alice.user, name="Another")
+    for each in (team, another):
+        invite(each, alice, f"{uuid.uuid4().hex}@example.org")
+
+    with pytest.raises(RateLimited):
+        invite(another, alice, "c@example.org")
+
+
+def test_nobodys_mailbox_is_filled_by_invitations(alice, bob, team, monkeypatch):
+    monkeypatch.setattr(invitations, "PER_ADDRESS", 2)
+    anothers, email = (
+        teams.create(owner=bob.user, name="Another"),
+        f"{uuid.uuid4().hex}@example.org",
+    )
+    invite(team, alice, email)
+    invite(anothers, bob, email)
+
+    with pytest.raises(RateLimited):
+        invite(team, alice, email.upper())
+
+
 # --- on the wire --------------------------------------------------------------------------------
 
 

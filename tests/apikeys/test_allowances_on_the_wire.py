@@ -191,13 +191,12 @@ def test_the_database_knows_what_a_rule_is(db):
 def test_a_member_asks_and_the_owner_answers_with_one_call(owner, bobs, payer, stranger):
     asked = bobs.ask("POST", "asks", period="month", limit_micro_usd=5 * DOLLAR, note="a film")
     assert asked.status_code == 201
-    again = bobs.ask("POST", "asks", period="month", limit_micro_usd=6 * DOLLAR)
-    assert again.json()["id"] == asked.json()["id"]
+    bobs.ask("POST", "asks", period="month", limit_micro_usd=6 * DOLLAR)
     (one,) = owner.ask("GET", "asks").json()["asks"]
     assert (one["email"], one["limit_micro_usd"]) == (bobs.member.user.email, 6 * DOLLAR)
     assert payer.ask("GET", "asks").json()["asks"] == []
     (mail,) = Mail.objects.filter(key=f"ask:{one['id']}")
-    assert (mail.to, "$5.00 a month" in mail.text) == (owner.member.user.email, True)
+    assert (mail.to, "$6.00 a month" in mail.text) == (owner.member.user.email, True)
 
     path = f"asks/{one['id']}/answer"
     refused = [who.ask("POST", path, granted=True).status_code for who in (bobs, payer, stranger)]
@@ -207,6 +206,21 @@ def test_a_member_asks_and_the_owner_answers_with_one_call(owner, bobs, payer, s
     assert bobs.rules() == {("member", str(bobs.member.user.pk)): 6 * DOLLAR}
     assert owner.ask("POST", path, granted=False).status_code == 404, "it was answered"
     assert Mail.objects.get(key=f"ask-answered:{one['id']}").to == bobs.member.user.email
+
+
+def test_the_owner_grants_what_they_saw_and_nothing_that_was_put_in_its_place(owner, bobs):
+    ask = {"period": "month", "limit_micro_usd": 5 * DOLLAR, "note": "a film"}
+    seen = bobs.ask("POST", "asks", **ask).json()["id"]
+    same = bobs.ask("POST", "asks", **ask | {"note": "a long film"}).json()
+    assert (same["id"], same["note"]) == (seen, "a long film"), "another reason is the same ask"
+    now = bobs.ask("POST", "asks", **ask | {"limit_micro_usd": 5000 * DOLLAR}).json()["id"]
+
+    assert owner.ask("POST", f"asks/{seen}/answer", granted=True).status_code == 404
+
+    assert bobs.rules() == {}
+    (open_one,) = owner.ask("GET", "asks").json()["asks"]
+    assert open_one["id"] == now
+    assert owner.ask("POST", f"asks/{now}/answer", granted=True).status_code == 200
 
 
 def test_what_is_declined_changes_nothing(owner, bobs):

@@ -170,6 +170,8 @@ def test_a_key_may_be_used_from_its_networks_alone(signed_in, address, outcome):
         ("allowed_vendors", ["a"] * 101),
         ("allowed_networks", ["192.0.2.1/24"]),
         ("allowed_networks", ["localhost"]),
+        ("allowed_networks", ["fe80::%eth0/64"]),
+        ("allowed_networks", ["fe80::1%1"]),
         ("allowed_networks", [str(n) for n in range(51)]),
         ("call_limit_micro_usd", 0),
         ("call_limit_micro_usd", 10**13),

@@ -45,9 +45,9 @@ ANYBODY = {
     "privacy/<str:token>/certificate": "the same; it names nobody",
     "privacy/<str:token>/certificate.json": "the same",
     "auth/partner-node/renew": "the token that is renewed, itself",
+    "admin/verify-api-key": "the operator's secret, which a test of its own asks for",
     "admin/customers/<uuid:user_id>/balance": "the same",
     "admin/customers/<uuid:user_id>/cloud-subscription-status": "the same",
-    "admin/verify-api-key": "the operator's secret, which a test of its own asks for",
 }
 ELSEWHERE = ("account/", "_allauth/", "staff/", "my/")
 """What is for browsers and sessions has its rules in tests/accounts/test_access_rules.py."""

@@ -2,14 +2,18 @@
 
 import re
 import uuid
+from pathlib import Path
 
 import pytest
 
 from accounts import invitations, signins, teams
 from accounts.models import SignIn
-from apikeys import asks, keys
+from accounts.sessions import Session
+from apikeys import allowances, asks, keys
+from dashboard import shell
 from dashboard.urls import urlpatterns
 
+PAGES = Path(shell.__file__).with_name("templates")
 HANGING = [str(each.pattern) for each in urlpatterns if "<uuid:" in str(each.pattern)]
 FORM = {
     "role": "billing",
@@ -83,3 +87,35 @@ def test_how_a_workspace_pays_no_member_changes(studio, path):
 
     assert studio.member.post(path, form).status_code == 403
     assert studio.member.get("/my/credits/statement?from=2026-01-01").status_code == 403
+
+
+def test_a_form_of_one_workspace_changes_no_other(studio, alice):
+    """Its window was open when another window switched."""
+    form = studio.owner.get("/my/limits/workspace").content.decode()
+    seen = re.search(r'name="acting_for" value="([^"]+)"', form)[1]
+    assert seen == str(studio.id)
+    studio.owner.post("/my/workspace", {"workspace": alice.workspace_id})
+
+    late = studio.owner.post("/my/limits/workspace", {"acting_for": seen, "day": "0"})
+
+    assert late.status_code == 409
+    assert "another workspace by now" in late.content.decode()
+    assert allowances.own(alice.workspace_id, "workspace", "") == {}
+    studio.owner.post("/my/workspace", {"workspace": studio.id})
+    again = studio.owner.post("/my/limits/workspace", {"acting_for": seen, "day": "0"})
+    assert again.status_code == 302
+
+
+def test_every_form_of_a_workspace_says_which():
+    """But for the one that switches, which stands around every page."""
+    found = [each for each in PAGES.rglob("*.html") if "{% csrf_token %}" in each.read_text()]
+
+    assert [each.name for each in found] == ["proof.html"]
+
+
+def test_who_is_removed_while_a_page_is_made_has_a_page_without_a_workspace(studio, bob, rf):
+    request = rf.get("/my/team")
+    request.user, request.acting = bob.user, Session(bob.user, studio.id, "member")
+    teams.remove(studio.id, bob.user.pk, by=bob.user.pk)
+
+    assert not shell.everywhere(request)["shell"]

@@ -269,6 +269,21 @@ async def test_it_is_for_its_owner_at_a_browser(stage, owner):
     assert told == [404, 404, 403, 403]
 
 
+async def test_who_pays_sends_nobodys_calls_to_an_account_of_theirs(stage, owner):
+    """What the team's calls hold would be read there."""
+    stage.do(
+        "UPDATE accounts_membership SET role = 'billing' WHERE user_id = %s", owner.member.user
+    )
+
+    told = [
+        (await owner.ask(method, body={"settings": {"KEY": OWN}})).status_code
+        for method in ("put", "get", "delete")
+    ]
+
+    assert told == [403, 403, 403]
+    assert stage.rows("SELECT 1 FROM proxy_vendoraccount") == []
+
+
 # --- Off, and how vendors serve us --------------------------------------------------------------
 
 

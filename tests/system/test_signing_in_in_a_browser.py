@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from allauth.mfa.totp.internal.auth import hotp_value
+from people_at_pages import PASSWORD, Place, lands, place_of, sign_in, sign_out, sign_up
 from playwright.sync_api import Browser, Page, expect
-from system_stack import Stack
 
 pytestmark = pytest.mark.browser
-PASSWORD = "four plain words of mine"
 SCREENS = {"phone": ({"width": 390, "height": 844}, "light"), "desk": (None, "dark")}
 AUTHENTICATOR = {
     "protocol": "ctap2",
@@ -28,38 +25,10 @@ AUTHENTICATOR = {
 }
 
 
-@dataclass
-class Place:
-    stack: Stack
-
-    @property
-    def url(self) -> str:
-        """By name: passkeys belong to a name, and no address is one."""
-        return f"http://localhost:{self.stack.port}"
-
-    def code(self, email: str) -> str:
-        """The code of the newest mail to somebody."""
-        (row, *_) = self.stack.rows(
-            'SELECT text FROM outbox_mail WHERE "to" = %s ORDER BY id DESC', email
-        )
-        found = re.search(r"^\s*([A-Z]{4}-[A-Z]{4})\s*$", row["text"], re.MULTILINE)
-        assert found
-        return found[1]
-
-    def forget_tries(self) -> None:
-        self.stack.rows("DELETE FROM shared_cache")
-
-
 @pytest.fixture(scope="module")
 def open_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    stack = Stack(tmp_path_factory.mktemp("place"))
-    try:
-        stack.start()
-        stack.environment |= {"WELCOME_GRANT_USD": "1", "PLATFORM_NAME": "Lumen Yard"}
-        stack.start_web(workers=2)
-        yield Place(stack)
-    finally:
-        stack.stop()
+    with place_of(tmp_path_factory.mktemp("place"), WELCOME_GRANT_USD="1") as made:
+        yield made
 
 
 @pytest.fixture
@@ -71,37 +40,6 @@ def place(open_place: Place) -> Place:
 @pytest.fixture
 def email() -> str:
     return f"{uuid.uuid4().hex[:12]}@example.org"
-
-
-def sign_up(place: Place, page: Page, email: str) -> None:
-    page.goto(f"{place.url}/account/signup/")
-    page.get_by_label("Mail").fill(email)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
-    page.get_by_label("Code").fill(place.code(email))
-    page.get_by_role("button", name="Confirm").click()
-    lands(place, page)
-
-
-def lands(place: Place, page: Page) -> None:
-    """Whoever has come in is at home; from there they go to Security."""
-    expect(page.get_by_role("heading", name="Home")).to_be_visible()
-    page.goto(f"{place.url}/account/")
-    expect(page.get_by_role("heading", name="Security")).to_be_visible()
-
-
-def sign_in(place: Place, page: Page, email: str, password: str = PASSWORD) -> None:
-    page.goto(f"{place.url}/account/login/")
-    page.get_by_label("Mail").fill(email)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-
-
-def sign_out(place: Place, page: Page) -> None:
-    page.goto(f"{place.url}/account/logout/")
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def prove(page: Page) -> None:
