@@ -215,8 +215,8 @@ class Operation:
     reply: Callable[[Any], Any] | None = None
     """The answer's JSON as clients of every generation read it. None: given as it came."""
     reports: Callable[[Any], bool] = lambda _: True
-    """Whether an answer says what the price is made of. One that does not is charged by the rule's
-    own estimate, and leaves a finding."""
+    """Whether an answer says what the price is made of; of a job its end, where the submit did not
+    say the price. One that does not is charged by the rule's own estimate, and leaves a finding."""
     judge_head: Callable[[Callable[[bytes], str]], Judged | None] | None = None
     """Of an operation that gives bytes: what the head of an answer means, from what it says under
     a header's name; None if it is a result."""

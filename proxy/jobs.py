@@ -424,6 +424,8 @@ async def _price(platform: Platform, found: FoundJob, said: Said) -> tuple[Micro
     assert settled.price is not None, "what is final has a price"
     if settled.absurd is not None:
         await findings.absurd(platform.books, found.vendor, found.id, settled.absurd)
+    if not submit.operation.reports(said.json):
+        await findings.unreported(platform.books, found.vendor, found.operation, found.id)
     return settled.price, {**details, **settled.details}
 
 

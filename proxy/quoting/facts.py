@@ -2,7 +2,8 @@
 
 - `nodes.json`: every API node, its vendor, the routes that its price comes from, and (`calls`) how
   its inputs become the request.
-- `examples.json`: a request of each operation, and what of it the price varies by.
+- `examples.json`: a request of each operation, what of it the price varies by (`varies`), and what
+  makes one of it that costs the most (`dearest`; without, that is among the variations).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Node:
     routes: tuple[str, ...]
     """Paths below `/proxy/` that it makes metered calls on; of a helper none."""
     calls: dict[str, Any] = field(default_factory=dict)
+    may_ask: tuple[dict[str, Any], ...] = ()
+    """Of one whose inputs are not known in full: its cheapest request, and its dearest."""
 
 
 @functools.cache
@@ -35,7 +38,12 @@ def nodes() -> dict[str, Node]:
     read = orjson.loads((FOLDER / "nodes.json").read_bytes())
     return {
         name: Node(
-            name, told["title"], told["vendor"], tuple(told["routes"]), told.get("calls", {})
+            name,
+            told["title"],
+            told["vendor"],
+            tuple(told["routes"]),
+            told.get("calls", {}),
+            tuple(told.get("may_ask", ())),
         )
         for name, told in read.items()
     }

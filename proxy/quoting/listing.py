@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 60
 """Of one operation, beyond which a list is no help; the rule in words stands beside it."""
+WIDE_CHARACTER = "\N{FOX FACE}"
+"""Four bytes: some vendors charge by characters, some by bytes."""
 UNITS = {
     "characters": "character", "bytes": "byte", "rates": "token", "rate": "second",
     "seconds": "second", "megapixels": "megapixel", "pictures": "image", "n": "image",
@@ -114,13 +116,39 @@ def varied(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     if example is None:
         return
     varies: dict[str, list[Any]] = example.get("varies", {})
-    told = {key: value for key, value in example.items() if key != "varies"}
+    told = _told(example)
     for values in itertools.product(*varies.values()):
         parameters = dict(zip(varies, values, strict=True))
         made = told
         for at, value in parameters.items():
             made = put(made, at.split("."), value)
         yield parameters, made
+
+
+def dearest(name: str) -> dict[str, Any] | None:
+    """Return a request of an operation that costs as much as one can; None without an example."""
+    example = facts.examples().get(name)
+    if example is None:
+        return None
+    made = _told(example)
+    for at, value in example.get("dearest", {}).items():
+        made = put(made, at.split("."), _spelled(value))
+    return made
+
+
+def _told(example: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in example.items() if key not in ("varies", "dearest")}
+
+
+def _spelled(value: Any) -> Any:
+    """Return a value with its long texts, which an example only tells the length of."""
+    if isinstance(value, list):
+        return [_spelled(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"characters"}:
+        return WIDE_CHARACTER * value["characters"]
+    return {name: _spelled(each) for name, each in value.items()}
 
 
 def put(held: Any, at: list[str], value: Any) -> Any:

@@ -49,7 +49,7 @@ class Unknown(Exception):
 def requests_of(node: Node, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the requests that a node may make: one, or one for each choice that is not known.
 
-    None at all, where nobody knows how it makes them.
+    None at all, where nobody knows how it makes them, or where they are too many to ask for each.
     """
     if not node.calls:
         return []
@@ -61,15 +61,15 @@ def requests_of(node: Node, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
             for name, told in calls.get("inputs", {}).items()
             if is_link(inputs.get(name)) and (choices := _choices(told)) and _sets(calls, name)
         }
-        for values in itertools.islice(itertools.product(*unknown.values()), MOST_CHOICES):
+        for values in itertools.product(*unknown.values()):
+            if len(made) == MOST_CHOICES:
+                return []  # The dearest may be among the others.
             given = {**inputs, **dict(zip(unknown, values, strict=True))}
             try:
                 made.append(_request({**calls, **_of_another_time(calls, inputs, by)}, given))
             except Unknown:
                 return []
-        if len(made) >= MOST_CHOICES:
-            break
-    return made[:MOST_CHOICES]
+    return made
 
 
 def _variants(calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,8 +7,8 @@ knows how to make is told with the range of its operations; of an unknown one on
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest, PlatformError
@@ -81,17 +81,31 @@ async def _node(number: str, node: facts.Node, inputs: Mapping[str, Any], book: 
 
 
 async def _by_operations(number: str, node: facts.Node, book: Book) -> Quoted:
-    """Return the range of all that the operations of a node are known to cost."""
+    """Return the range of what a node may ask for, where that is told, or of its operations.
+
+    No request of the operations is held for more than the most of it.
+    """
     found = []
-    for name in node.routes:
-        for _, told in itertools.islice(listing.varied(name), listing.MOST_ROWS):
-            try:
-                found.append(await estimate(requests.read(told), book))
-            except PlatformError:
-                continue
+    varied = (told for name in node.routes for _, told in listing.varied(name))
+    for told in node.may_ask or varied:
+        try:
+            found.append(await estimate(requests.read(told), book))
+        except PlatformError:
+            continue
     problem = "" if found else f"What {node.name} costs is not known here."
     spread = span(found) if found else None
+    if spread is not None and not node.may_ask:
+        spread = await _up_to_the_most(spread, node, book)
     return _quoted(number, node, node.routes, spread, is_exact=False, problem=problem)
+
+
+async def _up_to_the_most(found: Estimate, node: facts.Node, book: Book) -> Estimate:
+    """Return a range that ends where the operations of a node cost the most."""
+    most = found.most
+    for told in filter(None, map(listing.dearest, node.routes)):
+        with suppress(PlatformError):  # What the vendor alone can tell has no such request.
+            most = max(most, (await estimate(requests.read(told), book)).most)
+    return replace(found, most=most)
 
 
 def _quoted(

@@ -171,6 +171,7 @@ BYTEPLUS = Vendor(
             job=JOB,
             prepare=_video,
             uses=_assets,
+            reports=lambda answer: seedance.tokens_of(answer) > 0,
             timeout_seconds=300,
             price_version=prices.VERSION,
             title="ByteDance Seedance",

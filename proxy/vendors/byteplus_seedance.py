@@ -88,10 +88,15 @@ class Video:
         """Return the price of the reported tokens; of usual ones where none are reported."""
         if not evidence.is_final:
             return None
-        usage = evidence.end.get("usage") if isinstance(evidence.end, dict) else None
-        tokens = number(usage.get("completion_tokens")) if isinstance(usage, dict) else 0
+        tokens = tokens_of(evidence.end)
         price = round_up(Fraction((tokens or inputs["usual_tokens"]) * inputs["rate"], MILLION))
         return price if tokens else min(price, Micros(inputs["held"]))
+
+
+def tokens_of(answer: Any) -> int:
+    """Return the tokens that an end reports, 0 where it reports none."""
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    return number(usage.get("completion_tokens")) if isinstance(usage, dict) else 0
 
 
 def addresses(body: dict[str, Any]) -> list[str]:

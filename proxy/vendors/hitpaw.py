@@ -173,6 +173,7 @@ def _submit(work: str, title: str, price: Coins, measured: str = "") -> Operatio
             interval_seconds=5.0,
             deadline_seconds=6 * 3600,
         ),
+        reports=lambda _: False,  # What tells is the submit's coins; an end is asked without them.
         measures=(Input("video_url", file_at("video_url")),) if measured else (),
         timeout_seconds=300,
         price_version=VERSION,

@@ -210,6 +210,7 @@ TOPAZ = Vendor(
                 failed=_picture_told("Failed"),
                 interval_seconds=4.0,
             ),
+            reports=lambda answer: _number(at(answer, "credits")) is not None,
             timeout_seconds=300,
             price_version=VERSION,
             title="Topaz Picture Enhance",

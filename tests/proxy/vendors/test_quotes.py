@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -27,7 +29,7 @@ from prices.terms import PUBLISHED
 from proxy.asked import Evidence
 from proxy.catalogue import Kind
 from proxy.pricing import ranges
-from proxy.quoting import facts, listing, requests, workflows
+from proxy.quoting import facts, listing, nodes, requests, workflows
 from proxy.quoting.estimates import estimate
 from proxy.vendors import VENDORS, catalogue
 from tests.plugin import examples
@@ -260,6 +262,77 @@ def test_a_value_that_no_node_offers_is_told_by_the_range_of_its_operations(move
     row = quoted("KlingTextToVideoNode", mode="kling-v99")
     assert row.is_exact is False
     assert row.estimate.least < row.estimate.most
+
+
+@functools.cache
+def most_of(name):
+    """Return the most that is told of an operation by itself, whatever its request."""
+    node = facts.Node("any", "", "", (name,))
+    return asyncio.run(workflows._by_operations("1", node, PUBLISHED)).estimate.most
+
+
+def test_the_range_of_an_operation_holds_all_that_was_ever_recorded_of_it(moved):
+    """Samples, recordings of nodes, and every choice of each input of every node."""
+    most, higher = {name: most_of(name) for _, o in ALL if (name := o.path) != ESTIMATED}, {}
+    told = [told_of(each) for each in SAMPLES] + [case["request"] for case in RECORDED]
+    told += [made for node in facts.nodes().values() for made in _each_choice(node, node.calls)]
+    for each in told:
+        try:
+            wanted = requests.read(each)
+            held = asyncio.run(estimate(wanted, PUBLISHED)).most
+        except PlatformError:
+            continue
+        if held > most[wanted.route.name]:
+            higher[wanted.route.name] = (most[wanted.route.name], held)
+    assert higher == {}
+
+
+ESTIMATED = "topaz/video/{request_id}/accept"
+"""What it costs only the vendor can tell, of a film that it knows."""
+
+
+def _each_choice(node, calls):
+    """Yield the requests of a node with each of its inputs at each of its choices, one by one."""
+    for variant in calls.get("variants", {}):
+        yield from _each_choice(node, nodes._alike(calls["variants"], variant))
+    alone = replace(node, calls=calls)
+    for name, told in calls.get("inputs", {}).items() if "by" not in calls else ():
+        for choice in nodes._choices(told):
+            yield from nodes.requests_of(alone, {name: choice})
+
+
+@rules(max_examples=examples(1000), deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_request_is_held_for_more_than_the_most_of_its_operation(data):
+    sample = data.draw(st.sampled_from([s for s in SAMPLES if s.operation.path != ESTIMATED]))
+    asked = {**told_of(sample), "body": data.draw(mutated(sample))}
+    with suppress(PlatformError):
+        held = asyncio.run(estimate(requests.read(asked), PUBLISHED)).most
+        assert held <= most_of(sample.operation.path), asked
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("ByteDance2ReferenceNode", 0, 40_223_828),
+        ("TripoConversionNode", 50_000, 100_000),
+        ("FluxEraseNode", 30_000, 60_000),
+    ],
+)
+def test_a_node_whose_inputs_nobody_knows_is_told_up_to_the_most_that_it_can_cost(
+    moved, name, least, most
+):
+    row = quoted(name)
+    assert row.is_exact is False
+    assert (row.estimate.least, row.estimate.most) == (least, most)
+
+
+def test_a_node_with_more_choices_than_are_asked_for_is_told_to_the_most(moved):
+    """What was not asked for may be the dearest."""
+    node = facts.nodes()["OpenAIGPTImage1"]
+    row = quoted(node.name, **{name: ["9", 0] for name in _inputs(node.calls)})
+    assert row.is_exact is False
+    assert row.estimate.most == most_of(node.routes[0])
 
 
 def test_no_node_is_forgotten(moved):
