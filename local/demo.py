@@ -107,7 +107,7 @@ def signs_in(who: Member) -> bool:
         form["csrfmiddlewaretoken"] = token[1] if token else ""
         data = urllib.parse.urlencode(form).encode()
         with browser.open(page, data, timeout=TIMEOUT_SECONDS) as answer:
-            return urllib.parse.urlsplit(answer.url).path == "/my/"
+            return urllib.parse.urlsplit(str(answer.url)).path == "/my/"
     except OSError:
         return False
 
