@@ -79,7 +79,8 @@ class KeyAuthentication(ByHeader):
         if not key:
             return None
         found = keys.authenticate(key.strip(), address=request.META.get("REMOTE_ADDR", ""))
-        found.scopes = [each for each in found.scopes if each in allowed_to(found.role)]
+        role: str = found.role  # type: ignore[attr-defined]  # As it is looked up with the key.
+        found.scopes = [each for each in found.scopes if each in allowed_to(role)]
         return found.user, found
 
 
