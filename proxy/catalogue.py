@@ -41,6 +41,11 @@ def moved_to(vendor: str, base: str = "") -> str:
     return template.replace("{vendor}", f"{vendor}-{base}" if base else vendor).rstrip("/")
 
 
+def is_moved_alone(vendor: str) -> bool:
+    """Whether the operator put an address in the place of this vendor's, not only of everyone's."""
+    return bool(settings.VENDOR_SETTINGS.get(f"VENDOR_{vendor}_BASE_URL".upper()))
+
+
 class Kind(enum.Enum):
     """What an operation does with its hold."""
 

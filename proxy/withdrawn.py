@@ -1,7 +1,8 @@
 """What vendors have given up: refused before anything is held, with the date and a way out.
 
 Nodes of earlier years still send it. A mirror may still have it: where the operator put an address
-of their own in the vendor's place, it is sent there.
+of their own in the vendor's place, it is sent there. The sandbox is in the place of all vendors,
+and is as most of them are today: what it does not do any more is refused before it, too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Gone:
     on: str
     """The day, like 2026-09-15; empty where nobody said it."""
     instead: str = ""
+    is_played: bool = True
+    """Whether the sandbox, in the place of all vendors (VENDOR_BASE_URL), still has it."""
 
     @property
     def is_to_come(self) -> bool:
@@ -47,8 +50,13 @@ class Withdrawn:
     def check(self, name: str) -> None:
         """Raise InvalidRequest for what is gone, unless the vendor's address is moved."""
         found = self.gone.get(name)
-        if found is None or found.is_to_come or catalogue.moved_to(self.vendor):
+        if found is None or found.is_to_come or self._may_have(found):
             return
         instead = f" Use {found.instead} instead." if found.instead else ""
         day = f" on {found.on}" if found.on else ""
         raise InvalidRequest(f"{self.display} withdrew {name}{day}.{instead}")
+
+    def _may_have(self, gone: Gone) -> bool:
+        if not catalogue.moved_to(self.vendor):
+            return False
+        return gone.is_played or catalogue.is_moved_alone(self.vendor)

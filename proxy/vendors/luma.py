@@ -41,7 +41,7 @@ VIDEOS = {
 }
 """USD of five seconds, and of nine."""
 OLD = "ray-1-6"
-GONE = Withdrawn("luma", "Luma", {OLD: Gone("", "ray-2 or ray-flash-2")})
+GONE = Withdrawn("luma", "Luma", {OLD: Gone("", "ray-2 or ray-flash-2", is_played=False)})
 PICTURES = {"photon-1": "0.0104", "photon-flash-1": "0.0027"}
 NOT_THEIRS = ("callback_url", "sync", "sync_timeout")
 

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from proxy.asked import Asked, Evidence
 
 VERSION = "openai-2026-08"
+DALL_E_GONE = Gone("2026-05-12", "gpt-image-2", is_played=False)
 WITHDRAWN = Withdrawn(
     "openai",
     "OpenAI",
     {
-        **dict.fromkeys(("dall-e-2", "dall-e-3"), Gone("2026-05-12", "gpt-image-2")),
+        **dict.fromkeys(("dall-e-2", "dall-e-3"), DALL_E_GONE),
         "gpt-image-1": Gone("2026-10-23", "gpt-image-2"),
         "gpt-image-1.5": Gone("2026-12-01", "gpt-image-2"),
         **dict.fromkeys(("sora-2", "sora-2-pro"), Gone("2026-09-24", "another provider's node")),

@@ -35,7 +35,7 @@ ALEPH = usd("0.4004")
 ALEPH_CREDITS = 28
 LONGEST_INPUT = "30"
 """Seconds of a video that Aleph takes."""
-GONE = Withdrawn("runway", "Runway", {"gen3a_turbo": Gone("", "gen4_turbo")})
+GONE = Withdrawn("runway", "Runway", {"gen3a_turbo": Gone("", "gen4_turbo", is_played=False)})
 
 
 def video(asked: Asked) -> Quote:

@@ -24,8 +24,8 @@ GONE = Withdrawn(
     "tripo",
     "Tripo",
     {
-        "v1.4-20240625": Gone(ENDED, "v2.5-20250123"),
-        "v2.0-20240919": Gone(ENDED, "v2.5-20250123"),
+        "v1.4-20240625": Gone(ENDED, "v2.5-20250123", is_played=False),
+        "v2.0-20240919": Gone(ENDED, "v2.5-20250123", is_played=False),
         "refine_model": Gone(ENDED, "texture_model"),
         "stylize_model": Gone(ENDED),
     },

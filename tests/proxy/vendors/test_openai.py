@@ -52,7 +52,8 @@ def saying(*parts):
         (PICTURES, {"model": "dall-e-3", "size": "1792x1024", "quality": "hd"}, "0.12"),
     ],
 )
-def test_what_can_be_used_is_held(path, changed, most):
+def test_what_can_be_used_is_held(settings, path, changed, most):
+    settings.VENDOR_SETTINGS = {"VENDOR_OPENAI_BASE_URL": "https://mirror.example.org"}
     held = quote(path, **changed).most
     assert micros(most) <= held <= micros(most) * 1.02 + 3_000
 

@@ -56,6 +56,10 @@ def told_of(sample):
 def moved(settings):
     """Vendors that the operator put elsewhere: nothing is withdrawn then."""
     settings.VENDOR_BASE_URL = "http://127.0.0.1:9/{vendor}"
+    settings.VENDOR_SETTINGS = {
+        **settings.VENDOR_SETTINGS,
+        **{f"VENDOR_{v.name}_BASE_URL".upper(): "http://127.0.0.1:9" for v in VENDORS},
+    }
 
 
 MARKED_UP = terms.book(1, [{"about": "*", "kind": "markup", "amount": 123_456}])
