@@ -52,7 +52,6 @@ def test_only_the_books_write_sql_on_holds():
     assert others == {
         "credits/books/holds.py",
         "credits/books/batches.py",
-        "credits/books/allowances.py",  # It reads which budgets open holds took from.
         "credits/proofs/reconciliation.py",  # It proves the books, so it looks for itself.
     }
 
