@@ -160,8 +160,10 @@ def test_a_machine_has_its_amount_a_day_from_the_first_call_on(machine, mira, al
     (rule,) = allowances.standing(alice.workspace_id, by=alice.user.pk)
     assert (rule.kind, rule.owner, rule.period) == ("key", str(key.family), "day")
     assert (rule.limit, rule.set_by) == (4_000_000, alice.user.pk)
-    assert Event.objects.get(action="allowance.set").after == {"limit_micros": 4_000_000}
-    approved = Event.objects.get(action="pairing.approved")
+    assert Event.objects.get(action="allowance.set", actor_id=alice.user.pk).after == {
+        "limit_micros": 4_000_000
+    }
+    approved = Event.objects.get(action="pairing.approved", actor_id=alice.user.pk)
     assert (approved.target, approved.workspace_id) == (str(key.pk), alice.workspace_id)
     assert approved.after == {"per_call_micros": 2_500_000, "per_day_micros": 4_000_000, "days": 30}
 
@@ -216,7 +218,7 @@ def test_who_says_no_gives_nothing(machine, mira, alice):
     assert "gets nothing" in mira.post(page, {"answer": "deny"}).content.decode()
 
     assert machine.ask().json()["state"] == "refused"
-    said_no = Event.objects.get(action="pairing.refused")
+    said_no = Event.objects.get(action="pairing.refused", actor_id=alice.user.pk)
     assert (said_no.actor_id, said_no.target) == (alice.user.pk, machine.id)
     assert approve(mira, page, alice).status_code == 404
     assert ApiKey.objects.filter(user=alice.user).count() == 1
