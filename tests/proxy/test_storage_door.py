@@ -2,12 +2,13 @@
 
 import asyncio
 import re
-from urllib.parse import urlsplit
+import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from proxy_stage import in_thread
 
-from uploads import places
+from uploads import places, signing
 from uploads.models import Storage, Upload
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -112,6 +113,19 @@ async def test_an_address_is_good_for_one_thing_one_file_and_its_time(stage):
     stage.do(in_past)
     assert (await stage.get(down)).status == 404
     assert (await stage.ask("PUT", other["upload_url"], data=PNG)).status == 404
+
+
+def test_a_signature_holds_until_its_time_is_over():
+    def holds(until):
+        query = parse_qs(urlsplit(signing.path("get", IDENTIFIER, "a.png", until)).query)
+        told = {name: value for name, (value,) in query.items()}
+        return signing.holds("get", IDENTIFIER, "a.png", told)
+
+    now = int(time.time())
+    assert (holds(now + 60), holds(now - 1)) == (True, False)
+
+
+IDENTIFIER = "01a21e91-6c95-7090-adc6-2bec102ac4ec"
 
 
 async def test_the_same_content_may_come_again_and_another_may_not(stage, settings):

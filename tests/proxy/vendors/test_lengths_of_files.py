@@ -59,6 +59,23 @@ async def test_a_file_of_ours_is_not_held_at_the_maximum(stage, settings, sample
         assert held < sample.most
 
 
+async def test_of_two_films_of_which_one_cannot_be_measured_the_maximum_is_held(stage):
+    async def held(*contents):
+        member = await stage.member(micros=RICH)
+        films = [await ours(stage, member, "in/1.mp4", content) for content in contents]
+        parts = [{"type": "video_url", "video_url": {"url": url}} for url in films]
+        body = {"model": "MiniMax-H3", "content": parts, "duration": 6}
+        taken = await stage.post("/proxy/minimax/v2/video_generation", member, json=body)
+        assert taken.status == 200, taken.body
+        return stage.holds(member)[-1]["amount_micros"]
+
+    film = file_of("video/mp4", SECONDS)
+    measured, both = await held(film), await held(film, b"no film at all")
+
+    assert measured < both
+    assert both == await held(b"no film at all")
+
+
 async def test_a_hold_that_nobody_would_set_aside_is_a_400_that_says_what_to_do(stage):
     """An hour of 8K at HitPaw's upper rate: of a film elsewhere, nobody can say that it is less."""
     member = await stage.member(micros=RICH)
