@@ -191,6 +191,7 @@ def test_a_mistake_is_a_sentence(arguments, words):
         command(*arguments)
 
 
+@pytest.mark.slow
 def test_the_nightly_task_seals(alice, monkeypatch):
     from credits.statements import tasks
 

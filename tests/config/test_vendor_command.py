@@ -14,7 +14,7 @@ from accounts.signup import sign_up
 from audit.models import Event
 from common import sealing
 from proxy import vault, vendor_accounts
-from proxy.models import VendorAccount, VendorRevision, VendorSwitch
+from proxy.models import VendorAccount, VendorHealth, VendorRevision, VendorSwitch
 
 SECRET = "sk-very-secret-4711"
 
@@ -102,6 +102,7 @@ def test_a_mistake_is_one_sentence(do, words, given, sentence):
 
 
 def test_a_vendor_is_off_with_a_sentence_until_it_is_on(do):
+    VendorHealth.objects.all().delete()  # Whatever other tests counted.
     do("off", "bfl")
     assert VendorSwitch.objects.get().sentence == "because"
 

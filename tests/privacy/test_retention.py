@@ -135,6 +135,7 @@ def test_of_an_event_stays_what_refers_and_goes_what_names():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_archive_takes_no_more_memory_for_many_calls_than_for_few(ilse, tmp_path):
     call = call_of(ilse)
     columns = [field.column for field in Call._meta.get_fields() if field.concrete]

@@ -41,6 +41,7 @@ def let_a_minute_pass(lanes, member):
             share.until = 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("committed", "early")
 @pytest.mark.parametrize("most", [1, 2, K, 100])
 async def test_exactly_so_many_at_two_processes_and_again_in_the_next_minute(make_member, most):
@@ -53,6 +54,7 @@ async def test_exactly_so_many_at_two_processes_and_again_in_the_next_minute(mak
             let_a_minute_pass(lanes, alice)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("committed", "early")
 async def test_a_limit_holds_from_the_next_call_on_and_a_key_without_writes_nothing(make_member):
     alice = make_member()
@@ -70,6 +72,7 @@ async def test_a_limit_holds_from_the_next_call_on_and_a_key_without_writes_noth
         assert await verdicts(place(lanes[0], alice, an_ask()) for _ in range(8)) == ["placed"] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("committed", "early")
 async def test_calls_are_taken_in_parts_not_one_by_one(make_member):
     alice = make_member("50")
@@ -91,6 +94,7 @@ async def test_calls_are_taken_in_parts_not_one_by_one(make_member):
     assert 3 <= taken.count(paces.TAKE) < 20
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("committed", "early")
 async def test_a_repeat_is_answered_whatever_the_pace(make_member):
     alice = make_member()
@@ -104,6 +108,7 @@ async def test_a_repeat_is_answered_whatever_the_pace(make_member):
             assert (await place(books, alice, an_ask(intent=intent))).verdict == "repeat"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("early")
 async def test_answers_say_how_the_minute_stands(stage):
     member = await stage.member()

@@ -142,6 +142,7 @@ def versions_of(sample):
     yield terms.Term("*", terms.BY, 7_777, "n")
 
 
+@pytest.mark.slow
 def test_no_price_under_a_term_is_more_than_what_is_held():
     for sample in SAMPLES:
         price, path = sample.operation.price, sample.operation.path

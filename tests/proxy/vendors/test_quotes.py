@@ -275,6 +275,7 @@ def most_of(name):
     return asyncio.run(workflows._by_operations("1", node, PUBLISHED)).estimate.most
 
 
+@pytest.mark.slow
 def test_the_range_of_an_operation_holds_all_that_was_ever_recorded_of_it(moved):
     """Samples, recordings of nodes, and every choice of each input of every node."""
     most, higher = {name: most_of(name) for _, o in ALL if (name := o.path) != ESTIMATED}, {}
