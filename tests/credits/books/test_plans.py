@@ -31,6 +31,8 @@ INSERT INTO accounts_workspace (id, kind, name)
 SELECT md5('w' || n)::uuid, 'team', 'T' FROM generate_series(1, 2000) n;
 INSERT INTO accounts_user (id, email, password, name, is_superuser, is_active, is_staff, updated_at)
 VALUES (md5('u')::uuid, 'crowd@example.org', '', '', false, true, false, now());
+INSERT INTO accounts_membership (workspace_id, user_id, role)
+SELECT md5('w' || n)::uuid, md5('u')::uuid, 'owner' FROM generate_series(1, 2000) n;
 INSERT INTO apikeys_apikey (id, workspace_id, user_id, name, description, prefix, digest,
                             pepper_version, scopes, family)
 SELECT md5('k' || n)::uuid, md5('w' || n)::uuid, md5('u')::uuid, 'k', '', 'comfyui-0',
