@@ -123,6 +123,7 @@ class Speech:
 
     async def quote(self, asked: Asked) -> Quote:
         """Return what it costs if it is spoken slowly."""
+        one_only(asked.body)
         seconds = _spoken(asked.body.get("text"), "text", asked.body.get("speed"))
         return Quote(round_up(SPEECH * seconds), {"seconds": seconds})
 
