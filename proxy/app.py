@@ -91,6 +91,7 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     async with metered.guarded(platform, made):
         while True:
             try:
+                outgoing = await _handed(platform, request, made, outgoing)
                 await _exchange(platform, request, made, outgoing)
             except Elsewhere:
                 request.sent = False  # What was sent came to nothing, certainly.
@@ -137,6 +138,17 @@ async def _signed(platform: Platform, request: Request, made: Call) -> Outgoing:
             made.account = made.others.pop(0)
             if made.placed_at:
                 await platform.books.move(made.id, made.ttl, account=made.account.name)
+
+
+async def _handed(platform: Platform, request: Request, made: Call, outgoing: Outgoing) -> Outgoing:
+    """Return what is sent once the vendor has the files that it must be given first, if any.
+
+    Each account is given them anew; raises Elsewhere where one is not served.
+    """
+    while made.asked.uploads and made.asked.given_to != made.account.name:
+        await metered.hand_over(platform, request, made)
+        outgoing = await _signed(platform, request, made)
+    return outgoing
 
 
 async def _exchange(platform: Platform, request: Request, made: Call, outgoing: Outgoing) -> None:

@@ -31,6 +31,14 @@ Use = Asset | tuple[str, str, str]
 """An id that a request names. With "public" after it, it may be one of the vendor's public ones:
 of a library of styles or voices, which nobody here has made."""
 PUBLIC = "public"
+STORES = (
+    "amazonaws.com",
+    "storage.googleapis.com",
+    "r2.cloudflarestorage.com",
+    "aliyuncs.com",
+    "blob.core.windows.net",
+)
+"""Whose stores vendors have uploads put into, at addresses that they sign."""
 
 
 @from_settings
@@ -307,6 +315,10 @@ class Vendor:
     def may_fetch(self, url: str) -> bool:
         """Whether a URL may be fetched without a credential, to measure what is delivered."""
         return self._is_at(url, (*self.hosts, *self.file_hosts))
+
+    def may_store(self, url: str) -> bool:
+        """Whether a member's file may be put at a URL that the vendor named for it."""
+        return self._is_at(url, (*self.hosts, *self.file_hosts, *STORES))
 
     def _is_at(self, url: str, domains: tuple[str, ...]) -> bool:
         if not re.fullmatch(r"[!-~]+", url):

@@ -27,7 +27,7 @@ from common.errors import ContentBlocked, Unavailable
 from common.ids import uuid7
 from common.money import Micros
 from credits.books import limits
-from proxy import answers, choosing, dialect, health, replay
+from proxy import answers, choosing, dialect, handing, health, replay
 from proxy.books import Place, Placed, Settle
 from proxy.catalogue import Kind
 from proxy.dialect import Verdict
@@ -248,8 +248,34 @@ def served(platform: Platform, call: Call, outcome: str, *, error: str = "") -> 
         platform.health.error(account.vendor, account.name, error)
 
 
+async def hand_over(platform: Platform, request: Request, call: Call) -> None:
+    """Give the vendor the files that it takes by an upload, under the account of the call.
+
+    Its hold begins anew after each. Where the vendor does not take one the call ends as refused:
+    nothing of it was sent.
+    """
+
+    async def renew() -> None:
+        if not await platform.books.move(call.id, call.ttl, account=call.account.name):
+            raise Unavailable("The files took too long to be sent. Please try again.")
+
+    try:
+        await handing.over(platform, call.route, call.asked, call.account, renew)
+    except Refused as exc:
+        served(platform, call, "unreachable", error="It did not take a file.")
+        await settle(platform, call, None, "refused", reason="The provider did not take a file.")
+        raise dialect.unreachable(call.route.vendor) from exc
+    except handing.Unplaced as exc:
+        await refuse(platform, request, call, exc.judged, exc.said, None)
+
+
 async def refuse(
-    platform: Platform, request: Request, call: Call, judged: Judged, said: Said, reply: Reply
+    platform: Platform,
+    request: Request,
+    call: Call,
+    judged: Judged,
+    said: Said,
+    reply: Reply | None,
 ) -> None:
     """End a call that the vendor did not do, or did not say; raise what the member reads.
 

@@ -23,7 +23,7 @@ from proxy.credentials import Header
 from proxy.dialect import Judged, Verdict
 from proxy.inputs import Input
 from proxy.pricing import Flat, Price, Quote, choice, vendor_cents, whole
-from proxy.pricing.shapes import longest
+from proxy.pricing.shapes import longest, one_only
 from proxy.vendors.states import file_at
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Flux2:
 
     async def quote(self, asked: Asked) -> Quote:
         """Price the output exactly, and each reference image at its largest."""
+        one_only(asked.body)
         width = whole(asked.body, "width", default=1024, least=1, most=8192)
         height = whole(asked.body, "height", default=768, least=1, most=8192)
         references = _references(asked.body)
@@ -81,6 +82,7 @@ class Flux3Video:
 
     async def quote(self, asked: Asked) -> Quote:
         """Price a length in seconds exactly, and `auto` at the longest."""
+        one_only(asked.body)
         mode = choice(asked.body, "mode", default="t2v", among=("t2v", "i2v", "v2v"))
         resolution = choice(asked.body, "resolution", default="hd", among=("hd", "fhd"))
         rates = (
@@ -122,6 +124,7 @@ class ByInputPixels:
 
     async def quote(self, asked: Asked) -> Quote:
         """Measure the image; the price follows exactly."""
+        one_only(asked.body)
         pixels = asked.measured.get(self.image)
         if pixels is None:
             size = measure.megapixels(self.image, asked.body.get(self.image))
@@ -150,6 +153,7 @@ class VideoUpscale:
 
     async def quote(self, asked: Asked) -> Quote:
         """Hold the longest video at the top of the range (4K output)."""
+        one_only(asked.body)
         creativity = whole(asked.body, "creativity", default=1, least=0, most=1)
         rate = usd("1.188") if creativity else usd("0.848")
         inputs = {"creativity": creativity, "rate": rate}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_USD, Micros, round_up, usd
-from proxy.along import Inside
+from proxy.along import Inside, Uploaded, filename
 from proxy.catalogue import PUBLIC, Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Verdict
@@ -123,6 +123,7 @@ class Speech:
 
     async def quote(self, asked: Asked) -> Quote:
         """Return what it costs if it is spoken slowly."""
+        one_only(asked.body)
         seconds = _spoken(asked.body.get("text"), "text", asked.body.get("speed"))
         return Quote(round_up(SPEECH * seconds), {"seconds": seconds})
 
@@ -231,6 +232,23 @@ def _poll(path: str, states: States, name: str, **more: Any) -> Operation:
     )
 
 
+def _upload(names: dict[str, str], **also: str) -> Uploaded:
+    return Uploaded(
+        at="/v3/assets/direct-uploads",
+        asks=lambda ours: {
+            "filename": filename(ours),
+            "content_type": ours.content_type,
+            "size_bytes": ours.size,
+        },
+        put=("data.upload_url",),
+        called="data.asset_id",
+        headers="data.upload_headers",
+        complete="/v3/assets/{}/complete",
+        names=names,
+        also=also,
+    )
+
+
 LENGTH: dict[str, Any] = {"measured": "seconds", "stated": _duration}
 HEYGEN = Vendor(
     name="heygen",
@@ -292,7 +310,11 @@ HEYGEN = Vendor(
             uses=lambda asked: [("look", asked.parts["look_id"], PUBLIC)],
         ),
     ),
-    along={"image": Inside({"url": "data"}, kind="media_type", also={"type": "base64"})},
+    along={
+        "image": Inside({"url": "data"}, kind="media_type", also={"type": "base64"}),
+        "video": _upload({"url": "asset_id"}, type="asset_id"),
+        "audio": _upload({"audio_url": "audio_asset_id"}),
+    },
     judge=_judge,
     says=_says,
 )

@@ -22,8 +22,7 @@ from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import NOT_SET_UP
 from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.inputs import Input
-from proxy.pricing import Flat
-from proxy.pricing.shapes import Ruled, at
+from proxy.pricing.shapes import One, Ruled, at
 from proxy.vendors import kling_prices as prices
 from proxy.vendors.states import file_at
 
@@ -316,11 +315,11 @@ KLING = Vendor(
             measured="seconds",
             of="video_list[].video_url",
         ),
-        *_submit("videos/video-extend", "Extend", Flat(usd("0.28")), uses=_extends),
+        *_submit("videos/video-extend", "Extend", One(usd("0.28")), uses=_extends),
         *_submit(
             "videos/lip-sync",
             "Lip Sync",
-            Flat(usd("0.1")),
+            One(usd("0.1"), inside=("input",)),
             uses=_syncs,
             along={"audio": Inside({"audio_url": "audio_file"}, also={"audio_type": "file"})},
         ),
