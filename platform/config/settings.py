@@ -685,6 +685,11 @@ CELERY_BEAT_SCHEDULE = {
     "tend-privacy": {"task": "privacy.tasks.tend", "schedule": 60, "options": {"expires": 60}},
     "keep-no-longer": {"task": "privacy.tasks.forget", "schedule": crontab(hour="4", minute="7")},
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
+    "catch-up-sums": {
+        "task": "usage.tasks.catch_up_sums",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
 }
 
 KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in env.key_peppers.items()}

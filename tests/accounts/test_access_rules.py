@@ -236,6 +236,7 @@ def workspace_of(member):
 
 
 OF_SOMEBODY = {
+    "v1/calls/<uuid:call_id>": call_of,
     "v1/calls/<uuid:call_id>/result": call_of,
     "customers/api-keys/<uuid:key_id>": key_of,
     "v1/keys/<uuid:key_id>": key_of,
