@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -16,7 +18,8 @@ from rest_framework.views import APIView
 from common import pages
 from common.drf import only, workspace_id
 from common.errors import NotFound
-from usage import depth, history, refusals, runs, spend
+from common.streams import streamed
+from usage import depth, exports, history, refusals, runs, spend
 from usage.models import Call, CallSum
 from usage.wire import call_told, part_told, refusal_told, run_told
 
@@ -299,6 +302,47 @@ class SpendView(APIView):
         )  # fmt: skip
         rows = [part_told(each) for each in parts]
         return Response({"span": given["span"], "by": given["by"], "sums": rows})
+
+
+class ExportView(APIView):
+    """All calls that fit, as a file."""
+
+    scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
+
+    class Input(Filters):
+        """Query parameters."""
+
+        form = serializers.ChoiceField(sorted(exports.FORMS), default="csv")
+        status = serializers.ChoiceField(Call.Outcome.values, default="", allow_blank=True)
+        run = serializers.CharField(max_length=64, default="", allow_blank=True)
+
+    @extend_schema(
+        operation_id="calls_export",
+        parameters=[Input],
+        responses={
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "application/jsonl"): OpenApiTypes.STR,
+        },
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """Send it as it is made: a table, lines of JSON, or a cost export by FOCUS 1.2."""
+        given = asked(self.Input, request)
+        wanted = own(request, history.Wanted(
+            **common(given), outcome=given["status"], run=given["run"]
+        ))  # fmt: skip
+        if wanted is None:
+            raise NotFound("You see the calls that are your own, and no other member's.")
+        return file_of(workspace_id(request), wanted, form=given["form"])
+
+
+def file_of(workspace: UUID, wanted: history.Wanted, *, form: str) -> StreamingHttpResponse:
+    """Return the calls that are wanted as a file that is sent as it is made."""
+    kind, ending = exports.TYPES[form]
+    return StreamingHttpResponse(
+        streamed(exports.FORMS[form](workspace, wanted)),
+        content_type=kind,
+        headers={"Content-Disposition": f'attachment; filename="calls.{ending}"'},
+    )
 
 
 def _nothing(name: str, page: int | None, limit: int) -> dict[str, Any]:

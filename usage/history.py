@@ -7,14 +7,12 @@ next one goes on.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Max, Min, Q
 
-from common.money import MICROS_PER_USD, Micros
+from common.money import Micros
 from credits.models import Account
 from usage import numbers, sums
 from usage.models import Call, RunSum
@@ -29,13 +27,6 @@ if TYPE_CHECKING:
 LOOKED_AT = 20_000
 IN_A_FILE = 1_000
 """So many calls of a file are in memory at once."""
-COLUMNS = (
-    "call", "settled_at", "started_at", "vendor", "operation", "run", "key", "member", "outcome",
-    "reason", "held_usd", "charged_usd", "price_version", "price_inputs", "attempts",
-    "vendor_request",
-)  # fmt: skip
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""A program for tables takes a cell that begins so for something to work out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +185,14 @@ def of_run(workspace_id: UUID, receipt: Receipt, *, user_id: UUID | None = None)
     return [Receipt.of(row) for row in rows.order_by("started_at", "number")[:100]]
 
 
-def as_csv(workspace_id: UUID, wanted: Wanted) -> Iterator[str]:
-    """Yield the calls as a file, newest first, some at a time, however many there are."""
+def all_of(workspace_id: UUID, wanted: Wanted) -> Iterator[list[Receipt]]:
+    """Yield all calls that are wanted, newest first, some at a time, however many there are."""
     first, last = bounds(workspace_id, wanted)
-    yield _lines([COLUMNS])
     while last >= first:
         low = max(first, last - IN_A_FILE + 1)
         found = _between(workspace_id, wanted, low, last, "-number", IN_A_FILE)
         if found:
-            yield _lines(_cells(receipt) for receipt in found)
+            yield found
         last = low - 1
 
 
@@ -231,39 +221,3 @@ def _between(
         return []
     rows = wanted.rows(workspace_id).filter(number__range=(low, high)).order_by(order)
     return [Receipt.of(row) for row in rows[:limit]]
-
-
-def _cells(receipt: Receipt) -> list[str]:
-    inputs = ", ".join(f"{name}: {value}" for name, value in receipt.inputs.items())
-    return [
-        str(receipt.id),
-        receipt.settled_at.isoformat(timespec="milliseconds"),
-        receipt.started_at.isoformat(timespec="milliseconds"),
-        receipt.vendor,
-        receipt.title or receipt.operation,
-        receipt.run,
-        str(receipt.key_id or ""),
-        str(receipt.user_id or ""),
-        receipt.outcome,
-        receipt.reason,
-        dollars(receipt.held),
-        dollars(receipt.charged),
-        receipt.price_version,
-        inputs,
-        str(receipt.attempts),
-        receipt.vendor_request,
-    ]
-
-
-def dollars(amount: Micros) -> str:
-    """Return an amount that is not negative as programs read it: 1.250000."""
-    whole, micros = divmod(amount, MICROS_PER_USD)
-    return f"{whole}.{micros:06d}"
-
-
-def _lines(rows: Any) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(
-        [f"'{cell}" if cell.startswith(FORMULAS) else cell for cell in row] for row in rows
-    )
-    return out.getvalue()

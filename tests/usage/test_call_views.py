@@ -19,8 +19,8 @@ LISTS = {"/v1/calls": "calls", "/v1/runs": "runs", "/v1/refusals": "refusals"}
 
 @pytest.fixture
 def ask(client, alice):
-    def asked(path, *, key=None, **query):
-        return client.get(path, query, headers={"X-API-KEY": key or alice.key})
+    def asked(path, *, shown=None, **query):
+        return client.get(path, query, headers={"X-API-KEY": shown or alice.key})
 
     return asked
 
@@ -118,7 +118,7 @@ def test_a_member_reads_what_is_their_own(full, alice, bob, ask, path, month):
     refuse(of_team, 3, user_id=bob.user.pk)
 
     for query in ({}, {"member": str(bob.user.pk)}):
-        told = ask(path, key=whole, **query).json()
+        told = ask(path, shown=whole, **query).json()
         rows = told.get("sums") or told.get(LISTS.get(path))
         assert rows
         if path != "/v1/spend":
@@ -126,7 +126,7 @@ def test_a_member_reads_what_is_their_own(full, alice, bob, ask, path, month):
     if path == "/v1/spend":
         assert sum(row["calls"] for row in rows) == 10
     for query in ({}, {"page": 1}) if path != "/v1/spend" else ({},):
-        told = ask(path, key=whole, member=str(PEOPLE[0]), **query).json()
+        told = ask(path, shown=whole, member=str(PEOPLE[0]), **query).json()
         assert [*told.get("sums", []), *told.get(LISTS.get(path), [])] == []
 
 
@@ -193,6 +193,6 @@ def test_events_of_a_member_are_exact_below_a_hundred_thousand(alice, bob, ask, 
     many(type(alice)(alice.user, team.pk, team.wallet, alice.key, None), 200, month)
     Call.objects.filter(workspace_id=team.pk, number__lte=25).update(user_id=bob.user.pk)
 
-    last = ask("/customers/events", key=whole, page=3, limit=10).json()
+    last = ask("/customers/events", shown=whole, page=3, limit=10).json()
 
     assert (last["total"], last["totalPages"], len(last["events"])) == (25, 3, 5)
