@@ -553,6 +553,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "0.1.0",
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "common.openapi.complete",
+    ],
     # What the stock frontend is told of has fewer roles than there are (accounts/frontend.py).
     "ENUM_NAME_OVERRIDES": {
         "WorkspaceKind": "accounts.models.Workspace.Kind",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from asgiref.sync import async_to_sync
 from test_sums import many
 
 from accounts import teams
@@ -59,7 +60,7 @@ def shopper(alice, month):
         state="failed", credited_at=month + timedelta(hours=3),
     )  # fmt: skip
     Refund.objects.create(
-        top_up=bought, source="staff", state="succeeded", cents=1190, tax_cents=190,
+        top_up=bought, source="stripe", state="succeeded", cents=1190, tax_cents=190,
         taken_micros=10_000_000, stripe_id=f"re_{bought.pk}",
     )  # fmt: skip
     return alice
@@ -175,11 +176,20 @@ def test_lines_of_json_are_what_the_list_tells(client, alice, month):
 
     assert file["Content-Type"].startswith("application/jsonl")
     assert 'filename="calls.jsonl"' in file["Content-Disposition"]
-    text = b"".join(file.streaming_content).decode()
+    text = whole(file)
     assert [json.loads(line) for line in text.splitlines()] == [
         {**each, "started_at": again(each["started_at"]), "settled_at": again(each["settled_at"])}
         for each in listed
     ]
+
+
+def whole(answer):
+    """Take a file to its end."""
+
+    async def taken():
+        return b"".join([page async for page in answer.streaming_content]).decode()
+
+    return async_to_sync(taken)()
 
 
 def again(text):
@@ -190,14 +200,14 @@ def again(text):
 def test_a_member_gets_no_file_of_another(client, alice, bob, month):
     team = teams.create(owner=alice.user, name="Studio")
     teams.join(team, bob.user, role="member", by=alice.user.pk)
-    whole, _ = keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="x")
+    key, _ = keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="x")
     many(type(alice)(alice.user, team.pk, team.wallet, alice.key, None), 30, month)
     Call.objects.filter(workspace_id=team.pk, number__lte=4).update(user_id=bob.user.pk)
 
     def ask(query):
-        return client.get(f"/v1/calls/export?form=jsonl{query}", headers={"X-API-KEY": whole})
+        return client.get(f"/v1/calls/export?form=jsonl{query}", headers={"X-API-KEY": key})
 
-    own = b"".join(ask("").streaming_content).decode().splitlines()
+    own = whole(ask("")).splitlines()
     assert {json.loads(line)["member"] for line in own} == {str(bob.user.pk)}
     assert ask(f"&member={alice.user.pk}").status_code == 404
     assert ask("&form=pdf").status_code == 400

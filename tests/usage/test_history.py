@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from common.money import usd
 from credits.models import Hold
-from usage import history as calls
 from usage import exports, running, spend
+from usage import history as calls
 from usage.history import Wanted
 from usage.models import Call
 
