@@ -81,22 +81,23 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for path, methods in result["paths"].items():
         shape = "ErrorForNodes" if is_for_nodes(path) else "Error"
         for operation in methods.values():
-            refusals = dict(OF_ALL)
-            if operation.get("security"):
-                refusals["401"] = "No credential, or one that is unknown, expired or ended."
-            for status, says in refusals.items():
-                operation["responses"].setdefault(
-                    status, _answer(says, {"$ref": f"#/components/schemas/{shape}"})
-                )
-            for answer in operation["responses"].values():
-                for kind, content in answer.get("content", {}).items():
-                    if kind == "application/json" and not content.get("examples"):
-                        content.setdefault("example", example(content["schema"], schemas))
-            asked = operation.get("requestBody", {}).get("content", {}).get("application/json")
-            if asked is not None and not asked.get("examples"):
-                asked.setdefault("example", example(asked["schema"], schemas))
+            _refuses(operation, shape)
+            bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for each in bodies:
+                told = each.get("content", {}).get("application/json")
+                if told is not None and not told.get("examples"):
+                    told.setdefault("example", example(told["schema"], schemas))
     schemas |= {"Error": ERROR, "ErrorForNodes": COMBINED}
     return result
+
+
+def _refuses(operation: dict[str, Any], shape: str) -> None:
+    refusals = dict(OF_ALL)
+    if operation.get("security"):
+        refusals["401"] = "No credential, or one that is unknown, expired or ended."
+    for status, says in refusals.items():
+        schema = {"$ref": f"#/components/schemas/{shape}"}
+        operation["responses"].setdefault(status, _answer(says, schema))
 
 
 def _answer(says: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from dashboard import calls, home, keys, limits, money, places, prices, shell, team
+from dashboard import calls, home, keys, limits, money, places, prices, reference, shell, team
 
 urlpatterns = [
     path("", shell.front, name="front"),
+    path("reference", reference.reference, name="reference"),
     path("my/", home.home, name="home"),
     path("my/usage", calls.usage, name="usage"),
     path("my/usage.csv", calls.usage_csv, name="usage_csv"),

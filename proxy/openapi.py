@@ -11,6 +11,9 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
 from proxy.catalogue import Gives, Kind, Takes
 from proxy.vendors import catalogue
 
@@ -74,6 +77,12 @@ COMBINED: Final[dict[str, Any]] = {
         "detail": {"message": "Add credits."},
     },
 }
+
+
+@require_safe
+def document_view(request: HttpRequest) -> JsonResponse:
+    """Answer with it: it is public, as prices are."""
+    return JsonResponse(document())
 
 
 @functools.lru_cache(maxsize=1)

@@ -37,7 +37,8 @@ A, B = "account/", "_allauth/browser/v1/"
 RULES = {
     ANYBODY: [
         "",  # It leads on.
-        "health", "ready", "metrics", "openapi.json", "static/<path:path>", "login", "pair",
+        "health", "ready", "metrics", "openapi.json", "openapi-proxy.json", "reference",
+        "static/<path:path>", "login", "pair",
         "profile/usage", "profile/billing", "releases",
         "api/global-settings", "api/global-settings/<str:key>",
         "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",

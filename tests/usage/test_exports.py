@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import uuid
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -13,7 +14,8 @@ from test_sums import many
 
 from accounts import teams
 from apikeys import keys
-from credits.models import Refund, TopUp
+from credits.books import ledger
+from credits.models import Account, Entry, Refund, TopUp
 from usage import exports, focus, history
 from usage.history import Wanted
 from usage.models import Call
@@ -55,9 +57,14 @@ def rows_of(member, wanted=Wanted()):  # noqa: B008
 def shopper(alice, month):
     """Alice called, bought with tax, and had some of it back."""
     many(alice, 150, month)
+    entry = ledger.post(
+        kind=Entry.Kind.TOP_UP, debit=ledger.house(Account.Kind.STRIPE), credit=alice.wallet,
+        amount=25_000_000, key=uuid.uuid4().hex,
+    )  # fmt: skip
     bought = TopUp.objects.create(
         wallet_id=alice.workspace_id, amount_micros=25_000_000, tax_cents=475, source="checkout",
-        state="failed", credited_at=month + timedelta(hours=3),
+        state="credited", entry=entry, payment_intent_id=f"pi_{entry.pk}",
+        credited_at=month + timedelta(hours=3),
     )  # fmt: skip
     Refund.objects.create(
         top_up=bought, source="stripe", state="succeeded", cents=1190, tax_cents=190,
