@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import inline_serializer
 
 from common.errors import is_for_nodes
 
@@ -26,6 +27,11 @@ class Schema(AutoSchema):
     def map_parsers(self) -> list[str]:
         """Say that bodies are JSON; that we read it under any other name, too, is a kindness."""
         return ["application/json"]
+
+
+def holding(name: str, **fields: Any) -> Any:
+    """Return an object of these fields, for the document alone; `name` is its schema's."""
+    return inline_serializer(name, fields)
 
 
 ERROR: Final[dict[str, Any]] = {
@@ -53,6 +59,7 @@ COMBINED: Final[dict[str, Any]] = {
     },
 }
 OF_ALL: Final = {
+    "401": "No credential, or one that is unknown, expired or ended.",
     "400": "The request is wrong; the sentence names the field.",
     "403": "The credential may not do this; waiting does not help.",
     "404": "There is no such thing, or it is not yours.",
@@ -92,10 +99,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def _refuses(operation: dict[str, Any], shape: str) -> None:
-    refusals = dict(OF_ALL)
-    if operation.get("security"):
-        refusals["401"] = "No credential, or one that is unknown, expired or ended."
-    for status, says in refusals.items():
+    for status, says in OF_ALL.items():
         schema = {"$ref": f"#/components/schemas/{shape}"}
         operation["responses"].setdefault(status, _answer(says, schema))
 
