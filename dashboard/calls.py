@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -89,9 +90,10 @@ def _wanted(request: HttpRequest, session: Session) -> Wanted:
 
 
 def _day(text: str) -> datetime | None:
-    """Return when a day begins, UTC."""
+    """Return when a day begins where who asks is."""
+    here = timezone.get_current_timezone()
     try:
-        return datetime.combine(date.fromisoformat(text), time(), UTC) if text else None
+        return datetime.combine(date.fromisoformat(text), time(), here) if text else None
     except ValueError:
         raise InvalidRequest("A day is written like 2026-11-27.") from None
 

@@ -402,6 +402,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.visits.Visits",
+    "config.zones.ViewersZone",
 ]
 CSRF_FAILURE_VIEW = "config.health.forbidden"
 ROOT_URLCONF = "config.urls"
@@ -416,6 +417,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.pages.everywhere",
                 "dashboard.shell.everywhere",
+                "config.zones.zone",
             ]
         },
     }
