@@ -91,7 +91,8 @@ RULES = {
         "my/team/invitations/<uuid:invitation>/withdraw", "my/team/asks/<uuid:ask>/answer",
         "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
         "my/team/<uuid:user>/transfer",
-        "my/runs", "my/refusals", "my/prices/of/<path:name>", "my/limits", "my/limits/ask", "my/limits/<slug:kind>", "my/prices", "my/quote",
+        "my/runs", "my/refusals",
+        "my/prices/of/<path:name>", "my/limits", "my/limits/ask", "my/limits/<slug:kind>", "my/prices", "my/quote",
         *(A + path for path in (
             "", "reauthenticate/", "reauthenticate/code/", "reauthenticate/code/confirm/",
             "email/", "password/change/", "password/set/", "2fa/", "2fa/reauthenticate/",
