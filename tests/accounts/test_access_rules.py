@@ -92,7 +92,8 @@ RULES = {
         "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
         "my/team/<uuid:user>/transfer",
         "my/runs", "my/refusals",
-        "my/prices/of/<path:name>", "my/limits", "my/limits/ask", "my/limits/<slug:kind>", "my/prices", "my/quote",
+        "my/prices/of/<path:name>",
+        "my/limits", "my/limits/ask", "my/limits/<slug:kind>", "my/prices", "my/quote",
         *(A + path for path in (
             "", "reauthenticate/", "reauthenticate/code/", "reauthenticate/code/confirm/",
             "email/", "password/change/", "password/set/", "2fa/", "2fa/reauthenticate/",
