@@ -24,6 +24,11 @@ class Schema(AutoSchema):
         view, _, nested = serializer.__class__.__qualname__.partition(".")
         return view.removesuffix("View" if nested else "") + nested.replace(".", "")
 
+    def get_tags(self) -> list[str]:
+        """Return under what it stands: below /v1/ what it is about, else its first word."""
+        words = [word for word in self.path.split("/") if word]
+        return [words[1] if words[0] == "v1" and len(words) > 1 else words[0]]
+
     def map_parsers(self) -> list[str]:
         """Say that bodies are JSON; that we read it under any other name, too, is a kindness."""
         return ["application/json"]

@@ -554,6 +554,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Credits for ComfyUI's API nodes",
     "VERSION": "0.1.0",
     "SERVE_AUTHENTICATION": [],
+    "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
