@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def _fill(workspace: Any, large: int, others: list[Any], each: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(PARTITIONS % MONTHS)
         for wallets, count in (([workspace], large), (others, each)):
-            given = {"calls": count, "months": MONTHS, "wallets": wallets}
+            given: dict[str, Any] = {"calls": count, "months": MONTHS, "wallets": wallets}
             cursor.execute(FILL, given)
             cursor.execute(
                 "UPDATE credits_account SET events = events + %s WHERE id = ANY (%s)",
@@ -181,28 +182,26 @@ def _reads(workspace: Any) -> list[tuple[str, Callable[[], Any]]]:
     total = Account.objects.values_list("events", flat=True).get(pk=workspace)
     person = uuid.UUID(int=3)
     found: list[tuple[str, Callable[[], Any]]] = []
-    for name, at in (("first", 1), ("page 100", 100), ("middle", total // 100),
-                     ("last", total // 50)):  # fmt: skip
-        found.append((f"events, {name}", lambda at=at: reports.events(
-            workspace, page=at, limit=50, wanted=reports.Filter()
-        )))  # fmt: skip
+    of_all: list[tuple[str, int]] = [
+        ("first", 1), ("page 100", 100), ("middle", total // 100), ("last", total // 50),
+    ]  # fmt: skip
+    for name, at in of_all:
+        read = partial(reports.events, workspace, page=at, limit=50, wanted=reports.Filter())
+        found.append((f"events, {name}", read))
     for label, wanted, part in (
         ("one vendor's calls", Wanted(vendor="vendor-7"), 20),
         ("one member's calls", Wanted(user_id=person), 5),
         ("one state's calls", Wanted(outcome="failed"), 25),
     ):
-        of_all = total // part
-        for name, at in (("first", 1), ("middle", of_all // 100), ("last", of_all // 50)):
-            found.append((f"{label}, {name}", lambda at=at, wanted=wanted: depth.page(
-                workspace, wanted, page=max(at, 1), limit=50
-            )))  # fmt: skip
-    found.append(("calls by cursor, in the middle", lambda: history.page(
-        workspace, Wanted(), limit=50, older_than=total // 2
-    )))  # fmt: skip
+        pages = max(1, total // part // 50)
+        for name, at in (("first", 1), ("middle", max(1, pages // 2)), ("last", pages)):
+            read = partial(depth.page, workspace, wanted, page=at, limit=50)
+            found.append((f"{label}, {name}", read))
+    by_cursor = partial(history.page, workspace, Wanted(), limit=50, older_than=total // 2)
+    found.append(("calls by cursor, in the middle", by_cursor))
     for name, than in (("first", None), ("in the middle", total // 2)):
-        found.append((f"runs by cursor, {name}", lambda than=than: runs.older(
-            workspace, runs.Wanted(), than=than, limit=50
-        )))  # fmt: skip
+        read = partial(runs.older, workspace, runs.Wanted(), than=than, limit=50)
+        found.append((f"runs by cursor, {name}", read))
     return found
 
 
@@ -220,7 +219,7 @@ def _pages(user: Any) -> list[tuple[str, Callable[[], Any]]]:
         answer = browser.get(path)
         assert answer.status_code in (200, 404), (path, answer.status_code)
 
-    return [(f"page {path}", lambda path=path: ask(path)) for path in paths]
+    return [(f"page {path}", partial(ask, path)) for path in paths]
 
 
 def _tell(name: str, read: Callable[[], Any]) -> None:
