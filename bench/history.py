@@ -182,6 +182,7 @@ def _reads(workspace: Any) -> list[tuple[str, Callable[[], Any]]]:
     total = Account.objects.values_list("events", flat=True).get(pk=workspace)
     person = uuid.UUID(int=3)
     found: list[tuple[str, Callable[[], Any]]] = []
+    read: Callable[[], Any]
     of_all: list[tuple[str, int]] = [
         ("first", 1), ("page 100", 100), ("middle", total // 100), ("last", total // 50),
     ]  # fmt: skip
