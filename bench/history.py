@@ -165,6 +165,10 @@ def _sums(workspace: Any, large: int, others: list[Any], postmaster: int) -> Non
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
         began = time.monotonic()
+        for table in ("usage_callsum", "usage_callblock", "usage_runsum"):
+            cursor.execute(f"SELECT count(*), pg_total_relation_size('{table}') FROM {table}")
+            count, size = cursor.fetchone()
+            print(f"{table}: {count:,} rows, {size / 1e6:.0f} MB")
         differing = 0
         for check in CHECKS[2:]:
             cursor.execute(check.differences)

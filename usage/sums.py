@@ -22,8 +22,9 @@ from usage.models import NOBODY, CallSum, Summed
 if TYPE_CHECKING:
     from uuid import UUID
 
-BLOCK: Final = 512
-"""So many numbers are one block (models.CallBlock): no more calls are read where one is cut."""
+BLOCK: Final = 2048
+"""So many numbers are one block (models.CallBlock): no more calls are read where one is cut.
+Of more, fewer rows say the same; of fewer, a page of rare calls is found among less."""
 AT_ONCE: Final = 20_000
 """So many calls are added in one transaction."""
 MOST_NAMED: Final = 100

@@ -14,6 +14,7 @@ from usage import depth, history, runs, spend, sums
 from usage.history import Wanted
 from usage.models import NOBODY, Call, CallBlock, CallSum, RunSum, Summed
 from usage.reconciliation import CHECKS
+from usage.sums import BLOCK
 
 NAMES = {
     "the sums of hours are those of their calls", "the sums of days are those of their calls",
@@ -158,7 +159,7 @@ FILTERS = [
 def test_pages_by_number_are_exact_at_any_depth(alice, month, monkeypatch, wanted, cut):
     monkeypatch.setattr(sums, "BLOCK", 16)
     monkeypatch.setattr(depth, "BLOCK", 16)
-    monkeypatch.setattr(sums, "ADD", sums.ADD.replace("/ 512", "/ 16"))
+    monkeypatch.setattr(sums, "ADD", sums.ADD.replace(f"/ {BLOCK}", "/ 16"))
     many(alice, 500, month)
     for call in Call.objects.filter(workspace_id=alice.workspace_id):
         at = month + timedelta(minutes=call.number)  # Times follow numbers.
@@ -184,7 +185,7 @@ def test_pages_by_number_are_exact_at_any_depth(alice, month, monkeypatch, wante
 
 
 def test_a_page_asks_as_much_at_any_depth(alice, month, django_assert_max_num_queries):
-    many(alice, 3 * sums.BLOCK, month)
+    many(alice, 3 * BLOCK, month)
     sums.catch_up(alice.workspace_id)
     wanted = Wanted(vendor="kling")
 
