@@ -23,6 +23,8 @@ class PlatformError(Exception):
     def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence)
         self.headers = headers or {}
+        self.told: Any = None
+        """What is known of it beside the sentence: never part of an answer."""
 
     def body(self) -> dict[str, Any]:
         """Return the flat JSON body of `/customers*` and `/admin/*`."""

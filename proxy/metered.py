@@ -23,7 +23,7 @@ import orjson
 
 from apikeys import keys
 from common import logs, metrics
-from common.errors import ContentBlocked, Unavailable
+from common.errors import ContentBlocked, PlatformError, Unavailable
 from common.ids import uuid7
 from common.money import Micros
 from credits.books import limits
@@ -185,7 +185,11 @@ async def _place(platform: Platform, request: Request, call: Call, caller: Calle
             "facts": {name: value for name, value in facts.items() if value},
         },
     )
-    return await platform.books.place(ask, caller)
+    try:
+        return await platform.books.place(ask, caller)
+    except PlatformError as refusal:
+        platform.refused.note(ask, refusal)
+        raise
 
 
 @asynccontextmanager

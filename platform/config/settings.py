@@ -402,6 +402,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.visits.Visits",
+    "config.zones.ViewersZone",
 ]
 CSRF_FAILURE_VIEW = "config.health.forbidden"
 ROOT_URLCONF = "config.urls"
@@ -416,6 +417,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.pages.everywhere",
                 "dashboard.shell.everywhere",
+                "config.zones.zone",
             ]
         },
     }
@@ -552,7 +554,12 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Credits for ComfyUI's API nodes",
     "VERSION": "0.1.0",
     "SERVE_AUTHENTICATION": [],
+    "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "common.openapi.complete",
+    ],
     # What the stock frontend is told of has fewer roles than there are (accounts/frontend.py).
     "ENUM_NAME_OVERRIDES": {
         "WorkspaceKind": "accounts.models.Workspace.Kind",
@@ -685,6 +692,11 @@ CELERY_BEAT_SCHEDULE = {
     "tend-privacy": {"task": "privacy.tasks.tend", "schedule": 60, "options": {"expires": 60}},
     "keep-no-longer": {"task": "privacy.tasks.forget", "schedule": crontab(hour="4", minute="7")},
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
+    "catch-up-sums": {
+        "task": "usage.tasks.catch_up_sums",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
 }
 
 KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in env.key_peppers.items()}

@@ -37,7 +37,8 @@ A, B = "account/", "_allauth/browser/v1/"
 RULES = {
     ANYBODY: [
         "",  # It leads on.
-        "health", "ready", "metrics", "openapi.json", "static/<path:path>", "login", "pair",
+        "health", "ready", "metrics", "openapi.json", "openapi-proxy.json", "reference",
+        "static/<path:path>", "login", "pair",
         "profile/usage", "profile/billing", "releases",
         "api/global-settings", "api/global-settings/<str:key>",
         "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",
@@ -90,6 +91,8 @@ RULES = {
         "my/team/invitations/<uuid:invitation>/withdraw", "my/team/asks/<uuid:ask>/answer",
         "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
         "my/team/<uuid:user>/transfer",
+        "my/runs", "my/refusals",
+        "my/prices/of/<path:name>",
         "my/limits", "my/limits/ask", "my/limits/<slug:kind>", "my/prices", "my/quote",
         *(A + path for path in (
             "", "reauthenticate/", "reauthenticate/code/", "reauthenticate/code/confirm/",
@@ -236,6 +239,7 @@ def workspace_of(member):
 
 
 OF_SOMEBODY = {
+    "v1/calls/<uuid:call_id>": call_of,
     "v1/calls/<uuid:call_id>/result": call_of,
     "customers/api-keys/<uuid:key_id>": key_of,
     "v1/keys/<uuid:key_id>": key_of,
