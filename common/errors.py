@@ -193,6 +193,20 @@ class IdempotencyMismatch(IdempotencyState):
     code = "idempotency_mismatch"
 
 
+class InvalidFileUrl(PlatformError):
+    """A file that a run names cannot be had from there, or may not go there."""
+
+    code = "invalid_file_url"
+    status = 422
+
+
+class InvalidWebhookUrl(PlatformError):
+    """Nothing is sent to that address."""
+
+    code = "invalid_webhook_url"
+    status = 422
+
+
 class ConflictingPosting(PlatformError):
     """A posting key was used before for another movement: our own mistake, never a client's."""
 

@@ -88,6 +88,14 @@ class Environment(BaseSettings):
     uploads_s3_access_key_id: str = ""
     uploads_s3_secret_access_key: str = ""
     uploads_s3_addressing_style: Literal["path", "virtual", "auto"] = "auto"
+    outside_origins: Annotated[list[str], NoDecode] = []
+    """Origins that members may name though they are not public, or not https on port 443."""
+    run_model_folders: Annotated[list[str], NoDecode] = []
+    """Folders below /models/ into which a run may have files fetched; none unless named."""
+    run_file_bytes: int = Field(default=4 << 30, gt=0)
+    """How large a file may be that a run has fetched."""
+    run_files_cache_bytes: int = Field(default=20 << 30, gt=0)
+    """How much of such files one machine keeps."""
     trusted_proxies: Annotated[list[str], NoDecode] = []
     """Addresses or networks of the reverse proxies whose X-Forwarded-* is believed."""
     metrics_token: str = ""
@@ -139,6 +147,8 @@ class Environment(BaseSettings):
     @field_validator(
         "allowed_hosts",
         "sign_up_domains",
+        "outside_origins",
+        "run_model_folders",
         "stripe_webhook_secrets",
         "trusted_proxies",
         "admin_secrets",
@@ -209,6 +219,26 @@ class Environment(BaseSettings):
             raise ValueError("is like https://credits.example.org, with no path")
         if (parts.scheme, parts.port) in (("http", 443), ("https", 80)):
             raise ValueError("has one scheme and the other's port")
+        return value
+
+    @field_validator("outside_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        usual = {"https": 443, "http": 80}
+        for each in value:
+            parts = urlsplit(each)
+            host = parts.hostname or ""
+            bare = f"[{host}]" if ":" in host else host
+            port = "" if parts.port in (None, usual.get(parts.scheme)) else f":{parts.port}"
+            if parts.scheme not in usual or not host or each != f"{parts.scheme}://{bare}{port}":
+                raise ValueError("are like https://files.example.org:8443, in small letters")
+        return value
+
+    @field_validator("run_model_folders")
+    @classmethod
+    def _folders(cls, value: list[str]) -> list[str]:
+        if not all(re.fullmatch("[a-z0-9][a-z0-9_-]{0,63}", each) for each in value):
+            raise ValueError("are names of folders below models, like loras,checkpoints")
         return value
 
     @field_validator("trusted_proxies")
@@ -735,6 +765,10 @@ BODY_GRACE_SECONDS = env.body_grace_seconds
 BODY_BYTES_PER_SECOND = env.body_bytes_per_second
 ANSWER_STALL_SECONDS = env.answer_stall_seconds
 TRUSTED_PROXIES = env.trusted_proxies
+OUTSIDE_ORIGINS = env.outside_origins
+RUN_MODEL_FOLDERS = env.run_model_folders
+RUN_FILE_BYTES = env.run_file_bytes
+RUN_FILES_CACHE_BYTES = env.run_files_cache_bytes
 
 STRIPE_API_KEY = env.stripe_api_key
 STRIPE_API_BASE = env.stripe_api_base
