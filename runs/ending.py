@@ -25,7 +25,6 @@ from apikeys.models import ApiKey
 from audit import log
 from common import failpoints
 from common.money import Micros
-from credits.books import ledger
 from runs import events, spending
 from runs.models import ENDED, Output, Preview, Run, State
 
@@ -72,7 +71,7 @@ def finish(run_id: UUID, prompt_id: UUID | None, verdict: Verdict) -> bool:
     place = Run.objects.filter(pk=run_id).values_list("workspace_id", flat=True).first()
     if place is None:
         return False
-    ledger.lock(place)
+    spending.lock_wallet(place)
     run = Run.objects.select_for_update().get(pk=run_id)
     if run.state in ENDED or run.prompt_id != prompt_id:
         return False

@@ -20,7 +20,7 @@ from apikeys import budgets
 from common.errors import PlatformError
 from common.money import Micros, round_up
 from credits.books import allowances, batches, holds
-from credits.models import Budget
+from credits.models import Account, Budget
 from usage import record
 
 if TYPE_CHECKING:
@@ -114,6 +114,11 @@ def inside(run: Run) -> Micros:
         return Micros(0)
     taken = Budget.objects.filter(pk=run.budget_id).values_list("taken_micros", flat=True).first()
     return Micros(max((taken or 0) - run.held_micros, 0))
+
+
+def lock_wallet(workspace_id: UUID) -> None:
+    """Lock a wallet until the transaction ends: whoever locks a run's row, too, does this first."""
+    Account.objects.select_for_update(no_key=True).only("id").get(pk=workspace_id, kind="wallet")
 
 
 def hold_of(run: Run) -> Hold:
