@@ -12,6 +12,7 @@ from outbox import personal as outbox
 from prices import personal as prices
 from privacy import personal as privacy
 from proxy import personal as proxy
+from runs import personal as runs
 from uploads import personal as uploads
 from usage import personal as usage
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from common.personal import Fate, Kept, Known
 
-APPS = (accounts, apikeys, money, usage, uploads, proxy, prices, outbox, audit, privacy)
+APPS = (accounts, apikeys, money, usage, uploads, proxy, runs, prices, outbox, audit, privacy)
 
 
 def known() -> Iterator[Known]:

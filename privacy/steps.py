@@ -35,6 +35,7 @@ from privacy import letters, obstacles
 from privacy import personal as own
 from privacy.models import Deletion
 from proxy import personal as proxy
+from runs import personal as runs
 from uploads import personal as uploads
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ STEPS: Final = (
     Step("teams", _teams, is_ours=False),
     Step("files", _files, is_ours=False),
     Step("proxy", lambda _, person: proxy.erase(person)),
+    Step("runs", lambda _, person: runs.erase(person)),
     Step("keys", lambda _, person: apikeys.erase(person)),
     Step("money", lambda _, person: money.erase(person)),
     Step("mails", lambda _, person: mails.erase(person)),

@@ -96,6 +96,12 @@ class Environment(BaseSettings):
     """How large a file may be that a run has fetched."""
     run_files_cache_bytes: int = Field(default=20 << 30, gt=0)
     """How much of such files one machine keeps."""
+    runs_queue_minutes: int = Field(default=60, gt=0, le=24 * 60)
+    """For how long a run waits for a machine at most; then it ends, and costs nothing."""
+    runs_minutes: int = Field(default=30, gt=0, le=24 * 60)
+    """For how long a run may work; then it is stopped."""
+    runs_keep_days: int = Field(default=7, gt=0, le=365)
+    """For how long what runs made can be fetched; then it is deleted, and their workflows."""
     trusted_proxies: Annotated[list[str], NoDecode] = []
     """Addresses or networks of the reverse proxies whose X-Forwarded-* is believed."""
     metrics_token: str = ""
@@ -412,6 +418,7 @@ INSTALLED_APPS = [
     "prices",
     "uploads",
     "proxy",
+    "runs",
     "privacy",
     "dashboard",
 ]
@@ -756,6 +763,8 @@ UPLOADS_S3_REGION = env.uploads_s3_region
 UPLOADS_S3_ACCESS_KEY_ID = env.uploads_s3_access_key_id
 UPLOADS_S3_SECRET_ACCESS_KEY = env.uploads_s3_secret_access_key
 UPLOADS_S3_ADDRESSING_STYLE = env.uploads_s3_addressing_style
+RUNS_QUEUE_SECONDS, RUNS_SECONDS = env.runs_queue_minutes * 60, env.runs_minutes * 60
+RUNS_KEEP_DAYS = env.runs_keep_days
 METRICS_TOKEN = env.metrics_token
 CONNECTIONS = env.connections
 CONNECTIONS_PER_ADDRESS = env.connections_per_address
