@@ -358,6 +358,7 @@ SOCIAL = {
 INSTALLED_APPS = [
     "config",
     "accounts",  # Before allauth: its templates stand in for allauth's.
+    "staff",  # Before Django's admin: so do these.
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
@@ -380,6 +381,7 @@ INSTALLED_APPS = [
     "apikeys",
     "usage",
     "prices",
+    "desk",
     "uploads",
     "proxy",
     "privacy",
@@ -416,6 +418,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.pages.everywhere",
                 "dashboard.shell.everywhere",
+                "staff.bar.everywhere",
             ]
         },
     }
