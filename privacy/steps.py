@@ -30,6 +30,7 @@ from common import failpoints, sealing
 from common.errors import PlatformError, Unavailable
 from common.personal import Person
 from credits import leaving as money
+from desk import personal as notes
 from outbox import personal as mails
 from privacy import letters, obstacles
 from privacy import personal as own
@@ -111,6 +112,7 @@ STEPS: Final = (
     Step("runs", lambda _, person: runs.erase(person)),
     Step("keys", lambda _, person: apikeys.erase(person)),
     Step("money", lambda _, person: money.erase(person)),
+    Step("notes", lambda _, person: notes.erase(person)),
     Step("mails", lambda _, person: mails.erase(person)),
     Step("account", lambda _, person: accounts.erase(person)),
     Step("log", lambda _, person: audited.erase(person)),

@@ -394,6 +394,7 @@ SOCIAL = {
 INSTALLED_APPS = [
     "config",
     "accounts",  # Before allauth: its templates stand in for allauth's.
+    "staff",  # Before Django's admin: so do these.
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
@@ -416,6 +417,7 @@ INSTALLED_APPS = [
     "apikeys",
     "usage",
     "prices",
+    "desk",
     "uploads",
     "proxy",
     "runs",
@@ -455,6 +457,7 @@ TEMPLATES = [
                 "accounts.pages.everywhere",
                 "dashboard.shell.everywhere",
                 "config.zones.zone",
+                "staff.bar.everywhere",
             ]
         },
     }
