@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credits', '0061_budgets_count_what_was_taken'),
+        ('credits', '0070_holds_apart'),
     ]
 
     operations = [
