@@ -185,6 +185,8 @@ async def _answer(platform: Platform, request: Request, made: Call, reply: Reply
     said = await delivery.gather(reply, owner=request.owner, limit=limit, account=made.account)
     judged = dialect.judge(made.route.vendor, said)
     if judged.verdict is not Verdict.DONE:
+        if is_delivery and judged.verdict is Verdict.REJECTED:
+            await metered.undo(platform, made)
         await metered.refuse(platform, request, made, judged, said, reply)
     elif operation.kind is Kind.SUBMIT:
         await jobs.accept(platform, request, made, reply, said)

@@ -227,6 +227,9 @@ class Operation:
     """The path at the vendor where the body decides it."""
     reply: Callable[[Any], Any] | None = None
     """The answer's JSON as clients of every generation read it. None: given as it came."""
+    undo: Callable[[Asked], Ask] | None = None
+    """What gives back at the vendor what an answer set aside that is refused here: a path of its
+    base. It is said once, and nothing is charged whether or not it is heard."""
     reports: Callable[[Any], bool] = lambda _: True
     """Whether an answer says what the price is made of; of a job its end, where the submit did not
     say the price. One that does not is charged by the rule's own estimate, and leaves a finding."""

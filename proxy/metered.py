@@ -34,7 +34,7 @@ from proxy.dialect import Verdict
 from proxy.http import JSON_TYPE
 from proxy.pricing import Quote
 from proxy.process import soon
-from proxy.relay import Lost, Refused
+from proxy.relay import Lost, Outgoing, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -46,12 +46,13 @@ if TYPE_CHECKING:
     from proxy.dialect import Judged, Said
     from proxy.http import Headers, Request
     from proxy.process import Platform
-    from proxy.relay import Outgoing, Reply
+    from proxy.relay import Reply
 
 Done = TypeVar("Done")
 
 HOLD_MARGIN_SECONDS = 60
 """A hold outlives its vendor's time limit by this; then the sweep frees it."""
+UNDO_SECONDS = 15
 LONGEST_STREAM_SECONDS = 24 * 3600
 OWN_PRICE = "own-account"
 """The price version of what a workspace's own account pays for."""
@@ -271,6 +272,36 @@ async def hand_over(platform: Platform, request: Request, call: Call) -> None:
         raise dialect.unreachable(call.route.vendor) from exc
     except handing.Unplaced as exc:
         await refuse(platform, request, call, exc.judged, exc.said, None)
+
+
+async def undo(platform: Platform, call: Call) -> None:
+    """Give back at the vendor what it set aside for a call that is refused here, if anything.
+
+    Where it does not hear of it, its own time frees it: that is a line of the log.
+    """
+    route = call.route
+    if route.operation.undo is None:
+        return
+    ask = route.operation.undo(call.asked)
+    outgoing = Outgoing(
+        ask.method,
+        route.vendor.address(route.operation.base) + ask.url,
+        {},
+        silence_seconds=UNDO_SECONDS,
+        total_seconds=UNDO_SECONDS,
+        cover=call.account.redacted,
+    )
+    try:
+        scheme = route.vendor.scheme(route.operation)
+        await scheme.sign(outgoing, call.account, platform.relay.exchange)
+        reply = await platform.relay.exchange(outgoing)
+    except (Refused, Lost):
+        status = 0
+    else:
+        status = reply.status
+        reply.close()
+    if not 200 <= status < 300:
+        logs.line(level="error", event="not_undone", call=call.id, vendor=route.vendor.name)
 
 
 async def refuse(
