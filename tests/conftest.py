@@ -240,6 +240,33 @@ def at_once(committed: None) -> Callable[[Callable[[Any], Any], Sequence[Any]], 
     return run
 
 
+@pytest.fixture
+def role(db: None) -> str:
+    """A role of the database with the programs' rights, gone with the test."""
+    from config import grants
+    from django.db import connection
+
+    name = f"programs_{uuid.uuid4().hex[:8]}"
+    connection.ensure_connection()
+    raw: Any = connection.connection
+    raw.execute(f"CREATE ROLE {name} NOLOGIN")
+    for statement in list(grants.statements(raw, name)):
+        raw.execute(statement)
+    return name
+
+
+@pytest.fixture
+def as_program(role: str) -> Iterator[str]:
+    """Be a program: whoever asks the database by Django asks as that role."""
+    from django.db import connection
+
+    raw: Any = connection.connection
+    raw.execute(f"SET ROLE {role}")
+    yield role
+    if not connection.needs_rollback:
+        raw.execute("RESET ROLE")
+
+
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     """Drive browsers, for the tests of one file.

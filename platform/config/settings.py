@@ -670,6 +670,7 @@ CELERY_TASK_ROUTES = {
     "credits.*": {"queue": "money"},
     "proxy.tasks.heartbeat": {"queue": "beat"},
 }
+CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"  # However many beats there are, one begins.
 CELERY_BEAT_SCHEDULE = {
     "heartbeat": {"task": "proxy.tasks.heartbeat", "schedule": 5, "options": {"expires": 10}},
     "heartbeat-of-jobs": {

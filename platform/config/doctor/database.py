@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from config import preflight
+from config import grants, preflight
 from config.doctor.verdicts import Verdict, failed, ok, warning
 
 if TYPE_CHECKING:
@@ -32,8 +32,29 @@ def look() -> Iterator[Verdict]:
         return
     if problem := preflight.obstacle():
         yield failed("migrations", f"Programs do not start: {problem}", "Run manage.py migrate.")
-    else:
-        yield ok("migrations", "All are applied.")
+        return
+    yield ok("migrations", "All are applied.")
+    with preflight.connect() as db:
+        yield _role(db)
+
+
+def _role(db: psycopg.Connection[Any]) -> Verdict:
+    """Judge whether the programs' role is theirs alone, and has just the rights that they need."""
+    role = db.info.user
+    do = f"As the tables' owner: manage.py grants {role}."
+    try:
+        grants.require_fit(db, role)
+    except grants.Unfit as exc:
+        sentence = f"{exc} A web process that is taken over could rewrite the books."
+        return warning("role", sentence, "Make a role for programs (docs/install.md), and do so.")
+    differences = list(grants.differences(db, role))
+    more = f", and {len(differences) - 3} more" if len(differences) > 3 else ""
+    sentence = f"{role} {', '.join(differences[:3])}{more}."
+    if any(each.startswith("lacks") for each in differences):
+        return failed("role", sentence, do)
+    if differences:
+        return warning("role", sentence, do)
+    return ok("role", f"{role} may do what programs do, and nothing else.")
 
 
 def _server(db: psycopg.Connection[Any]) -> Iterator[Verdict]:
