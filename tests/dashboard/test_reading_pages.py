@@ -11,6 +11,7 @@ from page_text import text
 from common.ids import uuid7
 from prices import history
 from prices.models import Draft, Version
+from usage.history import Page
 from usage.models import NOBODY, Refusal
 
 BFL = "bfl/flux-pro-1.1-ultra/generate"
@@ -174,3 +175,32 @@ def test_a_call_that_runs_has_a_name_even_if_nobody_gave_it_one(alice, signed_in
 
     assert "<b>A call</b>" in page
     assert 'aria-label=""' not in page
+
+
+@pytest.mark.parametrize(("form", "kind"), [("csv", "csv"), ("jsonl", "jsonl"), ("focus", "csv")])
+def test_calls_are_given_as_each_kind_of_file(alice, signed_in, form, kind):
+    answer = signed_in(alice).get(f"/my/usage.csv?form={form}")
+
+    assert answer.status_code == 200
+    assert kind in answer["Content-Type"]
+
+
+def test_a_kind_of_file_that_there_is_not_is_refused(alice, signed_in):
+    assert signed_in(alice).get("/my/usage.csv?form=pdf").status_code == 400
+
+
+def test_a_day_of_a_filter_is_the_viewers(alice, signed_in, monkeypatch):
+    from dashboard import calls
+
+    asked = []
+    monkeypatch.setattr(calls.history, "page", lambda *a, **k: asked.append(a[1]) or EMPTY)
+    browser = signed_in(alice)
+    browser.cookies["zone"] = "Asia/Tokyo"
+
+    browser.get("/my/usage?since=2026-11-04&until=2026-11-04")
+
+    assert asked[0].since == datetime(2026, 11, 3, 15, tzinfo=UTC)
+    assert asked[0].until == datetime(2026, 11, 4, 15, tzinfo=UTC)
+
+
+EMPTY = Page([], newer=None, older=None, is_cut=False)
