@@ -1,4 +1,4 @@
-"""The bar above every page of staff: who one is, the places that one may go to, what waits there."""
+"""The bar above every page of staff: who one is, where one may go, and what waits there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ PLACES: Final = (
     ("staff:money", "Money", Right.READ, "money"),
     ("staff:vouchers", "Vouchers", Right.READ, ""),
     ("staff:deletions", "Deletions", Right.READ, "deletions"),
+    ("staff:vendors", "Vendors", Right.READ, "vendors"),
     ("staff:origins", "Origins", Right.READ, "origins"),
+    ("staff:books", "Books", Right.READ, ""),
+    ("staff:events", "Webhooks", Right.READ, "events"),
     ("staff:log", "Staff log", Right.RECORDS, ""),
     ("staff:tables", "Tables", Right.RECORDS, ""),
 )

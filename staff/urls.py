@@ -2,9 +2,21 @@
 
 from django.urls import path
 
-from staff import acts, customers, deletions, find, money, origins, records
+from staff import (
+    acts,
+    books,
+    customers,
+    deletions,
+    events,
+    find,
+    money,
+    origins,
+    records,
+    vendors,
+)
 
 app_name = "staff"
+VENDOR = "vendors/<slug:name>"
 WORKSPACE, KEY, PERSON = (
     "customers/<uuid:workspace_id>",
     "keys/<uuid:key_id>",
@@ -53,4 +65,23 @@ urlpatterns = [
     path("deletions/<uuid:deletion_id>/look", deletions.look_again, name="look_again"),
     path("log", records.log, name="log"),
     path("tables", records.tables, name="tables"),
+    path("vendors", vendors.vendor_list, name="vendors"),
+    path(VENDOR, vendors.vendor, name="vendor"),
+    path(f"{VENDOR}/off", vendors.switch_off, name="switch_off"),
+    path(f"{VENDOR}/on", vendors.switch_on, name="switch_on"),
+    path(f"{VENDOR}/accounts", vendors.add_account, name="add_account"),
+    *(
+        path(
+            f"{VENDOR}/accounts/<slug:account>/{verb}",
+            getattr(vendors, f"{verb}_account"),
+            name=f"{verb}_account",
+        )
+        for verb in ("weigh", "disable", "enable", "remove")
+    ),
+    path("books", books.books, name="books"),
+    path("books/proof", books.proof, name="proof"),
+    path("events", events.event_list, name="events"),
+    path("events/<slug:event_id>", events.event, name="event"),
+    path("events/<slug:event_id>/try", events.try_event, name="try_event"),
+    path("findings/<path:key>", events.settle_finding, name="settle_finding"),
 ]
