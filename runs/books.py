@@ -32,7 +32,7 @@ KEY_SECONDS: Final = 600
 
 async def aside(work: Callable[Given, Done], *args: Given.args, **more: Given.kwargs) -> Done:
     """Do something with the database in a thread; its connection is given back at once."""
-    return await asyncio.to_thread(_closing, work, *args, **more)
+    return await asyncio.to_thread(lambda: _closing(work, *args, **more))
 
 
 def _closing(work: Callable[Given, Done], *args: Given.args, **more: Given.kwargs) -> Done:

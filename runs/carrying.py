@@ -50,11 +50,13 @@ class Carrier:
         self.hearing = Hearing(run)
         self._away_seconds = away_seconds
         self._workspace = isolation.token(run.workspace_id)
+        assert run.prompt_id is not None, "a run that has a worker has an attempt"
+        self._attempt = run.prompt_id
 
     @property
     def prompt_id(self) -> str:
         """By which the worker knows it."""
-        return str(self.run.prompt_id)
+        return str(self._attempt)
 
     async def carry(self) -> None:
         """Carry it to its end, or back into the queue."""
@@ -86,17 +88,19 @@ class Carrier:
                 "A file that the run needs is not here any more. Nothing was charged.",
             )
             return False
+        assert self.run.worker is not None, "it is being sent there"
+        assert self.run.graph is not None, "it is kept for as long as the run is not over"
         info = await books.aside(workers.object_info, self.run.worker)
         graph = isolation.prepared(self.run.graph, info, workspace=self._workspace, staged=staged)
         key = await books.aside(books.sending, self.run)
         if key is None:
-            reason = await books.aside(books.asked_to_end, self.run.pk, self.run.prompt_id)
+            reason = await books.aside(books.asked_to_end, self.run.pk, self._attempt)
             if reason:
                 await self._end(State.CANCELED, reason, ending.STOPPED[reason])
             return False
         failpoints.reached("run.before_it_is_sent")
         try:
-            await self.native.prompt(self.run.prompt_id, graph, self._extra(key))
+            await self.native.prompt(self._attempt, graph, self._extra(key))
         except Rejected as refused:
             await self._end(State.FAILED, "invalid_workflow", _first(refused.said, self._workspace))
             return False
@@ -121,7 +125,7 @@ class Carrier:
         while True:
             try:
                 queue = await self.native.queue()
-                if self.prompt_id in queue or await self.native.history(self.run.prompt_id):
+                if self.prompt_id in queue or await self.native.history(self._attempt):
                     await books.aside(books.is_running, self.run)
                     return
             except Away:
@@ -157,15 +161,15 @@ class Carrier:
         stopping: float | None = None
         while True:
             now = time.monotonic()
-            reason = await books.aside(books.asked_to_end, self.run.pk, self.run.prompt_id)
+            reason = await books.aside(books.asked_to_end, self.run.pk, self._attempt)
             if reason is None:
                 raise asyncio.CancelledError  # Another has it, or it ended.
             try:
                 if reason and stopping is None:
-                    await self.native.stop(self.run.prompt_id)
+                    await self.native.stop(self._attempt)
                     stopping = now
                 there = self.prompt_id in await self.native.queue()
-                entry = await self.native.history(self.run.prompt_id)
+                entry = await self.native.history(self._attempt)
                 heard = time.monotonic()
             except Away:
                 if time.monotonic() - heard > self._away_seconds:
@@ -186,7 +190,7 @@ class Carrier:
         """Have its hold cover it, or have it end."""
         spent = await books.aside(_spent_ms, self.run)
         files = self.hearing.files
-        why = await books.aside(books.kept_paid, self.run.pk, self.run.prompt_id, spent, files)
+        why = await books.aside(books.kept_paid, self.run.pk, self._attempt, spent, files)
         if why:
             await books.aside(ending.ask_to_cancel, self.run.pk, why)
 
@@ -233,7 +237,7 @@ class Carrier:
     async def _end(self, state: State, code: str, message: str) -> None:
         """End it without a charge."""
         verdict = Verdict(state=state, code=code, message=message, ours=True)
-        await books.aside(ending.finish, self.run.pk, self.run.prompt_id, verdict)
+        await books.aside(ending.finish, self.run.pk, self._attempt, verdict)
 
 
 def _verdict(run: Run, ended: reading.Ended) -> Verdict:

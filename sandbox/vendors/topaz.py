@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Mapping
 
 from sandbox import pictures, works
-from sandbox.failures import OF_JOB, OF_POLL, OF_RESULT, OF_WORDS
+from sandbox.failures import OF_JOB, OF_POLL, OF_RESULT, OF_WORDS, Failures
 from sandbox.jobs import Job
 from sandbox.media import Media, look
 from sandbox.vendor import (
@@ -129,7 +129,7 @@ async def cancel(exchange: Exchange) -> Answer:
     """Give back what was set aside: nothing was put yet."""
     made = works.find(exchange)
     facts = {**made.facts, "accepted": False, "cancelled": True}
-    never = {"never": None}
+    never: Failures = {"never": None}
     exchange.desk.jobs.start(failures=never, job_id=made.id, facts=facts)
     return Answer.json({"message": "The request was cancelled"})
 

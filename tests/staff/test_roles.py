@@ -15,9 +15,7 @@ from desk import roles
 from desk.roles import ROLES, Right
 from staff import pages
 
-ROUTES = {
-    str(each.pattern): each.callback for each in staff.urls.urlpatterns if str(each.pattern)
-}
+ROUTES = {str(each.pattern): each.callback for each in staff.urls.urlpatterns if str(each.pattern)}
 ACTS = {route for route, view in ROUTES.items() if view.__name__ in pages.ACTS}
 """What changes something, by one function of its own."""
 

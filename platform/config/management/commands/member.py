@@ -168,7 +168,11 @@ def _declare_add(add: ArgumentParser) -> None:
     add.add_argument("--verified", action="store_true", help="the address is theirs")
     add.add_argument("--staff", action="store_true", help="may act for the house")
     add.add_argument(
-        "--role", action="append", default=[], choices=list(roles.ROLES), help="of staff; again for more"
+        "--role",
+        action="append",
+        default=[],
+        choices=list(roles.ROLES),
+        help="of staff; again for more",
     )
     add.add_argument(
         "--scope",
