@@ -14,6 +14,7 @@ def may(scope: str) -> str:
         "usage:read": _("Read usage and balance"),
         "keys:manage": _("Manage keys"),
         "billing:manage": _("Manage how the workspace pays"),
+        "runs": _("Run workflows"),
     }
     return words[scope]
 
