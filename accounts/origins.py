@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 USUAL: Final = {"http": 80, "https": 443}
 THIS_MACHINE: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
-FORM: Final = re.compile(r"(https?)://([^\s/?#@\\:\[\]]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.I)
+FORM: Final = re.compile(
+    r"([hH][tT]{2}[pP][sS]?)://([^\s/?#@\\:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?"
+)
+READ_OTHERWISE: Final = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
+"""Sharp s, final sigma, joiners: to Python's IDNA others, or nothing; to browsers, themselves."""
 LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 LONGEST: Final = 253
 MOST_REFUSED: Final = 2000
@@ -67,7 +71,8 @@ class Origin(NamedTuple):
 def read(text: str) -> Origin | None:
     """Return the origin that a text is; None if it is none, or more than one.
 
-    `null`, `file://`, names and passwords, paths, and hosts that browsers read otherwise are none.
+    `null`, `file://`, names and passwords, paths, and hosts that browsers read otherwise are none:
+    these can be written in punycode.
     """
     found = FORM.fullmatch(text)
     if found is None:
@@ -86,6 +91,8 @@ def _host(text: str) -> str | None:
             return f"[{ipaddress.IPv6Address(text[1:-1]).compressed}]"
         except ValueError:
             return None
+    if READ_OTHERWISE.search(text):
+        return None
     try:
         name = text.encode("idna").decode().lower().removesuffix(".")
     except UnicodeError:

@@ -98,6 +98,10 @@ REFUSED = [
     "https://bûcher.example",
     "https://c\u043emfy.example.org",  # A Cyrillic letter.
     "https://comfy.example.org\u200b.evil.example",
+    "http\u017f://comfy.example.org",  # A long s, which is an S in another case.
+    "https://gross.example.",
+    "https://gro\u00df.example",
+    "https://xn--gro-7ka.example",
     "http://localhost.evil.example",
     "http://localhost@evil.example",
     "http://evil.localhost:8188",
@@ -181,6 +185,7 @@ def test_a_pattern_allows_itself_and_what_lies_below_its_star_alone(host, other,
         ("https://comfy.example.org:443", "https://comfy.example.org"),
         ("https://*.Example.org", "https://*.example.org"),
         ("https://*.bücher.example", "https://*.xn--bcher-kva.example"),
+        ("https://xn--gro-7ka.example", "https://xn--gro-7ka.example"),
         ("http://localhost:8188", "http://localhost:8188"),
     ],
 )
@@ -195,6 +200,9 @@ def test_an_origin_is_kept_in_its_one_form(written, kept):
         "http://*.localhost", "https://*", "https://*.org", "https://*.*.example.org",
         "https://a.*.example.org", "https://*.127.0.0.1", "https://*.[::1]", "null",
         "https://*.example.org@evil.example", "https://*.example.org:99999",
+        # Browsers know these by other names than Python's IDNA does: another site would be allowed.
+        "https://gro\u00df.example", "https://*.gro\u1e9e.example", "https://\u03c2.example",
+        "https://a\u200db.example", "https://a\u200cb.example", "http\u017f://a.example",
     ],
 )  # fmt: skip
 def test_what_could_not_be_matched_safely_is_not_taken(db, wrong):

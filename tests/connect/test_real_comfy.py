@@ -25,7 +25,7 @@ from test_stock_frontend import ENTER, PAID, shot
 pytestmark = [pytest.mark.browser, pytest.mark.system]
 NAME = "credits.test"
 PRICE = 60_000
-LONG = 60_000
+LONG = 180_000
 
 
 @dataclass
