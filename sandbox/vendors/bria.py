@@ -18,7 +18,7 @@ from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, 
 VIDEO_SECONDS = 5
 MODERATION = ("visual_input_content_moderation", "visual_output_content_moderation")
 PROMPTED = ("prompt_content_moderation", *MODERATION)
-FILM = ("video", "output_container_and_codec", "preserve_audio", *MODERATION)
+FILM = ("video", "output_container_and_codec", "preserve_audio", "sync", *MODERATION)
 KNOWN = {
     "image/edit": (
         "images", "mask", "instruction", "structured_instruction", "negative_prompt", "ip_signal",
