@@ -39,6 +39,7 @@ def main() -> int:
             "types": types,
             "imports": lambda: tool("lint-imports"),
             "migrations": migrations,
+            "expand": expand,
             "templates": templates,
             "lock": lock,
             "wheel": wheel,
@@ -88,6 +89,11 @@ def migrations() -> Outcome:
     """See that the migrations make what the models say; no database is asked."""
     django = (sys.executable, "-W", "ignore::RuntimeWarning", "manage.py")
     return run(*django, "makemigrations", "--check", "--dry-run")
+
+
+def expand() -> Outcome:
+    """See that what runs can take the new migrations (expand.py); no database is asked."""
+    return run(sys.executable, "-W", "ignore::RuntimeWarning", "-m", "local.expand")
 
 
 def templates() -> Outcome:

@@ -256,6 +256,7 @@ def test_a_server_to_throw_away_is_not_durable(db):
         "durability": FAILED,
         "clock": OK,
         "migrations": OK,
+        "role": WARNING,  # Tests are the owner (tests/config/test_grants.py).
     }
 
 

@@ -46,7 +46,7 @@ def _role(db: psycopg.Connection[Any]) -> Verdict:
         grants.require_fit(db, role)
     except grants.Unfit as exc:
         sentence = f"{exc} A web process that is taken over could rewrite the books."
-        return warning("role", sentence, "Make a role for programs (docs/install.md), and do so.")
+        return warning("role", sentence, "Make a role for programs (docs/running.md), and do so.")
     differences = list(grants.differences(db, role))
     more = f", and {len(differences) - 3} more" if len(differences) > 3 else ""
     sentence = f"{role} {', '.join(differences[:3])}{more}."
