@@ -14,13 +14,14 @@ from privacy import personal as privacy
 from proxy import personal as proxy
 from uploads import personal as uploads
 from usage import personal as usage
+from webhooks import personal as webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from common.personal import Fate, Kept, Known
 
-APPS = (accounts, apikeys, money, usage, uploads, proxy, prices, outbox, audit, privacy)
+APPS = (accounts, apikeys, money, usage, uploads, proxy, prices, outbox, audit, webhooks, privacy)
 
 
 def known() -> Iterator[Known]:

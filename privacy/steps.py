@@ -36,6 +36,7 @@ from privacy import personal as own
 from privacy.models import Deletion
 from proxy import personal as proxy
 from uploads import personal as uploads
+from webhooks import personal as webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,7 +87,7 @@ def _teams(_: Deletion, person: Person) -> Mapping[str, int]:
 
 
 def _files(_: Deletion, person: Person) -> Mapping[str, int]:
-    return uploads.erase(person) | own.erase(person)
+    return uploads.erase(person) | own.erase(person) | webhooks.erase(person)
 
 
 def _tell(deletion: Deletion, person: Person) -> Mapping[str, int]:
