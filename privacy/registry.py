@@ -16,13 +16,14 @@ from proxy import personal as proxy
 from runs import personal as runs
 from uploads import personal as uploads
 from usage import personal as usage
+from webhooks import personal as webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from common.personal import Fate, Kept, Known
 
-APPS = (accounts, apikeys, money, usage, uploads, proxy, runs, prices, desk, outbox, audit, privacy)
+APPS = (accounts, apikeys, money, usage, uploads, proxy, runs, prices, desk, outbox, audit, webhooks, privacy)
 
 
 def known() -> Iterator[Known]:

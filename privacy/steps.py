@@ -38,6 +38,7 @@ from privacy.models import Deletion
 from proxy import personal as proxy
 from runs import personal as runs
 from uploads import personal as uploads
+from webhooks import personal as webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +89,7 @@ def _teams(_: Deletion, person: Person) -> Mapping[str, int]:
 
 
 def _files(_: Deletion, person: Person) -> Mapping[str, int]:
-    return uploads.erase(person) | own.erase(person)
+    return uploads.erase(person) | own.erase(person) | webhooks.erase(person)
 
 
 def _tell(deletion: Deletion, person: Person) -> Mapping[str, int]:

@@ -42,7 +42,8 @@ def test_every_file_of_tests_has_a_name_of_its_own():
 def test_only_the_books_write_sql_on_holds():
     """Whoever else needs something of an open hold uses a named statement of books/holds.py."""
     product = (
-        "platform", "common", "outbox", "credits", "accounts", "apikeys", "usage", "prices",
+        "platform", "common", "outbox", "webhooks", "credits", "accounts", "apikeys", "usage",
+        "prices",
         "uploads", "proxy", "privacy",
     )  # fmt: skip
     files = {path for app in product for path in (ROOT / app).rglob("*.py")}

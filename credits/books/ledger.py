@@ -11,6 +11,7 @@ from common.errors import ConflictingPosting, InsufficientCredits
 from common.money import Micros, show
 from credits.books import lots
 from credits.models import HOUSE, Account, Entry, Lot
+from webhooks import events
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -112,6 +113,7 @@ def post(
             left_micros=amount,
             expires_at=expires_at,
         )
+        _tell_added(entry, receiver)
     elif lot is not None:
         _move_lot(lot, amount if receiver is not None else -amount)
     return entry
@@ -142,6 +144,12 @@ def _move_lot(lot: Lot, amount: int) -> None:
     if not moved:
         raise InsufficientCredits(f"{show(-amount)} are to be taken from what has less left.")
     lot.refresh_from_db()
+
+
+def _tell_added(entry: Entry, receiver: Account) -> None:
+    """Have the workspace's programs be told that there is more to spend."""
+    facts = {"kind": str(entry.kind), "amount_micro_usd": entry.amount_micros}
+    events.emit(receiver.pk, "credits.added", facts, key=f"entry:{entry.pk}")
 
 
 def _insert(**fields: Any) -> Entry:

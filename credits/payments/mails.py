@@ -10,6 +10,7 @@ from django.db.models import F
 from common.money import MICROS_PER_CENT, show
 from credits.models import Billing
 from outbox import mails as outbox
+from webhooks import events
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -140,6 +141,11 @@ def tell_low_balances(*, limit: int = 200) -> int:
             lines.append("Calls that cost more than what is left are refused until you add some.")
             key = f"low:{billing.pk}:{billing.wallet.events}:{billing.low_balance_micros}"
             _write(key, billing.pk, f"Low balance: {left} left", lines)
+            facts = {
+                "available_micro_usd": billing.wallet.available_micros,
+                "threshold_micro_usd": billing.low_balance_micros,
+            }
+            events.emit(billing.pk, "credits.low", facts, key=key)
             told += 1
     return told
 

@@ -413,6 +413,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "outbox",
     "audit",
+    "webhooks",
     "credits",
     "apikeys",
     "usage",
@@ -708,6 +709,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "forget-budgets": {"task": "credits.books.tasks.forget_budgets", "schedule": 3600},
     "send-mails": {"task": "outbox.tasks.send_mails", "schedule": 5, "options": {"expires": 10}},
+    "send-webhooks": {
+        "task": "webhooks.tasks.send_webhooks",
+        "schedule": 2,
+        "options": {"expires": 4},
+    },
     "listen-again": {"task": "credits.payments.tasks.listen_again", "schedule": 900},
     "compare-with-processor": {
         "task": "credits.payments.tasks.compare_with_processor",

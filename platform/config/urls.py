@@ -30,6 +30,7 @@ urlpatterns = [
     path("", include("apikeys.urls")),
     path("", include("accounts.urls")),
     path("", include("credits.urls")),
+    path("", include("webhooks.urls")),
     path("", include("usage.urls")),
     path(
         "customers/<uuid:user_id>/events",
