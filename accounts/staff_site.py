@@ -36,9 +36,7 @@ class StaffSite(AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Return its addresses, without those that serve forms: there are none to fill in here."""
-        return [
-            each for each in super().get_urls() if getattr(each, "name", "") not in OF_FORMS
-        ]
+        return [each for each in super().get_urls() if getattr(each, "name", "") not in OF_FORMS]
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether whoever asks is staff, has a second factor, and showed it in this session."""

@@ -15,9 +15,7 @@ from desk import roles
 from desk.roles import ROLES, Right
 from staff import pages
 
-ROUTES = {
-    str(each.pattern): each.callback for each in staff.urls.urlpatterns if str(each.pattern)
-}
+ROUTES = {str(each.pattern): each.callback for each in staff.urls.urlpatterns if str(each.pattern)}
 ACTS = {route for route, view in ROUTES.items() if view.__name__ in pages.ACTS}
 """What changes something, by one function of its own."""
 
@@ -48,6 +46,8 @@ def test_each_role_is_let_to_what_it_may_and_to_nothing_else(of_staff, name):
         may = view.right in ROLES[name]
         for method in ("get", "post"):
             answer = getattr(member, method)(path_of(route))
+            if answer.status_code == 405:  # It only reads.
+                continue
             assert (answer.status_code == 403) != may, (route, method, answer.status_code)
             assert answer.status_code < 500, (route, method)
             if not may:

@@ -15,9 +15,7 @@ from desk.roles import ROLES
 from staff.tables import SHOWN
 
 SECRET = re.compile(r"password|digest|token|secret|sealed|box|payload|pepper|said|poll_body")
-BOOKS = sorted(
-    model._meta.label for model in apps.get_app_config("credits").get_models()
-)
+BOOKS = sorted(model._meta.label for model in apps.get_app_config("credits").get_models())
 
 
 def routes(patterns=None, before=""):
@@ -39,9 +37,7 @@ def test_no_secret_is_among_the_columns_and_all_that_are_shown_are_there():
     for label, columns in SHOWN.items():
         model = apps.get_model(label)
         for name in columns.split():
-            field = next(
-                each for each in model._meta.fields if name in (each.name, each.attname)
-            )
+            field = next(each for each in model._meta.fields if name in (each.name, each.attname))
             assert not SECRET.search(name), (label, name)
             assert not isinstance(field, BinaryField), (label, name)
 

@@ -13,8 +13,8 @@
 COUNT is a number (0: none may run), `any`, or `paid`: as many as follow from what was paid
 (CONCURRENCY_TIERS). A team's workspace is named by its id.
 
-Roles are support, finance, operations and auditor (docs/staff.md). Who is of staff without one reads
-nothing; the first of staff has all of them, unless they are named.
+Roles are support, finance, operations and auditor (docs/staff.md). Who is of staff without one
+reads nothing; the first of staff has all of them, unless they are named.
 
 Credits are a gift as `money give` makes one: above ADJUSTMENT_LIMIT_USD it waits for a second
 person of staff (`money pending`, `money approve`).
@@ -168,7 +168,11 @@ def _declare_add(add: ArgumentParser) -> None:
     add.add_argument("--verified", action="store_true", help="the address is theirs")
     add.add_argument("--staff", action="store_true", help="may act for the house")
     add.add_argument(
-        "--role", action="append", default=[], choices=list(roles.ROLES), help="of staff; again for more"
+        "--role",
+        action="append",
+        default=[],
+        choices=list(roles.ROLES),
+        help="of staff; again for more",
     )
     add.add_argument(
         "--scope",
