@@ -11,10 +11,10 @@ class Note(models.Model):
     """What somebody of staff wrote down about a customer, for the next who is asked."""
 
     workspace_id = models.UUIDField()
-    text = models.CharField(max_length=2000)
+    words = models.CharField(max_length=2000)
     by = models.UUIDField()
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.CheckConstraint(name="note_says_something", condition=~Q(text=""))]
+        constraints = [models.CheckConstraint(name="note_says_something", condition=~Q(words=""))]
         indexes = [models.Index(name="note_of_workspace", fields=["workspace_id", "-id"])]

@@ -35,7 +35,7 @@ def write(workspace_id: UUID, text: str, *, by: UUID) -> Note:
     text = text.strip()
     if not 0 < len(text) <= MOST:
         raise InvalidRequest(f"A note has 1 to {MOST} characters.")
-    made = Note.objects.create(workspace_id=workspace_id, text=text, by=by)
+    made = Note.objects.create(workspace_id=workspace_id, words=text, by=by)
     log.note("note.written", actor=by, workspace=workspace_id, target=made.pk)
     return made
 
@@ -44,4 +44,4 @@ def of(workspace_id: UUID) -> list[Written]:
     """Return the newest notes on a customer, newest first."""
     found = list(Note.objects.filter(workspace_id=workspace_id).order_by("-id")[:SHOWN])
     people = dict(User.objects.filter(pk__in={each.by for each in found}).values_list("pk", "name"))
-    return [Written(each.text, people.get(each.by) or "staff", each.created_at) for each in found]
+    return [Written(each.words, people.get(each.by) or "staff", each.created_at) for each in found]

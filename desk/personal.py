@@ -13,7 +13,7 @@ KNOWN = (
         Fate.DELETED,
         "What staff wrote down about you, to help you better.",
         whose=lambda person: Q(workspace_id__in=person.workspaces),
-        shown=("text", "created_at"),
+        shown=("words", "created_at"),
     ),
 )
 

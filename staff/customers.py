@@ -131,7 +131,9 @@ def _open(workspace_id: UUID, people: list[Membership]) -> Any:
         amount = show(Micros(dispute.cents * 10_000))
         yield Open("wait", f"{amount} is disputed ({dispute.status}).", dispute.reason)
     ids = [each.user_id for each in people]
-    names = {each.user_id: each.user.name or each.user.email for each in people}
+    names: dict[UUID | None, str] = {
+        each.user_id: each.user.name or each.user.email for each in people
+    }
     for deletion in Deletion.objects.filter(user_id__in=ids, state__in=Deletion.OPEN):
         told = f"{names[deletion.user_id]} asked to be deleted ({deletion.state})."
         yield Open("wait", told, " ".join(deletion.blocked.values()))

@@ -29,7 +29,7 @@ def deletion_list(request: HttpRequest) -> HttpResponse:
     ended = Deletion.objects.exclude(state__in=Deletion.OPEN).order_by("-ended_at")[:ENDED]
     people = User.objects.in_bulk([each.user_id for each in waiting if each.user_id])
     shown = {
-        "waiting": [(each, people.get(each.user_id), _stands_at(each)) for each in waiting],  # type: ignore[call-overload]
+        "waiting": [(each, people.get(each.user_id), _stands_at(each)) for each in waiting],
         "ended": ended,
         "now": timezone.now(),
         "steps": len(steps.STEPS),

@@ -8,7 +8,7 @@ one, or what a vendor or member said is shown.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.contrib import admin
@@ -90,13 +90,13 @@ class SomeCounted(Pages):
 class Table(Rows):
     """Rows that can be looked at."""
 
-    actions: ClassVar[Any] = None
+    actions = None
     list_per_page = 50
     list_max_show_all = 50
     show_full_result_count = False
     paginator = SomeCounted
-    sortable_by: ClassVar[Any] = ()
-    ordering: ClassVar[Any] = ("-pk",)
+    sortable_by = ()
+    ordering = ("-pk",)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whether somebody may look at tables."""

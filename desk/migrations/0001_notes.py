@@ -19,13 +19,13 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('workspace_id', models.UUIDField()),
-                ('text', models.CharField(max_length=2000)),
+                ('words', models.CharField(max_length=2000)),
                 ('by', models.UUIDField()),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
                 'indexes': [models.Index(fields=['workspace_id', '-id'], name='note_of_workspace')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('text', ''), _negated=True), name='note_says_something')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('words', ''), _negated=True), name='note_says_something')],
             },
         ),
     ]

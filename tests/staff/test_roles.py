@@ -46,6 +46,8 @@ def test_each_role_is_let_to_what_it_may_and_to_nothing_else(of_staff, name):
         may = view.right in ROLES[name]
         for method in ("get", "post"):
             answer = getattr(member, method)(path_of(route))
+            if answer.status_code == 405:  # It only reads.
+                continue
             assert (answer.status_code == 403) != may, (route, method, answer.status_code)
             assert answer.status_code < 500, (route, method)
             if not may:

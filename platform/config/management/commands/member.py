@@ -13,8 +13,8 @@
 COUNT is a number (0: none may run), `any`, or `paid`: as many as follow from what was paid
 (CONCURRENCY_TIERS). A team's workspace is named by its id.
 
-Roles are support, finance, operations and auditor (docs/staff.md). Who is of staff without one reads
-nothing; the first of staff has all of them, unless they are named.
+Roles are support, finance, operations and auditor (docs/staff.md). Who is of staff without one
+reads nothing; the first of staff has all of them, unless they are named.
 
 Credits are a gift as `money give` makes one: above ADJUSTMENT_LIMIT_USD it waits for a second
 person of staff (`money pending`, `money approve`).
