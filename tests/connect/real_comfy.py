@@ -25,7 +25,7 @@ from pathlib import Path
 from local.processes import free_port
 
 NODE = Path(__file__).resolve().parents[2] / "clients" / "comfyui-credits"
-STARTED_IN_SECONDS = 300
+STARTED_IN_SECONDS = 900
 USER = 1000
 NOBODY_ELSES = "10.213"
 """Two addresses below it are one network's: of this machine, and of the ComfyUI."""

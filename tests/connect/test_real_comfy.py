@@ -126,8 +126,12 @@ def test_on_ones_own_machine_one_signs_in_and_runs_a_paid_node(
         tab.keyboard.press("Escape")
         tab.evaluate("graph => app.loadApiJson(graph, 'paid')", PAID)
         tab.get_by_role("button", name="Run", exact=True).click()
-        tab.wait_for_function("window.app.graph.nodes.some(node => node.imgs?.length)")
-        expect(tab.get_by_text("Job queued")).to_be_hidden()
+        tab.wait_for_function(
+            "address => fetch(`${address}/history`).then(got => got.json())"
+            ".then(all => Object.values(all).some(one => one.status.completed))",
+            arg=address,
+        )
+        tab.wait_for_timeout(2000)  # For the picture alone: the page draws what came.
         shot(tab, "paid-node")
 
     assert platform.calls() == [*before, "delivered"]
