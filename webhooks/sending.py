@@ -118,7 +118,7 @@ class Outcome:
 
 
 def send_due(*, look_up: LookUp | None = None) -> int:
-    """Send some of what waits; return how many were claimed: as long as there are, there is more."""
+    """Send some of what waits; return how many were claimed: 0 where nothing is due."""
     claimed = claim()
     if not claimed:
         return 0
