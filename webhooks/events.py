@@ -62,7 +62,7 @@ def emit(workspace_id: UUID | str, type_: str, data: Mapping[str, Any], *, key: 
     """
     with connection.cursor() as cursor:
         cursor.execute(EMIT, asked(workspace_id, type_, data, key=key))
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 @transaction.atomic

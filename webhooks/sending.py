@@ -72,7 +72,8 @@ CLAIM = """
     )
     SELECT mine.id, mine.endpoint_id, mine.url, mine.body, mine.attempts, endpoint.url AS usual_url,
            endpoint.secret,
-           CASE WHEN endpoint.old_secret_until > statement_timestamp() THEN endpoint.old_secret ELSE '' END
+           CASE WHEN endpoint.old_secret_until > statement_timestamp()
+                THEN endpoint.old_secret ELSE '' END
            AS old_secret
       FROM mine JOIN webhooks_endpoint endpoint ON endpoint.id = mine.endpoint_id
 """
