@@ -1,9 +1,9 @@
 """Tell what happened: rows in the transaction in which it did, so both are there or neither.
 
 Whoever knows that something happened calls `emit` (or, where there is no Django, runs `EMIT`) and
-need not know whether anybody listens: where no endpoint has subscribed, nothing is written. The worker
-sends what waits (sending.py); a receiver may get a message twice, and not in the order in which
-things happened. `key` names the happening: again under it is nothing.
+need not know whether anybody listens: where no endpoint has subscribed, nothing is written. The
+worker sends what waits (sending.py). A receiver may get a message twice, and not in the order of
+what happened. `key` names the happening: again under it is nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def emit(workspace_id: UUID | str, type_: str, data: Mapping[str, Any], *, key: 
     """
     with connection.cursor() as cursor:
         cursor.execute(EMIT, asked(workspace_id, type_, data, key=key))
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 @transaction.atomic

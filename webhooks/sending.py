@@ -58,21 +58,22 @@ CLAIM = """
         SELECT one.id
           FROM webhooks_endpoint endpoint CROSS JOIN LATERAL (
                    SELECT id, next_try_at FROM webhooks_delivery
-                    WHERE endpoint_id = endpoint.id AND next_try_at <= now()
+                    WHERE endpoint_id = endpoint.id AND next_try_at <= statement_timestamp()
                     ORDER BY next_try_at LIMIT %(each)s FOR UPDATE SKIP LOCKED
                ) one
          WHERE endpoint.off_at IS NULL
          ORDER BY one.next_try_at LIMIT %(most)s
     ), mine AS (
         UPDATE webhooks_delivery delivery
-           SET next_try_at = now() + %(lease)s * interval '1 second',
-               attempts = attempts + 1, last_try_at = now()
+           SET next_try_at = statement_timestamp() + %(lease)s * interval '1 second',
+               attempts = attempts + 1, last_try_at = statement_timestamp()
          WHERE id = ANY (ARRAY(SELECT id FROM due))
      RETURNING id, endpoint_id, url, body, attempts
     )
     SELECT mine.id, mine.endpoint_id, mine.url, mine.body, mine.attempts, endpoint.url AS usual_url,
            endpoint.secret,
-           CASE WHEN endpoint.old_secret_until > now() THEN endpoint.old_secret ELSE '' END
+           CASE WHEN endpoint.old_secret_until > statement_timestamp()
+                THEN endpoint.old_secret ELSE '' END
            AS old_secret
       FROM mine JOIN webhooks_endpoint endpoint ON endpoint.id = mine.endpoint_id
 """
@@ -118,7 +119,7 @@ class Outcome:
 
 
 def send_due(*, look_up: LookUp | None = None) -> int:
-    """Send some of what waits; return how many were claimed: as long as there are, there is more."""
+    """Send some of what waits; return how many were claimed: 0 where nothing is due."""
     claimed = claim()
     if not claimed:
         return 0

@@ -25,6 +25,8 @@ from apikeys import asks, keys
 from apikeys.models import SCOPES, ApiKey, Pairing
 from common.drf import SESSION
 from usage.models import Call
+from webhooks import events
+from webhooks.models import Delivery
 
 ANYBODY, DOOR, MEMBER, STAFF, TABLE = "anybody", "door", "member", "staff", "table"
 """Everybody reads it; it lets people in; for who is signed in; for staff with a second factor, and
@@ -258,8 +260,22 @@ def workspace_of(member):
     return member.workspace_id
 
 
+def webhook_of(member):
+    return events.for_runs(member.workspace_id).pk
+
+
+def delivery_of(member):
+    events.emit_to(member.workspace_id, "https://8.8.8.8/", "run.failed", "{}", key="x")
+    return Delivery.objects.get(endpoint__workspace_id=member.workspace_id).pk
+
+
 OF_SOMEBODY = {
     "v1/calls/<uuid:call_id>": call_of,
+    "v1/webhooks/<uuid:endpoint_id>": webhook_of,
+    "v1/webhooks/<uuid:endpoint_id>/rotate": webhook_of,
+    "v1/webhooks/<uuid:endpoint_id>/test": webhook_of,
+    "v1/webhooks/<uuid:endpoint_id>/deliveries": webhook_of,
+    "v1/webhooks/deliveries/<uuid:delivery_id>/resend": delivery_of,
     "v1/calls/<uuid:call_id>/result": call_of,
     "customers/api-keys/<uuid:key_id>": key_of,
     "v1/keys/<uuid:key_id>": key_of,

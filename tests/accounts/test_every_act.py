@@ -22,6 +22,7 @@ from outbox.models import Mail
 
 UNSAFE = ("post", "put", "patch", "delete")
 TEAM = "v1/workspaces/<uuid:id>"
+WEBHOOK = "v1/webhooks/<uuid:endpoint_id>"
 
 NOTED = {
     # address and method, and what is written of it; with what it was before, where it was something
@@ -47,6 +48,12 @@ NOTED = {
     ("v1/privacy/deletion", "post"): ("deletion.asked", False),
     ("v1/privacy/deletion", "delete"): ("deletion.cancelled", False),
     ("v1/privacy/archives", "post"): ("export.asked", False),
+    ("v1/webhooks", "post"): ("webhook.made", False),
+    (WEBHOOK, "patch"): ("webhook.changed", True),
+    (WEBHOOK, "delete"): ("webhook.removed", False),
+    (f"{WEBHOOK}/rotate", "post"): ("webhook.rotated", False),
+    (f"{WEBHOOK}/test", "post"): ("webhook.tried", False),
+    ("v1/webhooks/deliveries/<uuid:delivery_id>/resend", "post"): ("webhook.resent", False),
 }
 ELSEWHERE = {
     ("v1/sign-ins", "delete"): "sign-in.ended: tests/accounts/test_oauth.py",
@@ -183,6 +190,22 @@ def staying(studio):
     return studio.ask("DELETE", "v1/privacy/deletion")
 
 
+def with_webhook(path="", method="POST", **body):
+    """Return what makes a webhook, and then asks that of it."""
+
+    def do(studio):
+        url = {"url": "https://8.8.8.8/", "events": ["run.failed"]}
+        made = studio.ask("POST", "v1/webhooks", **url).json()
+        return studio.ask(method, f"v1/webhooks/{made['id']}{path}", **body)
+
+    return do
+
+
+def resending(studio):
+    tried = with_webhook("/test")(studio).json()
+    return studio.ask("POST", f"v1/webhooks/deliveries/{tried['id']}/resend")
+
+
 HERE = "v1/workspaces/{team}"
 DOING = {
     ("v1/keys", "post"): act("v1/keys", name="laptop"),
@@ -213,6 +236,12 @@ DOING = {
     ("v1/privacy/deletion", "post"): act("v1/privacy/deletion", who="member"),
     ("v1/privacy/deletion", "delete"): staying,
     ("v1/privacy/archives", "post"): act("v1/privacy/archives"),
+    ("v1/webhooks", "post"): act("v1/webhooks", url="https://8.8.8.8/", events=["run.failed"]),
+    (WEBHOOK, "patch"): with_webhook(method="PATCH", enabled=False),
+    (WEBHOOK, "delete"): with_webhook(method="DELETE"),
+    (f"{WEBHOOK}/rotate", "post"): with_webhook("/rotate"),
+    (f"{WEBHOOK}/test", "post"): with_webhook("/test"),
+    ("v1/webhooks/deliveries/<uuid:delivery_id>/resend", "post"): resending,
 }
 
 
