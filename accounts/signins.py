@@ -4,8 +4,9 @@
                '--> (a minute) nothing
 
 A code, and each refresh token, is good once: it is `<id>.<secret>`, kept as a digest, looked at
-under the row's lock. Whoever brings one that is not the current one has an old one, as a thief or
-the robbed would: the sign-in ends, and with it, in the next statement, every token of it.
+under the row's lock. Whoever brings a refresh token that is not the last has an old one, as a thief
+or the robbed would: the sign-in ends, and with it, in the next statement, every token of it. A mark
+in it tells that it was given: the id alone, which stands in every access token, ends nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 CODE_SECONDS = 60
 LASTS = timedelta(days=30)
 TWICE = "used twice"
+MARK_DIGITS = 32
 
 LIVING = """
       FROM accounts_signin signin
@@ -97,24 +99,37 @@ def by_code(code: str) -> SignIn | None:
 def by_refresh_token(token: str) -> SignIn | None:
     """Return the sign-in that a refresh token keeps, locked; None if it keeps none.
 
-    One that is not the last that was given ends the sign-in.
+    One that was given, and is not the last, ends the sign-in; an invented one ends nothing.
     """
     found, secret = _locked(token)
     if found is None or found.refresh_digest is None or found.ended_at is not None:
         return None
     if not hmac.compare_digest(bytes(found.refresh_digest), _digest(secret)):
-        end(found, why=f"a refresh token {TWICE}")
+        if _was_given(found.pk, secret):
+            end(found, why=f"a refresh token {TWICE}")
         return None
     return found if may_act(found) else None
 
 
 def refreshed(signin: SignIn) -> str:
     """Use up the code or refresh token of a locked sign-in; return the next refresh token."""
-    now, secret = timezone.now(), secrets.token_urlsafe(32)
+    now, chance = timezone.now(), secrets.token_urlsafe(32)
+    secret = chance + _mark(signin.pk, chance)
     signin.code_used_at = signin.code_used_at or now
     signin.refresh_digest, signin.last_used_at = _digest(secret), now
     signin.save(update_fields=["code_used_at", "refresh_digest", "last_used_at"])
     return f"{signin.pk}.{secret}"
+
+
+def _was_given(pk: UUID, secret: str) -> bool:
+    """Whether a secret was once a refresh token of that sign-in, under the SECRET_KEY of today."""
+    chance, mark = secret[:-MARK_DIGITS], secret[-MARK_DIGITS:]
+    return hmac.compare_digest(mark.encode("utf-8", "replace"), _mark(pk, chance).encode())
+
+
+def _mark(pk: UUID, chance: str) -> str:
+    said = b"refresh\0" + pk.bytes + chance.encode("utf-8", "replace")
+    return hmac.digest(settings.SECRET_KEY.encode(), said, "sha256").hex()[:MARK_DIGITS]
 
 
 def may_act(signin: SignIn) -> bool:

@@ -21,6 +21,7 @@ from django.urls import reverse
 from accounts import doors
 from common.errors import AccessDisabled
 
+OF_FORMS = frozenset(("view_on_site", "autocomplete", "jsi18n"))
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 SET_ONE_UP = "Staff need a second factor: set up codes from an app, or add a passkey."
 
@@ -32,6 +33,10 @@ class StaffSite(AdminSite):
     def site_header(self) -> str:  # type: ignore[override]
         """Return what stands above every page."""
         return f"{settings.PLATFORM_NAME}: staff"
+
+    def get_urls(self) -> list[Any]:
+        """Return its addresses, without those that serve forms: there are none to fill in here."""
+        return [each for each in super().get_urls() if getattr(each, "name", "") not in OF_FORMS]
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether whoever asks is staff, has a second factor, and showed it in this session."""

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from accounts import invitations, sessions, teams
 from accounts.models import Membership, Workspace
 from common.drf import SESSION, base_url, valid, workspace_id
+from common.openapi import holding
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -57,7 +58,10 @@ class WorkspacesView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": SESSION, "POST": SESSION}
 
-    @extend_schema(responses=WorkspaceShown(many=True))
+    @extend_schema(
+        operation_id="v1_workspaces_list",
+        responses=holding("Workspaces", workspaces=WorkspaceShown(many=True)),
+    )
     def get(self, request: Request) -> Response:
         """Return them, one's personal one first."""
         found = teams.of(person(request).pk)
@@ -107,12 +111,33 @@ class SwitchView(APIView):
         return Response({**shown(mine, request), "current": True})
 
 
+class MemberShown(serializers.Serializer[object]):
+    """A member as the owner sees one."""
+
+    user_id = serializers.UUIDField()
+    email = serializers.CharField()
+    name = serializers.CharField()
+    role = serializers.ChoiceField(Role.choices)
+    is_active = serializers.BooleanField()
+    joined_at = serializers.DateTimeField()
+
+
+class InvitationShown(serializers.Serializer[object]):
+    """An invitation, without its link."""
+
+    id = serializers.UUIDField()
+    email = serializers.CharField()
+    role = serializers.ChoiceField(Role.choices)
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+
+
 class MembersView(APIView):
     """Who belongs to a workspace."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": SESSION}
 
-    @extend_schema(responses={200: None})
+    @extend_schema(responses=holding("Members", members=MemberShown(many=True)))
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002
         """Return everybody to the owner and to who pays, and to others themselves."""
         mine = teams.seat(person(request).pk, id)
@@ -174,13 +199,13 @@ class InvitationsView(APIView):
         email = serializers.CharField(max_length=254)
         role = serializers.ChoiceField(Role.choices, default=Role.MEMBER)
 
-    @extend_schema(responses={200: None})
+    @extend_schema(responses=holding("Invitations", invitations=InvitationShown(many=True)))
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002
         """Return the open invitations; their links were in the mails alone."""
         teams.seat(person(request).pk, id, *teams.SEES)
         return Response({"invitations": [invited(each) for each in invitations.pending(id)]})
 
-    @extend_schema(request=Input, responses={201: None})
+    @extend_schema(request=Input, responses={201: InvitationShown})
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002
         """Invite an address, by mail."""
         asked = valid(self.Input, request)

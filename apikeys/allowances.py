@@ -135,7 +135,7 @@ def standing(workspace_id: UUID, *, by: UUID) -> list[Standing]:
     """Return the rules of a workspace and how each stands: one's own, to who is only a member."""
     mine = teams.seat(by, workspace_id)
     found = Membership.objects.filter(workspace_id=workspace_id)
-    keys = ApiKey.objects.filter(workspace_id=workspace_id, revoked_at=None)
+    keys = ApiKey.objects.filter(workspace_id=workspace_id, revoked_at=None, run_id=None)
     if mine.role not in teams.SEES:
         found, keys = found.filter(user_id=by), keys.filter(user_id=by)
     owners = [budgets.workspaces(workspace_id)] if mine.role in teams.SEES else []
@@ -182,7 +182,7 @@ def _require_own(owner: Owner, period: str, by: UUID) -> None:
 
 
 def _key(workspace_id: UUID, of: str) -> ApiKey:
-    key = ApiKey.objects.filter(workspace_id=workspace_id, pk=_id(of)).first()
+    key = ApiKey.objects.filter(workspace_id=workspace_id, pk=_id(of), run_id=None).first()
     if key is None:
         raise NotFound("There is no such key.")
     return key

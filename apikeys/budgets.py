@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import psycopg
+from django.db import connection, transaction
 
 from accounts.models import LONG_AGO, Membership
 from apikeys import callers
@@ -48,20 +49,22 @@ _LOCK = f"""
     SELECT id FROM accounts_workspace
      WHERE id = ANY (ARRAY(SELECT caller.workspace_id {_ASKED})) ORDER BY id FOR SHARE
 """  # noqa: S608 - constants of our own
+_SHARE = "SELECT id FROM accounts_workspace WHERE id = %s FOR SHARE"
 _WHO = f"""
     WITH RECURSIVE called AS (
         SELECT DISTINCT caller.id, caller.seat_id, caller.workspace_id, caller.user_id {_ASKED}
          WHERE caller.seat_id IS NOT NULL
     ), line AS (
-        SELECT called.id, key.family, key.project, key.made_by_id
+        SELECT called.id, key.family, key.project, key.made_by_id, key.run_id
           FROM called JOIN apikeys_apikey key ON key.id = called.id
          UNION
-        SELECT line.id, key.family, key.project, key.made_by_id
+        SELECT line.id, key.family, key.project, key.made_by_id, key.run_id
           FROM line JOIN apikeys_apikey key ON key.id = line.made_by_id
     )
     SELECT called.id, called.seat_id, called.workspace_id, called.user_id,
            array_agg(DISTINCT line.family) FILTER (WHERE line.family IS NOT NULL),
-           array_agg(DISTINCT line.project) FILTER (WHERE line.project <> '')
+           array_agg(DISTINCT line.project) FILTER (WHERE line.project <> ''),
+           array_agg(DISTINCT line.run_id) FILTER (WHERE line.run_id IS NOT NULL)
       FROM called LEFT JOIN line ON line.id = called.id
      GROUP BY called.id, called.seat_id, called.workspace_id, called.user_id
 """  # noqa: S608 - constants of our own
@@ -104,12 +107,13 @@ async def _renew(db: Db, given: str) -> None:
     callers_found = await (await db.execute(_WHO, [given])).fetchall()
     seats: dict[int, list[Owner]] = {}
     keys: dict[str, list[Owner]] = {}
-    for key, seat, workspace, user, families, projects in callers_found:
+    for key, seat, workspace, user, families, projects, runs in callers_found:
         seats[seat] = [workspaces(workspace), members(workspace, user)]
         if key is not None:
             keys[str(key)] = [
                 *(Owner("key", str(each)) for each in families or ()),
                 *(project(workspace, each) for each in projects or ()),
+                *(of_run(each) for each in runs or ()),
             ]
     owners = sorted({owner for some in (*seats.values(), *keys.values()) for owner in some})
     parameters = allowances.asked(owners)
@@ -156,6 +160,32 @@ def members(workspace_id: UUID, user_id: UUID) -> Owner:
 def project(workspace_id: UUID, name: str) -> Owner:
     """Return whose the budgets of a project are."""
     return Owner("project", f"{workspace_id}/{name}")
+
+
+def of_run(run_id: UUID) -> Owner:
+    """Return whose the budget of a run is: what it may cost, with all that its nodes call."""
+    return Owner("run", str(run_id))
+
+
+def brought_up(workspace_id: UUID, owners: Sequence[Owner]) -> None:
+    """Have the budgets of these owners that run now be there, and follow their rules."""
+    parameters = allowances.asked(sorted(owners))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_SHARE, [workspace_id])
+        cursor.execute(allowances.MAKE, parameters)
+        cursor.execute(allowances.FOLLOW, parameters)
+
+
+def running(workspace_id: UUID, owners: Sequence[Owner]) -> list[int] | None:
+    """Return the ids of their budgets that run now, until the transaction ends that asks.
+
+    None: one is not there yet (`brought_up`).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SHARE, [workspace_id])
+        cursor.execute(allowances.CURRENT, allowances.asked(sorted(owners)))
+        found = [budget for _, _, budget, _ in cursor.fetchall()]
+    return None if None in found else sorted(found)
 
 
 def of_key(key: ApiKey) -> list[Owner]:

@@ -49,7 +49,7 @@ class Giver:
 
 def visible(giver: Giver) -> QuerySet[ApiKey]:
     """Return the keys that one may know of."""
-    here = ApiKey.objects.filter(workspace_id=giver.workspace_id)
+    here = ApiKey.objects.filter(workspace_id=giver.workspace_id, run_id=None)
     found = keys.with_seats(here).select_related("user")
     return found if giver.everybodys else found.filter(user_id=giver.user_id)
 
@@ -72,7 +72,7 @@ def make(giver: Giver, *, name: str, description: str, asked: Rights) -> tuple[s
     rights.require_within(asked, giver.rights)
     _lock(giver)
     mine = ApiKey.objects.filter(
-        user_id=giver.user_id, workspace_id=giver.workspace_id, revoked_at=None
+        user_id=giver.user_id, workspace_id=giver.workspace_id, revoked_at=None, run_id=None
     )
     if mine.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now())).count() >= MOST_KEYS:
         raise InvalidRequest(f"You have {MOST_KEYS} keys here. Revoke one that is not used.")

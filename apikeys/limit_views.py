@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from apikeys import allowances, asks
 from common.drf import SESSION, valid, workspace_id
 from common.money import Micros
+from common.openapi import holding
 from credits.books.allowances import EACH
 from credits.models import PERIODS
 
@@ -40,6 +41,22 @@ class AllowanceShown(serializers.Serializer[object]):
     for_each_member = serializers.BooleanField()
 
 
+ALLOWANCES = holding("Allowances", allowances=AllowanceShown(many=True))
+
+
+class AskShown(serializers.Serializer[object]):
+    """An ask for more."""
+
+    id = serializers.UUIDField()
+    user_id = serializers.UUIDField()
+    email = serializers.CharField()
+    period = serializers.ChoiceField(PERIODS)
+    limit_micro_usd = serializers.IntegerField()
+    note = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    granted = serializers.BooleanField(allow_null=True)
+
+
 class AllowancesView(APIView):
     """How much may be spent in a workspace: in all, by project, by member, by key."""
 
@@ -55,13 +72,13 @@ class AllowancesView(APIView):
             allow_null=True, min_value=0, max_value=allowances.MOST_MICROS
         )
 
-    @extend_schema(responses=AllowanceShown(many=True))
+    @extend_schema(responses=ALLOWANCES)
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002 - as the address has it
         """Return all rules; to who is only a member, those that they are under themselves."""
         found = allowances.standing(id, by=by_whom(request))
         return Response({"allowances": [shown(each) for each in found]})
 
-    @extend_schema(request=Input, responses={200: AllowanceShown(many=True)})
+    @extend_schema(request=Input, responses=ALLOWANCES)
     def put(self, request: Request, id: UUID) -> Response:  # noqa: A002
         """Set a rule, or take it away; it holds from the next call on."""
         asked, by = valid(self.Input, request), by_whom(request)
@@ -119,13 +136,13 @@ class AsksView(APIView):
         limit_micro_usd = serializers.IntegerField(min_value=1, max_value=allowances.MOST_MICROS)
         note = serializers.CharField(max_length=asks.MOST_NOTE, allow_blank=True, default="")
 
-    @extend_schema(responses={200: None})
+    @extend_schema(responses=holding("Asks", asks=AskShown(many=True)))
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002
         """Return the open asks to the owner, and to others their own."""
         found = asks.waiting(id, by=by_whom(request))
         return Response({"asks": [told(each) for each in found]})
 
-    @extend_schema(request=Input, responses={201: None})
+    @extend_schema(request=Input, responses={201: AskShown})
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002
         """Ask; the owner reads of it by mail."""
         asked = valid(self.Input, request)
@@ -149,7 +166,7 @@ class AnswerView(APIView):
 
         granted = serializers.BooleanField()
 
-    @extend_schema(request=Input, responses={200: None})
+    @extend_schema(request=Input, responses=AskShown)
     def post(self, request: Request, id: UUID, ask: UUID) -> Response:  # noqa: A002
         """Allow what was asked for, or do not; the member reads of it by mail."""
         granted = valid(self.Input, request)["granted"]

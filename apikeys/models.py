@@ -13,15 +13,15 @@ from django.db.models.functions import Now
 from accounts.models import LONG_AGO
 from credits.models import PERIODS
 
-SCOPES = ("proxy", "usage:read", "keys:manage", "billing:manage")
+SCOPES = ("proxy", "usage:read", "keys:manage", "billing:manage", "runs")
 """What a key may: call nodes; read its workspace's balance and history, and begin a purchase that
 somebody then pays; make and end keys; change how the workspace pays (saved method, automatic
-top-up, warnings)."""
+top-up, warnings); hand over workflows, and get what they made."""
 
 
 def default_scopes() -> list[str]:
-    """Return what a new key may: call nodes, and read its workspace's balance and history."""
-    return ["proxy", "usage:read"]
+    """Return what a new key may: call nodes, run workflows, and read balance and history."""
+    return ["proxy", "usage:read", "runs"]
 
 
 class NetworkField(models.Field):  # type: ignore[type-arg]
@@ -72,6 +72,8 @@ class ApiKey(models.Model):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="made"
     )
     """The key with which it was made, if it was one: what leaks with that, leaks this."""
+    run_id = models.UUIDField(null=True, blank=True, editable=False)
+    """The one run for which it is, while that runs; nobody sees such a key, nor makes one."""
     created_at = models.DateTimeField(db_default=Now())
     last_used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -85,6 +87,15 @@ class ApiKey(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(name="api_key_has_a_name", condition=~Q(name="")),
+            models.UniqueConstraint(
+                name="api_key_of_a_run_living_once",
+                fields=["run_id"],
+                condition=Q(run_id__isnull=False, revoked_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="api_key_of_a_run_only_calls_and_ends",
+                condition=Q(run_id__isnull=True) | Q(scopes=["proxy"], expires_at__isnull=False),
+            ),
             models.CheckConstraint(
                 name="api_key_limit_positive",
                 condition=Q(call_limit_micros__isnull=True) | Q(call_limit_micros__gt=0),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -90,6 +91,12 @@ class Share:
     def is_used_up(self) -> bool:
         """Whether this minute's calls are all taken, by whomever, and none of them is here."""
         return self.left <= 0 and self.others <= 0 and time.monotonic() < self.until
+
+    @property
+    def resets_at(self) -> str:
+        """When the next minute begins."""
+        wait = max(self.until - time.monotonic(), 0)
+        return datetime.fromtimestamp(time.time() + wait, UTC).isoformat()
 
     def headers(self) -> dict[str, str]:
         """Return how the minute stands, as RateLimit fields have it."""

@@ -13,6 +13,7 @@ from accounts import redirects, signins
 from accounts.models import SignIn
 from apikeys.models import ApiKey
 from common.errors import NotFound
+from common.openapi import holding
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,12 +42,15 @@ class SignInsView(APIView):
         last_used_at = serializers.DateTimeField(allow_null=True)
         expires_at = serializers.DateTimeField()
 
-    @extend_schema(responses=Output(many=True))
+    @extend_schema(responses=holding("SignIns", sign_ins=Output(many=True)))
     def get(self, request: Request) -> Response:
         """Return one's own, the newest first."""
         return Response({"sign_ins": [_shown(row) for row in _own(request)]})
 
-    @extend_schema(operation_id="v1_sign_ins_destroy_all", responses={200: None})
+    @extend_schema(
+        operation_id="v1_sign_ins_destroy_all",
+        responses=holding("SignInsEnded", ended=serializers.IntegerField()),
+    )
     def delete(self, request: Request) -> Response:
         """End all of one's own; their tokens call nothing from the next call on."""
         user: Any = request.user

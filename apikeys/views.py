@@ -18,6 +18,7 @@ from apikeys.rights import Rights
 from apikeys.wire import contracted, read, shown
 from common.drf import valid, workspace_id
 from common.errors import NotFound
+from common.openapi import holding
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -34,12 +35,15 @@ class CustomerKeysView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": MANAGE, "POST": MANAGE}
 
-    @extend_schema(responses=wire.Contracted(many=True))
+    @extend_schema(responses=holding("ContractedKeys", api_keys=wire.Contracted(many=True)))
     def get(self, request: Request) -> Response:
         """Return one's own keys that were not revoked, the newest first."""
         return Response({"api_keys": [contracted(key) for key in own(request)]})
 
-    @extend_schema(request=wire.Name, responses={201: wire.Contracted})
+    @extend_schema(
+        request=wire.Name,
+        responses={201: holding("ContractedKeyMade", api_key=wire.ContractedMade())},
+    )
     def post(self, request: Request) -> Response:
         """Make a key that calls nodes and reads. Only this answer ever holds it."""
         asked = valid(wire.Name, request)
@@ -83,7 +87,7 @@ class KeysView(APIView):
         )
         expires_at = serializers.DateTimeField(allow_null=True, default=None)
 
-    @extend_schema(responses=wire.Key(many=True))
+    @extend_schema(operation_id="v1_keys_list", responses=holding("Keys", keys=wire.Key(many=True)))
     def get(self, request: Request) -> Response:
         """Return one's own keys, or with `?all=true` those of all members, to an owner."""
         giver = giver_of(request)
@@ -92,7 +96,7 @@ class KeysView(APIView):
             found = found.filter(user_id=giver.user_id)
         return Response({"keys": [shown(key) for key in found[:MOST_LISTED]]})
 
-    @extend_schema(request=Input, responses={201: wire.Key})
+    @extend_schema(request=Input, responses={201: wire.KeyMade})
     def post(self, request: Request) -> Response:
         """Make a key. The answer is the only place where it is ever readable."""
         asked = valid(self.Input, request)
@@ -152,7 +156,7 @@ class RotateView(APIView):
             default=A_DAY, min_value=0, max_value=int(life.MOST_OVERLAP.total_seconds())
         )
 
-    @extend_schema(request=Input, responses={201: wire.Key})
+    @extend_schema(request=Input, responses={201: wire.KeyMade})
     def post(self, request: Request, key_id: UUID) -> Response:
         """Make a key with the same name and rights; the first expires when the overlap is over."""
         overlap = timedelta(seconds=valid(self.Input, request)["overlap_seconds"])
@@ -170,7 +174,9 @@ class RevokeAllView(APIView):
 
         member = serializers.UUIDField(required=False)
 
-    @extend_schema(request=Input, responses={200: None})
+    @extend_schema(
+        request=Input, responses=holding("KeysRevoked", revoked=serializers.IntegerField())
+    )
     def post(self, request: Request) -> Response:
         """End them at once and for good; another's only to an owner who is signed in."""
         giver = giver_of(request)

@@ -22,6 +22,12 @@ class Contracted(serializers.Serializer[object]):
     created_at = serializers.DateTimeField()
 
 
+class ContractedMade(Contracted):
+    """The same in the one answer that holds the whole key."""
+
+    plaintext_key = serializers.CharField()
+
+
 class Key(Contracted):
     """A key with all that may be known of it."""
 
@@ -35,6 +41,12 @@ class Key(Contracted):
     expires_at = serializers.DateTimeField(allow_null=True)
     replaces = serializers.UUIDField(allow_null=True)
     status_reason = serializers.CharField()
+
+
+class KeyMade(Key):
+    """The same in the one answer that holds the whole key."""
+
+    key = serializers.CharField()
 
 
 class Bounds(serializers.Serializer[object]):

@@ -23,6 +23,8 @@ class PlatformError(Exception):
     def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence)
         self.headers = headers or {}
+        self.told: Any = None
+        """What is known of it beside the sentence: never part of an answer."""
 
     def body(self) -> dict[str, Any]:
         """Return the flat JSON body of `/customers*` and `/admin/*`."""
@@ -191,6 +193,20 @@ class IdempotencyMismatch(IdempotencyState):
     code = "idempotency_mismatch"
 
 
+class InvalidFileUrl(PlatformError):
+    """A file that a run names cannot be had from there, or may not go there."""
+
+    code = "invalid_file_url"
+    status = 422
+
+
+class InvalidWebhookUrl(PlatformError):
+    """Nothing is sent to that address."""
+
+    code = "invalid_webhook_url"
+    status = 422
+
+
 class ConflictingPosting(PlatformError):
     """A posting key was used before for another movement: our own mistake, never a client's."""
 
@@ -244,3 +260,58 @@ class Unavailable(PlatformError):
 
     def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence, headers={"Retry-After": "2", **(headers or {})})
+
+
+class InvalidWorkflow(PlatformError):
+    """A workflow that could not run anywhere here; `kind` is ComfyUI's own word for why."""
+
+    code = "invalid_workflow"
+    status = 422
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        kind: str = "invalid_prompt",
+        details: dict[str, Any] | None = None,
+        node_errors: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+        self.details = details or {}
+        self.node_errors = node_errors or {}
+
+
+class WorkflowFormatUi(InvalidWorkflow):
+    """A workflow as ComfyUI's page saves it, not as programs need it."""
+
+    code = "workflow_format_ui"
+
+
+class QueueFull(PlatformError):
+    """As many runs of the workspace wait as may."""
+
+    code = "queue_full"
+    status = 429
+
+
+class NoWorker(PlatformError):
+    """All machines that could run it are down for a while; waiting may help."""
+
+    code = "no_worker"
+    status = 503
+
+    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence, headers={"Retry-After": "30", **(headers or {})})
+
+
+class IdempotencyKeyReuse(PlatformError):
+    """A run was made under this key, or this id, before; `run_id` names it."""
+
+    code = "idempotency_key_reuse"
+    status = 422
+
+    def __init__(self, sentence: str, *, run_id: str, is_same: bool) -> None:
+        super().__init__(sentence)
+        self.run_id = run_id
+        self.is_same = is_same

@@ -21,6 +21,11 @@ SETTLE_LAG = Histogram(
     "From the vendor's answer to the durable settlement",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30),
 )
+UNMEASURED = Counter(
+    "platform_unmeasured_total",
+    "Files whose length, frames or pixels decide a price and could not be read",
+    ["vendor", "which"],
+)
 SHORTFALLS = Counter("platform_shortfalls_total", "Calls that cost more than was held")
 JOINED = Counter("platform_joined_total", "Repeats answered from an earlier call", ["how"])
 

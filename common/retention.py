@@ -13,10 +13,11 @@ DEFAULTS: Final = {
     "sign_ins": 90,
     "findings": 1000,
     "certificates": 1095,
+    "refusals": 90,
 }
 """Mails that went out; from where people acted; what they did; what the payment provider told;
 invitations and sign-ins of programs that ended; findings that were closed; deletions that were
-done."""
+done; calls that a limit refused."""
 LEAST: Final = dict.fromkeys(DEFAULTS, 1) | {"audit": 400, "payment_events": 31}
 """The audit log refuses to lose what is younger; events are listed again for thirty days."""
 

@@ -87,6 +87,8 @@ KNOWN = (
     ),
     _book("credits.Refund", "Money back", "top_up__wallet_id",
           "id", "top_up_id", "state", "cents", "tax_cents", "reason", "created_at"),
+    _book("credits.RefundAsk", "Money back that a second person of staff decided on",
+          "top_up__wallet_id", "amount_micros", "reason", "state", "decision", "created_at"),
     _book("credits.Dispute", "Payments that were contested", "top_up__wallet_id",
           "id", "top_up_id", "status", "reason", "cents", "created_at", "closed_at"),
     _book("credits.Receivable", "What was due", "wallet_id",

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import StreamingHttpResponse
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from common.errors import InvalidRequest, NotFound
-from common.streams import streamed
 from dashboard.shell import only, page
-from usage import history
+from usage import exports, history
+from usage.call_views import file_of
 from usage.history import Wanted
 
 if TYPE_CHECKING:
@@ -50,12 +51,10 @@ def usage(request: HttpRequest, session: Session) -> HttpResponse:
 @page
 def usage_csv(request: HttpRequest, session: Session) -> Any:
     """Send the calls that are wanted as a file."""
-    pages = history.as_csv(session.workspace_id, _wanted(request, session))
-    return StreamingHttpResponse(
-        streamed(pages),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="calls.csv"'},
-    )
+    form = request.GET.get("form", "csv")
+    if form not in exports.FORMS:
+        raise InvalidRequest(_("There are files as csv, jsonl and focus."))
+    return file_of(session.workspace_id, _wanted(request, session), form=form)
 
 
 @require_safe
@@ -91,9 +90,10 @@ def _wanted(request: HttpRequest, session: Session) -> Wanted:
 
 
 def _day(text: str) -> datetime | None:
-    """Return when a day begins, UTC."""
+    """Return when a day begins where who asks is."""
+    here = timezone.get_current_timezone()
     try:
-        return datetime.combine(date.fromisoformat(text), time(), UTC) if text else None
+        return datetime.combine(date.fromisoformat(text), time(), here) if text else None
     except ValueError:
         raise InvalidRequest("A day is written like 2026-11-27.") from None
 

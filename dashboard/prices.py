@@ -59,6 +59,11 @@ class Listed:
     words: str
     """All by which it is found, in small letters."""
 
+    @property
+    def name(self) -> str:
+        """What the catalogue calls it."""
+        return self.route.partition("/proxy/")[2]
+
 
 class WorkflowForm(Form):
     """A workflow in ComfyUI's API format."""
@@ -88,10 +93,10 @@ def price_page(request: HttpRequest, session: Session) -> HttpResponse:
     """Show the operations that fit what is looked for, some at a time."""
     wanted = request.GET.get("q", "")[:LONGEST].strip()
     vendor = request.GET.get("vendor", "")[:LONGEST]
-    operations = _operations()
+    all_of_them = operations()
     found = [
         each
-        for each in operations
+        for each in all_of_them
         if (not vendor or each.vendor == vendor)
         and all(word in each.words for word in wanted.lower().split())
     ]
@@ -107,7 +112,7 @@ def price_page(request: HttpRequest, session: Session) -> HttpResponse:
         "older": at + 1 if first + ON_A_PAGE < len(found) else 0,
         "q": wanted,
         "vendor": vendor,
-        "vendors": sorted({(each.display, each.vendor) for each in operations}),
+        "vendors": sorted({(each.display, each.vendor) for each in all_of_them}),
     }
     return render(request, "dashboard/prices.html", shown)
 
@@ -151,7 +156,8 @@ def _runs(available: Micros, total: Estimate) -> dict[str, int | None]:
     }
 
 
-def _operations() -> tuple[Listed, ...]:
+def operations() -> tuple[Listed, ...]:
+    """Return all that have a price now, in the order of the list."""
     content, tag = price_list(drafts.in_force())
     return _read(tag, content)
 

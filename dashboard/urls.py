@@ -2,10 +2,25 @@
 
 from django.urls import path
 
-from dashboard import calls, home, keys, limits, money, places, prices, shell, team
+from dashboard import (
+    calls,
+    home,
+    keys,
+    limits,
+    money,
+    operation,
+    places,
+    prices,
+    reference,
+    refusals,
+    runs,
+    shell,
+    team,
+)
 
 urlpatterns = [
     path("", shell.front, name="front"),
+    path("reference", reference.reference, name="reference"),
     path("my/", home.home, name="home"),
     path("my/usage", calls.usage, name="usage"),
     path("my/usage.csv", calls.usage_csv, name="usage_csv"),
@@ -41,10 +56,13 @@ urlpatterns = [
     path("my/team/<uuid:user>/role", team.set_role, name="member_role"),
     path("my/team/<uuid:user>/remove", team.remove, name="member_remove"),
     path("my/team/<uuid:user>/transfer", team.transfer, name="member_transfer"),
+    path("my/runs", runs.runs, name="runs"),
+    path("my/refusals", refusals.why, name="refusals"),
     path("my/limits", limits.limits, name="limits"),
     path("my/limits/ask", limits.ask, name="ask"),
     path("my/limits/<slug:kind>", limits.change, name="limit_change"),
     path("my/prices", prices.price_page, name="price_list"),
+    path("my/prices/of/<path:name>", operation.operation, name="operation"),
     path("my/quote", prices.quote, name="quote"),
     path("my/<path:anything>", shell.nowhere),
 ]

@@ -14,6 +14,7 @@ def may(scope: str) -> str:
         "usage:read": _("Read usage and balance"),
         "keys:manage": _("Manage keys"),
         "billing:manage": _("Manage how the workspace pays"),
+        "runs": _("Run workflows"),
     }
     return words[scope]
 
@@ -53,3 +54,25 @@ def movement(kind: str) -> str:
         "reversed": _("A mistake was corrected"),
     }
     return words.get(kind, kind)
+
+
+def limit_word(limit: str, whose: str = "") -> str:
+    """Return what stood in a call's way."""
+    budgets = {
+        "workspace": _("The workspace's budget"),
+        "project": _("The project's budget"),
+        "member": _("A member's budget"),
+        "key": _("The key's budget"),
+    }
+    words = {
+        "balance": _("Not enough credits"),
+        "concurrency": _("Too many calls at once"),
+        "requests_per_minute": _("Too many calls in a minute"),
+        "per_call": _("More than the key may spend on one call"),
+        "vendor": _("A provider that the key may not call"),
+        "vendor_here": _("A provider that the workspace does not allow"),
+        "network": _("The key was used from elsewhere"),
+        "scope": _("The key may not call nodes"),
+        "paused": _("No calls are taken now"),
+    }
+    return budgets.get(whose, _("A budget")) if limit == "budget" else words.get(limit, limit)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.migrations import operations as ops
 from django.db.migrations.operations.base import Operation
+from django.db.models import UniqueConstraint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +132,9 @@ def _of_one(migration: Migration, operation: Any, contracts: str) -> Iterator[st
     if type(operation) is ops.AddIndex:
         yield f"{said}: on {model} by AddIndexConcurrently"
     if type(operation) is ops.AddConstraint:
-        yield f"{said}: on {model} by AddConstraintNotValid, then ValidateConstraint"
+        is_unique = isinstance(operation.constraint, UniqueConstraint)
+        how = "a unique index made CONCURRENTLY" if is_unique else "AddConstraintNotValid"
+        yield f"{said}: on {model} by {how}, then ValidateConstraint or USING INDEX"
 
 
 def _of_field(field: Any, said: str, *, is_hot: bool) -> Iterator[str]:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "mutants.toml"
 LIMIT_SECONDS = 900
 """So long a file of tests may take. Who then has said nothing has noticed nothing."""
-NOT_COPIED = (".git", ".venv", ".boot", ".data", "__pycache__", ".*_cache", ".hypothesis")
+NOT_COPIED = (".git", ".venv", ".boot", ".sdks", ".data", "__pycache__", ".*_cache", ".hypothesis")
 TESTS_FAILED = 1
 """The exit status of pytest when it could run the tests, and one failed."""
 

@@ -9,6 +9,7 @@ Who prices a call asks the database which version holds, in the statement that s
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
@@ -31,6 +32,9 @@ IN_FORCE = """
     coalesce((SELECT max(number) FROM prices_version WHERE effective_at <= now()), 0)
 """
 """The version that holds at this moment, 0 while there is none: an expression for a statement."""
+LEAD = timedelta(seconds=10)
+"""How long before its instant a version is published at least. Its row must be seen by everybody
+when the instant comes, and a commit may stand still before it is: a synchronous standby, a disk."""
 BOOK = f"SELECT number, terms FROM prices_version WHERE number = {IN_FORCE}"  # noqa: S608
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('prices_version'))"
 
@@ -91,9 +95,10 @@ def _told(reason: str) -> str:
 
 @transaction.atomic
 def publish(draft_id: int, *, at: datetime, by: UUID, reason: str) -> Version:
-    """Have a compared draft hold from an instant on, which must be still to come at the commit.
+    """Have a compared draft hold from an instant on, which is `LEAD` away at least.
 
-    Publishing it again returns what it became. What is priced before that instant stays so.
+    The database refuses one that is over at the commit. Publishing a draft again returns what it
+    became. What is priced before that instant stays so.
     """
     with connection.cursor() as cursor:
         cursor.execute(LOCK)
@@ -111,8 +116,11 @@ def publish(draft_id: int, *, at: datetime, by: UUID, reason: str) -> Version:
         raise InvalidRequest("Please compare it with the last week's calls first (preview).")
     if newest["at"] is not None and at <= newest["at"]:
         raise InvalidRequest(f"It must take effect after the version before ({newest['at']}).")
-    if at <= timezone.now():
-        raise InvalidRequest("Prices change from a moment on that is still to come.")
+    if at < timezone.now() + LEAD:
+        raise InvalidRequest(
+            f"Prices change from a moment on that is at least {LEAD.seconds} seconds away: by then "
+            "every process has seen them."
+        )
     made = Version.objects.create(
         number=(newest["number"] or 0) + 1,
         effective_at=at,

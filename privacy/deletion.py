@@ -174,6 +174,20 @@ def give_up(deletion_id: UUID) -> None:
         due.update(next_try_at=F("due_at"))
 
 
+@transaction.atomic
+def hurry(deletion_id: UUID, *, by: UUID) -> bool:
+    """Have one that is due be looked at now, and not at its next time; False if it is not due."""
+    now = timezone.now()
+    due = Deletion.objects.filter(
+        pk=deletion_id, state=State.WAITING, due_at__lte=now, next_try_at__gt=now
+    )
+    if not due.update(next_try_at=now):
+        one(deletion_id)
+        return False
+    log.note("deletion.hurried", actor=by, target=deletion_id)
+    return True
+
+
 def lapse() -> int:
     """End what nobody confirmed in time; return how many there were."""
     now = timezone.now()

@@ -8,6 +8,7 @@ from accounts import leaving
 from credits import leaving as money
 from credits.models import Hold
 from proxy import personal as proxy
+from runs import personal as runs
 
 if TYPE_CHECKING:
     from common.personal import Person
@@ -21,7 +22,7 @@ def of(person: Person, *, gives_up: bool) -> dict[str, str]:
             f"You own {', '.join(teams)}, and others belong to it. Pass the ownership on, or "
             "remove them."
         )
-    if _calls_run(person) or proxy.is_running(person):
+    if _calls_run(person) or proxy.is_running(person) or runs.is_running(person):
         found["running"] = "Calls are running. They end by themselves."
     return found
 

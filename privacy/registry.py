@@ -8,10 +8,12 @@ from accounts import personal as accounts
 from apikeys import personal as apikeys
 from audit import personal as audit
 from credits import personal as money
+from desk import personal as desk
 from outbox import personal as outbox
 from prices import personal as prices
 from privacy import personal as privacy
 from proxy import personal as proxy
+from runs import personal as runs
 from uploads import personal as uploads
 from usage import personal as usage
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from common.personal import Fate, Kept, Known
 
-APPS = (accounts, apikeys, money, usage, uploads, proxy, prices, outbox, audit, privacy)
+APPS = (accounts, apikeys, money, usage, uploads, proxy, runs, prices, desk, outbox, audit, privacy)
 
 
 def known() -> Iterator[Known]:

@@ -30,11 +30,13 @@ from common import failpoints, sealing
 from common.errors import PlatformError, Unavailable
 from common.personal import Person
 from credits import leaving as money
+from desk import personal as notes
 from outbox import personal as mails
 from privacy import letters, obstacles
 from privacy import personal as own
 from privacy.models import Deletion
 from proxy import personal as proxy
+from runs import personal as runs
 from uploads import personal as uploads
 
 if TYPE_CHECKING:
@@ -107,8 +109,10 @@ STEPS: Final = (
     Step("teams", _teams, is_ours=False),
     Step("files", _files, is_ours=False),
     Step("proxy", lambda _, person: proxy.erase(person)),
+    Step("runs", lambda _, person: runs.erase(person)),
     Step("keys", lambda _, person: apikeys.erase(person)),
     Step("money", lambda _, person: money.erase(person)),
+    Step("notes", lambda _, person: notes.erase(person)),
     Step("mails", lambda _, person: mails.erase(person)),
     Step("account", lambda _, person: accounts.erase(person)),
     Step("log", lambda _, person: audited.erase(person)),

@@ -74,7 +74,7 @@ class DeletionView(APIView):
         )
         return Response(_shown(made), status=202)
 
-    @extend_schema(responses=DeletionShown)
+    @extend_schema(responses={200: DeletionShown})
     def delete(self, request: Request) -> Response:
         """Stay after all."""
         return Response(_shown(deletion.cancel(_mine(request).pk)))

@@ -1,13 +1,15 @@
 """Files of ours sent within a request, to a vendor that cannot fetch them here, as it takes them.
 
 A price and ids are read from the request as it came; files take the places of their addresses only
-in what is sent. Whatever cannot go along is refused by its sentence, before anything is held.
+in what is sent. Whatever cannot go along is refused by its sentence, before anything is held. What
+a vendor takes by an upload of its own is given to it once the call is held for (`handing.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import mimetypes
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from common.errors import BodyTooLarge, Misconfigured, NotFound
 from uploads import shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from proxy.asked import Asked
     from proxy.catalogue import Route
@@ -69,7 +71,36 @@ class Part:
         return f"part `{self.name}` of a form"
 
 
-How = InPlace | Inside | Part
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Given to the vendor first, by its own upload; named after it as the vendor calls it."""
+
+    at: str
+    """The path at which a place for it is asked for, by a POST."""
+    asks: Callable[[Ours], Mapping[str, Any]]
+    """What that request says."""
+    put: tuple[str, ...]
+    """In the answer, the address that takes the content: the first of these paths that is there."""
+    called: str
+    """In the answer, what the vendor calls the file from then on."""
+    headers: str = ""
+    """In the answer, headers that go with the content, in the place of its type alone."""
+    fields: str = ""
+    """In the answer, fields of a form that go before the content: it is posted then, else put."""
+    complete: str = ""
+    """The path at which the vendor is told that all is there, by a POST; `{}` is the file."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What a field that held an address is called then; empty: as before, wherever it stands."""
+    also: Mapping[str, Any] = field(default_factory=dict)
+    """What the object that held the address says besides."""
+    most_bytes: int = 200 << 20
+
+    def __str__(self) -> str:
+        """Return it in words, for the documents."""
+        return "its own upload"
+
+
+How = InPlace | Inside | Part | Uploaded
 DATA, PLAIN = InPlace(is_uri=True), InPlace(is_uri=False)
 
 
@@ -90,18 +121,42 @@ async def contents(request: Request, route: Route, asked: Asked) -> dict[str, by
     for one request.
     """
     limit = int(settings.JSON_BODY_LIMIT_BYTES)
-    size = sum(-(-ours.size // 3) * 4 for ours in asked.files.values())
+    within = {k: ours for k, ours in asked.files.items() if k not in asked.uploads}
+    size = sum(-(-ours.size // 3) * 4 for ours in within.values())
     if len(request.body) + size > limit:
         raise BodyTooLarge(
             f"{route.vendor.display} cannot fetch files from this platform, and together they are "
             f"too large to be sent along ({limit >> 20} MiB). Please send smaller ones."
         )
-    if any(_how(route, ours) is None for ours in asked.files.values()):
+    if any(how_of(route, ours) is None for ours in within.values()):
         raise _cannot(route)
     request.holds(2 * size)
-    return {
-        address: await asyncio.to_thread(_content, ours) for address, ours in asked.files.items()
-    }
+    return {address: await asyncio.to_thread(_content, ours) for address, ours in within.items()}
+
+
+def uploads(route: Route, asked: Asked) -> dict[str, Ours]:
+    """Return the files that the vendor must be given first, by their addresses.
+
+    Raises BodyTooLarge for one that it does not take.
+    """
+    found = {}
+    for address, ours in asked.files.items():
+        if isinstance(how := how_of(route, ours), Uploaded):
+            if ours.size > how.most_bytes:
+                raise BodyTooLarge(
+                    f"{route.vendor.display} takes files of at most {how.most_bytes >> 20} MiB. "
+                    "Please send a smaller one."
+                )
+            found[address] = ours
+    return found
+
+
+def filename(ours: Ours) -> str:
+    """Return what a file is called at a vendor: nothing of its owner's, but its ending."""
+    own = ours.key.rpartition(".")[2] if "." in ours.key.rpartition("/")[2] else ""
+    if re.fullmatch(r"[A-Za-z0-9]{2,5}", own):
+        return f"input.{own.lower()}"
+    return f"input{mimetypes.guess_extension(ours.content_type) or ''}"
 
 
 def placed(route: Route, asked: Asked, body: dict[str, Any]) -> tuple[Any, list[Attached]]:
@@ -123,7 +178,8 @@ def _text(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _how(route: Route, ours: Ours) -> How | None:
+def how_of(route: Route, ours: Ours) -> How | None:
+    """Return how the vendor takes a file of that kind; None where it must fetch it."""
     operation = route.operation
     takes = route.vendor.along if operation.along is None else operation.along
     return takes.get(ours.content_type.partition("/")[0])
@@ -169,7 +225,7 @@ class _Placing:
 
     def _instead(self, address: str) -> Any:
         ours = self._asked.files[address]
-        match _how(self._route, ours):
+        match how_of(self._route, ours):
             case InPlace(is_uri=is_uri):
                 text = base64.b64encode(self._asked.along[address]).decode()
                 return f"data:{ours.content_type};base64,{text}" if is_uri else text
@@ -178,6 +234,8 @@ class _Placing:
                 content = self._asked.along[address]
                 self.parts.append(Attached(name, filename, ours.content_type, content))
                 return _OUT
+            case Uploaded(names=names) if not names:
+                return self._asked.given.get(address, address)
         self.left = True
         return address
 
@@ -186,11 +244,14 @@ class _Placing:
         is_out = False
         for name, one in value.items():
             ours = self._asked.files.get(one) if isinstance(one, str) else None
-            how = _how(self._route, ours) if ours is not None else None
-            if ours is not None and isinstance(how, Inside) and name in how.names:
-                made[how.names[name]] = base64.b64encode(self._asked.along[one]).decode()
-                if how.kind and not _says(value, how.kind):
-                    made[how.kind] = ours.content_type
+            how = how_of(self._route, ours) if ours is not None else None
+            if ours is not None and isinstance(how, Inside | Uploaded) and name in how.names:
+                if isinstance(how, Uploaded):
+                    made[how.names[name]] = self._asked.given.get(one, one)
+                else:
+                    made[how.names[name]] = base64.b64encode(self._asked.along[one]).decode()
+                    if how.kind and not _says(value, how.kind):
+                        made[how.kind] = ours.content_type
                 made.update(how.also)
                 continue
             placed_one = self.of(one)
@@ -207,7 +268,7 @@ class _Placing:
             return name
         for inner, address in value.items():
             ours = self._asked.files.get(address) if isinstance(address, str) else None
-            how = _how(self._route, ours) if ours is not None else None
+            how = how_of(self._route, ours) if ours is not None else None
             if isinstance(how, Inside) and inner in how.names:
                 return how.around.get(name, name)
         return name

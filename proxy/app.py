@@ -91,6 +91,7 @@ async def meter(platform: Platform, request: Request, route: Route) -> None:
     async with metered.guarded(platform, made):
         while True:
             try:
+                outgoing = await _handed(platform, request, made, outgoing)
                 await _exchange(platform, request, made, outgoing)
             except Elsewhere:
                 request.sent = False  # What was sent came to nothing, certainly.
@@ -139,6 +140,17 @@ async def _signed(platform: Platform, request: Request, made: Call) -> Outgoing:
                 await platform.books.move(made.id, made.ttl, account=made.account.name)
 
 
+async def _handed(platform: Platform, request: Request, made: Call, outgoing: Outgoing) -> Outgoing:
+    """Return what is sent once the vendor has the files that it must be given first, if any.
+
+    Each account is given them anew; raises Elsewhere where one is not served.
+    """
+    while made.asked.uploads and made.asked.given_to != made.account.name:
+        await metered.hand_over(platform, request, made)
+        outgoing = await _signed(platform, request, made)
+    return outgoing
+
+
 async def _exchange(platform: Platform, request: Request, made: Call, outgoing: Outgoing) -> None:
     """Send it, and answer with what came; raise Elsewhere if another account is to be tried."""
     reply = await metered.send(platform, request, made, outgoing)
@@ -173,6 +185,8 @@ async def _answer(platform: Platform, request: Request, made: Call, reply: Reply
     said = await delivery.gather(reply, owner=request.owner, limit=limit, account=made.account)
     judged = dialect.judge(made.route.vendor, said)
     if judged.verdict is not Verdict.DONE:
+        if is_delivery and judged.verdict is Verdict.REJECTED:
+            await metered.undo(platform, made)
         await metered.refuse(platform, request, made, judged, said, reply)
     elif operation.kind is Kind.SUBMIT:
         await jobs.accept(platform, request, made, reply, said)

@@ -31,6 +31,12 @@ class Asked:
     """The caller's files here that it names, by their addresses."""
     along: Mapping[str, bytes] = field(default_factory=dict)
     """The contents of those that are sent along, because the vendor cannot fetch them."""
+    uploads: Mapping[str, Ours] = field(default_factory=dict)
+    """Those that the vendor must be given first, by an upload of its own."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """What the vendor calls these, by their addresses, once it has them."""
+    given_to: str | None = None
+    """The account that they were given under: no other knows them."""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
     """What was measured of the files that it names, by the field: seconds, frames or pixels."""
     is_question: bool = False

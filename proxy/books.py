@@ -266,7 +266,12 @@ class Books:
         if isinstance(answer, Placed) and answer.verdict == "pace":
             share = await self._share(ask, caller)
             if share is not None and not share.take():
-                return share.refusal()
+                refusal = share.refusal()
+                told = {"most": share.most, "left": 0, "resets_at": share.resets_at}
+                refusal.told = turns.Answer(
+                    0, answer.wallet, "pace", None, None, answer.key, None, told=told
+                )
+                return refusal
             ask.paced = True
             answer = await self._placed(ask)
         if share is not None and isinstance(answer, Placed):
@@ -577,6 +582,12 @@ def came_to(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
     if answer.verdict in ("placed", "repeat", "answered", "pace"):
         slots = (answer.told["most"], answer.told["open"]) if answer.told else None
         return Placed(answer.verdict, answer.wallet, answer.facts or "", slots=slots)
+    refusal = _refusal(ask, answer)
+    refusal.told = answer
+    return refusal
+
+
+def _refusal(ask: Place, answer: turns.Answer) -> PlatformError:
     if answer.verdict == "repriced":
         return Repriced()
     if answer.verdict == "renew":  # Somebody changes rules all the time.

@@ -31,6 +31,14 @@ Use = Asset | tuple[str, str, str]
 """An id that a request names. With "public" after it, it may be one of the vendor's public ones:
 of a library of styles or voices, which nobody here has made."""
 PUBLIC = "public"
+STORES = (
+    "amazonaws.com",
+    "storage.googleapis.com",
+    "r2.cloudflarestorage.com",
+    "aliyuncs.com",
+    "blob.core.windows.net",
+)
+"""Whose stores vendors have uploads put into, at addresses that they sign."""
 
 
 @from_settings
@@ -219,6 +227,9 @@ class Operation:
     """The path at the vendor where the body decides it."""
     reply: Callable[[Any], Any] | None = None
     """The answer's JSON as clients of every generation read it. None: given as it came."""
+    undo: Callable[[Asked], Ask] | None = None
+    """What gives back at the vendor what an answer set aside that is refused here: a path of its
+    base. It is said once, and nothing is charged whether or not it is heard."""
     reports: Callable[[Any], bool] = lambda _: True
     """Whether an answer says what the price is made of; of a job its end, where the submit did not
     say the price. One that does not is charged by the rule's own estimate, and leaves a finding."""
@@ -307,6 +318,10 @@ class Vendor:
     def may_fetch(self, url: str) -> bool:
         """Whether a URL may be fetched without a credential, to measure what is delivered."""
         return self._is_at(url, (*self.hosts, *self.file_hosts))
+
+    def may_store(self, url: str) -> bool:
+        """Whether a member's file may be put at a URL that the vendor named for it."""
+        return self._is_at(url, (*self.hosts, *self.file_hosts, *STORES))
 
     def _is_at(self, url: str, domains: tuple[str, ...]) -> bool:
         if not re.fullmatch(r"[!-~]+", url):

@@ -1,4 +1,4 @@
-"""What staff must look at: a file that cannot be measured, an absurd cost, an unserved account."""
+"""What staff must look at: files that cannot be measured, absurd costs, unserved accounts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from common import logs
+from common import logs, metrics
 from common.errors import Unavailable
 from common.money import show
 from credits.books import findings
@@ -20,12 +20,27 @@ if TYPE_CHECKING:
 
 async def unmeasured(books: Books, vendor: str, found: FoundJob, urls: list[str]) -> None:
     """Say that what was delivered was charged by the stated minimum: one row for each host."""
+    metrics.UNMEASURED.labels(vendor, "delivered").inc()
     host = _host(urls[0]) if urls else "no address"
     await _report(
         books,
         f"unmeasured:{vendor}:{host}",
         f"{vendor} delivered a file at {host} that cannot be measured; call {found.id} and later "
         "ones like it were charged by the stated minimum.",
+    )
+
+
+async def unmeasured_input(books: Books, vendor: str, operation: str, name: str) -> None:
+    """Say that a file that is here could not be measured: one row for each input of an operation.
+
+    Members may send anything: what they say of it decides nothing here.
+    """
+    metrics.UNMEASURED.labels(vendor, "sent").inc()
+    await _report(
+        books,
+        f"unmeasured_input:{operation}:{name}",
+        f"A file that was sent to {vendor} as {name} of {operation} cannot be measured; its call, "
+        "and later ones like it, are held for the most that such a file can cost.",
     )
 
 

@@ -206,6 +206,15 @@ def written(fields: Mapping[str, Any], files: Sequence[Attached] = ()) -> tuple[
     return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"{MULTIPART}; boundary={boundary}"
 
 
+def around(fields: Mapping[str, str], file: Attached) -> tuple[bytes, bytes, dict[str, str]]:
+    """Return what stands before and after a file in a form that ends with it, and its headers."""
+    boundary = secrets.token_hex(16)
+    texts = [_head(boundary, name) + text.encode() + b"\r\n" for name, text in fields.items()]
+    head = b"".join(texts) + _head(boundary, file.name, file)
+    headers = {"content-type": f"{MULTIPART}; boundary={boundary}"}
+    return head, f"\r\n--{boundary}--\r\n".encode(), headers
+
+
 async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 

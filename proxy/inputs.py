@@ -20,7 +20,7 @@ from django.conf import settings
 
 from common.cached import from_settings
 from common.errors import BodyTooLarge, NotFound
-from proxy import probing
+from proxy import findings, probing
 from proxy.along import NO_FILE
 from uploads import shelf
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from proxy.asked import Asked
-    from proxy.catalogue import Vendor
+    from proxy.catalogue import Route, Vendor
     from proxy.http import Request
     from proxy.process import Platform
 
@@ -126,13 +126,16 @@ def texts(value: Any) -> Iterator[str]:
 async def measured(
     platform: Platform,
     request: Request,
+    route: Route,
     asked: Asked,
-    wanted: Iterable[Input],
     workspace: Callable[[], Awaitable[str]],
 ) -> dict[str, Fraction]:
-    """Return what could be measured of the files that decide a price, by the names of inputs."""
+    """Return what could be measured of the files that decide a price, by the names of inputs.
+
+    One that is here and cannot be measured leaves a finding for staff: it is held at the most.
+    """
     found = {}
-    for each in wanted:
+    for each in route.operation.measures:
         named = list(each.find(asked))
         if not named or not all(_is_here(asked, one) for one in named):
             continue
@@ -141,6 +144,10 @@ async def measured(
         sizes = [value[each.unit] for value in values if each.unit in value]
         if sizes and len(sizes) == len(values):
             found[each.name] = sum(sizes, Fraction(0)) if each.summed else max(sizes)
+        else:
+            await findings.unmeasured_input(
+                platform.books, route.vendor.name, route.name, each.name
+            )
     return found
 
 

@@ -23,18 +23,18 @@ import orjson
 
 from apikeys import keys
 from common import logs, metrics
-from common.errors import ContentBlocked, Unavailable
+from common.errors import ContentBlocked, PlatformError, Unavailable
 from common.ids import uuid7
 from common.money import Micros
 from credits.books import limits
-from proxy import answers, choosing, dialect, health, replay
+from proxy import answers, choosing, dialect, handing, health, replay
 from proxy.books import Place, Placed, Settle
 from proxy.catalogue import Kind
 from proxy.dialect import Verdict
 from proxy.http import JSON_TYPE
 from proxy.pricing import Quote
 from proxy.process import soon
-from proxy.relay import Lost, Refused
+from proxy.relay import Lost, Outgoing, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -46,12 +46,13 @@ if TYPE_CHECKING:
     from proxy.dialect import Judged, Said
     from proxy.http import Headers, Request
     from proxy.process import Platform
-    from proxy.relay import Outgoing, Reply
+    from proxy.relay import Reply
 
 Done = TypeVar("Done")
 
 HOLD_MARGIN_SECONDS = 60
 """A hold outlives its vendor's time limit by this; then the sweep frees it."""
+UNDO_SECONDS = 15
 LONGEST_STREAM_SECONDS = 24 * 3600
 OWN_PRICE = "own-account"
 """The price version of what a workspace's own account pays for."""
@@ -185,7 +186,11 @@ async def _place(platform: Platform, request: Request, call: Call, caller: Calle
             "facts": {name: value for name, value in facts.items() if value},
         },
     )
-    return await platform.books.place(ask, caller)
+    try:
+        return await platform.books.place(ask, caller)
+    except PlatformError as refusal:
+        platform.refused.note(ask, refusal)
+        raise
 
 
 @asynccontextmanager
@@ -248,8 +253,64 @@ def served(platform: Platform, call: Call, outcome: str, *, error: str = "") -> 
         platform.health.error(account.vendor, account.name, error)
 
 
+async def hand_over(platform: Platform, request: Request, call: Call) -> None:
+    """Give the vendor the files that it takes by an upload, under the account of the call.
+
+    Its hold begins anew after each. Where the vendor does not take one the call ends as refused:
+    nothing of it was sent.
+    """
+
+    async def renew() -> None:
+        if not await platform.books.move(call.id, call.ttl, account=call.account.name):
+            raise Unavailable("The files took too long to be sent. Please try again.")
+
+    try:
+        await handing.over(platform, call.route, call.asked, call.account, renew)
+    except Refused as exc:
+        served(platform, call, "unreachable", error="It did not take a file.")
+        await settle(platform, call, None, "refused", reason="The provider did not take a file.")
+        raise dialect.unreachable(call.route.vendor) from exc
+    except handing.Unplaced as exc:
+        await refuse(platform, request, call, exc.judged, exc.said, None)
+
+
+async def undo(platform: Platform, call: Call) -> None:
+    """Give back at the vendor what it set aside for a call that is refused here, if anything.
+
+    Where it does not hear of it, its own time frees it: that is a line of the log.
+    """
+    route = call.route
+    if route.operation.undo is None:
+        return
+    ask = route.operation.undo(call.asked)
+    outgoing = Outgoing(
+        ask.method,
+        route.vendor.address(route.operation.base) + ask.url,
+        {},
+        silence_seconds=UNDO_SECONDS,
+        total_seconds=UNDO_SECONDS,
+        cover=call.account.redacted,
+    )
+    try:
+        scheme = route.vendor.scheme(route.operation)
+        await scheme.sign(outgoing, call.account, platform.relay.exchange)
+        reply = await platform.relay.exchange(outgoing)
+    except (Refused, Lost):
+        status = 0
+    else:
+        status = reply.status
+        reply.close()
+    if not 200 <= status < 300:
+        logs.line(level="error", event="not_undone", call=call.id, vendor=route.vendor.name)
+
+
 async def refuse(
-    platform: Platform, request: Request, call: Call, judged: Judged, said: Said, reply: Reply
+    platform: Platform,
+    request: Request,
+    call: Call,
+    judged: Judged,
+    said: Said,
+    reply: Reply | None,
 ) -> None:
     """End a call that the vendor did not do, or did not say; raise what the member reads.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from proxy import choosing, delivery, dialect, reading
+from proxy import choosing, delivery, dialect, handing, reading
 from proxy.catalogue import Gives, Takes
 from proxy.credentials import Redactor
 from proxy.dialect import Verdict
@@ -47,6 +47,10 @@ async def free(platform: Platform, request: Request, route: Route) -> None:
     if route.operation.takes is Takes.STREAM:
         accounts = accounts[:1]  # What streams through is there once.
     for account in accounts:
+        if refusal := await _unplaced(platform, route, asked, account):
+            if account is accounts[-1]:
+                raise refusal
+            continue
         reply = await _exchange(platform, request, route, asked, account)
         try:
             await give(platform, request, route, account=account, reply=reply, workspace=workspace)
@@ -59,6 +63,30 @@ async def free(platform: Platform, request: Request, route: Route) -> None:
             return
         finally:
             reply.close()
+
+
+async def _unplaced(
+    platform: Platform, route: Route, asked: Asked, account: Account
+) -> PlatformError | None:
+    """Give the vendor the files that it takes by an upload, if any; return why not under this one.
+
+    Raises what no other account would change.
+    """
+
+    async def nothing() -> None:
+        """There is no hold to be renewed."""
+
+    try:
+        await handing.over(platform, route, asked, account, nothing)
+    except Refused as exc:
+        raise dialect.unreachable(route.vendor) from exc
+    except handing.Unplaced as exc:
+        refusal = dialect.refusal(route.vendor, exc.judged, exc.said, is_own=account.is_own)
+        if exc.judged.verdict not in dialect.UNSERVED:
+            raise refusal from exc
+        await choosing.unserved(platform, account, exc.judged.verdict, exc.said)
+        return refusal
+    return None
 
 
 async def _exchange(

@@ -12,6 +12,7 @@ from proxy.books import Books
 from proxy.health import FLUSH_SECONDS, Health
 from proxy.price_book import PriceBook
 from proxy.recent import Recent
+from proxy.refused import Refused
 from proxy.relay import Relay
 from proxy.vault import Vault
 
@@ -31,6 +32,7 @@ class Platform:
     prices: PriceBook
     vault: Vault = field(default_factory=Vault)
     health: Health = field(default_factory=Health)
+    refused: Refused = field(default_factory=Refused)
     chores: list[asyncio.Task[None]] = field(default_factory=list)
     """What goes on for as long as the process lives."""
 
@@ -54,6 +56,7 @@ async def stop(platform: Platform) -> None:
     if _background:
         await asyncio.wait(_background, timeout=5)
     await platform.health.finish(platform.books)
+    await platform.refused.write(platform.books)
     await platform.books.close()
     await platform.relay.close()
     logs.flush()
@@ -63,6 +66,7 @@ async def _keep_writing(platform: Platform) -> None:
     while True:
         await asyncio.sleep(FLUSH_SECONDS)
         await platform.health.write(platform.books)
+        soon(platform.refused.write(platform.books))
 
 
 _background: set[asyncio.Future[Any]] = set()

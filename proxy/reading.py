@@ -75,9 +75,10 @@ async def _look_at_files(
 
     if asked.form is not None or inputs.is_marked(request.body):
         asked.files = await inputs.found_in(platform, asked.body, workspace)
-    if wanted := route.operation.measures:
-        asked.measured = await inputs.measured(platform, request, asked, wanted, workspace)
+    if route.operation.measures:
+        asked.measured = await inputs.measured(platform, request, route, asked, workspace)
     if asked.files and not inputs.can_fetch(route.vendor):
+        asked.uploads = along.uploads(route, asked)
         asked.along = await along.contents(request, route, asked)
 
 
@@ -102,7 +103,7 @@ async def outgoing(
     operation = route.operation
     prepared = operation.prepare(asked, priced) if operation.prepare is not None else None
     parts: list[along.Attached] = []
-    if asked.along:
+    if asked.along or asked.uploads:
         body = asked.body if prepared is None else prepared
         prepared, parts = along.placed(route, asked, body)
     made = Outgoing(

@@ -58,7 +58,7 @@ CAME_LATE = """
      WHERE id = %s AND outcome = 'expired'
 """
 FIRST_CALL = """
-    SELECT user_id::text, key_id::text, run_id, price_version, facts
+    SELECT user_id::text, key_id::text, run_id, project, price_version, facts
       FROM usage_call WHERE id = %s LIMIT 1
 """
 
@@ -162,11 +162,12 @@ async def _charge(
     books: Books, job: FoundJob, late: str, price: Micros, details: dict[str, Any]
 ) -> int | None:
     rows = await books.query(FIRST_CALL, job.id)
-    user, key, run, version, facts = rows[0] if rows else (None, None, "", "", {})
+    user, key, run, project, version, facts = rows[0] if rows else (None, None, "", "", "", {})
     memo = {
         "vendor": job.vendor,
         "operation": job.operation,
         "run": run,
+        "project": project,
         "quoted": price,
         "price": version,
         "user": user,

@@ -7,6 +7,7 @@ at the revision: so two at once make one row, and who reads a revision finds all
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -167,6 +168,28 @@ def shown(vendor_name: str = "") -> list[Shown]:
             if named == vendor.name and name != DEFAULT
         ]
     return found
+
+
+def settings_for(vendor_name: str) -> list[str]:
+    """Return the names of the settings that an account with a vendor may hold."""
+    vendor = vendor_of(vendor_name)
+    return sorted({name for scheme in _schemes(vendor) for name in settings_of(scheme)})
+
+
+def read_settings(text: str) -> dict[str, str]:
+    """Read settings: lines of NAME=value, or one JSON object of texts. Raises InvalidRequest."""
+    if text.lstrip().startswith("{"):
+        try:
+            found = json.loads(text)
+        except ValueError:
+            raise InvalidRequest("This is no JSON that can be read.") from None
+        if all(isinstance(value, str) for value in found.values()):
+            return dict(found)
+        raise InvalidRequest("Each setting is a text; of a key file, the whole file as one text.")
+    lines = [line.partition("=") for line in text.splitlines() if line.strip()]
+    if not lines or any(not sign for _, sign, _ in lines):
+        raise InvalidRequest("Settings are lines like KEY=..., or one JSON object.")
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 # --- A workspace's own --------------------------------------------------------------------------

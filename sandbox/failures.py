@@ -14,6 +14,7 @@ let a test pass.
     of a poll     poll_status=CODE  poll_inside[=N]  poll_slow=SECONDS  poll_nonjson  poll_echo
                   poll_cut  poll_drop
     of a result   result_...  and of a token  token_...  as of a poll
+    of an upload  upload_...  and of where its content goes  store_...  as of a poll
 
 `code` is the vendor's own error code with its own status, `inside` the same error in a body that
 says 2xx. `echo` is an answer that carries our credential.
@@ -40,11 +41,12 @@ OF_WORDS = frozenset({"code", "inside"})
 OF_JOB = frozenset({"moderated", "content_moderated", "failed", "never", "delay", "cost"})
 OF_MODEL = frozenset({"tokens", "no_usage"})
 OF_QUESTION = ("status", "inside", "slow", "nonjson", "echo", "cut", "drop")
-PREFIXES = ("poll_", "result_", "token_")
-OF_POLL, OF_RESULT, OF_TOKEN = (
+PREFIXES = ("poll_", "result_", "token_", "upload_", "store_")
+OF_POLL, OF_RESULT, OF_TOKEN, OF_UPLOAD, OF_STORE = (
     frozenset(prefix + name for name in OF_QUESTION) for prefix in PREFIXES
 )
-EVERY = OF_SUBMIT | OF_WORDS | OF_JOB | OF_MODEL | OF_POLL | OF_RESULT | OF_TOKEN
+OF_STORED = OF_UPLOAD | OF_STORE
+EVERY = OF_SUBMIT | OF_WORDS | OF_JOB | OF_MODEL | OF_POLL | OF_RESULT | OF_TOKEN | OF_STORED
 WITH_VALUE = frozenset({"status", "code", "slow", "delay", "tokens"})
 WITH_OPTIONAL_VALUE = frozenset({"inside", "cost"})
 

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from sandbox.failures import Plans
 from sandbox.jobs import Jobs
+from sandbox.uploads import Uploads
 
 REQUESTS_KEPT = 1000
 
@@ -121,6 +122,7 @@ class Desk:
         self.overlay: dict[str, Any] = {}
         self.tally = Tally()
         self.plans = Plans()
+        self.uploads = Uploads()
         self.jobs = Jobs(seconds=self.settings.job_seconds, kept=self.settings.jobs_kept)
 
     def seal(self, text: str) -> str:

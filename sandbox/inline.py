@@ -1,4 +1,4 @@
-"""Files that came within a request, as each vendor takes them; in another form they are none.
+"""Files that came within a request, or before it, as each vendor takes them; else they are none.
 
 What was found is noted by its digest (`Seen.files`), so that a test can say whether the bytes that
 arrived are those that were sent.
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from sandbox import forms
+from sandbox.uploads import Uploads
 from sandbox.vendor import RefusedError
 
 DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,([A-Za-z0-9+/]+={0,2})")
@@ -19,7 +20,7 @@ URI, BASE64, EITHER = "uri", "base64", "either"
 TAKES: dict[str, str] = {
     **dict.fromkeys(
         ("byteplus", "krea", "ltx", "meshy", "meta", "minimax", "openai", "openrouter", "qwen",
-         "runway", "vidu", "wan", "wavespeed", "xai"),
+         "runway", "vidu", "wan", "xai"),
         URI,
     ),
     **dict.fromkeys(
@@ -33,10 +34,26 @@ TAKES: dict[str, str] = {
 refuse a prefix, in its words."""
 
 
-def found(vendor: str, content_type: str, raw: bytes, body: Mapping[str, object]) -> list[str]:
+def found(
+    vendor: str, content_type: str, raw: bytes, body: Mapping[str, object], uploads: Uploads
+) -> list[str]:
     """Return the digests of the files of a request; RefusedError for a form it does not take."""
     files = [*_of_form(content_type, raw), *_of_json(TAKES.get(vendor, ""), body)]
-    return [hashlib.sha256(content).hexdigest() for content in files]
+    return [*(hashlib.sha256(each).hexdigest() for each in files), *_of_uploads(uploads, body)]
+
+
+def _of_uploads(uploads: Uploads, value: object) -> Iterator[str]:
+    """Yield the digests of what was put here before and is named now; it must be whole."""
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from _of_uploads(uploads, each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _of_uploads(uploads, each)
+    elif isinstance(value, str) and (upload := uploads.called(value)) is not None:
+        if not upload.digest or not upload.is_whole:
+            raise RefusedError(400, "The file was not uploaded")
+        yield upload.digest
 
 
 def _of_form(content_type: str, raw: bytes) -> Iterator[bytes]:

@@ -41,6 +41,8 @@ class Media:
     width: int = LONG_SIDE
     height: int = LONG_SIDE
     seconds: float = 0.0
+    rate: int = video.FRAMES_PER_SECOND
+    """Frames a second, of a video."""
 
     @property
     def content_type(self) -> str:
@@ -74,7 +76,8 @@ def render(media: Media) -> bytes:
     """Make the file. Takes some milliseconds for a picture: call it in a thread."""
     if media.format == "mp4":
         extent = media.width, media.height
-        return video.write(_drawn(media, "jpeg"), extent=extent, seconds=media.seconds)
+        picture = _drawn(media, "jpeg")
+        return video.write(picture, extent=extent, seconds=media.seconds, rate=media.rate)
     if media.format == "glb":
         skin = replace(media, width=TEXTURE_SIDE, height=TEXTURE_SIDE)
         return model.write(_drawn(skin, "png"))

@@ -87,7 +87,8 @@ def _door(vendor: Vendor, route: Route, desk: Desk) -> Handler:
                 desk.tally.refused_credentials += 1
                 raise refused
             kind = request.headers.get("content-type", "")
-            seen.files = inline.found(vendor.name, kind, exchange.raw, exchange.body or {})
+            body = exchange.body or {}
+            seen.files = inline.found(vendor.name, kind, exchange.raw, body, desk.uploads)
             return await _serve(vendor, route, exchange)
         except RefusedError as refusal:
             return await _send(request, vendor.refuse(refusal.status, refusal.detail))

@@ -242,8 +242,11 @@ def payer(environment: dict[str, str]) -> str:
 
     staff = manage("member", "list", "--staff")
     by = staff[0]["email"] if staff else STAFF
-    words = ["member", "add", EMAIL, "--credits", GIFT_USD, "--by", by, "--reason", "a tour"]
-    return str(manage(*words, "--key", "tour", "--scope", "proxy")["api_key"])
+    why = ["--by", by, "--reason", "a tour"]
+    words = ["member", "add", EMAIL, "--credits", GIFT_USD, *why]
+    key = str(manage(*words, "--key", "tour", "--scope", "proxy")["api_key"])
+    manage("member", "limit", EMAIL, "any", *why)  # Nobody paid for more than one call at once.
+    return key
 
 
 async def tour(tourist: Tourist, samples: list[Sample]) -> list[Visit]:

@@ -28,6 +28,8 @@ class Kind(Enum):
     POLL = "poll"
     RESULT = "result"  # Where the files of a finished job are.
     TOKEN = "token"  # noqa: S105 (the word, not one)
+    UPLOAD = "upload"  # Where a file may be put before it is named.
+    STORE = "store"  # Its content.
     DOWNLOAD = "download"
     FREE = "free"
     UNKNOWN = "unknown"
@@ -35,7 +37,7 @@ class Kind(Enum):
     @property
     def prefix(self) -> str | None:
         """What its failures are written with; None when it has none of its own."""
-        has_own = self in {Kind.POLL, Kind.RESULT, Kind.TOKEN}
+        has_own = self in {Kind.POLL, Kind.RESULT, Kind.TOKEN, Kind.UPLOAD, Kind.STORE}
         return f"{self.value}_" if has_own else None
 
 

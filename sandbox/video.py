@@ -14,13 +14,15 @@ UNITY = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 DPI_72 = 72 << 16
 
 
-def write(picture: bytes, *, extent: tuple[int, int], seconds: float) -> bytes:
-    """Make a file that shows a JPEG for so many seconds."""
+def write(
+    picture: bytes, *, extent: tuple[int, int], seconds: float, rate: int = FRAMES_PER_SECOND
+) -> bytes:
+    """Make a file that shows a JPEG for so many seconds, so many times in each."""
     kind = _box(b"ftyp", b"isom" + struct.pack(">I", 0x200) + b"isomiso2mp41")
     data = _box(b"mdat", picture)
     picture_at = len(kind) + len(data) - len(picture)
     length = round(seconds * TIMESCALE)
-    track = _track(picture_at, len(picture), extent, length)
+    track = _track(picture_at, len(picture), extent, length, rate)
     return kind + data + _box(b"moov", _movie_header(length) + track)
 
 
@@ -45,7 +47,7 @@ def _movie_header(length: int) -> bytes:
     )
 
 
-def _track(at: int, size: int, extent: tuple[int, int], length: int) -> bytes:
+def _track(at: int, size: int, extent: tuple[int, int], length: int, rate: int) -> bytes:
     width, height = extent
     header = _full_box(
         b"tkhd",
@@ -59,14 +61,17 @@ def _track(at: int, size: int, extent: tuple[int, int], length: int) -> bytes:
     handler = _full_box(b"hdlr", bytes(4), b"vide", bytes(12), b"Video\0")
     here = _box(b"dinf", _full_box(b"dref", struct.pack(">I", 1), _full_box(b"url ", flags=1)))
     media = _box(
-        b"minf", _full_box(b"vmhd", bytes(8), flags=1), here, _samples(at, size, extent, length)
+        b"minf",
+        _full_box(b"vmhd", bytes(8), flags=1),
+        here,
+        _samples(at, size, extent, length, rate),
     )
     return _box(b"trak", header, _box(b"mdia", _full_box(b"mdhd", times), handler, media))
 
 
-def _samples(at: int, size: int, extent: tuple[int, int], length: int) -> bytes:
+def _samples(at: int, size: int, extent: tuple[int, int], length: int, rate: int) -> bytes:
     """Say where the frames are: in as many chunks, all at the same place."""
-    frames = max(1, length * FRAMES_PER_SECOND // TIMESCALE)
+    frames = max(1, length * rate // TIMESCALE)
     each = length // frames
     last = length - each * (frames - 1)
     return _box(

@@ -20,6 +20,7 @@ from sandbox.vendor import (
     anybody,
     delivery,
 )
+from sandbox.video import FRAMES_PER_SECOND
 
 WRONG = 400
 BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
@@ -94,13 +95,14 @@ def start(
     exchange: Exchange,
     *formats: str,
     seconds: float = 0.0,
+    rate: int = FRAMES_PER_SECOND,
     job_id: str | None = None,
     alias: str | None = None,
     **facts: object,
 ) -> Job:
     """Accept a job that makes files of these formats, looking as the body says."""
     seen = look(exchange.seen.sha256)
-    makes = [Media(each, look=seen, seconds=seconds) for each in formats]
+    makes = [Media(each, look=seen, seconds=seconds, rate=rate) for each in formats]
     return exchange.desk.jobs.start(
         *makes, failures=exchange.failures, job_id=job_id, alias=alias, facts=facts
     )

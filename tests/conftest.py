@@ -2,7 +2,8 @@
 
 A table that refuses TRUNCATE cannot be flushed, so no test uses `transaction=True`. What needs
 other connections to see its rows (threads, lanes, races) asks for `committed`: it leaves its rows
-behind, and everybody in them is new, so nobody meets anybody; none of them is due any more.
+behind, and everybody in them is new, so nobody meets anybody; none of them is due any more. They
+lie in a database of their own: a test that only asks for `db` finds nothing but what it made.
 
 A test marked `browser` asks for pytest-playwright's `page`, and fails if its console complains. It
 lives in a file without coroutines.
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import databases
 import lock_order
 import pytest
 from django.test import TestCase
@@ -121,12 +123,46 @@ def django_db_setup(
         teardown_databases(made, 0)
 
 
+@pytest.fixture(scope="session")
+def migrated(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
+    """Have a migrated database that nobody ever uses: others are copied from it."""
+    from django.core.management import call_command
+    from django.db import connection
+
+    if prepared := os.environ.get("TEMPLATE_DATABASE"):
+        yield prepared
+        return
+    name = f"{connection.settings_dict['NAME']}_empty"
+    with django_db_blocker.unblock():
+        databases.sql(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+        with databases.inside(name):
+            call_command("migrate", verbosity=0)
+        yield name
+        databases.sql(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(scope="session")
+def commits(migrated: str, django_db_blocker: Any) -> Iterator[str]:
+    """Have the database that everybody commits to."""
+    from django.db import connection
+
+    name = f"{connection.settings_dict['NAME']}_commits"
+    with django_db_blocker.unblock():
+        databases.sql(
+            f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",
+            f"CREATE DATABASE {name} TEMPLATE {migrated}",
+        )
+    yield name
+    with django_db_blocker.unblock():
+        databases.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
-def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+def committed(commits: str, django_db_blocker: Any) -> Iterator[None]:
     """Let a test commit, and every thread and connection of it see that."""
     from django.db import connections
 
-    with django_db_blocker.unblock():
+    with django_db_blocker.unblock(), databases.inside(commits):
         yield
         _let_rest()
         connections.close_all()
@@ -168,6 +204,17 @@ def bob(request: pytest.FixtureRequest) -> Member:
 
 def _database(request: pytest.FixtureRequest) -> None:
     request.getfixturevalue("committed" if "committed" in request.fixturenames else "db")
+
+
+@pytest.fixture
+def tries_forgotten(request: pytest.FixtureRequest, django_db_blocker: Any) -> None:
+    """Count tries anew: they are committed, whatever becomes of a test's transaction."""
+    from django.core.cache import cache
+
+    if {"db", "committed"} & set(request.fixturenames):
+        _database(request)
+        with django_db_blocker.unblock():
+            cache.clear()
 
 
 @pytest.fixture

@@ -7,17 +7,15 @@ next one goes on.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Q
+from django.db.models import Max, Min, Q
 
-from common.money import MICROS_PER_USD, Micros
+from common.money import Micros
 from credits.models import Account
-from usage import reports
-from usage.models import Call
+from usage import numbers, sums
+from usage.models import Call, RunSum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +27,6 @@ if TYPE_CHECKING:
 LOOKED_AT = 20_000
 IN_A_FILE = 1_000
 """So many calls of a file are in memory at once."""
-COLUMNS = (
-    "call", "settled_at", "started_at", "vendor", "operation", "run", "key", "member", "outcome",
-    "reason", "held_usd", "charged_usd", "price_version", "price_inputs", "attempts",
-    "vendor_request",
-)  # fmt: skip
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""A program for tables takes a cell that begins so for something to work out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +36,35 @@ class Wanted:
     user_id: UUID | None = None
     key_id: UUID | None = None
     vendor: str = ""
+    operation: str = ""
+    project: str = ""
     outcome: str = ""
     run: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
-    def rows(self, workspace_id: UUID) -> QuerySet[Call]:
-        """Return them, but for the times, which are found by numbers."""
+    @property
+    def named(self) -> dict[str, Any]:
+        """What is wanted of the columns that calls and their sums have in common."""
         named = {
             "user_id": self.user_id,
             "key_id": self.key_id,
             "vendor": self.vendor,
+            "operation": self.operation,
+            "project": self.project,
             "outcome": self.outcome,
-            "run_id": self.run,
         }
-        given = {name: value for name, value in named.items() if value}
-        return Call.objects.filter(workspace_id=workspace_id, **given)
+        return {name: value for name, value in named.items() if value}
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every call of its time is wanted."""
+        return not self.named and not self.run
+
+    def rows(self, workspace_id: UUID) -> QuerySet[Call]:
+        """Return them, but for the times, which are found by numbers."""
+        run = {"run_id": self.run} if self.run else {}
+        return Call.objects.filter(workspace_id=workspace_id, **self.named, **run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Receipt:
     title: str
     """What the client calls it, if it said."""
     run: str
+    project: str
     user_id: UUID | None
     key_id: UUID | None
     outcome: Call.Outcome
@@ -104,6 +109,7 @@ class Receipt:
             operation=row.operation,
             title=row.facts.get("title") or "",
             run=row.run_id,
+            project=row.project,
             user_id=row.user_id,
             key_id=row.key_id,
             outcome=Call.Outcome(row.outcome),
@@ -139,7 +145,7 @@ def page(
     newer_than: int | None = None,
 ) -> Page:
     """Return the newest calls below a number, or the oldest above one; or the newest of all."""
-    first, last = _bounds(workspace_id, wanted)
+    first, last = bounds(workspace_id, wanted)
     if newer_than is not None:
         return _above(workspace_id, wanted, max(first, newer_than + 1), last, limit)
     high = last if older_than is None else min(last, older_than - 1)
@@ -179,26 +185,32 @@ def of_run(workspace_id: UUID, receipt: Receipt, *, user_id: UUID | None = None)
     return [Receipt.of(row) for row in rows.order_by("started_at", "number")[:100]]
 
 
-def as_csv(workspace_id: UUID, wanted: Wanted) -> Iterator[str]:
-    """Yield the calls as a file, newest first, some at a time, however many there are."""
-    first, last = _bounds(workspace_id, wanted)
-    yield _lines([COLUMNS])
+def all_of(workspace_id: UUID, wanted: Wanted) -> Iterator[list[Receipt]]:
+    """Yield all calls that are wanted, newest first, some at a time, however many there are."""
+    first, last = bounds(workspace_id, wanted)
     while last >= first:
         low = max(first, last - IN_A_FILE + 1)
         found = _between(workspace_id, wanted, low, last, "-number", IN_A_FILE)
         if found:
-            yield _lines(_cells(receipt) for receipt in found)
+            yield found
         last = low - 1
 
 
-def _bounds(workspace_id: UUID, wanted: Wanted) -> tuple[int, int]:
-    """Return the first and the last number of the time that is wanted."""
+def bounds(workspace_id: UUID, wanted: Wanted) -> tuple[int, int]:
+    """Return the first and the last number of the time, and of the run, that is wanted."""
     total = Account.objects.values_list("events", flat=True).get(pk=workspace_id)
     first, last = 1, total
+    if wanted.run:
+        sums.catch_up(workspace_id)
+        of_run = RunSum.objects.filter(workspace_id=workspace_id, run_id=wanted.run)
+        ends = of_run.aggregate(first=Min("first_number"), last=Max("last_number"))
+        if ends["first"] is None:
+            return 1, 0
+        first, last = ends["first"], ends["last"]
     if wanted.since is not None:
-        first = reports.first_at(workspace_id, wanted.since, total)
+        first = max(first, numbers.first_at(workspace_id, wanted.since, total))
     if wanted.until is not None:
-        last = reports.first_at(workspace_id, wanted.until, total) - 1
+        last = min(last, numbers.first_at(workspace_id, wanted.until, total) - 1)
     return first, last
 
 
@@ -209,39 +221,3 @@ def _between(
         return []
     rows = wanted.rows(workspace_id).filter(number__range=(low, high)).order_by(order)
     return [Receipt.of(row) for row in rows[:limit]]
-
-
-def _cells(receipt: Receipt) -> list[str]:
-    inputs = ", ".join(f"{name}: {value}" for name, value in receipt.inputs.items())
-    return [
-        str(receipt.id),
-        receipt.settled_at.isoformat(timespec="milliseconds"),
-        receipt.started_at.isoformat(timespec="milliseconds"),
-        receipt.vendor,
-        receipt.title or receipt.operation,
-        receipt.run,
-        str(receipt.key_id or ""),
-        str(receipt.user_id or ""),
-        receipt.outcome,
-        receipt.reason,
-        dollars(receipt.held),
-        dollars(receipt.charged),
-        receipt.price_version,
-        inputs,
-        str(receipt.attempts),
-        receipt.vendor_request,
-    ]
-
-
-def dollars(amount: Micros) -> str:
-    """Return an amount that is not negative as programs read it: 1.250000."""
-    whole, micros = divmod(amount, MICROS_PER_USD)
-    return f"{whole}.{micros:06d}"
-
-
-def _lines(rows: Any) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(
-        [f"'{cell}" if cell.startswith(FORMULAS) else cell for cell in row] for row in rows
-    )
-    return out.getvalue()

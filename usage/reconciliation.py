@@ -1,6 +1,62 @@
 """What the history must have in common with the books (run with credits.reconciliation)."""
 
 from credits.proofs.reconciliation import Check
+from usage.sums import BLOCK
+
+_SUMMED = """
+    SELECT call.*, coalesce(user_id, uuid_nil) AS person, coalesce(key_id, uuid_nil) AS made_by
+      FROM usage_call call JOIN usage_summed summed USING (workspace_id)
+           CROSS JOIN (SELECT '00000000-0000-0000-0000-000000000000'::uuid AS uuid_nil) AS nil
+     WHERE call.number <= summed.number
+"""
+"""The calls that the sums are of."""
+
+_COUNTED = """
+    SELECT coalesce(sum(calls), 0) AS rows, coalesce(sum(charged_micros), 0) AS micros
+      FROM usage_callsum WHERE span = '{}'
+"""
+
+
+def _spans(name: str, calls: str) -> Check:
+    """Return the check that the sums of a kind of span are those of what they are made of."""
+    columns = "workspace_id, begins_at, vendor, operation, user_id, key_id, project"
+    numbers = "calls, delivered, uncharged, charged_micros"
+    return Check(
+        f"the sums of {name}s are those of their calls",
+        _COUNTED.format(name),
+        f"""
+        SELECT 'workspace ' || workspace_id || ', {name} ' || begins_at || ': ' || count(*)
+               || ' sums differ'
+          FROM (SELECT workspace_id, begins_at FROM (
+                    ({calls} EXCEPT
+                     SELECT {columns}, {numbers} FROM usage_callsum WHERE span = '{name}')
+                    UNION ALL
+                    (SELECT {columns}, {numbers} FROM usage_callsum WHERE span = '{name}'
+                     EXCEPT {calls})) AS either) AS differing
+         GROUP BY workspace_id, begins_at
+        """,  # noqa: S608 - of our own
+    )
+
+
+def _from_calls(span: str) -> str:
+    return f"""
+        SELECT workspace_id, date_trunc('{span}', settled_at AT TIME ZONE 'UTC')
+                             AT TIME ZONE 'UTC' AS begins_at, vendor, operation, person, made_by,
+               project, count(*) AS calls, count(*) FILTER (WHERE outcome = 'delivered'),
+               count(*) FILTER (WHERE charged_micros = 0), sum(charged_micros)::bigint
+          FROM ({_SUMMED}) AS call GROUP BY 1, 2, 3, 4, 5, 6, 7
+    """  # noqa: S608 - of our own
+
+
+def _from_hours(span: str) -> str:
+    return f"""
+        SELECT workspace_id, date_trunc('{span}', begins_at AT TIME ZONE 'UTC')
+                             AT TIME ZONE 'UTC' AS begins_at, vendor, operation, user_id, key_id,
+               project, sum(calls)::bigint, sum(delivered)::bigint, sum(uncharged)::bigint,
+               sum(charged_micros)::bigint
+          FROM usage_callsum WHERE span = 'hour' GROUP BY 1, 2, 3, 4, 5, 6, 7
+    """  # noqa: S608 - of our own
+
 
 CHECKS = (
     Check(
@@ -35,5 +91,41 @@ CHECKS = (
            AND (events, events, events) IS DISTINCT FROM
                (coalesce(n, 0), coalesce(different, 0), coalesce(last, 0))
         """,
+    ),
+    _spans("hour", _from_calls("hour")),
+    _spans("day", _from_hours("day")),
+    _spans("month", _from_hours("month")),
+    Check(
+        "each block of numbers counts its calls",
+        "SELECT coalesce(sum(calls), 0) AS rows, 0 AS micros FROM usage_callblock",
+        f"""
+        WITH counted AS (
+            SELECT workspace_id, (number - 1) / {BLOCK} AS block, vendor, operation,
+                   person AS user_id, made_by AS key_id, project, outcome, count(*)::int AS calls
+              FROM ({_SUMMED}) AS call GROUP BY 1, 2, 3, 4, 5, 6, 7, 8)
+        SELECT 'workspace ' || workspace_id || ', block ' || block || ': counts '
+               || coalesce(had.calls, 0) || ', has ' || coalesce(counted.calls, 0)
+          FROM counted FULL JOIN usage_callblock had
+         USING (workspace_id, block, vendor, operation, user_id, key_id, project, outcome)
+         WHERE counted.calls IS DISTINCT FROM had.calls
+        """,  # noqa: S608 - of our own
+    ),
+    Check(
+        "each run is the sum of its calls",
+        "SELECT coalesce(sum(calls), 0) AS rows, coalesce(sum(charged_micros), 0) AS micros"
+        " FROM usage_runsum",
+        f"""
+        WITH summed AS (
+            SELECT workspace_id, run_id, person AS user_id, count(*)::int AS calls,
+                   count(*) FILTER (WHERE outcome = 'delivered')::int AS delivered,
+                   sum(charged_micros)::bigint AS micros, min(number) AS first, max(number) AS last
+              FROM ({_SUMMED}) AS call WHERE run_id <> '' GROUP BY 1, 2, 3)
+        SELECT 'workspace ' || workspace_id || ', run ' || run_id || ': '
+               || coalesce(had.calls, 0) || ' calls, has ' || coalesce(summed.calls, 0)
+          FROM summed FULL JOIN usage_runsum had USING (workspace_id, run_id, user_id)
+         WHERE (summed.calls, summed.delivered, summed.micros, summed.first, summed.last)
+               IS DISTINCT FROM (had.calls, had.delivered, had.charged_micros, had.first_number,
+                                 had.last_number)
+        """,  # noqa: S608 - of our own
     ),
 )

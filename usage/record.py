@@ -18,12 +18,13 @@ COLUMNS = (
 RECORD = """
     , called AS (
         INSERT INTO usage_call (
-               id, workspace_id, number, user_id, key_id, vendor, operation, run_id, outcome,
-               reason, status, quoted_micros, held_micros, charged_micros, price_version,
+               id, workspace_id, number, user_id, key_id, vendor, operation, run_id, project,
+               outcome, reason, status, quoted_micros, held_micros, charged_micros, price_version,
                attempts, vendor_job_id, vendor_request_id, facts, started_at, settled_at)
         SELECT id, wallet, number, (memo->>'user')::uuid, (memo->>'key')::uuid,
                coalesce(memo->>'vendor', ''), coalesce(memo->>'operation', ''),
-               coalesce(memo->>'run', ''), outcome, coalesce(reason, ''), coalesce(status, 0),
+               coalesce(memo->>'run', ''), coalesce(memo->>'project', ''), outcome,
+               coalesce(reason, ''), coalesce(status, 0),
                coalesce((memo->>'quoted')::bigint, held), held, charged,
                coalesce(memo->>'price', ''), coalesce(attempts, 1), coalesce(vendor_job_id, ''),
                coalesce(vendor_request_id, ''),

@@ -14,6 +14,7 @@ from django.db.models import F, Q
 
 from common.money import Micros
 from credits.models import Account, Entry
+from usage import depth, history, numbers
 from usage.models import Call
 from usage.record import OWN_ACCOUNT
 
@@ -36,8 +37,6 @@ class Kind(StrEnum):
     REVERSED = "reversed"
 
 
-MOST_LOOKED_AT = 100_000
-"""Among so many of the newest numbers one person's calls are looked for: they have none."""
 MOVED = {
     (Entry.Kind.TOP_UP, True): Kind.ADDED,
     (Entry.Kind.GRANT, True): Kind.ADDED,
@@ -145,11 +144,11 @@ def events(workspace_id: UUID, *, page: int, limit: int, wanted: Filter) -> Page
     total = Account.objects.values_list("events", flat=True).get(pk=workspace_id)
     first, last = 1, total
     if wanted.start is not None:
-        first = first_at(workspace_id, wanted.start, total)
+        first = numbers.first_at(workspace_id, wanted.start, total)
     if wanted.end is not None:
-        last = first_at(workspace_id, wanted.end, total) - 1
+        last = numbers.first_at(workspace_id, wanted.end, total) - 1
     if wanted.user_id is not None:
-        return _calls_of(workspace_id, wanted, first, last, page, limit)
+        return _calls_of(workspace_id, wanted, page, limit)
     if wanted.kind is Kind.CALLED:
         return _calls_only(workspace_id, first, last, page, limit)
     if wanted.kind is not None:
@@ -190,68 +189,18 @@ def _entries_only(
     return Page(found.count(), [Moved.of(row) for row in found[start : start + limit]])
 
 
-def _calls_of(
-    workspace_id: UUID, wanted: Filter, first: int, last: int, page: int, limit: int
-) -> Page:
-    """Return one page of a person's calls among the newest `MOST_LOOKED_AT` of the time wanted."""
+def _calls_of(workspace_id: UUID, wanted: Filter, page: int, limit: int) -> Page:
+    """Return one page of a person's own calls."""
     if wanted.kind not in (None, Kind.CALLED):
         return Page(0, [])
-    found = Call.objects.filter(
-        workspace_id=workspace_id,
-        user_id=wanted.user_id,
-        number__range=(max(first, last - MOST_LOOKED_AT + 1), last),
-    )
-    start = (page - 1) * limit
-    rows = found.order_by("-number")[start : start + limit]
-    return Page(found.count(), [Called.of(row) for row in rows])
+    own = history.Wanted(user_id=wanted.user_id, since=wanted.start, until=wanted.end)
+    found = depth.page(workspace_id, own, page=page, limit=limit)
+    return Page(found.total, list(map(Called.of, found.rows)))
 
 
 def _calls_only(workspace_id: UUID, first: int, last: int, page: int, limit: int) -> Page:
-    """Skip the numbers that entries took: there are few of them beside the calls."""
-    taken = list(
-        Entry.objects.filter(event_wallet=workspace_id, event_number__range=(first, last))
-        .order_by("-event_number")
-        .values_list("event_number", flat=True)
-    )
-    total = max(0, last - first + 1 - len(taken))
-    newest = _skip(taken, last, (page - 1) * limit)
-    oldest = max(first, _skip(taken, last, page * limit) + 1)
+    total, oldest, newest = numbers.calls_between(workspace_id, first, last, page, limit)
     if newest < oldest:
         return Page(total, [])
     calls = Call.objects.filter(workspace_id=workspace_id, number__range=(oldest, newest))
     return Page(total, [Called.of(row) for row in calls.order_by("-number")])
-
-
-def _skip(taken: list[int | None], last: int, calls: int) -> int:
-    """Return the number that stands `calls` calls below `last`, counted without `taken`."""
-    number = last - calls
-    for entry in taken:
-        if entry is not None and entry > number:
-            number -= 1
-        else:
-            break
-    return number
-
-
-def first_at(workspace_id: UUID, instant: datetime, total: int) -> int:
-    """Return the least number whose time is `instant` or later (total + 1 if none is).
-
-    Numbers follow time up to the length of a commit, so a search by halves finds it with
-    some twenty index probes, where a scan by time would need an index of its own.
-    """
-    low, high = 1, total + 1
-    while low < high:
-        middle = (low + high) // 2
-        if _at(workspace_id, middle) < instant:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def _at(workspace_id: UUID, number: int) -> datetime:
-    calls = Call.objects.filter(workspace_id=workspace_id, number=number)
-    if (at := calls.values_list("settled_at", flat=True).first()) is not None:
-        return at
-    entries = Entry.objects.filter(event_wallet=workspace_id, event_number=number)
-    return entries.values_list("created_at", flat=True).get()

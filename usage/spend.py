@@ -1,33 +1,63 @@
-"""What a workspace spent, by day (UTC's) and vendor."""
+"""What a workspace spent: by span of time (UTC's), and by vendor, operation, key, member, project.
+
+Read from the sums of its calls, which are those of all of them (sums.py).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from django.db.models import F, Sum
+from django.db.models.functions import TruncDate
+
+from common.errors import InvalidRequest
 from common.money import Micros
-from common.rows import rows
-from credits.models import Account
-from usage import reports
+from usage import sums
+from usage.models import NOBODY, CallSum
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
     from uuid import UUID
 
-# The number is what finds them; the time is for the partitions, of which older ones are not read.
-BY_DAY = """
-    SELECT (settled_at AT TIME ZONE 'UTC')::date AS day, vendor, count(*) AS calls,
-           count(*) FILTER (WHERE charged_micros = 0) AS uncharged,
-           coalesce(sum(charged_micros), 0)::bigint AS micros
-      FROM usage_call
-     WHERE workspace_id = %s AND number >= %s AND settled_at >= %s
-       AND (%s::uuid IS NULL OR user_id = %s)
-     GROUP BY 1, 2
-"""
+    from django.db.models import QuerySet
+
+    from usage.history import Wanted
+
+MOST_ROWS = 10_000
+
+
+class By(StrEnum):
+    """What calls are told apart by."""
+
+    VENDOR = "vendor"
+    OPERATION = "operation"
+    KEY = "key"
+    MEMBER = "member"
+    PROJECT = "project"
+
+
+COLUMN = {By.KEY: "key_id", By.MEMBER: "user_id"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class Part:
+    """The calls of one span of time, and of what they were told apart by."""
+
+    begins_at: datetime
+    of: str
+    """The vendor, or whichever it is; empty for calls of nobody, or in all."""
+    calls: int
+    delivered: int
+    uncharged: int
+    charged: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class DaySum:
     """The calls of one day and one vendor."""
 
     day: date
@@ -42,7 +72,7 @@ class Spend:
     """Some days up to today, and the sums of each."""
 
     days: list[date]
-    sums: list[Sum]
+    sums: list[DaySum]
 
     def of_last(self, days: int) -> Micros:
         """Return what the last so many days cost, today among them."""
@@ -79,9 +109,58 @@ class Spend:
 def by_day(workspace_id: UUID, *, days: int, today: date, user_id: UUID | None = None) -> Spend:
     """Return what the last so many days cost, of one member if one is named."""
     first = today - timedelta(days=days - 1)
-    since = datetime.combine(first, time(), UTC)
-    total = Account.objects.values_list("events", flat=True).get(pk=workspace_id)
-    number = reports.first_at(workspace_id, since, total)
-    given = [workspace_id, number, since, user_id, user_id]
-    sums = list(rows(Sum, BY_DAY, given)) if number <= total else []
-    return Spend([first + timedelta(days=n) for n in range(days)], sums)
+    found = _of(workspace_id, CallSum.Span.DAY).filter(
+        begins_at__gte=datetime.combine(first, time(), UTC)
+    )
+    if user_id is not None:
+        found = found.filter(user_id=user_id)
+    each = found.values("vendor", day=TruncDate("begins_at", tzinfo=UTC)).annotate(
+        made=Sum("calls"), free=Sum("uncharged"), micros=Sum("charged_micros")
+    )
+    return Spend(
+        [first + timedelta(days=n) for n in range(days)],
+        [
+            DaySum(row["day"], row["vendor"], row["made"], row["free"], Micros(row["micros"]))
+            for row in each.order_by("day", "vendor")
+        ],
+    )
+
+
+def by_span(workspace_id: UUID, wanted: Wanted, *, span: str, by: By | None) -> Iterator[Part]:
+    """Yield the sums of the calls that are wanted, the oldest first; spans without calls are none.
+
+    The times of what is wanted are those in which a span begins. Raises InvalidRequest for more
+    than MOST_ROWS, and for what sums do not tell apart: states and runs.
+    """
+    if wanted.outcome or wanted.run:
+        raise InvalidRequest("Sums are of all states and runs: leave `status` and `run` out.")
+    found = _of(workspace_id, span).filter(**wanted.named)
+    if wanted.since is not None:
+        found = found.filter(begins_at__gte=wanted.since)
+    if wanted.until is not None:
+        found = found.filter(begins_at__lt=wanted.until)
+    column = {"of": F(COLUMN.get(by, by.value))} if by else {}
+    rows: Any = found.values("begins_at", **column).annotate(
+        made=Sum("calls"),
+        good=Sum("delivered"),
+        free=Sum("uncharged"),
+        micros=Sum("charged_micros"),
+    )
+    some = list(rows.order_by("begins_at", *column)[: MOST_ROWS + 1])
+    if len(some) > MOST_ROWS:
+        raise InvalidRequest("These are too many rows. Ask for less time, or for longer spans.")
+    for row in some:
+        of = row.get("of", "")
+        yield Part(
+            row["begins_at"],
+            "" if of == NOBODY else f"{of}",
+            row["made"],
+            row["good"],
+            row["free"],
+            Micros(row["micros"]),
+        )
+
+
+def _of(workspace_id: UUID, span: str) -> QuerySet[CallSum]:
+    sums.catch_up(workspace_id)
+    return CallSum.objects.filter(workspace_id=workspace_id, span=span)

@@ -4,6 +4,8 @@ The ComfyUI at ADDRESS (like http://127.0.0.1:8188) runs two nodes of each vendo
 one after the other, on small files that it is given; then a line for each says what was charged,
 and between what and what the platform's quote had it. Against a real platform this costs what it
 says. `--all` runs every paid node that ComfyUI has, `--quote` none: it only says what each costs.
+A node whose vendor has withdrawn what it calls is refused by the platform, as it should be: the
+line says so, and another of that vendor is run in its place.
 
 The platform is the one that the ComfyUI tells its page of, or `--platform`. The key needs the
 scopes `proxy` and `usage:read`. A certificate of one's own is trusted by SSL_CERT_FILE. The exit
@@ -13,6 +15,7 @@ status is 1 unless all is well.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from dataclasses import dataclass, field
@@ -24,6 +27,8 @@ from clients.tour.graph import Impossible, Workflow
 
 OF_EACH = 2
 SETTLED_SECONDS = 20
+WITHDRAWN = re.compile(r"\bwithdrew\b|\bhas ended\b")
+"""How the platform says it."""
 HEAD = ("vendor", "node", "charged", "expected", "seconds", "")
 
 
@@ -76,7 +81,14 @@ class Visit:
     @property
     def is_ok(self) -> bool:
         """Whether it made something, at a price within its quote, where that is sure."""
+        if self.is_withdrawn:
+            return self.charged == 0
         return not self.problem and (self.is_within or not self.is_sure)
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether it was refused because there is no such thing any more."""
+        return WITHDRAWN.search(self.problem) is not None
 
     @property
     def is_within(self) -> bool:
@@ -87,6 +99,8 @@ class Visit:
         """Return its line of the table."""
         span = usd(self.least) + (f" to {usd(self.most)}" if self.most != self.least else "")
         good = "ok" if self.is_ok else f"NOT OK {self.problem or 'another price'}"
+        if self.is_ok and self.is_withdrawn:
+            good = f"ok, withdrawn: {self.problem}"
         told = span if self.is_sure else f"about {span}"
         return (self.vendor, self.node, usd(self.charged), told, f"{self.seconds:.0f}", good)
 
@@ -111,16 +125,19 @@ def files_of(comfy: Comfy, run: int) -> dict[str, str]:
     return files
 
 
-def chosen(known: dict, vendors: dict, options: argparse.Namespace) -> list[tuple[str, str]]:
-    """Return which nodes are run: vendor and name."""
+def chosen(
+    known: dict, vendors: dict, options: argparse.Namespace
+) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+    """Return which nodes are run, vendor and name, and by vendor those that might be instead."""
     there = sorted((vendors[name][0], name) for name in known if name in vendors)
     if options.node:
-        return [each for each in there if each[1] in options.node]
+        return [each for each in there if each[1] in options.node], {}
     if options.vendor:
         there = [each for each in there if each[0] in options.vendor]
     if options.all:
-        return there
+        return there, {}
     wanted: list[tuple[str, str]] = []
+    spare: dict[str, list[str]] = {}
     for vendor in dict.fromkeys(each[0] for each in there):
         names = [name for whose, name in there if whose == vendor]
         names.sort(key=lambda name: bool(known[name].get("deprecated")))
@@ -128,7 +145,8 @@ def chosen(known: dict, vendors: dict, options: argparse.Namespace) -> list[tupl
         apart = [*reversed(routes.values())]  # One of each route first: they differ most.
         rest = [name for name in names if name not in apart]
         wanted += [(vendor, name) for name in (apart + rest)[:OF_EACH]]
-    return wanted
+        spare[vendor] = (apart + rest)[OF_EACH:]
+    return wanted, spare
 
 
 def visit(comfy: Comfy, platform: Platform, made: Visit, prompt: dict) -> Visit:
@@ -153,11 +171,13 @@ def tour(comfy: Comfy, platform: Platform, options: argparse.Namespace) -> list[
     known, run = comfy.nodes(), int(time.time()) % 10**9
     files = files_of(comfy, run)
     platform.charged()  # From here on what is new is ours.
-    visits = []
-    for number, (vendor, name) in enumerate(chosen(known, platform.vendors(), options)):
+    visits: list[Visit] = []
+    waiting, spare = chosen(known, platform.vendors(), options)
+    while waiting:
+        vendor, name = waiting.pop(0)
         made = Visit(vendor, name)
         try:
-            prompt = Workflow(known, files, run + number).around(name)
+            prompt = Workflow(known, files, run + len(visits)).around(name)
         except Impossible as why:
             made.problem = f"{why}"
         else:
@@ -167,6 +187,8 @@ def tour(comfy: Comfy, platform: Platform, options: argparse.Namespace) -> list[
                 visit(comfy, platform, made, prompt)
         print("  ".join(made.line()), file=sys.stderr, flush=True)
         visits.append(made)
+        if made.is_withdrawn and spare.get(vendor):
+            waiting.insert(0, (vendor, spare[vendor].pop(0)))
     return visits
 
 

@@ -95,7 +95,7 @@ def _limits(payer: Payer, lock: str) -> _Limits:
     if not (payer.budgets or payer.concurrency):
         return _Limits()
     return _Limits(
-        wallet=f", {payer.slots} AS slots",
+        wallet=f", {payer.slots} AS slots, open_apart",
         named=f""",
                {payer.budgets or "NULL::bigint[]"} AS budgets,
                {payer.concurrency or "NULL::int"} AS concurrency""",
@@ -144,7 +144,8 @@ def _limits(payer: Payer, lock: str) -> _Limits:
           LEFT JOIN LATERAL (
               SELECT large.is_large,
                      CASE WHEN large.is_large THEN wallet.open_large
-                          ELSE wallet.open_holds - wallet.open_large END AS open,
+                          ELSE wallet.open_holds - wallet.open_large - wallet.open_apart
+                     END AS open,
                      CASE WHEN large.is_large AND every.slots > 0 THEN greatest(every.slots / 4, 1)
                           ELSE every.slots END AS most
                 FROM (SELECT payer.amount >= {LARGE_MICROS} AS is_large) large,
@@ -335,12 +336,12 @@ def settle_many(columns: str = "", record: str = "", *, budgets: bool = True) ->
            {"" if budgets else "AND budgets IS NULL"}
            AND (id <> ALL (ARRAY(SELECT hold FROM asked WHERE only_expired))
                 OR expires_at <= now() OR {orphaned("credits_hold")})
-     RETURNING id, account_id, amount_micros, budgets, memo, placed_at
+     RETURNING id, account_id, amount_micros, budgets, memo, placed_at, apart
     ), ended AS MATERIALIZED (
         SELECT gone.id, gone.account_id AS wallet, gone.amount_micros AS held,
                least(asked.charged, gone.amount_micros) AS charged,
                greatest(asked.charged - gone.amount_micros, 0) AS shortfall,
-               gone.budgets, gone.memo, gone.placed_at,
+               gone.budgets, gone.memo, gone.placed_at, gone.apart,
                coalesce(asked.silent, false) AS silent,
                wallet.events + sum(CASE WHEN asked.silent THEN 0 ELSE 1 END)
                                    OVER (PARTITION BY gone.account_id ORDER BY gone.id)
@@ -352,10 +353,12 @@ def settle_many(columns: str = "", record: str = "", *, budgets: bool = True) ->
                held_micros = account.held_micros - share.held,
                open_holds = account.open_holds - share.holds,
                open_large = account.open_large - share.large,
+               open_apart = account.open_apart - share.apart,
                events = account.events + share.n
           FROM (SELECT wallet, sum(charged)::bigint AS charged, sum(held)::bigint AS held,
                        count(*) AS holds,
-                       count(*) FILTER (WHERE held >= {LARGE_MICROS}) AS large,
+                       count(*) FILTER (WHERE held >= {LARGE_MICROS} AND NOT apart) AS large,
+                       count(*) FILTER (WHERE apart) AS apart,
                        count(*) FILTER (WHERE NOT silent) AS n
                   FROM ended GROUP BY wallet) share
          WHERE account.id = share.wallet

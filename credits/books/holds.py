@@ -38,8 +38,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from psycopg.types.json import Json
 
-from common.errors import AccessDisabled
+from common.errors import AccessDisabled, NotFound
 from common.ids import uuid7
 from common.money import Micros
 from credits.books import limits
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 PLACE = """
     WITH wallet AS MATERIALIZED (
-        SELECT id, frozen_reason, balance_micros, held_micros, open_holds, open_large
+        SELECT id, frozen_reason, balance_micros, held_micros, open_holds, open_large, open_apart
           FROM credits_account
          WHERE id = %(account)s AND kind = 'wallet'
            FOR NO KEY UPDATE
@@ -62,7 +63,8 @@ PLACE = """
          WHERE frozen_reason = ''
            AND balance_micros - held_micros >= %(amount)s
            AND (%(slots)s::int IS NULL
-                OR CASE WHEN %(large)s THEN open_large ELSE open_holds - open_large END < %(slots)s)
+                OR CASE WHEN %(large)s THEN open_large
+                        ELSE open_holds - open_large - open_apart END < %(slots)s)
     ), budget AS MATERIALIZED (
         SELECT id, limit_micros, taken_micros, over_micros,
                limit_micros - taken_micros AS left_micros
@@ -73,7 +75,8 @@ PLACE = """
     ), taken AS (
         UPDATE credits_account account
            SET balance_micros = may.balance_micros, held_micros = may.held_micros + %(amount)s,
-               open_holds = may.open_holds + 1, open_large = may.open_large + %(large)s::int
+               open_holds = may.open_holds + 1, open_large = may.open_large + %(large)s::int,
+               open_apart = may.open_apart + %(apart)s::int
           FROM may
          WHERE account.id = may.id
            AND NOT EXISTS (SELECT FROM budget WHERE left_micros < %(amount)s)
@@ -85,12 +88,57 @@ PLACE = """
           FROM budget
          WHERE credits_budget.id = budget.id AND EXISTS (SELECT FROM taken)
     )
-    INSERT INTO credits_hold (id, account_id, amount_micros, intent, budgets, memo, expires_at)
+    INSERT INTO credits_hold (id, account_id, amount_micros, intent, budgets, memo, apart,
+                              expires_at)
     SELECT %(hold)s, id, %(amount)s, %(intent)s,
-           nullif(ARRAY(SELECT id FROM budget ORDER BY id), '{}'), '{}',
+           nullif(ARRAY(SELECT id FROM budget ORDER BY id), '{}'), %(memo)s::jsonb, %(apart)s,
            statement_timestamp() + %(ttl)s * interval '1 second'
       FROM taken
  RETURNING id
+"""
+
+EXTEND = """
+    WITH wallet AS MATERIALIZED (
+        SELECT id, frozen_reason, balance_micros, held_micros, open_holds
+          FROM credits_account
+         WHERE id = %(account)s AND kind = 'wallet'
+           FOR NO KEY UPDATE
+    ), held AS MATERIALIZED (
+        SELECT id, amount_micros, budgets FROM credits_hold
+         WHERE id = %(hold)s AND apart AND account_id = (SELECT id FROM wallet)
+           FOR NO KEY UPDATE
+    ), may AS MATERIALIZED (
+        SELECT * FROM wallet
+         WHERE frozen_reason = '' AND balance_micros - held_micros >= %(amount)s
+           AND EXISTS (SELECT FROM held)
+    ), budget AS MATERIALIZED (
+        SELECT id, limit_micros, taken_micros, over_micros,
+               limit_micros - taken_micros AS left_micros
+          FROM credits_budget
+         WHERE id = ANY (ARRAY(SELECT unnest(budgets) FROM held)) AND EXISTS (SELECT FROM may)
+         ORDER BY id
+           FOR NO KEY UPDATE
+    ), taken AS (
+        UPDATE credits_account account
+           SET balance_micros = may.balance_micros, held_micros = may.held_micros + %(amount)s,
+               open_holds = may.open_holds
+          FROM may
+         WHERE account.id = may.id
+           AND NOT EXISTS (SELECT FROM budget WHERE left_micros < %(amount)s)
+     RETURNING account.id
+    ), taken_of AS (
+        UPDATE credits_budget
+           SET limit_micros = budget.limit_micros, taken_micros = budget.taken_micros + %(amount)s,
+               over_micros = budget.over_micros
+          FROM budget
+         WHERE credits_budget.id = budget.id AND EXISTS (SELECT FROM taken)
+    )
+    UPDATE credits_hold hold
+       SET amount_micros = held.amount_micros + %(amount)s,
+           expires_at = statement_timestamp() + %(ttl)s * interval '1 second'
+      FROM held
+     WHERE hold.id = held.id AND EXISTS (SELECT FROM taken)
+ RETURNING hold.amount_micros
 """
 
 END = f"""
@@ -100,7 +148,7 @@ END = f"""
         DELETE FROM credits_hold hold USING wallet
          WHERE hold.id = %(hold)s AND hold.account_id = wallet.id
            AND (NOT %(only_expired)s OR hold.expires_at <= now() OR {orphaned("hold")})
-     RETURNING hold.id, hold.account_id, hold.amount_micros AS held, hold.budgets,
+     RETURNING hold.id, hold.account_id, hold.amount_micros AS held, hold.budgets, hold.apart,
                least(%(charged)s::bigint, hold.amount_micros) AS charged,
                greatest(%(charged)s::bigint - hold.amount_micros, 0) AS shortfall
     ), freed AS (
@@ -108,7 +156,9 @@ END = f"""
            SET balance_micros = balance_micros - ended.charged,
                held_micros = held_micros - ended.held,
                open_holds = open_holds - 1,
-               open_large = open_large - (ended.held >= {LARGE_MICROS})::int,
+               open_large = open_large
+                          - (ended.held >= {LARGE_MICROS} AND NOT ended.apart)::int,
+               open_apart = open_apart - ended.apart::int,
                events = events + 1
           FROM ended
          WHERE account.id = ended.account_id
@@ -151,13 +201,16 @@ def place(
     intent: UUID | None = None,
     budgets: Sequence[int] = (),
     concurrency: int | None = None,
+    apart: bool = False,
+    memo: dict[str, Any] | None = None,
 ) -> Hold:
     """Set `amount` aside for at most `ttl_seconds`, or refuse and set nothing aside.
 
-    It is taken from the wallet and from each of the budgets. Raises AccessDisabled (the wallet is
-    frozen), InsufficientCredits, ConcurrencyLimit or BudgetExceeded.
+    It is taken from the wallet and from each of the budgets. One that is `apart` takes no slot, and
+    may be extended later. Raises AccessDisabled (the wallet is frozen), InsufficientCredits,
+    ConcurrencyLimit or BudgetExceeded.
     """
-    assert amount > 0, "a free call needs no hold"
+    assert amount > 0 or apart, "a free call needs no hold"
     hold = Hold(uuid7(), account, amount)
     asked = {
         "hold": hold.id,
@@ -166,12 +219,37 @@ def place(
         "ttl": ttl_seconds,
         "intent": intent,
         "budgets": list(budgets),
-        "large": amount >= LARGE_MICROS,
-        "slots": limits.slots(concurrency, amount),
+        "large": amount >= LARGE_MICROS and not apart,
+        "slots": None if apart else limits.slots(concurrency, amount),
+        "apart": apart,
+        "memo": Json(memo or {}),
     }
     if _one(PLACE, asked) is None:
-        raise _refusal(account, amount, budgets, concurrency)
+        raise _refusal(account, amount, budgets, None if apart else concurrency)
     return hold
+
+
+def extend(hold: Hold, by: Micros, *, ttl_seconds: int) -> Micros:
+    """Have an open hold that is apart be larger by an amount, or refuse and change nothing.
+
+    It is taken from the wallet and from each budget that the hold took from, and the hold's time
+    begins anew. Returns what it is then. Raises as `place` does, and NotFound for one that ended.
+    """
+    asked = {"hold": hold.id, "account": hold.account, "amount": by, "ttl": ttl_seconds}
+    found = _one(EXTEND, asked)
+    if found is not None:
+        return Micros(int(found[0]))
+    open_one = _one("SELECT budgets FROM credits_hold WHERE id = %(hold)s AND apart", asked)
+    if open_one is None:
+        raise NotFound("This was over before.")
+    raise _refusal(hold.account, by, open_one[0] or (), None)
+
+
+def renew(hold: Hold, *, ttl_seconds: int) -> bool:
+    """Have an open hold's time begin anew; False if it had ended before."""
+    with connection.cursor() as cursor:
+        cursor.execute(RENEW, [ttl_seconds, hold.id])
+        return bool(cursor.rowcount)
 
 
 def capture(hold: Hold, amount: Micros) -> bool:
@@ -204,7 +282,8 @@ def _refusal(
         limits.described(each) for each in Budget.objects.filter(pk__in=budgets).order_by("pk")
     )
     is_large = amount >= LARGE_MICROS
-    is_open = wallet.open_large if is_large else wallet.open_holds - wallet.open_large
+    usual = wallet.open_holds - wallet.open_large - wallet.open_apart
+    is_open = wallet.open_large if is_large else usual
     room = limits.Room(wallet.available_micros, is_open, limits.slots(concurrency, amount), named)
     _, facts = limits.Left().judge(str(account), room, amount)
     return limits.refusal(facts or {"limit": "balance", "left": room.available}, amount=amount)

@@ -49,6 +49,7 @@ VERDICTS = ("short", "busy", "budget")
 WAITS = "waits"
 """The statement's word for who comes after one that was refused: judged in its turn (turns.py)."""
 OF = {
+    "run": "of this run",
     "key": "of this key",
     "project": "of this project",
     "member": "that you have here",
@@ -154,7 +155,7 @@ def slots_of(wallet_id: UUID) -> tuple[Slots, Slots]:
     ((most, large, usual),) = Account.objects.filter(pk=wallet_id).values_list(
         RawSQL(of_wallet(settings.CONCURRENCY_TIERS), []),  # noqa: S611 - our own settings
         "open_large",
-        F("open_holds") - F("open_large"),
+        F("open_holds") - F("open_large") - F("open_apart"),
     )
     return Slots(most, usual), Slots(slots(most, LARGE_MICROS), large)
 

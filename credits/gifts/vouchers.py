@@ -119,6 +119,18 @@ def _known(voucher_id: UUID) -> None:
         raise NotFound("There is no such voucher.")
 
 
+def told(voucher: Voucher) -> str:
+    """Return whether a voucher may be redeemed, or why not, in a word or two."""
+    if voucher.disabled_at:
+        return "stopped"
+    if voucher.needs_second and not voucher.approved_by:
+        return "waiting"
+    if voucher.used >= voucher.uses:
+        return "used up"
+    over = voucher.redeem_until is not None and voucher.redeem_until <= timezone.now()
+    return "over" if over else "running"
+
+
 def redeem(wallet_id: UUID, code: str) -> Entry:
     """Give a workspace the credits of a code, once; a second time gives the same entry.
 

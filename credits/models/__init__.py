@@ -1,5 +1,6 @@
 """The tables of money: the books, what is bought, what is given, and what staff must look at."""
 
+from credits.models.asks import RefundAsk
 from credits.models.books import (
     HOUSE,
     LARGE_MICROS,
@@ -48,6 +49,7 @@ __all__ = [
     "Process",
     "Receivable",
     "Refund",
+    "RefundAsk",
     "Seal",
     "SetupPage",
     "StripeEvent",

@@ -55,6 +55,8 @@ class Account(models.Model):
     open_holds = models.IntegerField(default=0, db_default=0)
     open_large = models.IntegerField(default=0, db_default=0)
     """Those of `LARGE_MICROS` and more: they have slots of their own (limits.py)."""
+    open_apart = models.IntegerField(default=0, db_default=0)
+    """Those that take no slot, as what they are for is limited elsewhere; none of them is large."""
     paid_micros = models.BigIntegerField(default=0, db_default=0)
     """What was paid for in its whole life, less what was paid back: from it follow its slots."""
     concurrency = models.IntegerField(null=True, blank=True)
@@ -81,6 +83,9 @@ class Account(models.Model):
             models.CheckConstraint(
                 name="account_open_large_among_the_open",
                 condition=Q(open_large__gte=0, open_large__lte=F("open_holds")),
+            ),
+            models.CheckConstraint(
+                name="account_open_apart_not_negative", condition=Q(open_apart__gte=0)
             ),
             models.CheckConstraint(
                 name="account_concurrency_known",
@@ -280,6 +285,8 @@ class Hold(models.Model):
     """The budgets from which its amount is taken, too, by id; null: none."""
     process_id = models.UUIDField(null=True)
     """The program that alone can end it well; null where any other can, or none (processes.py)."""
+    apart = models.BooleanField(default=False, db_default=False)
+    """Whether it takes no slot (`Account.open_apart`); only such a one can be extended."""
     placed_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
 

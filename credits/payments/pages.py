@@ -5,15 +5,15 @@ They ask Stripe themselves, so that credits are there at once even if no webhook
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from common.errors import PlatformError
-from common.money import MICROS_PER_CENT, show
+from common.money import MICROS_PER_CENT, credits_text, show
 from credits.models import SetupPage, TopUp
 from credits.payments import following, methods
 
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from django.http import HttpRequest
+    from django_stubs_ext import StrOrPromise
 
 State = TopUp.State
-WORDS: dict[str, tuple[str, str]] = {
-    State.CREDITED: ("done", "Your credits are there"),
-    State.PAID: ("waiting", "Your payment arrived"),
-    State.PROCESSING: ("waiting", "Your bank is working on it"),
-    State.OPEN: ("waiting", "Not paid yet"),
-    State.FAILED: ("failed", "The payment did not succeed"),
-    State.EXPIRED: ("failed", "This purchase has expired"),
+WORDS: dict[str, tuple[str, StrOrPromise]] = {
+    State.CREDITED: ("done", _("Your credits are there")),
+    State.PAID: ("waiting", _("Your payment arrived")),
+    State.PROCESSING: ("waiting", _("Your bank is working on it")),
+    State.OPEN: ("waiting", _("Not paid yet")),
+    State.FAILED: ("failed", _("The payment did not succeed")),
+    State.EXPIRED: ("failed", _("This purchase has expired")),
 }
 
 
@@ -38,7 +39,7 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
     """Say how a purchase stands, having asked Stripe; look again by itself while it waits."""
     top_up = TopUp.objects.filter(pk=top_up_id).first()
     if top_up is None:
-        return _page(request, 404, mood="failed", title="There is no such purchase")
+        return _page(request, 404, mood="failed", title=_("There is no such purchase"))
     try:
         following.check(top_up)
         top_up.refresh_from_db()
@@ -46,7 +47,7 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
         # The page tells what we know; the worker asks on.
         top_up.refresh_from_db()
     cancelled = "cancelled" in request.GET and top_up.state == State.OPEN
-    mood, title = ("failed", "Nothing was charged") if cancelled else WORDS[top_up.state]
+    mood, title = ("failed", _("Nothing was charged")) if cancelled else WORDS[top_up.state]
     return _page(
         request,
         200,
@@ -56,6 +57,7 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
         top_up=top_up,
         cancelled=cancelled,
         credits=show(top_up.amount_micros),
+        in_comfyui=credits_text(top_up.amount_micros),
         paid=show(top_up.total_cents * MICROS_PER_CENT),
         tax=show(top_up.tax_cents * MICROS_PER_CENT) if top_up.tax_cents else "",
     )
@@ -73,19 +75,18 @@ def method(request: HttpRequest) -> HttpResponse:
     except PlatformError:
         asked = False
     if wish is not None and wish.payment_method_id:
-        saved = "Your payment method is saved"
+        saved = _("Your payment method is saved")
         return _page(request, 200, mood="done", title=saved, method=wish.method_label)
     if not asked:
-        return _page(request, 200, mood="waiting", title="We cannot see it yet", again=True)
-    return _page(request, 200, mood="failed", title="No payment method was saved")
+        return _page(request, 200, mood="waiting", title=_("We cannot see it yet"), again=True)
+    return _page(request, 200, mood="failed", title=_("No payment method was saved"))
 
 
 def _page(request: HttpRequest, status: int, **context: Any) -> HttpResponse:
-    nonce = secrets.token_urlsafe(16)
-    page = render(request, "credits/page.html", {**context, "nonce": nonce}, status=status)
+    page = render(request, "credits/page.html", context, status=status)
     page["Content-Security-Policy"] = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; font-src 'self'; img-src data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
     )
     page["Referrer-Policy"] = "no-referrer"
     page["Cache-Control"] = "no-store"

@@ -64,15 +64,27 @@ def request(
     asks on. Raises InsufficientCredits if less is unspent or available, InvalidRequest, NotFound.
     """
     reason = reasons.given(reason, to="A refund")
-    refund = _take(top_up_id, amount=amount, reason=reason, requested_by=requested_by)
+    refund = take(top_up_id, amount=amount, reason=reason, requested_by=requested_by)
     failpoints.reached("refund.taken")
     send(refund.pk)
     refund.refresh_from_db()
     return refund
 
 
-@transaction.atomic
-def _take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: UUID) -> Refund:
+def unspent(top_up_id: UUID) -> Micros:
+    """Return what could go back of a purchase now, in whole cents; raise as `request` does."""
+    with transaction.atomic():
+        return _refundable(top_up_id)[2]
+
+
+def require(top_up_id: UUID, amount: int) -> None:
+    """Raise what `request` would, if that much could not go back now; changes nothing."""
+    with transaction.atomic():
+        _require_within(amount, _refundable(top_up_id)[2])
+
+
+def _refundable(top_up_id: UUID) -> tuple[TopUp, Account, Micros]:
+    """Lock the wallet of a purchase; return both, and what of it is unspent and available."""
     top_up = TopUp.objects.select_related("entry").filter(pk=top_up_id).first()
     if top_up is None:
         raise NotFound("There is no such purchase.")
@@ -81,16 +93,29 @@ def _take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: 
     wallet = ledger.lock(top_up.wallet_id)
     if top_up.disputes.exclude(phase=Dispute.Phase.RETURNED).exists():
         raise AccessDisabled("This payment is disputed: the bank decides where the money goes.")
-    lot = top_up.lot
-    unspent = min(lot.left_micros, wallet.available_micros) // MICROS_PER_CENT * MICROS_PER_CENT
-    wanted = unspent if amount is None else amount
+    left = min(top_up.lot.left_micros, wallet.available_micros)
+    return top_up, wallet, Micros(left // MICROS_PER_CENT * MICROS_PER_CENT)
+
+
+def _require_within(wanted: int, left: int) -> None:
     if wanted % MICROS_PER_CENT or wanted < 0:
         raise InvalidRequest(f"{show(wanted)} is not a whole number of cents.")
-    if not 0 < wanted <= unspent:
+    if not 0 < wanted <= left:
         raise InsufficientCredits(
-            f"{show(unspent)} of this purchase are unspent and available, "
-            f"{show(wanted)} were asked."
+            f"{show(left)} of this purchase are unspent and available, {show(wanted)} were asked."
         )
+
+
+@transaction.atomic
+def take(top_up_id: UUID, *, amount: Micros | None, reason: str, requested_by: UUID) -> Refund:
+    """Take the credits, and have the row that is sent next; for who calls `send` afterwards.
+
+    Where nobody does, the sweep does. Raises as `request`.
+    """
+    top_up, wallet, left = _refundable(top_up_id)
+    lot = top_up.lot
+    wanted = left if amount is None else amount
+    _require_within(wanted, left)
     tax = tax_share(top_up, wanted)
     refund = Refund.objects.create(
         top_up=top_up,

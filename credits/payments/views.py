@@ -12,11 +12,12 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common import pages
 from common.drf import ReturnURLField, base_url, require_all, workspace_id
 from common.errors import BodyTooLarge, InvalidRequest, PlatformError
 from common.money import Micros, cents
 from credits.books import lots, wallets
-from credits.models import Lot
+from credits.models import Lot, TopUp
 from credits.payments import (
     automatic,
     customers,
@@ -205,13 +206,15 @@ class PurchasesView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": "usage:read"}
 
-    class Input(serializers.Serializer[object]):
-        """Query parameters."""
+    class Input(pages.PageInput):
+        """Query parameters; without `cursor` the first page, with the total."""
 
-        page = serializers.IntegerField(min_value=1, max_value=10**6, default=1)
         limit = serializers.IntegerField(min_value=1, max_value=100, default=20)
+        state = serializers.ChoiceField(TopUp.State.values, default="", allow_blank=True)
+        since = serializers.DateTimeField(default=None, allow_null=True)
+        until = serializers.DateTimeField(default=None, allow_null=True)
 
-    class Output(serializers.Serializer[object]):
+    class Output(pages.PageOutput):
         """One page."""
 
         class Purchase(serializers.Serializer[object]):
@@ -232,7 +235,6 @@ class PurchasesView(APIView):
             credited_at = serializers.DateTimeField(allow_null=True)
 
         purchases = Purchase(many=True)
-        total = serializers.IntegerField()
 
     @extend_schema(parameters=[Input], responses=Output)
     def get(self, request: Request) -> Response:
@@ -240,9 +242,20 @@ class PurchasesView(APIView):
         require_all(request)
         asked = self.Input(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        found = purchases.page_of(workspace_id(request), **asked.validated_data)
-        shown = [self._shown(each) for each in found.purchases]
-        return Response({"purchases": shown, "total": found.total})
+        given, workspace = asked.validated_data, workspace_id(request)
+        wanted = purchases.Wanted(given["state"], given["since"], given["until"])
+        limit = given["limit"]
+        if "cursor" in given:
+            than = pages.identity(given["cursor"])
+            some, rest = purchases.older(workspace, than=than, limit=limit, wanted=wanted)
+            return Response(pages.following("purchases", list(map(self._shown, some)), rest))
+        page = given.get("page", 1)
+        found = purchases.page_of(workspace, page=page, limit=limit, wanted=wanted)
+        shown = list(map(self._shown, found.purchases))
+        answer = pages.numbered("purchases", shown, total=found.total, page=page, limit=limit)
+        if page == 1 and found.total > limit:  # From here one may go on by cursor.
+            answer["next"] = pages.sealed(f"{found.purchases[-1].id}")
+        return Response(answer)
 
     def _shown(self, each: purchases.Purchase) -> dict[str, Any]:
         return {

@@ -15,6 +15,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from audit import log as audit
 from common import failpoints
 from common.errors import InvalidRequest, PlatformError
 from credits.books import findings
@@ -32,6 +33,7 @@ from credits.payments import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     from credits.payments.stripe_objects import Heard
 
@@ -203,6 +205,23 @@ ACTIONS: dict[str, Callable[[str, dict[str, Any]], None]] = {
     "review.opened": _suspicion,
 }
 """By the beginning of an event's type; the first that fits acts."""
+
+
+@transaction.atomic
+def try_now(event_id: str, *, by: UUID) -> bool:
+    """Have an event that waits be due now, for somebody of staff; False if it does not wait.
+
+    One that a worker has claimed stays its own until its lease is over.
+    """
+    now = timezone.now()
+    waiting = StripeEvent.objects.filter(
+        pk=event_id, processed_at=None, next_try_at__gt=now + timedelta(seconds=LEASE_SECONDS)
+    )
+    due_now = StripeEvent.objects.filter(pk=event_id, processed_at=None, next_try_at__lte=now)
+    if not waiting.update(next_try_at=now) and not due_now.exists():
+        return False
+    audit.note("event.tried", actor=by, target=event_id)
+    return True
 
 
 def due(*, limit: int = 100) -> list[str]:

@@ -88,14 +88,27 @@ CHECKS = (
     ),
     Check(
         "each wallet counts its large holds",
-        "SELECT count(*) AS rows, 0 AS micros FROM credits_hold WHERE amount_micros >= 5000000",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_hold"
+        " WHERE amount_micros >= 5000000 AND NOT apart",
         """
         WITH open AS (SELECT account_id, count(*) AS n FROM credits_hold
-                       WHERE amount_micros >= 5000000 GROUP BY account_id)
+                       WHERE amount_micros >= 5000000 AND NOT apart GROUP BY account_id)
         SELECT 'wallet ' || id || ': counts ' || open_large || ' large, open are '
                || coalesce(open.n, 0)
           FROM credits_account LEFT JOIN open ON open.account_id = id
          WHERE open_large <> coalesce(open.n, 0)
+        """,
+    ),
+    Check(
+        "each wallet counts its holds that take no slot",
+        "SELECT count(*) AS rows, 0 AS micros FROM credits_hold WHERE apart",
+        """
+        WITH open AS (SELECT account_id, count(*) AS n FROM credits_hold
+                       WHERE apart GROUP BY account_id)
+        SELECT 'wallet ' || id || ': counts ' || open_apart || ' apart, open are '
+               || coalesce(open.n, 0)
+          FROM credits_account LEFT JOIN open ON open.account_id = id
+         WHERE open_apart <> coalesce(open.n, 0)
         """,
     ),
     Check(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from credits.books.allowances import Standing
 
 register = template.Library()
-for named in (words.may, words.movement, words.named, words.per, words.role):
+for named in (words.limit_word, words.may, words.movement, words.named, words.per, words.role):
     register.filter(named.__name__, named)
 KINDS = {
     "delivered": ("good", "check"),

@@ -88,6 +88,20 @@ class Environment(BaseSettings):
     uploads_s3_access_key_id: str = ""
     uploads_s3_secret_access_key: str = ""
     uploads_s3_addressing_style: Literal["path", "virtual", "auto"] = "auto"
+    outside_origins: Annotated[list[str], NoDecode] = []
+    """Origins that members may name though they are not public, or not https on port 443."""
+    run_model_folders: Annotated[list[str], NoDecode] = []
+    """Folders below /models/ into which a run may have files fetched; none unless named."""
+    run_file_bytes: int = Field(default=4 << 30, gt=0)
+    """How large a file may be that a run has fetched."""
+    run_files_cache_bytes: int = Field(default=20 << 30, gt=0)
+    """How much of such files one machine keeps."""
+    runs_queue_minutes: int = Field(default=60, gt=0, le=24 * 60)
+    """For how long a run waits for a machine at most; then it ends, and costs nothing."""
+    runs_minutes: int = Field(default=30, gt=0, le=24 * 60)
+    """For how long a run may work; then it is stopped."""
+    runs_keep_days: int = Field(default=7, gt=0, le=365)
+    """For how long what runs made can be fetched; then it is deleted, and their workflows."""
     trusted_proxies: Annotated[list[str], NoDecode] = []
     """Addresses or networks of the reverse proxies whose X-Forwarded-* is believed."""
     metrics_token: str = ""
@@ -139,6 +153,8 @@ class Environment(BaseSettings):
     @field_validator(
         "allowed_hosts",
         "sign_up_domains",
+        "outside_origins",
+        "run_model_folders",
         "stripe_webhook_secrets",
         "trusted_proxies",
         "admin_secrets",
@@ -209,6 +225,26 @@ class Environment(BaseSettings):
             raise ValueError("is like https://credits.example.org, with no path")
         if (parts.scheme, parts.port) in (("http", 443), ("https", 80)):
             raise ValueError("has one scheme and the other's port")
+        return value
+
+    @field_validator("outside_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        usual = {"https": 443, "http": 80}
+        for each in value:
+            parts = urlsplit(each)
+            host = parts.hostname or ""
+            bare = f"[{host}]" if ":" in host else host
+            port = "" if parts.port in (None, usual.get(parts.scheme)) else f":{parts.port}"
+            if parts.scheme not in usual or not host or each != f"{parts.scheme}://{bare}{port}":
+                raise ValueError("are like https://files.example.org:8443, in small letters")
+        return value
+
+    @field_validator("run_model_folders")
+    @classmethod
+    def _folders(cls, value: list[str]) -> list[str]:
+        if not all(re.fullmatch("[a-z0-9][a-z0-9_-]{0,63}", each) for each in value):
+            raise ValueError("are names of folders below models, like loras,checkpoints")
         return value
 
     @field_validator("trusted_proxies")
@@ -358,6 +394,7 @@ SOCIAL = {
 INSTALLED_APPS = [
     "config",
     "accounts",  # Before allauth: its templates stand in for allauth's.
+    "staff",  # Before Django's admin: so do these.
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
@@ -380,8 +417,10 @@ INSTALLED_APPS = [
     "apikeys",
     "usage",
     "prices",
+    "desk",
     "uploads",
     "proxy",
+    "runs",
     "privacy",
     "dashboard",
 ]
@@ -402,6 +441,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.visits.Visits",
+    "config.zones.ViewersZone",
 ]
 CSRF_FAILURE_VIEW = "config.health.forbidden"
 ROOT_URLCONF = "config.urls"
@@ -416,6 +456,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.pages.everywhere",
                 "dashboard.shell.everywhere",
+                "config.zones.zone",
+                "staff.bar.everywhere",
             ]
         },
     }
@@ -552,7 +594,12 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Credits for ComfyUI's API nodes",
     "VERSION": "0.1.0",
     "SERVE_AUTHENTICATION": [],
+    "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "common.openapi.complete",
+    ],
     # What the stock frontend is told of has fewer roles than there are (accounts/frontend.py).
     "ENUM_NAME_OVERRIDES": {
         "WorkspaceKind": "accounts.models.Workspace.Kind",
@@ -686,6 +733,11 @@ CELERY_BEAT_SCHEDULE = {
     "tend-privacy": {"task": "privacy.tasks.tend", "schedule": 60, "options": {"expires": 60}},
     "keep-no-longer": {"task": "privacy.tasks.forget", "schedule": crontab(hour="4", minute="7")},
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},
+    "catch-up-sums": {
+        "task": "usage.tasks.catch_up_sums",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
 }
 
 KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in env.key_peppers.items()}
@@ -715,6 +767,8 @@ UPLOADS_S3_REGION = env.uploads_s3_region
 UPLOADS_S3_ACCESS_KEY_ID = env.uploads_s3_access_key_id
 UPLOADS_S3_SECRET_ACCESS_KEY = env.uploads_s3_secret_access_key
 UPLOADS_S3_ADDRESSING_STYLE = env.uploads_s3_addressing_style
+RUNS_QUEUE_SECONDS, RUNS_SECONDS = env.runs_queue_minutes * 60, env.runs_minutes * 60
+RUNS_KEEP_DAYS = env.runs_keep_days
 METRICS_TOKEN = env.metrics_token
 CONNECTIONS = env.connections
 CONNECTIONS_PER_ADDRESS = env.connections_per_address
@@ -724,6 +778,10 @@ BODY_GRACE_SECONDS = env.body_grace_seconds
 BODY_BYTES_PER_SECOND = env.body_bytes_per_second
 ANSWER_STALL_SECONDS = env.answer_stall_seconds
 TRUSTED_PROXIES = env.trusted_proxies
+OUTSIDE_ORIGINS = env.outside_origins
+RUN_MODEL_FOLDERS = env.run_model_folders
+RUN_FILE_BYTES = env.run_file_bytes
+RUN_FILES_CACHE_BYTES = env.run_files_cache_bytes
 
 STRIPE_API_KEY = env.stripe_api_key
 STRIPE_API_BASE = env.stripe_api_base

@@ -24,6 +24,7 @@ urlpatterns = [
     path("account/", include("apikeys.pages_urls")),
     path("account/", include("privacy.pages_urls")),
     path("account/", include("accounts.pages_urls")),
+    path("staff/", include("staff.urls")),
     path("staff/", admin.site.urls),
     path("_allauth/", include("accounts.headless_urls")),
     path("", include("apikeys.urls")),

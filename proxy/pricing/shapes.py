@@ -3,6 +3,7 @@
 - `Ruled`: a rule of the vendor's file reads the request, and gives `known` (the price follows from
   the request), `per_second` (a rate for each second of what is delivered) or `of_input` (of a file
   that the request names).
+- `One`: a flat price of one thing.
 - `choice_of` and `count`: what a rule reads, or the refusal that names it; `one_only`: that nothing
   multiplies it.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import Micros, round_up, show, usd
-from proxy.pricing import Quote
+from proxy.pricing import Flat, Quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 MULTIPLIERS = (
     "n", "num", "num_images", "num_outputs", "num_results", "num_videos", "number_of_images",
     "numberOfImages", "batch_size", "sampleCount", "sample_count", "samples", "candidateCount",
+    "N", "num_generations", "num_samples", "num_variations", "number_of_outputs", "image_count",
+    "number_of_videos", "numberOfVideos", "numImages", "numSamples", "batchSize", "batch_count",
+    "candidate_count", "output_count", "variations", "quantity",
 )  # fmt: skip
+"""What vendors call how many of a thing they make, at whatever vendor and in whatever spelling."""
 MANY = 12
 """So many models are not listed in a sentence."""
-MOST_UNMEASURED = usd("500")
+MOST_UNMEASURED = usd("250")
 """More is held for no file that cannot be measured: nobody has it free for one call."""
 SLACK_SECONDS = 1
 """A file is a frame or two longer than what it was made from: so far the longest is charged."""
@@ -51,12 +56,13 @@ def per_second(
     return Quote(held, {**inputs, **priced, **({"base": base} if base else {})})
 
 
-def bearable(name: str, most: Micros) -> Micros:
+def bearable(asked: Asked, name: str, most: Micros) -> Micros:
     """Return the most that a file of unknown length can cost, or raise InvalidRequest.
 
-    Nobody sets that much aside, and a member is told what to do instead.
+    Nobody sets that much aside, and a member is told what to do instead. Of a mere question, whose
+    file is not here yet, it is the upper end of what is told.
     """
-    if most <= MOST_UNMEASURED:
+    if most <= MOST_UNMEASURED or asked.is_question:
         return most
     raise InvalidRequest(
         f"{name} is a file whose length cannot be known here, and as long as the provider takes "
@@ -84,7 +90,7 @@ def of_input(
     seconds = asked.measured.get(name)
     if seconds is None:
         told = {**inputs, "capped": True} if capped else inputs
-        bearable(name, round_up(rate * Fraction(most)))
+        bearable(asked, name, round_up(rate * Fraction(most)))
         return per_second(rate, least=least, most=most, **told)
     seconds = max(Fraction(least), min(seconds, Fraction(most)) if capped else seconds)
     told = {"seconds": f"{seconds}", "rate": f"{rate}", "measured": True, "capped": capped}
@@ -101,6 +107,20 @@ def longest(asked: Asked, name: str, *, least: str, most: str, beside: int = 0) 
         return f"{Fraction(most) + beside}"
     seconds = max(Fraction(least), min(Fraction(most), measured + SLACK_SECONDS))
     return f"{seconds + beside}"
+
+
+@dataclass(frozen=True, slots=True)
+class One(Flat):
+    """The same amount for every call, each of which makes one."""
+
+    reads_body: bool = True
+    inside: tuple[str, ...] = ()
+    """Objects of the body in which it might be said how many, too."""
+
+    async def quote(self, asked: Asked) -> Quote:
+        """Return the amount; raise InvalidRequest for a field that would make it several."""
+        one_only(asked.body, *self.inside)
+        return Quote(self.amount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +194,16 @@ def count(
     return value
 
 
-def one_only(body: dict[str, Any], *inside: str) -> None:
-    """Raise InvalidRequest for a field that would have the vendor make, and bill, several."""
-    for held in (body, *(at(body, path) for path in inside)):
+def one_only(body: dict[str, Any], *inside: str, counted: str = "") -> None:
+    """Raise InvalidRequest for a field that would have the vendor make, and bill, several.
+
+    `counted`: the path of the one that its rule counts.
+    """
+    for path in ("", *inside):
+        held = at(body, path) if path else body
         for name in MULTIPLIERS if isinstance(held, dict) else ():
-            if held.get(name) not in (None, 1, "1") or held.get(name) is True:
+            is_one = held.get(name) in (None, 1, "1") and held.get(name) is not True
+            if not is_one and f"{path}.{name}".lstrip(".") != counted:
                 raise InvalidRequest(f"{name} has no price here: it must be 1.")
 
 

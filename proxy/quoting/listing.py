@@ -125,6 +125,24 @@ def varied(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         yield parameters, made
 
 
+def varies(name: str) -> dict[str, list[Any]]:
+    """Return by which parameters the price of an operation differs, and what each may be."""
+    example = facts.examples().get(name) or {}
+    found: dict[str, list[Any]] = example.get("varies", {})
+    return found
+
+
+def with_parameters(name: str, chosen: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the example of an operation with some parameters; None without an example."""
+    example = facts.examples().get(name)
+    if example is None:
+        return None
+    made = _told(example)
+    for at, value in chosen.items():
+        made = put(made, at.split("."), value)
+    return made
+
+
 def dearest(name: str) -> dict[str, Any] | None:
     """Return a request of an operation that costs as much as one can; None without an example."""
     example = facts.examples().get(name)

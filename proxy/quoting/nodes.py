@@ -33,7 +33,10 @@ LINK = 2
 """A link is [the other node, which of its outputs]."""
 MARKED = re.compile("\u27e6([^\u27e7]*)\u27e7")
 UNKNOWN_TEXT = "a word " * 150
-"""What is taken for a text that another node makes."""
+"""What is taken for a text that another node makes, as a usual one."""
+SHORTEST_TEXT = "a"
+LONGEST_TEXTS = (40_000, 10_000, 5_000, 3_000, 2_000, 1_000, 500)
+"""Characters of the longest that is reckoned with: the first of these that the operation takes."""
 REQUEST = ("path", "method", "body", "headers", "files")
 
 
@@ -46,10 +49,13 @@ class Unknown(Exception):
     """Nobody knows what the node makes of a value."""
 
 
-def requests_of(node: Node, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+def requests_of(
+    node: Node, inputs: Mapping[str, Any], *, text: str = UNKNOWN_TEXT
+) -> list[dict[str, Any]]:
     """Return the requests that a node may make: one, or one for each choice that is not known.
 
     None at all, where nobody knows how it makes them, or where they are too many to ask for each.
+    `text` stands where another node makes one.
     """
     if not node.calls:
         return []
@@ -66,7 +72,8 @@ def requests_of(node: Node, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
                 return []  # The dearest may be among the others.
             given = {**inputs, **dict(zip(unknown, values, strict=True))}
             try:
-                made.append(_request({**calls, **_of_another_time(calls, inputs, by)}, given))
+                told = {**calls, **_of_another_time(calls, inputs, by)}
+                made.append(_request(told, given, text))
             except Unknown:
                 return []
     return made
@@ -108,7 +115,25 @@ def _sets(calls: Mapping[str, Any], name: str) -> bool:
     return any(each["input"] == name for each in calls.get("set", ()))
 
 
-def _request(calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+def has_unknown_text(node: Node, inputs: Mapping[str, Any]) -> bool:
+    """Whether another node makes a text that this one sends."""
+    return any(
+        is_link(inputs.get(name))
+        for calls in (_variants(node.calls, inputs) if node.calls else ())
+        for name in _marked(calls)
+    )
+
+
+def _marked(held: Any) -> Iterator[str]:
+    """Yield the inputs whose texts stand somewhere in a recording."""
+    if isinstance(held, str):
+        yield from MARKED.findall(held)
+    elif isinstance(held, (list, dict)):
+        for each in held.values() if isinstance(held, dict) else held:
+            yield from _marked(each)
+
+
+def _request(calls: Mapping[str, Any], inputs: Mapping[str, Any], unknown: str) -> dict[str, Any]:
     made: dict[str, Any] = {name: calls[name] for name in REQUEST if name in calls}
     for rule in calls.get("set", ()):
         for at, value in _changes(rule, calls, inputs).items():
@@ -116,7 +141,7 @@ def _request(calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, A
     body = made.get("body")
     if isinstance(body, dict):
         made["body"] = {name: value for name, value in body.items() if value is not None}
-    texts = {name: _text(name, calls, inputs) for name in calls.get("inputs", {})}
+    texts = {name: _text(name, calls, inputs, unknown) for name in calls.get("inputs", {})}
     filled: dict[str, Any] = _filled(made, texts)
     return filled
 
@@ -141,9 +166,9 @@ def _of_another_time(
     return {"body": {**body, **{n: value for n, value in told.items() if isinstance(value, str)}}}
 
 
-def _text(name: str, calls: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+def _text(name: str, calls: Mapping[str, Any], inputs: Mapping[str, Any], unknown: str) -> str:
     value = inputs.get(name, calls["inputs"][name].get("default", ""))
-    return UNKNOWN_TEXT if is_link(value) else f"{value}"
+    return unknown if is_link(value) else f"{value}"
 
 
 def _filled(held: Any, texts: Mapping[str, str]) -> Any:

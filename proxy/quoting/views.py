@@ -182,7 +182,7 @@ class QuoteView(APIView):
         given = request.data if isinstance(request.data, dict) else {}
         book = drafts.in_force()
         if isinstance(given.get("operation"), dict):
-            rows = [asyncio.run(_single(given["operation"], book))]
+            rows = [asyncio.run(single(given["operation"], book))]
         elif isinstance(given.get("prompt"), dict):
             rows = asyncio.run(workflows.quote(given["prompt"], book))
         else:
@@ -205,7 +205,8 @@ class QuoteView(APIView):
         return Response(answer)
 
 
-async def _single(told: dict[str, Any], book: Book) -> Quoted:
+async def single(told: dict[str, Any], book: Book) -> Quoted:
+    """Return what one request would cost; raise what refuses it for what it asks."""
     wanted = requests.read(told)
     found = await estimate(wanted, book)
     route = wanted.route

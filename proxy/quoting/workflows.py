@@ -15,7 +15,7 @@ from common.errors import InvalidRequest, PlatformError
 from common.money import Micros
 from proxy.quoting import facts, listing, requests
 from proxy.quoting.estimates import Estimate, estimate
-from proxy.quoting.nodes import requests_of
+from proxy.quoting.nodes import LONGEST_TEXTS, SHORTEST_TEXT, has_unknown_text, requests_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,20 +64,49 @@ async def quote(workflow: Mapping[str, Any], book: Book) -> list[Quoted]:
 
 
 async def _node(number: str, node: facts.Node, inputs: Mapping[str, Any], book: Book) -> Quoted:
+    found, problems = await _priced(node, inputs, book)
+    if found:
+        names = tuple(dict.fromkeys(name for name, _ in found))
+        usual = span(each for _, each in found)
+        spread = await _of_any_text(usual, node, inputs, book)
+        is_exact = (spread.least, spread.most) == (usual.least, usual.most)
+        return _quoted(number, node, names, spread, is_exact=is_exact)
+    if problems:
+        return _quoted(number, node, node.routes, None, problem=problems[0])
+    return await _by_operations(number, node, book)
+
+
+async def _priced(
+    node: facts.Node, inputs: Mapping[str, Any], book: Book, **how: str
+) -> tuple[list[tuple[str, Estimate]], list[str]]:
+    """Return what each request of a node would cost, by its operation, and why others have none."""
     found: list[tuple[str, Estimate]] = []
     problems: list[str] = []
-    for told in requests_of(node, inputs):
+    for told in requests_of(node, inputs, **how):
         try:
             wanted = requests.read(told)
             found.append((wanted.route.name, await estimate(wanted, book)))
         except PlatformError as exc:
             problems.append(str(exc))
-    if found:
-        names = tuple(dict.fromkeys(name for name, _ in found))
-        return _quoted(number, node, names, span(each for _, each in found))
-    if problems:
-        return _quoted(number, node, node.routes, None, problem=problems[0])
-    return await _by_operations(number, node, book)
+    return found, problems
+
+
+async def _of_any_text(
+    usual: Estimate, node: facts.Node, inputs: Mapping[str, Any], book: Book
+) -> Estimate:
+    """Return the range from the shortest text to the longest, where another node makes one."""
+    if not has_unknown_text(node, inputs):
+        return usual
+    short, _ = await _priced(node, inputs, book, text=SHORTEST_TEXT)
+    found = [usual, *(each for _, each in short)]
+    for characters in LONGEST_TEXTS:
+        text = ("a word " * (characters // len("a word ") + 1))[:characters]
+        long, _ = await _priced(node, inputs, book, text=text)
+        if long:
+            found += [each for _, each in long]
+            break
+    least, most = min(each.least for each in found), max(each.most for each in found)
+    return replace(usual, least=least, most=most)
 
 
 async def _by_operations(number: str, node: facts.Node, book: Book) -> Quoted:

@@ -3,7 +3,8 @@
 Its frames are counted on what is delivered; held is the most that Beeble takes. The account may be
 asked five times a minute, less than one node asks: a member's polls are answered from what was said
 last. A name that a client gives its call (`idempotency_key`) is not passed on: the account is
-everybody's, and another's call of that name would answer. Source: developer.beeble.ai.
+everybody's, and another's call of that name would answer. What it cannot fetch is put into its own
+store, and named by the `beeble://` address that it gives. Source: developer.beeble.ai.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.money import Micros, usd
+from proxy.along import Uploaded, filename
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.inputs import Input
@@ -81,6 +83,14 @@ _says = text_at("error.message", "error", "message")
 _ours = without("callback_url", "idempotency_key")
 
 
+UPLOAD = Uploaded(
+    at="/v1/uploads",
+    asks=lambda ours: {"filename": filename(ours)},
+    put=("upload_url",),
+    called="beeble_uri",
+)
+
+
 def _told(task: str, word: str, **more: Any) -> dict[str, Any]:
     return {"id": task, "status": word, **more}
 
@@ -127,6 +137,7 @@ BEEBLE = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": UPLOAD, "video": UPLOAD},
     judge=by_words(_says),
     says=_says,
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
-from proxy.along import PLAIN
+from proxy.along import PLAIN, Uploaded
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Judged, Verdict
@@ -85,6 +85,15 @@ def _reply(answer: Any) -> Any:
     return {**answer, "status_url": ""} if isinstance(answer, dict) else answer
 
 
+UPLOAD = Uploaded(
+    at="/v2/video/upload",
+    asks=lambda ours: {"media_type": ours.content_type},
+    put=("result.upload_url",),
+    called="result.file_url",
+    fields="result.upload_fields",
+)
+
+
 def _told(task: str, word: str, **more: Any) -> dict[str, Any]:
     return {"request_id": task, "status": word, **more}
 
@@ -109,7 +118,7 @@ def _submit(path: str, price: Ruled, *left_out: str, measured: str = "") -> Oper
         ),
         prepare=without(*AT_ONCE, *left_out),
         measures=(Input("video", file_at("video")),) if measured else (),
-        along={} if measured else None,
+        along={"video": UPLOAD} if measured else None,
         reply=_reply,
         timeout_seconds=300,
         price_version=VERSION,

@@ -61,7 +61,7 @@ class Enhanced:
         inputs = {"tool": tool, "rate": f"{rate}", "tier": tier, "speed": speed}
         held_micros = round_up(held)
         if measured is None:
-            bearable("video_url", held_micros)
+            bearable(asked, "video_url", held_micros)
         return Quote(held_micros, {**inputs, "least": least, "most": most})
 
     def settle(self, inputs: dict[str, Any], evidence: Evidence) -> Micros | None:

@@ -15,6 +15,7 @@ from proxy.along import Inside
 from proxy.catalogue import Gives, Kind, Named, Operation
 from proxy.credentials import Header
 from proxy.pricing import Quote
+from proxy.pricing.shapes import one_only
 from proxy.pricing.tokens import cost, number
 from proxy.vendors.google_account import KEY_HEADER
 from proxy.vendors.google_files import BASE, FILES, file_at, files_of
@@ -86,6 +87,7 @@ def _interaction(asked: Asked) -> dict[str, Any]:
     if body.get("model") not in OMNI:
         named = f"{body.get('model', '')}"[:100]
         raise InvalidRequest(f"{named!r} has no price here: model must be {', '.join(OMNI)}.")
+    one_only(body, "generation_config")
     unknown = next((name for name in body if name not in (*PASSED, *DROPPED)), None)
     if unknown is not None:
         raise InvalidRequest(f"{unknown[:100]} has no price here. Please leave it out.")

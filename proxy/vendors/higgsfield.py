@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from common.money import usd
+from proxy.along import Uploaded
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import Judged, Verdict
@@ -66,6 +67,15 @@ STATES = States(
 )
 
 
+UPLOAD = Uploaded(
+    at="/files/generate-upload-url",
+    asks=lambda ours: {"content_type": ours.content_type},
+    put=("upload_url",),
+    called="public_url",
+    headers="upload_headers",
+)
+
+
 def _told(task: str, word: str, **more: Any) -> dict[str, Any]:
     return {"request_id": task, "status": word, **more}
 
@@ -111,6 +121,7 @@ HIGGSFIELD = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": UPLOAD, "video": UPLOAD},
     judge=_judge,
     says=_says,
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import Micros, round_up, usd
+from proxy.along import Uploaded, filename
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -143,6 +144,14 @@ STATES = States(
 )
 
 
+UPLOAD = Uploaded(
+    at="/api/oss/presign-put",
+    asks=lambda ours: {"filename": filename(ours), "content_type": ours.content_type},
+    put=("data.upload_url",),
+    called="data.access_url",
+)
+
+
 def _told(task: str, word: str, why: str = "ok") -> dict[str, Any]:
     data = {"job_id": task, "status": word, "res_url": ""}
     return {"code": 200, "message": why, "data": data}
@@ -200,6 +209,7 @@ HITPAW = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": UPLOAD, "video": UPLOAD},
     judge=_judge,
     says=_says,
 )

@@ -2,16 +2,14 @@
 
 Two designs: under /v1 the model stands in the body and a task ends as `succeed`; the newer has the
 model in the path, one poll for all (/tasks), and `succeeded`. Two credentials: an API key, or on
-/v1 a pair of keys that signs a token. An error has a code of Kling's own, with a status of 4xx or
-5xx, and now and then inside a 200. Prices: kling_prices.py. Source: the vendor's pages.
+/v1 a pair of keys that signs a token. What Kling says: kling_words.py. Prices: kling_prices.py.
+Source: the vendor's pages.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -20,11 +18,10 @@ from common.money import usd
 from proxy.along import PLAIN, Inside
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import NOT_SET_UP
-from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.inputs import Input
-from proxy.pricing import Flat
-from proxy.pricing.shapes import Ruled, at
+from proxy.pricing.shapes import One, Ruled, at
 from proxy.vendors import kling_prices as prices
+from proxy.vendors import kling_words as words
 from proxy.vendors.states import file_at
 
 if TYPE_CHECKING:
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from proxy.asked import Asked
     from proxy.catalogue import Asset
     from proxy.credentials import Account, Exchange
-    from proxy.dialect import Said
     from proxy.pricing import Price
     from proxy.relay import Outgoing
 
@@ -74,121 +70,6 @@ class KeyOrPair:
 
         shown = key if secret is None else await account.minted("token", mint)
         outgoing.headers["authorization"] = f"Bearer {shown}"
-
-
-# --- What Kling says ----------------------------------------------------------------------------
-
-VERDICTS = {
-    **dict.fromkeys((1000, 1001, 1002, 1003, 1004), Verdict.OPERATOR),
-    **dict.fromkeys((1100, 1101, 1102, 1103, 1304), Verdict.OPERATOR),
-    **dict.fromkeys((1200, 1201, 1202, 1203), Verdict.REJECTED),
-    **dict.fromkeys((1300, 1301), Verdict.MODERATED),
-    **dict.fromkeys((1302, 1303), Verdict.BUSY),
-    **dict.fromkeys((5000, 5001), Verdict.BROKEN),
-    5002: Verdict.UNKNOWN,  # It timed out behind their door: the work may go on.
-}
-NO_SUCH_TASK = (1200, 1201, 1203)
-"""Of a poll, whose only parameter is the task."""
-BLOCKED = re.compile(r"risk control|content security|community (policy|guideline)|sensitive", re.I)
-DONE, FAILED = ("succeed", "succeeded"), ("failed",)
-SECONDS = re.compile(r"\d{1,5}(\.\d{1,6})?")
-OF_THE_ACCOUNT = ("final_unit_deduction", "final_balance_deduction", "billing")
-
-
-def _code(said: Said) -> int | None:
-    code = said.object.get("code")
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
-
-
-def _judge(said: Said) -> Judged | None:
-    """Return what an answer's code means; one without a code is none of Kling's."""
-    code, delivers = _code(said), said.status in DELIVERING
-    if code is None:
-        return Judged(Verdict.UNKNOWN) if delivers else None
-    if code == 0:
-        return None
-    verdict = VERDICTS.get(code, Verdict.UNKNOWN if delivers else None)
-    return Judged(verdict) if verdict is not None else None
-
-
-def _tasks(answer: Any) -> list[dict[str, Any]]:
-    """Return the tasks that an answer tells of: one, or in the newer design a list."""
-    data = answer.get("data") if isinstance(answer, dict) else None
-    return [each for each in (data if isinstance(data, list) else [data]) if isinstance(each, dict)]
-
-
-def _job_id(answer: Any) -> str | None:
-    for task in _tasks(answer):
-        found = task.get("task_id", task.get("id"))
-        if isinstance(found, str) and re.fullmatch(r"[!-+\--~]{1,200}", found):
-            return found
-    return None
-
-
-def _judge_poll(said: Said) -> Judged | None:
-    """Return what a poll's answer means; a task that ended well without a file has failed."""
-    code = _code(said)
-    if code in NO_SUCH_TASK:
-        return Judged(Verdict.MISSING)
-    if said.status != 200 or code != 0:
-        return None
-    for task in _tasks(said.json):
-        word = task.get("task_status", task.get("status"))
-        if word in DONE:
-            return Judged(Verdict.DONE if _results(said.json) else Verdict.FAILED)
-        if word in FAILED:
-            why = f"{task.get('task_status_msg', task.get('message', ''))}"
-            return Judged(Verdict.MODERATED if BLOCKED.search(why) else Verdict.FAILED)
-        return Judged(Verdict.RUNNING) if isinstance(word, str) else None
-    return None
-
-
-def _made(answer: Any) -> list[dict[str, Any]]:
-    """Return what the tasks made, in either design."""
-    lists = [
-        found
-        for task in _tasks(answer)
-        for path in ("task_result.videos", "task_result.images", "task_result.series_images",
-                     "outputs")
-        if isinstance(found := at(task, path), list)
-    ]  # fmt: skip
-    return [each for found in lists for each in found if isinstance(each, dict)]
-
-
-def _results(answer: Any) -> list[str]:
-    return [each["url"] for each in _made(answer) if isinstance(each.get("url"), str)]
-
-
-def _videos(answer: Any) -> Iterable[Asset]:
-    """Return the ids by which later calls name the videos that were made."""
-    return [
-        ("video", each["id"])
-        for each in _made(answer)
-        if isinstance(each.get("id"), str) and 0 < len(each["id"]) <= 1000
-    ]
-
-
-def _stated(answer: Any) -> Fraction | None:
-    """Return the length of the video as Kling says it."""
-    found = next((each["duration"] for each in _made(answer) if each.get("duration")), None)
-    return Fraction(f"{found}") if SECONDS.fullmatch(f"{found}") else None
-
-
-def _reply(answer: Any) -> Any:
-    """Return a poll's answer without what the account paid for it."""
-    if not isinstance(answer, dict):
-        return answer
-    told = [
-        {name: value for name, value in task.items() if name not in OF_THE_ACCOUNT}
-        for task in _tasks(answer)
-    ]
-    data = answer.get("data")
-    return {**answer, "data": told if isinstance(data, list) else told[0] if told else data}
-
-
-def _says(body: Any) -> str:
-    said = body.get("message") if isinstance(body, dict) else None
-    return said if isinstance(said, str) else ""
 
 
 # --- What Kling is asked ------------------------------------------------------------------------
@@ -252,7 +133,7 @@ def _submit(
             f"/v1/{path}/{{task_id}}",
             kind=Kind.POLL,
             names=Named("path", "task_id"),
-            reply=_reply,
+            reply=words.reply,
             timeout_seconds=60,
         ),
     )
@@ -279,14 +160,14 @@ def _job(poll: str, *, deadline: int, measured: str = "") -> Job:
     is_new = poll == "kling/tasks"
     return Job(
         poll=poll,
-        job_id=_job_id,
-        judge=_judge_poll,
+        job_id=words.job_id,
+        judge=words.judge_poll,
         pending=lambda task: _told(task, is_new=is_new, word="processing"),
         failed=lambda task, why: _told(task, is_new=is_new, word="failed", why=why),
-        results=_results,
-        assets=_videos,
+        results=words.results,
+        assets=words.videos,
         measured=measured,
-        stated=_stated,
+        stated=words.stated,
         deadline_seconds=deadline,
         kept_seconds=30 * 24 * 3600,
     )
@@ -316,11 +197,11 @@ KLING = Vendor(
             measured="seconds",
             of="video_list[].video_url",
         ),
-        *_submit("videos/video-extend", "Extend", Flat(usd("0.28")), uses=_extends),
+        *_submit("videos/video-extend", "Extend", One(usd("0.28")), uses=_extends),
         *_submit(
             "videos/lip-sync",
             "Lip Sync",
-            Flat(usd("0.1")),
+            One(usd("0.1"), inside=("input",)),
             uses=_syncs,
             along={"audio": Inside({"audio_url": "audio_file"}, also={"audio_type": "file"})},
         ),
@@ -350,12 +231,12 @@ KLING = Vendor(
             "/tasks",
             kind=Kind.POLL,
             names=Named("query", "task_ids", separator=","),
-            reply=_reply,
+            reply=words.reply,
             credential=KeyOrPair(takes_pair=False),
             timeout_seconds=60,
         ),
     ),
     along={"image": PLAIN, "audio": PLAIN},
-    judge=_judge,
-    says=_says,
+    judge=words.judge,
+    says=words.says,
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
-from proxy.pricing.shapes import at, choice_of, count, known, longest, per_second
+from proxy.pricing.shapes import at, choice_of, count, known, longest, one_only, per_second
 from proxy.withdrawn import Gone, Withdrawn
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def omni(asked: Asked) -> Quote:
 def effects(asked: Asked) -> Quote:
     """Price an effect on two people as a video of its model, one on a single picture by scene."""
     body = asked.body
+    one_only(body, "input")
     scene = choice_of(body, "effect_scene", (*OF_ONE, *OF_TWO))
     model = choice_of(
         body, "input.model_name", ("kling-v1", "kling-v1-5", "kling-v1-6"), default="kling-v1"
@@ -155,6 +156,7 @@ def avatar(asked: Asked) -> Quote:
 
 def turbo(asked: Asked) -> Quote:
     """Price a video of Kling 3.0 Turbo by resolution and seconds."""
+    one_only(asked.body, "settings", "options")
     resolution = choice_of(asked.body, "settings.resolution", ("720p", "1080p"), default="720p")
     seconds = count(asked.body, "settings.duration", least=3, most=15, default=5)
     rate = usd("0.14") if resolution == "1080p" else usd("0.112")
@@ -204,6 +206,7 @@ def _rate(
     body: dict[str, Any], model: str, rates: Rates, *, inside: str = ""
 ) -> tuple[str, dict[str, Any]]:
     """Return USD a second, and what decided it."""
+    one_only(body, *([inside.rstrip(".")] if inside else []))
     if body.get("voice_list"):
         raise InvalidRequest("voice_list has no price here.")
     modes = [mode for mode in rates if "+" not in mode]
@@ -246,6 +249,7 @@ def _kinds_of_videos(body: dict[str, Any]) -> set[str]:
 
 
 def _pictures(body: dict[str, Any], each: str, **inputs: Any) -> Quote:
+    one_only(body, counted="n")
     kind = choice_of(body, "result_type", ("single", "series"), default="single")
     number = count(body, "n", least=1, most=9, default=1)
     if kind == "series":

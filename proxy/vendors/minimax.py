@@ -4,8 +4,7 @@ v1 (Hailuo 02 and older): a submit, a poll by the query, and a file that is then
 id. An error stands in `base_resp` of a 200. v2 (MiniMax H3): HTTP statuses, `task` in a poll, and
 `usage` in seconds. Clients of v1 insist on `base_resp`, v2 has none. The node of a subject gives
 its picture as a text, the vendor of today takes a list, and a type.
-Sources: minimax-mcp 0.0.19 and the vendor's pages. S2V-01 has no badge: 0.65 is the vendor's list
-price, from knowledge.
+Prices: minimax_prices.py. Sources: minimax-mcp 0.0.19 and the vendor's pages.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from common.errors import InvalidRequest
-from common.money import usd
 from proxy.along import DATA
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
@@ -23,14 +20,8 @@ from proxy.inputs import Input
 from proxy.pricing.shapes import (
     Ruled,
     at,
-    choice_of,
-    count,
-    known,
-    longest,
-    of_input,
-    one_only,
-    per_second,
 )
+from proxy.vendors import minimax_prices as prices
 from proxy.vendors.states import (
     States,
     assets_at,
@@ -47,64 +38,8 @@ if TYPE_CHECKING:
 
     from proxy.asked import Asked
     from proxy.dialect import Said
-    from proxy.pricing import Quote
 
     Prepare = Callable[[Asked, Mapping[str, Any]], dict[str, Any] | None]
-
-VERSION = "minimax-2026-08"
-OLDER = {
-    **dict.fromkeys(
-        ("T2V-01", "T2V-01-Director", "I2V-01", "I2V-01-Director", "I2V-01-live"), "0.43"
-    ),
-    "S2V-01": "0.65",
-}
-HAILUO_02 = "MiniMax-Hailuo-02"
-HAILUO = {("768p", 6): "0.28", ("768p", 10): "0.56", ("1080p", 6): "0.49"}
-H3 = {"768p": "0.1287", "2k": "0.1859"}
-FURTHER_PICTURE = usd("0.0572")
-FREE_PICTURES = 5
-REGENERATION = usd("0.0715")
-LONGEST_REFERENCE = 15
-"""Seconds of all videos of reference together; of a video that is regenerated, too."""
-KINDS = ("text", "image_url", "video_url", "audio_url")
-
-
-def v1(asked: Asked) -> Quote:
-    """Price a video by its model; Hailuo 02 by resolution and seconds."""
-    body = asked.body
-    one_only(body)
-    model = choice_of(body, "model", (*OLDER, HAILUO_02))
-    if model != HAILUO_02.lower():
-        return known(
-            usd({name.lower(): price for name, price in OLDER.items()}[model]), model=model
-        )
-    resolution = choice_of(body, "resolution", ("768P", "1080P"), default="768P")
-    seconds = count(body, "duration", least=6, most=10, default=6)
-    if (resolution, seconds) not in HAILUO:
-        raise InvalidRequest(f"duration {seconds} has no price here with {resolution}.")
-    return known(usd(HAILUO[resolution, seconds]), model=model, resolution=resolution)
-
-
-def _content(asked: Asked) -> dict[str, int]:
-    """Count what a request of H3 holds, by kind."""
-    one_only(asked.body)
-    choice_of(asked.body, "model", ("MiniMax-H3",))
-    kinds = [choice_of(part, "type", KINDS) for part in listed(asked.body, "content", most=30)]
-    return {kind: kinds.count(kind) for kind in KINDS}
-
-
-def video(asked: Asked) -> Quote:
-    """Price a video by its seconds and those of its references, and by pictures beyond five."""
-    held = _content(asked)
-    resolution = choice_of(asked.body, "resolution", H3, default="768P")
-    seconds = count(asked.body, "duration", least=4, most=15, default=6)
-    rate = usd(H3[resolution])
-    base = FURTHER_PICTURE * max(0, held["image_url"] - FREE_PICTURES)
-    inputs = {"resolution": resolution, "pictures": held["image_url"]}
-    if not held["video_url"]:
-        return known(base + rate * seconds, **inputs, seconds=seconds)
-    most = longest(asked, "content", least="0", most=f"{LONGEST_REFERENCE}", beside=seconds)
-    return per_second(rate, least=f"{seconds}", most=most, base=base, **inputs)
 
 
 def _films(asked: Asked) -> list[Any]:
@@ -112,25 +47,6 @@ def _films(asked: Asked) -> list[Any]:
     given = asked.body.get("content")
     parts = [part for part in given if isinstance(part, dict)] if isinstance(given, list) else []
     return [at(part, "video_url.url") for part in parts if "video_url" in part]
-
-
-def regeneration(asked: Asked) -> Quote:
-    """Price a video that is made anew by its seconds."""
-    _content(asked)
-    choice_of(asked.body, "resolution", ("2K",), default="2K")
-    most = f"{LONGEST_REFERENCE}"
-    return of_input(asked, "content", REGENERATION, least="4", most=most)
-
-
-def context(asked: Asked) -> Quote:
-    """Price an enhanced prompt by how much there is to look at.
-
-    Published are 0.02 for a text, 0.05 with frames, and 0.06 to 0.11 with references.
-    """
-    held = _content(asked)
-    parts = sum(held.values())
-    price = "0.11" if parts > 3 else "0.06" if parts > 1 else "0.02"
-    return known(usd(price), parts=parts)
 
 
 def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -265,7 +181,7 @@ def _h3(name: str, title: str, price: Ruled, usual: Mapping[str, Any]) -> Operat
         measures=(Input("content", _films, summed=True),),
         reply=_with_base,
         timeout_seconds=300,
-        price_version=VERSION,
+        price_version=prices.VERSION,
         title=f"MiniMax H3 {title}",
     )
 
@@ -281,12 +197,12 @@ MINIMAX = Vendor(
             "POST",
             "minimax/video_generation",
             "/v1/video_generation",
-            Ruled(v1),
+            Ruled(prices.v1),
             Kind.SUBMIT,
             job=JOB_V1,
             prepare=_prepare,
             timeout_seconds=300,
-            price_version=VERSION,
+            price_version=prices.VERSION,
             title="MiniMax Video",
         ),
         Operation(
@@ -309,9 +225,11 @@ MINIMAX = Vendor(
             query=("file_id",),
             timeout_seconds=60,
         ),
-        _h3("video_generation", "Video", Ruled(video), {"resolution": "768P", "duration": 6}),
-        _h3("video_regeneration", "Regeneration", Ruled(regeneration), {"resolution": "2K"}),
-        _h3("h3_context_ir", "Context", Ruled(context), {}),
+        _h3(
+            "video_generation", "Video", Ruled(prices.video), {"resolution": "768P", "duration": 6}
+        ),
+        _h3("video_regeneration", "Regeneration", Ruled(prices.regeneration), {"resolution": "2K"}),
+        _h3("h3_context_ir", "Context", Ruled(prices.context), {}),
         Operation(
             "GET",
             "minimax/v2/query/video_generation/{task_id}",

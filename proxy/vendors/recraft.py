@@ -17,8 +17,8 @@ from common.money import Micros, usd
 from proxy.catalogue import PUBLIC, Operation, Takes, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
-from proxy.pricing import Flat, Quote
-from proxy.pricing.shapes import Ruled, choice_of, count, known, model_of, only
+from proxy.pricing import Quote
+from proxy.pricing.shapes import One, Ruled, choice_of, count, known, model_of, one_only, only
 from proxy.pricing.tokens import number
 from proxy.vendors.states import OUT_OF_CREDIT, text_at
 
@@ -115,6 +115,7 @@ def _flat(amount: str, *files: str) -> Ruled:
     def price(asked: Asked) -> Quote:
         """Price one work, always the same."""
         _check(asked, files)
+        one_only(asked.body)
         return known(usd(amount))
 
     return Ruled(price)
@@ -198,7 +199,7 @@ RECRAFT = Vendor(
             "POST",
             "recraft/styles",
             "/v1/styles",
-            Flat(usd("0.04")),
+            One(usd("0.04")),
             takes=Takes.FORM,
             sends_form=True,
             makes=_made,

@@ -16,7 +16,7 @@ from common.money import usd
 from proxy.catalogue import Job, Kind, Named, Operation, Takes, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
-from proxy.pricing.shapes import Ruled, choice_of, known
+from proxy.pricing.shapes import Ruled, choice_of, known, one_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +45,7 @@ def price(asked: Asked) -> Quote:
     """Price a model by tier and addon, wherever in the form they may be understood to stand."""
     assert asked.form is not None, "a form was read"
     asked.form.check_files("images")
+    one_only(asked.body)
     for name in asked.body:
         if name not in DECISIVE and re.sub(r"[^a-z]", "", name.lower()) in DECISIVE:
             raise InvalidRequest(f"The form has the unknown field {name[:100]}.")

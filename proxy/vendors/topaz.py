@@ -10,8 +10,8 @@ A film costs the lower figure of the estimate that its end states, and is held f
 the client declares of it (`frameCount`) is the vendor's to check, who estimates again on the file.
 A picture is priced per started 8 megapixels of what comes out: of Reimagine as asked, of others,
 and where no size or half of one was asked, as its credits tell. A credit is charged at 0.08 USD, as
-nodes show it; the vendor's list has it at 0.08 to 0.12, by plan. A film in more than one part,
-which no node puts, stays accepted and is freed when its time is over.
+nodes show it; the vendor's list has it at 0.08 to 0.12, by plan. A film that is to be put in more
+than one part, which no node does, is given up at once, at the vendor and here.
 Sources: the vendor's OpenAPI (image-0625, video-0625); prices of the nodes of August 2026.
 """
 
@@ -21,13 +21,14 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from common.errors import InvalidRequest
 from common.money import Micros, round_up, usd
 from proxy.along import Part
-from proxy.catalogue import Job, Kind, Named, Operation, Takes, Vendor
+from proxy.catalogue import Ask, Job, Kind, Named, Operation, Takes, Vendor
 from proxy.credentials import Header
-from proxy.dialect import Judged, Verdict
+from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.pricing import Quote
 from proxy.pricing.shapes import at, count, model_of, only
 from proxy.vendors.states import States, assets_at, by_words, each, id_at, text_at
@@ -141,12 +142,16 @@ def _known_filters(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any] | 
 
 _says = text_at("message", "error.message", "error")
 _by_words = by_words(_says)
+IN_PARTS = "the video is so large that it must come in several parts. Please send a smaller one."
 
 
 def _judge(said: Said) -> Judged | None:
-    """Return what a status of Topaz's own means: no subscription, and a wait."""
+    """Return what a status of Topaz's own means, and that a film would have to come in parts."""
     if said.status == 412:
         return Judged(Verdict.OPERATOR)
+    places = said.object.get("urls")
+    if said.status in DELIVERING and isinstance(places, list) and len(places) > 1:
+        return Judged(Verdict.REJECTED, IN_PARTS)
     return Judged(Verdict.BUSY) if said.status == 425 else _by_words(said)
 
 
@@ -174,6 +179,10 @@ def _picture_told(word: str) -> Callable[..., Any]:
     return lambda task, why="": {
         "process_id": task, "status": word, "progress": 0, "credits": 0, "message": why
     }  # fmt: skip
+
+
+def _given_up(asked: Asked) -> Ask:
+    return Ask(f"/video/{quote(asked.parts['request_id'], safe='')}", "DELETE")
 
 
 def _request(asked: Asked) -> list[Asset]:
@@ -234,6 +243,7 @@ TOPAZ = Vendor(
             Kind.SUBMIT,
             names=Named("path", "request_id"),
             uses=_request,
+            undo=_given_up,
             job=Job(
                 poll="topaz/video/{request_id}/status",
                 job_id=lambda _: None,

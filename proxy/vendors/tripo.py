@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
+from proxy.along import Uploaded, filename
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -157,6 +158,15 @@ def _seconds(value: Any) -> int:
         return 0
 
 
+UPLOAD = Uploaded(
+    at="/v3/files/presign",
+    asks=lambda ours: {"format": filename(ours).rpartition(".")[2]},
+    put=("data.presigned_url", "data.upload_url"),
+    called="data.file_token",
+    most_bytes=150 << 20,
+)
+
+
 def _told(task_id: str, word: str, **more: Any) -> dict[str, Any]:
     return {"code": 0, "data": {"task_id": task_id, "status": word, "progress": 0, "input": {},
                                 "output": {}, "create_time": 0, **more}}  # fmt: skip
@@ -220,6 +230,7 @@ TRIPO = Vendor(
             timeout_seconds=60,
         ),
     ),
+    along={"image": UPLOAD, "model": UPLOAD},
     judge=_judge,
     says=_says,
 )

@@ -133,6 +133,7 @@ class Pictures:
 
     async def quote(self, asked: Asked) -> Quote:
         """Return what all of them cost."""
+        one_only(asked.body, "parameters", "input", counted="parameters.n")
         model = choice_of(asked.body, "model", self.models)
         number = count(asked.body, "parameters.n", least=1, most=4, default=1)
         return Quote(Micros(PICTURE * number), {"model": model, "pictures": number})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from common.money import usd
-from proxy.along import DATA
+from proxy.along import Uploaded, filename
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -99,6 +99,19 @@ STATES = States(
 )
 
 
+UPLOAD = Uploaded(
+    at="/api/v3/media/uploads",
+    asks=lambda ours: {
+        "filename": filename(ours),
+        "size": ours.size,
+        "content_type": ours.content_type,
+    },
+    put=("data.upload.url",),
+    called="data.download_url",
+    headers="data.upload.headers",
+)
+
+
 def _told(task: str, word: str, why: str = "") -> dict[str, Any]:
     data = {"id": task, "status": word, "outputs": [], "error": why}
     return {"code": 200, "message": "success", "data": data}
@@ -163,7 +176,7 @@ WAVESPEED = Vendor(
             timeout_seconds=60,
         ),
     ),
-    along={"image": DATA, "video": DATA},
+    along={"image": UPLOAD, "video": UPLOAD},
     judge=_judge,
     says=_says,
 )

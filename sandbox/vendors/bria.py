@@ -2,6 +2,7 @@
 
     POST /v2/image/<edit>, /v2/video/edit/<edit> -> 202 {"request_id", "status_url", "warning"}
     GET  /v2/status/<id>                         -> {"status", "result" | "error"}
+    POST /v2/video/upload {"media_type"} -> {"result": {"upload_url", "upload_fields", "file_url"}}
 
 An error is {"error": {"code", "message", "details"}, "request_id"}; `code=460` is an input that
 cannot be fetched, `code=506` one that is not supported. A field that an edit does not know is
@@ -10,8 +11,8 @@ refused; a job that failed is a 200.
 
 import uuid
 
-from sandbox import works
-from sandbox.failures import OF_JOB, OF_POLL, OF_WORDS
+from sandbox import stores, works
+from sandbox.failures import OF_JOB, OF_POLL, OF_STORED, OF_WORDS
 from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
 VIDEO_SECONDS = 5
@@ -95,16 +96,29 @@ async def status(exchange: Exchange) -> Answer:
     return Answer.json(told)
 
 
+async def upload(exchange: Exchange) -> Answer:
+    """Offer a place for a video, which takes a form that begins with these fields."""
+    kind = works.text(works.asked(exchange, wrong=422), "media_type", wrong=422)
+    if not kind.startswith("video/"):
+        raise RefusedError(422, "media_type must be a video's")
+    fields = {"key": uuid.uuid4().hex, "policy": "eyJ9", "signature": uuid.uuid4().hex}
+    url, name = stores.offer(exchange, "bria", content_type=kind, fields=fields)
+    told = {"upload_url": url, "upload_fields": fields, "file_url": name}
+    return Answer.json({"result": told, "request_id": uuid.uuid4().hex})
+
+
 BRIA = Vendor(
     name="bria",
     credential=in_header("api_token"),
     refuse=refuse,
     in_its_words=_in_its_words,
-    failures=OF_JOB - {"cost"} | OF_POLL - {"poll_inside"} | OF_WORDS,
+    failures=OF_JOB - {"cost"} | OF_POLL - {"poll_inside"} | OF_WORDS | OF_STORED,
     ids=frozenset({"request_id"}),
     routes=(
         *(_submit(path) for path in KNOWN),
         Route("GET", "/v2/status/{id}", Kind.POLL, status),
+        Route("POST", "/v2/video/upload", Kind.UPLOAD, upload),
+        stores.POST,
         works.FILES,
     ),
 )

@@ -6,6 +6,8 @@
     POST /v3/avatars              -> {"data": {"avatar_item": {"id"}}}
     GET  /v3/avatars/looks/<id>   -> {"data": {"id", "status", "supported_api_engines", ...}}
     POST /v3/voices/speech        -> {"data": {"audio_url", "duration"}}
+    POST /v3/assets/direct-uploads  -> {"data": {"asset_id", "upload_url", "upload_headers"}}
+    POST /v3/assets/<id>/complete   -> {"data": {"asset_id", "status"}}
 
 An error is {"error": {"code", "message", "param", "doc_url"}}. Films are ten seconds long here.
 Looks whose name ends in _public are everybody's, and say no state.
@@ -13,8 +15,8 @@ Looks whose name ends in _public are everybody's, and say no state.
 
 import secrets
 
-from sandbox import pictures, works
-from sandbox.failures import OF_JOB, OF_POLL, OF_WORDS
+from sandbox import pictures, stores, works
+from sandbox.failures import OF_JOB, OF_POLL, OF_STORED, OF_WORDS
 from sandbox.jobs import Job
 from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
@@ -29,6 +31,7 @@ CODES = {
     404: "not_found",
     429: "rate_limit_exceeded",
 }
+ASSETS = ("image/png", "image/jpeg", "video/mp4", "video/webm", "audio/mpeg", "audio/wav")
 ENGINES = ("avatar_iii", "avatar_iv", "avatar_v")
 
 
@@ -60,7 +63,7 @@ async def video(exchange: Exchange) -> Answer:
         works.given(body, "image.url", "image.data")
     else:
         _check_avatar(exchange, body)
-    script, sound = body.get("script"), body.get("audio_url")
+    script, sound = body.get("script"), body.get("audio_url") or body.get("audio_asset_id")
     if bool(script) == bool(sound):
         raise RefusedError(400, "script or audio_url is required")
     if script and len(f"{script}") > MOST_CHARACTERS:
@@ -81,7 +84,10 @@ async def translate(exchange: Exchange) -> Answer:
     """Accept a translation, one for each language."""
     body = works.asked(exchange)
     works.one_of(body, "mode", ("speed", "precision"), default="speed")
-    works.address(body, "video.url")
+    if works.one_of(body, "video.type", ("url", "asset_id")) == "url":
+        works.address(body, "video.url")
+    elif not stores.named(exchange, "video.asset_id"):
+        raise RefusedError(400, "There is no such asset")
     languages = body.get("output_languages")
     if not isinstance(languages, list) or not languages:
         raise RefusedError(400, "output_languages are required")
@@ -146,12 +152,36 @@ async def speech(exchange: Exchange) -> Answer:
     return Answer.json({"data": {"audio_url": url, "duration": SPEECH_SECONDS}})
 
 
+async def upload(exchange: Exchange) -> Answer:
+    """Offer a place for a file, which is an asset once it is said to be complete."""
+    body = works.asked(exchange)
+    kind = f"{works.one_of(body, 'content_type', ASSETS)}"
+    works.text(body, "filename")
+    if not isinstance(body.get("size_bytes"), int):
+        raise RefusedError(400, "size_bytes is required")
+    url, name = stores.offer(
+        exchange, "heygen", name="asset_{id}", content_type=kind, is_whole=False
+    )
+    told = {"asset_id": name, "upload_url": url, "upload_headers": {"Content-Type": kind}}
+    return Answer.json({"data": {**told, "expires_in_seconds": 3600, "status": "pending"}})
+
+
+async def complete(exchange: Exchange) -> Answer:
+    """Make an asset of what was uploaded."""
+    name = exchange.request.match_info["id"]
+    found = exchange.desk.uploads.called(name)
+    if found is None or not found.digest:
+        raise RefusedError(404)
+    found.is_whole = True
+    return Answer.json({"data": {"asset_id": name, "status": "completed"}})
+
+
 HEYGEN = Vendor(
     name="heygen",
     credential=in_header("x-api-key"),
     refuse=refuse,
     in_its_words=_in_its_words,
-    failures=OF_JOB - {"cost"} | OF_POLL - {"poll_inside"} | OF_WORDS,
+    failures=OF_JOB - {"cost"} | OF_POLL - {"poll_inside"} | OF_WORDS | OF_STORED,
     ids=frozenset({"video_id", "video_translation_ids", "id"}),
     routes=(
         Route("POST", "/v3/videos", Kind.SUBMIT, video),
@@ -161,6 +191,9 @@ HEYGEN = Vendor(
         Route("POST", "/v3/avatars", Kind.SUBMIT, avatar),
         Route("GET", "/v3/avatars/looks/{id}", Kind.POLL, look),
         Route("POST", "/v3/voices/speech", Kind.SUBMIT, speech),
+        Route("POST", "/v3/assets/direct-uploads", Kind.UPLOAD, upload),
+        Route("POST", "/v3/assets/{id}/complete", Kind.UPLOAD, complete),
+        stores.PUT,
         works.FILES,
     ),
 )

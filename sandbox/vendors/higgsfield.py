@@ -2,13 +2,14 @@
 
     POST /higgsfield/genjutsu/motion-transfer/v1.0 -> {"request_id", "status", "status_url", ...}
     GET  /requests/<id>/status                     -> the same, with "video" or "error"
+    POST /files/generate-upload-url {"content_type"} -> {"public_url", "upload_url", ...}
 
 An error is a `detail`. Out of credit is a 403, too much at once (`code=429`) a 400, a model that is
 blocked for a while a 423.
 """
 
-from sandbox import works
-from sandbox.failures import OF_JOB, OF_POLL, OF_WORDS
+from sandbox import stores, works
+from sandbox.failures import OF_JOB, OF_POLL, OF_STORED, OF_WORDS
 from sandbox.jobs import Job
 from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
@@ -65,16 +66,26 @@ async def status(exchange: Exchange) -> Answer:
     return Answer.json(_told(exchange, job, WORDS[job.ending]))
 
 
+async def upload(exchange: Exchange) -> Answer:
+    """Offer a place for a file."""
+    kind = works.text(works.asked(exchange, wrong=422), "content_type", wrong=422)
+    url, name = stores.offer(exchange, "higgsfield", content_type=kind)
+    told = {"public_url": name, "upload_url": url, "upload_headers": {"Content-Type": kind}}
+    return Answer.json(told)
+
+
 HIGGSFIELD = Vendor(
     name="higgsfield",
     credential=in_header("authorization", prefix="Key "),
     refuse=works.refusing({}, lambda _, sentence: {"detail": sentence}),
     in_its_words=_in_its_words,
-    failures=OF_JOB - {"cost"} | OF_POLL - {"poll_inside"} | OF_WORDS,
+    failures=OF_JOB - {"cost"} | OF_POLL - {"poll_inside"} | OF_WORDS | OF_STORED,
     ids=frozenset({"request_id"}),
     routes=(
         Route("POST", "/higgsfield/genjutsu/motion-transfer/v1.0", Kind.SUBMIT, submit),
         Route("GET", "/requests/{id}/status", Kind.POLL, status),
+        Route("POST", "/files/generate-upload-url", Kind.UPLOAD, upload),
+        stores.PUT,
         works.FILES,
     ),
 )

@@ -3,15 +3,18 @@
     POST /api/photo-enhancer  {"model_name", "img_url", ...}                -> job_id, consume_coins
     POST /api/video-enhancer  {"model_name", "video_url", "resolution", ..} -> the same
     POST /api/task-status     {"job_id"}                                    -> status, res_url
+    POST /api/oss/presign-put {"filename", "content_type"}  -> code 0: upload_url, access_url
 
 An error is {"error_code", "message"}, and its code holds its status; a key that is not known is a
 400, a job that failed may be one. Under `inside` an error is a 200.
 """
 
+import time
+
 from aiohttp import web
 
-from sandbox import works
-from sandbox.failures import OF_JOB, OF_POLL, OF_WORDS
+from sandbox import stores, works
+from sandbox.failures import OF_JOB, OF_POLL, OF_STORED, OF_WORDS
 from sandbox.far_side import Desk
 from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
@@ -45,6 +48,14 @@ VIDEOS = {
     "generative_1x": 90,
 }
 """Coins a second."""
+STORED = {
+    "image/png": (".png",),
+    "image/jpeg": (".jpg", ".jpeg"),
+    "image/webp": (".webp",),
+    "video/mp4": (".mp4",),
+    "video/webm": (".webm",),
+    "video/quicktime": (".mov",),
+}
 _key = in_header("apikey", refused=400)
 
 
@@ -112,17 +123,30 @@ async def status(exchange: Exchange) -> Answer:
     return Answer.json({"code": 200, "message": said, "data": data})
 
 
+async def presign(exchange: Exchange) -> Answer:
+    """Offer a place for a file; the code of success is another here."""
+    body = works.asked(exchange)
+    kind = f"{works.one_of(body, 'content_type', STORED)}"
+    if not works.text(body, "filename").endswith(STORED[kind]):
+        raise RefusedError(400, "The extension is not supported")
+    url, name = stores.offer(exchange, "hitpaw", content_type=kind)
+    data = {"upload_url": url, "access_url": name, "object_key": name, "content_type": kind}
+    return Answer.json({"code": 0, "data": {**data, "expire_at": int(time.time()) + 3600}})
+
+
 HITPAW = Vendor(
     name="hitpaw",
     credential=_credential,
     refuse=refuse,
     in_its_words=_in_its_words,
-    failures=OF_JOB | OF_POLL | OF_WORDS,
+    failures=OF_JOB | OF_POLL | OF_WORDS | OF_STORED,
     ids=frozenset({"job_id"}),
     routes=(
         Route("POST", "/api/photo-enhancer", Kind.SUBMIT, photo),
         Route("POST", "/api/video-enhancer", Kind.SUBMIT, video),
         Route("POST", "/api/task-status", Kind.POLL, status),
+        Route("POST", "/api/oss/presign-put", Kind.UPLOAD, presign),
+        stores.PUT,
         works.FILES,
     ),
 )

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Mapping
 
 from sandbox import pictures, works
-from sandbox.failures import OF_JOB, OF_POLL, OF_RESULT, OF_WORDS
+from sandbox.failures import OF_JOB, OF_POLL, OF_RESULT, OF_WORDS, Failures
 from sandbox.jobs import Job
 from sandbox.media import Media, look
 from sandbox.vendor import (
@@ -39,6 +39,8 @@ FILTERS = ("ast-2", "slf-1", "slc-1", "slp-2.5", "apo-8")
 CREDITS = {"Reimagine": 4, "Bloom 2": 4, "Wonder 3.5": 1}
 PICTURE_WORDS = {None: "Processing", "done": "Completed"}
 FILM_WORDS = {None: "processing", "done": "complete"}
+PART_BYTES = 300_000_000
+"""Of a film: a larger one is put in parts."""
 CREDITS_A_FRAME = 0.025
 SAYS = {
     402: "Insufficient credits",
@@ -103,7 +105,9 @@ async def create(exchange: Exchange) -> Answer:
     if not isinstance(frames, int) or frames < 1:
         raise RefusedError(400, "source.frameCount is required")
     least = math.ceil(frames * CREDITS_A_FRAME)
-    facts = {"cost": [least, least + 1], "accepted": False}
+    size = works.at(body, "source.size")
+    parts = math.ceil(size / PART_BYTES) if isinstance(size, int) and size > 0 else 1
+    facts = {"cost": [least, least + 1], "accepted": False, "parts": parts}
     made = exchange.desk.jobs.start(failures={"never": None}, job_id=str(uuid.uuid4()), facts=facts)
     return Answer.json({"requestId": made.id, "estimates": {"cost": facts["cost"], "time": [9, 9]}})
 
@@ -116,8 +120,18 @@ async def accept(exchange: Exchange) -> Answer:
     facts = {**made.facts, "accepted": True, "etags": []}
     film = Media("mp4", look=look(made.id), seconds=5)
     job = exchange.desk.jobs.start(film, failures=exchange.failures, job_id=made.id, facts=facts)
-    urls = [f"{exchange.public}/topaz/upload/{job.id}/1"]
+    place = f"{exchange.public}/topaz/upload/{job.id}"
+    urls = [f"{place}/{part}" for part in range(1, int(f"{made.facts['parts']}") + 1)]
     return Answer.json({"uploadId": uuid.uuid4().hex, "urls": urls}, status=202)
+
+
+async def cancel(exchange: Exchange) -> Answer:
+    """Give back what was set aside: nothing was put yet."""
+    made = works.find(exchange)
+    facts = {**made.facts, "accepted": False, "cancelled": True}
+    never: Failures = {"never": None}
+    exchange.desk.jobs.start(failures=never, job_id=made.id, facts=facts)
+    return Answer.json({"message": "The request was cancelled"})
 
 
 async def upload(exchange: Exchange) -> Answer:
@@ -169,6 +183,7 @@ TOPAZ = Vendor(
         Route("GET", "/image/v1/download/{id}", Kind.RESULT, download),
         Route("POST", "/video/", Kind.FREE, create),
         Route("PATCH", "/video/{id}/accept", Kind.SUBMIT, accept),
+        Route("DELETE", "/video/{id}", Kind.FREE, cancel),
         Route("PUT", "/upload/{id}/1", Kind.FREE, upload, anybody),
         Route("PATCH", "/video/{id}/complete-upload", Kind.FREE, complete),
         Route("GET", "/video/{id}/status", Kind.POLL, film_status),

@@ -2,6 +2,7 @@
 
     POST /v3/<family>/<kind>  -> {"code": 0, "data": {"task_id"}}
     GET  /v3/tasks/<id>       -> {"code": 0, "data": {"task_id", "status", "output", ...}}
+    POST /v3/files/presign {"format"} -> {"code": 0, "data": {"file_token", "presigned_url"}}
 
 An error is {"code", "message", "suggestion", "request_id"}. Names of v2 are not known here.
 """
@@ -9,8 +10,8 @@ An error is {"code", "message", "suggestion", "request_id"}. Names of v2 are not
 import uuid
 from datetime import UTC, datetime
 
-from sandbox import works
-from sandbox.failures import OF_JOB, OF_POLL, OF_WORDS
+from sandbox import stores, works
+from sandbox.failures import OF_JOB, OF_POLL, OF_STORED, OF_WORDS
 from sandbox.vendor import Answer, Body, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
 MODELS = ("v2.5-20250123", "v3.0-20250812", "v3.1-20260211", "P1-20260311")
@@ -59,9 +60,9 @@ def _check(exchange: Exchange, kind: str, body: Body) -> None:
     if wanted == "prompt":
         works.text(body, "prompt")
     elif wanted == "input":
-        works.address(body, "input")
+        stores.address(exchange, "input")
     elif wanted == "inputs":
-        _check_views(body)
+        _check_views(exchange, body)
     else:
         job = exchange.desk.jobs.find(works.text(body, "input"))
         if job is None or job.ending != "done":
@@ -70,12 +71,12 @@ def _check(exchange: Exchange, kind: str, body: Body) -> None:
         works.one_of(body, "format", ("GLTF", "USDZ", "FBX", "OBJ", "STL", "3MF"))
 
 
-def _check_views(body: Body) -> None:
+def _check_views(exchange: Exchange, body: Body) -> None:
     views = body.get("inputs")
     if not isinstance(views, list) or not 2 <= len([each for each in views if each]) <= 4:
         raise RefusedError(400, "inputs must hold two to four views")
     for view in views:
-        if view is not None:
+        if view is not None and exchange.desk.uploads.called(f"{view}") is None:
             works.address({"inputs": view}, "inputs")
 
 
@@ -114,16 +115,26 @@ async def task(exchange: Exchange) -> Answer:
     return Answer.json({"code": 0, "data": told})
 
 
+async def presign(exchange: Exchange) -> Answer:
+    """Offer a place for a file."""
+    works.one_of(works.asked(exchange), "format", ("png", "jpg", "jpeg", "webp", "glb", "fbx"))
+    url, name = stores.offer(exchange, "tripo", name="file_{id}")
+    data = {"file_token": name, "presigned_url": url, "expires_in": 3600}
+    return Answer.json({"code": 0, "data": data})
+
+
 TRIPO = Vendor(
     name="tripo",
     credential=in_header("authorization", prefix="Bearer "),
     refuse=refuse,
     in_its_words=_in_its_words,
-    failures=OF_JOB - {"cost"} | OF_POLL - {"poll_inside"} | OF_WORDS,
+    failures=OF_JOB - {"cost"} | OF_POLL - {"poll_inside"} | OF_WORDS | OF_STORED,
     ids=frozenset({"task_id"}),
     routes=(
         *(_submit(kind) for kind in KINDS),
         Route("GET", "/v3/tasks/{id}", Kind.POLL, task),
+        Route("POST", "/v3/files/presign", Kind.UPLOAD, presign),
+        stores.PUT,
         works.FILES,
     ),
 )

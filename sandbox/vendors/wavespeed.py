@@ -2,12 +2,13 @@
 
     POST /api/v3/wavespeed-ai/<model>    -> {"code": 200, "data": {"id", "status", "urls"}}
     GET  /api/v3/predictions/<id>/result -> the same with "outputs", or "error"
+    POST /api/v3/media/uploads           -> {"code": 200, "data": {"upload", "download_url"}}
 
 The code repeats the status; under `inside` it stands in a 200.
 """
 
-from sandbox import works
-from sandbox.failures import OF_JOB, OF_POLL, OF_WORDS
+from sandbox import stores, works
+from sandbox.failures import OF_JOB, OF_POLL, OF_STORED, OF_WORDS
 from sandbox.jobs import Job
 from sandbox.vendor import Answer, Exchange, Kind, RefusedError, Route, Vendor, in_header
 
@@ -66,6 +67,18 @@ async def result(exchange: Exchange) -> Answer:
     return _envelope(exchange, job, WORDS[job.ending])
 
 
+async def upload(exchange: Exchange) -> Answer:
+    """Offer a place for a file."""
+    body = works.asked(exchange)
+    works.text(body, "filename")
+    if not isinstance(body.get("size"), int):
+        raise RefusedError(400, "size is required")
+    kind = f"{body.get('content_type') or ''}"
+    url, name = stores.offer(exchange, "wavespeed", content_type=kind)
+    how = {"method": "PUT", "url": url, "headers": {"Content-Type": kind} if kind else {}}
+    return Answer.json({"code": 200, "data": {"upload": how, "download_url": name}})
+
+
 WAVESPEED = Vendor(
     name="wavespeed",
     credential=in_header("authorization", prefix="Bearer "),
@@ -74,10 +87,12 @@ WAVESPEED = Vendor(
         lambda status, sentence: {"code": status, "message": sentence},
     ),
     in_its_words=_in_its_words,
-    failures=OF_JOB - {"cost"} | OF_POLL | OF_WORDS,
+    failures=OF_JOB - {"cost"} | OF_POLL | OF_WORDS | OF_STORED,
     routes=(
         *(_submit(model) for model in SIZES),
         Route("GET", "/api/v3/predictions/{id}/result", Kind.POLL, result),
+        Route("POST", "/api/v3/media/uploads", Kind.UPLOAD, upload),
+        stores.PUT,
         works.FILES,
     ),
 )

@@ -6,18 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 
 PASSWORD = "four plain words of mine"
 
 
 @pytest.fixture(autouse=True)
-def nobody_has_tried(request: pytest.FixtureRequest, django_db_blocker) -> None:
-    """Count tries anew for each test: they are committed, whatever becomes of its transaction."""
-    if {"db", "committed"} & set(request.fixturenames):
-        with django_db_blocker.unblock():
-            cache.clear()
+def nobody_has_tried(tries_forgotten):
+    """Each test begins with no tries of anybody."""
 
 
 @dataclass

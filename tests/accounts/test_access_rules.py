@@ -11,12 +11,14 @@ from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.contrib import admin
 from django.test import Client
 from django.urls import get_resolver
 from django.urls.resolvers import URLResolver
 from django.utils import timezone
 from test_accounts import PASSWORD
 
+import staff.urls
 from accounts import invitations, teams
 from accounts.models import Membership
 from apikeys import asks, keys
@@ -24,8 +26,9 @@ from apikeys.models import SCOPES, ApiKey, Pairing
 from common.drf import SESSION
 from usage.models import Call
 
-ANYBODY, DOOR, MEMBER, STAFF = "anybody", "door", "member", "staff"
-"""Everybody reads it; it lets people in; for who is signed in; for staff with a second factor."""
+ANYBODY, DOOR, MEMBER, STAFF, TABLE = "anybody", "door", "member", "staff", "table"
+"""Everybody reads it; it lets people in; for who is signed in; for staff with a second factor, and
+tables to look at."""
 OPERATOR = "operator"
 """For staff, and for the operator's programs, by a secret of their own."""
 TOKEN = "token"
@@ -34,10 +37,27 @@ tests/apikeys/test_pairing.py)."""
 KEY = "key"
 
 A, B = "account/", "_allauth/browser/v1/"
+TABLES = [
+    f"staff/{model._meta.app_label}/{model._meta.model_name}/{what}"
+    for model in admin.site._registry
+    for what in (
+        "", "add/", "<path:object_id>/", "<path:object_id>/change/", "<path:object_id>/delete/",
+        "<path:object_id>/history/",
+    )
+]  # fmt: skip
+TABLES += [
+    f"staff/{each.pattern}"
+    for each in admin.site.get_urls()
+    if getattr(each, "name", "") == "app_list"
+]
+"""Rows to look at, all by one class: who may, tests/staff/test_tables.py tries at each address."""
+PAGES_OF_STAFF = [f"staff/{each.pattern}" for each in staff.urls.urlpatterns if str(each.pattern)]
+"""Each by one decorator, which also asks for a role: tests/staff/test_roles.py."""
 RULES = {
     ANYBODY: [
         "",  # It leads on.
-        "health", "ready", "metrics", "openapi.json", "static/<path:path>", "login", "pair",
+        "health", "ready", "metrics", "openapi.json", "openapi-proxy.json", "reference",
+        "static/<path:path>", "login", "pair",
         "profile/usage", "profile/billing", "releases",
         "api/global-settings", "api/global-settings/<str:key>",
         "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",
@@ -90,6 +110,8 @@ RULES = {
         "my/team/invitations/<uuid:invitation>/withdraw", "my/team/asks/<uuid:ask>/answer",
         "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
         "my/team/<uuid:user>/transfer",
+        "my/runs", "my/refusals",
+        "my/prices/of/<path:name>",
         "my/limits", "my/limits/ask", "my/limits/<slug:kind>", "my/prices", "my/quote",
         *(A + path for path in (
             "", "reauthenticate/", "reauthenticate/code/", "reauthenticate/code/confirm/",
@@ -114,11 +136,12 @@ RULES = {
         )),
     ],
     STAFF: [
-        "staff/", "staff/password_change/done/", "staff/autocomplete/", "staff/jsi18n/",
-        "staff/r/<path:content_type_id>/<path:object_id>/", "staff/(?P<url>.*)$",
+        "staff/", "staff/password_change/done/", "staff/(?P<url>.*)$",
         # They only lead on, to where everybody does it.
         "staff/login/", "staff/logout/", "staff/password_change/",
+        *PAGES_OF_STAFF,
     ],
+    TABLE: TABLES,
 }  # fmt: skip
 RULE = {route: rule for rule, some in RULES.items() for route in some}
 
@@ -236,6 +259,7 @@ def workspace_of(member):
 
 
 OF_SOMEBODY = {
+    "v1/calls/<uuid:call_id>": call_of,
     "v1/calls/<uuid:call_id>/result": call_of,
     "customers/api-keys/<uuid:key_id>": key_of,
     "v1/keys/<uuid:key_id>": key_of,

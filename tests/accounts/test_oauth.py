@@ -398,6 +398,26 @@ def test_an_invented_refresh_token_is_worth_nothing(db, token):
     assert answer.json()["error"] in ("invalid_grant", "invalid_request")
 
 
+@pytest.mark.parametrize("invented", ["x", "", "ü", "A" * 43 + "0" * 32, "given.x", "of another"])
+def test_who_knows_only_the_id_of_a_sign_in_ends_nothing(flow, alice, invented):
+    """It stands in every access token, which each ComfyUI and all that runs in it can read."""
+    given = flow.signed_in()
+    pk, _, secret = given["refresh_token"].partition(".")
+    if invented == "given.x":
+        invented = f"{secret[:-1]}{'0' if secret[-1] != '0' else '1'}"
+    elif invented == "of another":
+        invented = Flow(flow.client).signed_in()["refresh_token"].partition(".")[2]
+
+    refused = refresh(here(), f"{pk}.{invented}")
+
+    assert (refused.status_code, refused.json()["error"]) in (
+        (400, "invalid_grant"),
+        (400, "invalid_request"),
+    )
+    assert balance(given["access_token"]) == 200
+    assert refresh(here(), given["refresh_token"]).status_code == 200
+
+
 def end(alice, how):
     match how:
         case "ended":

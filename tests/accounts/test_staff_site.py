@@ -6,6 +6,7 @@ from test_accounts import PASSWORD, totp_of
 
 from accounts import status
 from accounts.models import User
+from desk import roles
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def rita(visit):
     rita.secret = rita.get("2fa/totp/activate/").context["form"].secret
     rita.post("2fa/totp/activate/", code=totp_of(rita.secret))
     status.appoint(rita.user, by=None)
+    roles.assign(rita.user, roles.ROLES, by=None)
     rita.browser.logout()
     cache.clear()
     return rita

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from nacl.public import PrivateKey, SealedBox
@@ -24,10 +23,8 @@ HERE = "localhost"
 
 
 @pytest.fixture(autouse=True)
-def nobody_has_tried(request, django_db_blocker):
-    if {"db", "committed"} & set(request.fixturenames):
-        with django_db_blocker.unblock():
-            cache.clear()
+def nobody_has_tried(tries_forgotten):
+    """Each test begins with no tries of anybody."""
 
 
 @dataclass

@@ -23,6 +23,8 @@ PLAIN = [
     "/metrics",
     "/nothing",
     "/openapi.json",
+    "/openapi-proxy.json",
+    "/reference",
     "/webhooks/stripe",
     "/webhooks/leaked-keys",
     "/releases",

@@ -18,6 +18,8 @@ ANYBODY = {
     "ready": "a balancer asks, and reads nothing about anybody",
     "metrics": "a token, or this machine",
     "openapi.json": "the document is public",
+    "openapi-proxy.json": "the same",
+    "reference": "the same, as a page",
     "login": "leads to the page of signing in",
     "profile/usage": "leads to a page for who is signed in",
     "profile/billing": "the same",

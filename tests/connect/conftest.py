@@ -8,7 +8,7 @@ import os
 import ssl
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from sandbox.stripe.remote import stripe_in_thread
 
 NODE = Path(__file__).resolve().parents[2] / "clients" / "comfyui-credits" / "__init__.py"
 PASSWORD = "four plain words of mine"
+collect_ignore = [] if os.environ.get("COMFYUI_FOLDER") else ["test_real_comfy.py"]
 
 
 @dataclass
@@ -66,36 +67,51 @@ def _named(address: str) -> Connected:
 
 def _made(folder: Path, page: Path) -> Iterator[Connected]:
     """Start a platform that is reached by https, and serve the page, pointed at it."""
-    stack, https = Stack(folder), free_port()
-    base = f"https://localhost:{https}"
-    made = certificates.for_name(folder / "tls", "localhost")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(made.chain, made.key)
+    with by_https(folder) as (stack, base, made, stripe):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(made.chain, made.key)
+        comfy = StockComfy(page, node().features(base, has_key=False))
+        with serving(comfy, port=free_port(), context=context):
+            yield Connected(
+                comfy.address, base, member_of(stack), (stripe,), comfy.prompts, comfy.surprises
+            )
+
+
+@contextmanager
+def by_https(
+    folder: Path, name: str = "localhost"
+) -> Iterator[tuple[Stack, str, certificates.Certificate, str]]:
+    """Start a platform of that name; return it, its address, its certificate, and where Stripe is.
+
+    It is reached from this machine alone, unless it has a name that others know.
+    """
+    is_known = name != "localhost"
+    stack, https = Stack(folder, results_at=name if is_known else ""), free_port()
+    host = "0.0.0.0" if is_known else "127.0.0.1"
+    base = f"https://{name}:{https}"
+    made = certificates.for_name(folder / "tls", name)
     with stripe_in_thread(Settings()) as stripe, ExitStack() as ends:
         ends.callback(stack.stop)
         stack.start()
         stack.environment |= {
             "PUBLIC_URL": base,
+            "ALLOWED_HOSTS": f"{name},localhost,127.0.0.1",
             "TRUSTED_PROXIES": "127.0.0.1",
             "STRIPE_API_KEY": "sk_test_browser",
             "STRIPE_API_BASE": stripe.url,
             "STRIPE_WEBHOOK_SECRETS": "whsec_browser",
         }
         stack.start_web()
-        words = ["--port", f"{https}", "--to", stack.url]
+        words = ["--host", host, "--port", f"{https}", "--to", stack.url]
         words += ["--cert", f"{made.chain}", "--key", f"{made.key}"]
         tls = stack._spawn("tls", ["-m", "local.tls", *words])
         ends.callback(tls.wait, 10)
         ends.callback(tls.terminate)
         stack.await_port("tls", https)
-        member = _member(stack)
-        features = _node().features(base, has_key=False)
-        comfy = StockComfy(page, features)
-        ends.enter_context(serving(comfy, port=free_port(), context=context))
-        yield Connected(comfy.address, base, member, (stripe.url,), comfy.prompts, comfy.surprises)
+        yield stack, base, made, stripe.url
 
 
-def _member(stack: Stack) -> dict[str, str]:
+def member_of(stack: Stack) -> dict[str, str]:
     """Make somebody who can sign in both ways, and has made a call."""
     words = ["--credits", "23.50", *BY, "--password", PASSWORD, "--verified", "--key", "laptop"]
     told = stack.manage("member", "add", "ada@example.org", *words, "--json")
@@ -106,7 +122,7 @@ def _member(stack: Stack) -> dict[str, str]:
     return member
 
 
-def _node() -> Any:
+def node() -> Any:
     """Return the custom node, which says what the page must know."""
     name = "comfyui_credits_of_the_page"
     spec = importlib.util.spec_from_file_location(name, NODE)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import databases
 import pytest
 
 from sandbox.stripe.remote import Remote, stripe_in_thread
@@ -119,58 +119,17 @@ def books_balance(request: pytest.FixtureRequest) -> Any:
     return prove
 
 
-@pytest.fixture(scope="session")
-def _empty_books(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
-    """Have a migrated database that nobody ever uses: others are copied from it."""
-    from django.core.management import call_command
-    from django.db import connection
-
-    if prepared := os.environ.get("TEMPLATE_DATABASE"):
-        yield prepared
-        return
-    shared = connection.settings_dict["NAME"]
-    name = f"{shared}_empty"
-    with django_db_blocker.unblock():
-        _sql(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
-        _use(name)
-        call_command("migrate", verbosity=0)
-        _use(shared)
-        yield name
-        _sql(f"DROP DATABASE {name}")
-        _use(shared)
-
-
 @pytest.fixture
-def own_books(_empty_books: str, django_db_blocker: Any) -> Iterator[None]:
+def own_books(migrated: str, django_db_blocker: Any) -> Iterator[None]:
     """Give a test a database where all money is its own, and commits are real."""
     from django.db import connection
 
-    shared = connection.settings_dict["NAME"]
-    name = f"{shared}_own"
+    name = f"{connection.settings_dict['NAME']}_own"
     with django_db_blocker.unblock():
-        _sql(
+        databases.sql(
             f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",
-            f"CREATE DATABASE {name} TEMPLATE {_empty_books}",
+            f"CREATE DATABASE {name} TEMPLATE {migrated}",
         )
-        _use(name)
-        yield
-        _use(shared)
-        _sql(f"DROP DATABASE {name} WITH (FORCE)")
-        _use(shared)
-
-
-def _sql(*statements: str) -> None:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-
-
-def _use(database: str) -> None:
-    """Have this process's connections go to another database."""
-    from django.db import connection
-
-    connection.close()
-    connection.close_pool()
-    connection.settings_dict["NAME"] = database
+        with databases.inside(name):
+            yield
+        databases.sql(f"DROP DATABASE {name} WITH (FORCE)")

@@ -363,7 +363,7 @@ AGAIN = [
 
 
 @pytest.fixture(scope="module")
-def server(_empty_books):
+def server(migrated):
     """Fork processes that may be killed."""
     own = ("PYTEST", "COV_", "FAIL_POINT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}

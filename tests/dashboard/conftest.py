@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 
 from accounts import teams
 
 
 @pytest.fixture
-def signed_in(django_db_blocker, db):
+def signed_in(db, tries_forgotten):
     """Return a browser in which a member is signed in."""
-    cache.clear()
 
     def come_in(member, workspace=None) -> Client:
         browser = Client(SERVER_NAME="localhost")

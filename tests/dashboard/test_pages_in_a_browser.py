@@ -28,10 +28,12 @@ from apikeys import allowances, asks, keys, limited
 from apikeys.authentication import giver
 from apikeys.limited import Limits
 from apikeys.rights import Rights
+from common.ids import uuid7
 from common.money import usd
 from credits.books import holds
 from credits.gifts import grants
-from credits.models import AutoTopUp, Hold, TopUp
+from credits.models import Account, AutoTopUp, Hold, TopUp
+from usage.models import Call, Refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
@@ -112,7 +114,36 @@ def studio(alice, bob):
     holds.place(team.pk, amount=usd("3.2"), ttl_seconds=900)
     memo = {"vendor": "kling", "operation": "video", "user": str(alice.user.pk)}
     Hold.objects.filter(account_id=team.pk).update(memo=memo)
-    return {"team": str(team.pk), "key": str(key.pk), "user": str(bob.user.pk)}
+    for n, (limit, more) in enumerate((
+        ("balance", {"left_micros": 5_000}),
+        ("budget", {"whose": "workspace", "left_micros": 0, "most_micros": 5_000_000,
+                    "resets_at": timezone.now() + timedelta(days=2)}),
+        ("concurrency", {"left": 0, "most": 5}),
+    )):  # fmt: skip
+        at = timezone.now() - timedelta(minutes=n)
+        Refusal.objects.create(
+            id=uuid7(), workspace_id=team.pk, hour=at, first_at=at, last_at=at, limit=limit,
+            user_id=alice.user.pk, key_id=key.pk, vendor="kling", operation="kling/v1/videos",
+            code=limit, needed_micros=60_000, times=n + 1, **more,
+            message="This call can cost $0.06, and $0.005 of your credits are available.",
+        )  # fmt: skip
+    first = Account.objects.get(pk=team.pk).events
+    Call.objects.bulk_create(
+        Call(
+            id=uuid.uuid4(), workspace_id=team.pk, number=number, user_id=alice.user.pk,
+            vendor="kling", operation="kling/v1/videos", run_id=f"run-{number // 3}",
+            outcome="moderated" if number % 4 else "failed", status=200, quoted_micros=60_000,
+            held_micros=60_000, charged_micros=0, price_version="1",
+            attempts=1, facts={"title": "Kling video"}, started_at=timezone.now(),
+            settled_at=timezone.now(),
+        )
+        for number in range(first + 1, first + 10)
+    )  # fmt: skip
+    Account.objects.filter(pk=team.pk).update(events=first + 9)
+    return {
+        "team": str(team.pk), "key": str(key.pk), "user": str(bob.user.pk),
+        "operation": "bfl/flux-pro-1.1-ultra/generate",
+    }  # fmt: skip
 
 
 PAGES = {
@@ -124,6 +155,8 @@ PAGES = {
     "limits": "/my/limits", "limit": "/my/limits/member?of={user}",
     "prices": "/my/prices?q=flux", "quote": "/my/quote", "settings": "/my/settings",
     "security": "/account/", "mail": "/account/email/", "nowhere": "/my/nothing",
+    "runs": "/my/runs", "refusals": "/my/refusals", "reference": "/reference",
+    "operation": "/my/prices/of/{operation}?ask=1",
 }  # fmt: skip
 
 

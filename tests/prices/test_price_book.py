@@ -160,6 +160,12 @@ def test_prices_never_change_backwards(db):
             published(markup("bfl", 6), seconds=seconds)
 
 
+def test_prices_change_when_every_process_has_seen_them(db):
+    with pytest.raises(InvalidRequest, match="10 seconds away"):
+        published(markup("bfl", 5), seconds=9)
+    assert not Version.objects.exists()
+
+
 def insert(number, seconds):
     row = Draft.objects.create(terms=[], based_on=0, by=uuid.uuid4(), reason="by hand")
     return Version.objects.create(

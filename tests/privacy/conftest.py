@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from privacy_cast import ADDRESS, AGENT, PASSWORD
 
@@ -36,11 +35,8 @@ def data_folder(tmp_path, settings):
 
 
 @pytest.fixture(autouse=True)
-def nobody_has_asked(request, django_db_blocker):
-    """Count tries anew: they are committed, whatever becomes of a test's transaction."""
-    if {"db", "committed"} & set(request.fixturenames):
-        with django_db_blocker.unblock():
-            cache.clear()
+def nobody_has_tried(tries_forgotten):
+    """Each test begins with no tries of anybody."""
 
 
 @pytest.fixture

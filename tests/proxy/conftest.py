@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
+import databases
 import pytest
 from kept_lanes import Kept
 from proxy_stage import VENDOR_KEY, Stage, connect, serving
@@ -14,22 +15,22 @@ from sandbox.server import running
 
 
 @pytest.fixture(scope="session")
-def kept_lanes(django_db_setup: None) -> Iterator[Kept]:
+def kept_lanes(commits: str) -> Iterator[Kept]:
     kept = Kept()
     yield kept
     kept.end()
 
 
 @pytest.fixture
-def db(django_db_setup: None, django_db_blocker, kept_lanes: Kept, monkeypatch) -> Iterator[None]:
-    """The tests' database, with real commits; by this name pytest-django knows to make it.
+def db(commits: str, django_db_blocker, kept_lanes: Kept, monkeypatch) -> Iterator[None]:
+    """The database of those who commit; by this name pytest-django knows to make one at all.
 
     It leaves nothing to look at: other tests prove that there is nothing.
     """
     from credits.models import Finding
 
     monkeypatch.setattr("common.db.connect", kept_lanes.connect)
-    with django_db_blocker.unblock():
+    with django_db_blocker.unblock(), databases.inside(commits):
         yield
         Finding.objects.all().delete()
 

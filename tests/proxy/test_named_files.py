@@ -89,10 +89,26 @@ async def test_where_any_host_is_allowed_its_clients_word_lowers_nothing(stage, 
 
 
 async def test_what_cannot_be_measured_is_held_at_the_maximum(stage):
-    member = await stage.member(RICH)
-    url = await kept(stage, member, film()[:300])
+    members = [await stage.member(RICH) for _ in range(2)]
+    told = "SELECT * FROM credits_finding WHERE key = %s"
+    key = "unmeasured_input:bfl/v1/flux-tools/video-upscale-v1:input_video"
 
-    assert await held_for(stage, member, upscale(url)) == MAXIMUM
+    for member in members:
+        url = await kept(stage, member, film()[:300])
+        assert await held_for(stage, member, upscale(url)) == MAXIMUM
+
+    (found,) = stage.rows(told, key)
+    assert "input_video" in found["sentence"]
+    assert not found["resolved_at"]
+
+
+async def test_what_lies_elsewhere_is_no_finding(stage):
+    """It is never fetched, so nobody knows whether it could be measured."""
+    member = await stage.member(RICH)
+
+    assert await held_for(stage, member, upscale("https://example.org/film.mp4")) == MAXIMUM
+
+    assert stage.rows("SELECT * FROM credits_finding WHERE key LIKE 'unmeasured_input%%'") == []
 
 
 async def test_a_film_in_base64_is_measured_too(stage):

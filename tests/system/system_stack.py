@@ -48,8 +48,10 @@ class Load:
 
 
 class Stack:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, results_at: str = "") -> None:
+        """`results_at` is a name of this machine that others know, where vendors' results lie."""
         self.folder = folder
+        self.results_at = results_at
         self.cluster = Cluster(folder / "pg")
         self.port, self.sandbox_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -90,6 +92,10 @@ class Stack:
             self.manage("migrate", "-v0")
         self.manage("member", "add", STAFF, "--staff")
         words = ["-m", "sandbox", "--port", str(self.sandbox_port)]
+        if self.results_at:
+            words += ["--host", "0.0.0.0"]
+            where = f"http://{self.results_at}:{self.sandbox_port}"
+            self.environment["SANDBOX_PUBLIC_URL"] = where
         self.sandbox = self._spawn("sandbox", words)
         self.await_port("sandbox", self.sandbox_port)
 

@@ -56,17 +56,18 @@ def plan(stack, failure, times):
     urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=5).close()
 
 
-def budgets(stack, team):
+def each_budget(stack, team):
+    """Return of each budget its kind, and what is held and spent of it."""
     found = stack.rows(
         "SELECT owner_kind, held, taken_micros - held AS spent FROM credits_budget,"
         " LATERAL (SELECT coalesce(sum(amount_micros), 0)::bigint AS held"
         "            FROM credits_hold WHERE credits_budget.id = ANY (budgets)) open"
         " WHERE owner LIKE %s OR owner IN (SELECT family::text FROM apikeys_apikey"
-        " WHERE workspace_id = %s)",
+        " WHERE workspace_id = %s) ORDER BY owner_kind, spent",
         f"{team['workspace_id']}%",
         team["workspace_id"],
     )
-    return {row["owner_kind"]: (row["held"], row["spent"]) for row in found}
+    return [(row["owner_kind"], row["held"], row["spent"]) for row in found]
 
 
 async def fire(stack, keys, count):
@@ -98,9 +99,30 @@ async def test_each_budget_at_web_processes(web, kind):
 
     assert await fire(web, keys, 4 * K) == {200: K, 403: 3 * K}
 
-    assert budgets(web, team) == {kind: (0, K * CENT)}
+    assert each_budget(web, team) == [(kind, 0, K * CENT)]
     assert sum(web.charged(team).values()) == K * CENT
     assert web.wallet(team) == (10_000_000 - K * CENT, 0)
+
+
+async def test_each_member_has_what_is_for_each(web):
+    team = a_team(web, budgets={"each_member": K * CENT})
+
+    loads = await asyncio.gather(*(web.fire(key, 4 * K) for key in team["keys"]))
+
+    assert [load.statuses for load in loads] == [{200: K, 403: 3 * K}] * 2
+    assert each_budget(web, team) == [("member", 0, K * CENT)] * 2
+    assert sum(web.charged(team).values()) == 2 * K * CENT
+    assert web.wallet(team) == (10_000_000 - 2 * K * CENT, 0)
+
+
+async def test_a_member_has_their_own_in_place_of_what_is_for_each(web):
+    team = a_team(web, budgets={"each_member": K * CENT, "member": K // 4 * CENT})
+
+    owner, other = await asyncio.gather(*(web.fire(key, 4 * K) for key in team["keys"]))
+
+    assert owner.statuses == {200: K, 403: 3 * K}
+    assert other.statuses == {200: K // 4, 403: 4 * K - K // 4}
+    assert each_budget(web, team) == [("member", 0, K // 4 * CENT), ("member", 0, K * CENT)]
 
 
 async def test_a_tree_of_budgets_ends_with_what_was_charged(web):
@@ -109,10 +131,15 @@ async def test_a_tree_of_budgets_ends_with_what_was_charged(web):
 
     assert await fire(web, team["keys"], 8 * K) == {200: K + K // 2, 403: 8 * K - K - K // 2}
 
-    spent = (0, (K + K // 2) * CENT)
-    found = budgets(web, team)
-    assert (found["workspace"], found["project"]) == (spent, spent)
-    assert found["key"] == (0, K // 2 * CENT)
+    # A key of `other` stops at half of what is for each member.
+    half, all_of_it = K // 2 * CENT, (K + K // 2) * CENT
+    assert each_budget(web, team) == [
+        ("key", 0, half),
+        ("member", 0, half),
+        ("member", 0, K * CENT),
+        ("project", 0, all_of_it),
+        ("workspace", 0, all_of_it),
+    ]
 
 
 async def test_so_many_run_at_once(web):
@@ -143,19 +170,21 @@ async def test_so_many_begin_in_a_minute(web):
 
 async def test_a_killed_process_leaves_no_budget_taken(stack):
     stack.start_web(workers=1)
-    team = a_team(stack, budgets={"workspace": K * CENT, "key": K * CENT}, slots=K)
+    kinds = ("key", "member", "project", "workspace")
+    limits = dict.fromkeys((*kinds[2:], "key", "each_member"), K * CENT)
+    team = a_team(stack, budgets=limits, slots=K)
     plan(stack, "slow=30", 8)
     calls = asyncio.create_task(stack.fire(team["keys"][1], 8))
     end = time.monotonic() + 20
     while stack.holds() < 8:
         assert time.monotonic() < end
         await asyncio.sleep(0.05)
-    assert budgets(stack, team)["key"] == (8 * CENT, 0)
+    assert each_budget(stack, team) == [(kind, 8 * CENT, 0) for kind in kinds]
 
     stack.kill_web()
     into = await calls
     stack.sweep()
 
     assert into.statuses == {0: 8}
-    assert budgets(stack, team) == {"workspace": (0, 0), "key": (0, 0)}
+    assert each_budget(stack, team) == [(kind, 0, 0) for kind in kinds]
     assert "DIFFERS" not in stack.reconcile()

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from common.money import usd
 from credits.models import Hold
+from usage import exports, running, spend
 from usage import history as calls
-from usage import running, spend
 from usage.history import Wanted
 from usage.models import Call
 
@@ -103,13 +103,13 @@ def test_the_file_has_every_call_once_and_nothing_that_a_table_would_work_out(ma
     monkeypatch.setattr(calls, "IN_A_FILE", 2)
     Call.objects.filter(number=4, workspace_id=many.workspace_id).update(run_id="=1+1")
 
-    pages = list(calls.as_csv(many.workspace_id, Wanted()))
+    pages = list(exports.as_csv(many.workspace_id, Wanted()))
     head, *rows = csv.reader(io.StringIO("".join(pages)))
 
-    assert tuple(head) == calls.COLUMNS
+    assert tuple(head) == exports.COLUMNS
     assert len({row[0] for row in rows}) == len(rows) == 7
     assert [row[5] for row in rows if "1+1" in row[5]] == ["'=1+1"]
-    assert {row[10] for row in rows} == {"0.060000"}
+    assert {row[11] for row in rows} == {"0.060000"}
 
 
 def test_days_add_up_to_their_calls(many, month):

@@ -33,6 +33,6 @@ REVOKE ALL ON FUNCTION usage_make_partitions(integer) FROM PUBLIC;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("usage", "0001_initial")]
+    dependencies = [("usage", "0070_sums_and_refusals")]
 
     operations = [migrations.RunSQL(MAKE, "DROP FUNCTION usage_make_partitions(integer)")]

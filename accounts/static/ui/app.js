@@ -4,6 +4,13 @@ const say = document.getElementById("say");
 const wanted = localStorage.getItem("theme");
 if (wanted) root.dataset.theme = wanted;
 
+// Times are shown where one is, from the next page on; the server has no other way to know.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && !document.cookie.split("; ").includes(`zone=${zone}`)) {
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}
+
 document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy], [data-theme-switch]");
     if (!button) return;

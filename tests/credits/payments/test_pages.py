@@ -45,6 +45,7 @@ def look(client):
         assert answer["Content-Type"] == "text/html; charset=utf-8"
         page = Seen(answer.content.decode())
         page.answer = answer
+        page.leaving = [link for link in page.links if not link.startswith("/")]
         page.looks_again = b'http-equiv="refresh"' in answer.content
         return page
 
@@ -64,7 +65,7 @@ def test_who_has_not_paid_is_led_back_to_the_payment_page(alice, shop, look):
     page = look(path_of(top_up))
 
     assert "Not paid yet" in page.text
-    assert page.links == [top_up.checkout_url]
+    assert page.leaving == [top_up.checkout_url]
     assert not page.looks_again, "somebody may leave it open for a day"
 
 
@@ -74,7 +75,7 @@ def test_who_left_the_payment_page_is_told_that_nothing_was_charged(alice, shop,
     page = look(path_of(top_up), cancelled="1")
 
     assert "Nothing was charged" in page.text
-    assert page.links == [top_up.checkout_url]
+    assert page.leaving == [top_up.checkout_url]
 
 
 def test_who_paid_after_all_is_not_told_otherwise(alice, shop, look):
@@ -97,7 +98,7 @@ def test_who_paid_has_the_credits_already(alice, shop, look, settings):
     for figure in ("$25.00", "$4.75", "$29.75", str(top_up.pk)):
         assert figure in page.text
     top_up.refresh_from_db()
-    assert page.links == [top_up.receipt_url, top_up.invoice_url]
+    assert page.leaving == [top_up.receipt_url, top_up.invoice_url]
     assert not page.looks_again
 
 
@@ -121,7 +122,7 @@ def test_a_payment_that_failed_says_why(alice, shop, look):
 
     assert "The payment did not succeed" in page.text
     assert "The payment failed." in page.text
-    assert page.links == []
+    assert page.leaving == []
 
 
 def test_a_purchase_that_nobody_paid_in_time_has_expired(alice, shop, look):
@@ -167,24 +168,24 @@ def test_what_is_no_id_is_no_page(client, db, path):
 
 
 def test_nothing_on_the_page_can_run_and_nothing_leaves_it(alice, shop, look):
-    answer = look(path_of(shop.open(alice))).answer
+    page = look(path_of(shop.open(alice)))
 
-    (nonce,) = re.findall(r'<style nonce="([^"]+)">', answer.content.decode())
-    assert answer["Content-Security-Policy"] == (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
+    assert page.answer["Content-Security-Policy"] == (
+        "default-src 'none'; style-src 'self'; font-src 'self'; img-src data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
     )
-    assert answer["Referrer-Policy"] == "no-referrer"
-    assert answer["Cache-Control"] == "no-store"
-    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert not {"script", "style", "form"} & set(page.tags)
+    assert page.answer["Referrer-Policy"] == "no-referrer"
+    assert page.answer["Cache-Control"] == "no-store"
+    assert page.answer["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_nonce_is_used_once(alice, shop, look):
-    path = path_of(shop.open(alice))
+def test_the_page_stands_in_the_house_with_the_way_back_and_comfyuis_unit(alice, shop, look):
+    page = look(path_of(shop.open(alice)))
 
-    policies = {look(path).answer["Content-Security-Policy"] for _ in range(5)}
-
-    assert len(policies) == 5
+    assert "See your credits" in page.text
+    assert b"ui/tokens.css" in page.answer.content
+    assert re.search(r"In ComfyUI[\s\d,.]+credits", page.text)
 
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(1)">"\'&amp;'

@@ -11,7 +11,8 @@ from PIL import Image
 
 from common.money import usd
 from proxy.asked import Asked, Evidence
-from proxy.vendors.bfl import BFL, ByInputPixels
+from proxy.vendors.bfl import BFL
+from proxy.vendors.bfl_prices import ByInputPixels
 
 PRO = next(each for each in BFL.operations if each.path == "bfl/flux-2-pro/generate").price
 TOOLS = [each for each in BFL.operations if isinstance(each.price, ByInputPixels)]

@@ -183,6 +183,10 @@ async def test_a_sound_without_a_length_costs_a_second_and_an_error_nothing(stag
 
 def test_an_enhanced_video_costs_by_what_is_delivered_where_it_follows_its_source():
     price, body = operation(ENHANCE).price, {"video_url": "https://a/b.mp4"}
+    dear = {**body, "tool_version": "professional"}
+    with pytest.raises(InvalidRequest, match=r"it would cost \$472\."):
+        quote(ENHANCE, dear)
+    assert quote(ENHANCE, dear, video_url=10).most == micros("7.878347")
     inputs = quote(ENHANCE, body).inputs
     result = {"resolution": "1920x1080", "fps": 59.94}
     told = Evidence(end={"result": result}, measured={"seconds": 60})

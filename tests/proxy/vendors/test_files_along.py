@@ -24,16 +24,9 @@ PICTURE = "https://storage.example.com/in/0001.png"
 FILM = "https://storage.example.com/in/0003.mp4"
 
 REFUSED = {
-    "/proxy/beeble/v1/switchx/generations",
     "/proxy/bfl/v1/flux-tools/video-upscale-v1",
-    "/proxy/bria/v2/video/edit/green_screen",
-    "/proxy/bria/v2/video/edit/remove_background",
     "/proxy/bria/v2/video/edit/replace_background",
     "/proxy/byteplusmediakit/api/v1/tools/enhance-video",
-    "/proxy/heygen/v3/video-translations",
-    "/proxy/higgsfield/higgsfield/genjutsu/motion-transfer/v1.0",
-    "/proxy/hitpaw/api/photo-enhancer",
-    "/proxy/hitpaw/api/video-enhancer",
     "/proxy/kling/image-to-video/kling-3.0-turbo",
     "/proxy/kling/v1/videos/motion-control",
     "/proxy/luma/generations",
@@ -41,12 +34,11 @@ REFUSED = {
     "/proxy/tencent/hunyuan/3d-uv",
     "/proxy/tencent/hunyuan/3d-texture-edit",
     "/proxy/tencent/hunyuan/3d-smart-topology",
-    "/proxy/tripo/v2/openapi/task",
     "/proxy/vidu/extend",
     "/proxy/xai/v1/videos/edits",
     "/proxy/xai/v1/videos/extensions",
 }
-"""What takes addresses only, or an upload of its own; a film where pictures go along."""
+"""What takes addresses only; a film where pictures go along."""
 GONE = {"/proxy/moonvalley/prompts/image-to-video", "/proxy/moonvalley/prompts/video-to-video"}
 LIP_SYNC = "/proxy/kling/v1/videos/lip-sync"
 SEEDANCE = "/proxy/byteplus/api/v3/contents/generations/tasks"

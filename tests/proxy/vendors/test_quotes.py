@@ -253,6 +253,25 @@ def test_a_long_prompt_costs_more_also_beside_a_picture(moved):
     assert long.estimate.most > short.estimate.most + 10_000
 
 
+@pytest.mark.parametrize(
+    ("node", "name"), [("ElevenLabsTextToSpeech", "text"), ("ClaudeNode", "prompt")]
+)
+def test_a_text_that_another_node_makes_is_told_from_the_shortest_to_the_longest(moved, node, name):
+    short, usual = quoted(node, **{name: "a"}), quoted(node, **{name: "a word " * 150})
+    linked = quoted(node, **{name: ["4", 0]})
+
+    assert linked.estimate.least <= short.estimate.least
+    assert linked.estimate.most > usual.estimate.most > short.estimate.most
+    assert linked.is_exact is False
+
+
+def test_a_text_that_changes_no_price_is_told_exactly(moved):
+    linked = quoted("FluxProUltraImageNode", prompt=["4", 0])
+
+    assert (linked.estimate.least, linked.estimate.most) == (60_000, 60_000)
+    assert linked.is_exact
+
+
 def test_a_link_is_asked_for_in_all_its_choices(moved):
     """Kling's node has two modes: of five seconds, and of ten."""
     five = quoted("KlingTextToVideoNode", mode="pro mode / 5s duration / kling-v2-5-turbo")

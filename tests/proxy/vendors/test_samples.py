@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
-from proxy_stage import check_refusal
+from proxy_stage import check_refusal, in_thread
 from sample_calls import (
     FOLDER,
     SAMPLES,
@@ -37,6 +37,7 @@ from sample_calls import (
 from vendor_calls import RICH, followed
 
 from common.errors import InvalidRequest
+from proxy import tasks
 from proxy.asked import Asked, Evidence
 from proxy.catalogue import Gives, Kind
 from proxy.forms import File, Form
@@ -185,6 +186,28 @@ async def test_a_job_that_nobody_polls_is_settled_by_the_follower(stage, sample)
 
 
 @pytest.mark.parametrize("sample", SHAPES)
+async def test_two_who_ask_and_the_follower_settle_a_job_once(stage, sample):
+    """All of them see its end at once; each is told of it, and it is paid for once."""
+    member = await stage.member(micros=RICH)
+    stage.vendor.desks[sample.vendor.name].overlay = sample.entry.get("answer", {})
+    job = await begun(stage, member, sample)
+    balance = stage.wallet(member)[0]
+    before = len(stage.calls(member))
+    stage.due(member)
+
+    *_, first, second = await asyncio.gather(
+        in_thread(tasks.follow_jobs),
+        polled(stage, member, sample, job),
+        polled(stage, member, sample, job),
+    )
+
+    assert {state(words_of(sample), each) for each in (first, second)} == {"done"}
+    assert stage.wallet(member) == (balance - sample.micros, 0)
+    (call,) = stage.calls(member)[before:]
+    assert (call["outcome"], call["charged_micros"]) == ("delivered", sample.micros)
+
+
+@pytest.mark.parametrize("sample", SHAPES)
 async def test_a_job_that_never_ends_expires_and_is_another_workspaces_never(stage, sample):
     member, other = await stage.member(micros=RICH), await stage.member(micros=RICH)
     job = await begun(stage, member, sample, "never")
@@ -330,6 +353,7 @@ def mutated(draw: Any, sample: Sample) -> dict[str, Any]:
 def asked_of(sample: Sample, body: dict[str, Any]) -> Asked:
     entry = sample.entry
     asked = Asked(parts=entry.get("path_params", {}), query=entry.get("query", {}), body=body)
+    asked.headers = entry.get("headers", {})
     if not entry.get("form"):
         return asked
     repeated = sample.operation.repeated

@@ -45,7 +45,8 @@ class Command(StaffCommand):
             change.add_argument("--member", metavar="EMAIL", help="all keys of somebody")
 
     def _list(self, options: dict[str, Any]) -> Told:
-        found = ApiKey.objects.select_related("user").order_by("created_at", "id")
+        known = ApiKey.objects.filter(run_id=None).select_related("user")
+        found = known.order_by("created_at", "id")
         if options["email"]:
             found = found.filter(user=staff.user(options["email"]))
         return [_row(key) for key in found], _line

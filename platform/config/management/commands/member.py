@@ -2,7 +2,8 @@
 
     member add EMAIL [--key NAME [--scope S ...]] [--password P] [--verified] [--json]
     member add EMAIL --credits 5 --by STAFF --reason R
-    member add EMAIL --staff [--by STAFF]       the first of staff needs nobody
+    member add EMAIL --staff [--role R ...] [--by STAFF]     the first of staff needs nobody
+    member role EMAIL [R ...] --by STAFF     these roles of staff and no others
     member list [TEXT] [--staff] [--json]
     member show EMAIL [--json]
     member deactivate EMAIL --by STAFF --reason R     with all keys, at once
@@ -11,6 +12,9 @@
 
 COUNT is a number (0: none may run), `any`, or `paid`: as many as follow from what was paid
 (CONCURRENCY_TIERS). A team's workspace is named by its id.
+
+Roles are support, finance, operations and auditor (docs/staff.md). Who is of staff without one reads
+nothing; the first of staff has all of them, unless they are named.
 
 Credits are a gift as `money give` makes one: above ADJUSTMENT_LIMIT_USD it waits for a second
 person of staff (`money pending`, `money approve`).
@@ -36,6 +40,7 @@ from config.management.staff import Row, StaffCommand, Told
 from credits.books import limits
 from credits.gifts import adjustments
 from credits.models import Account
+from desk import roles
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -61,6 +66,9 @@ class Command(StaffCommand):
         staff.action(actions, "show").add_argument("email")
         for name in ("deactivate", "reactivate"):
             staff.action(actions, name, by=True, reason=True).add_argument("email")
+        role = staff.action(actions, "role", by=True)
+        role.add_argument("email")
+        role.add_argument("roles", nargs="*", metavar="ROLE", help=", ".join(roles.ROLES))
         limit = staff.action(actions, "limit", by=True, reason=True)
         limit.add_argument("whose", help="e-mail of a member, or id of a workspace")
         limit.add_argument("count", type=calls_at_once, help="a number, `any` or `paid`")
@@ -73,7 +81,7 @@ class Command(StaffCommand):
         user = User.objects.filter(email=email.strip().lower()).first()
         user = user or sign_up(email=email, password=options["password"])
         if options["staff"] and not user.is_staff:
-            _appoint(user, by=by)
+            _appoint(user, options["role"], by=by)
         if options["verified"]:
             verify_email(user)
         workspace = user.personal_workspace.pk
@@ -105,6 +113,7 @@ class Command(StaffCommand):
         workspace = getattr(user, "personal_workspace", None)
         return {
             **_brief(user),
+            "roles": roles.of(user) if user.is_staff else [],
             "name": user.name,
             "created_at": user.created_at,
             "email_verified": is_verified(user),
@@ -126,6 +135,15 @@ class Command(StaffCommand):
         return row, _told_status
 
     _reactivate = _deactivate
+
+    def _role(self, options: dict[str, Any]) -> Told:
+        """Have somebody of staff have these roles, and no others."""
+        by, user = staff.member_of_staff(options["by"]), staff.user(options["email"])
+        if not user.is_staff:
+            raise CommandError(f"{user.email} is not of our staff (manage.py member add --staff).")
+        changed = roles.assign(user, options["roles"], by=by)
+        row = {"email": user.email, "roles": roles.of(staff.user(user.email)), "changed": changed}
+        return row, lambda row: f"{row['email']}: {', '.join(row['roles']) or 'no role'}."
 
     def _limit(self, options: dict[str, Any]) -> Told:
         """Say how many calls of a workspace may run at once; tell how many may now."""
@@ -150,6 +168,13 @@ def _declare_add(add: ArgumentParser) -> None:
     add.add_argument("--verified", action="store_true", help="the address is theirs")
     add.add_argument("--staff", action="store_true", help="may act for the house")
     add.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        choices=list(roles.ROLES),
+        help="of staff; again for more",
+    )
+    add.add_argument(
         "--scope",
         action="append",
         choices=SCOPES,
@@ -157,11 +182,13 @@ def _declare_add(add: ArgumentParser) -> None:
     )
 
 
-def _appoint(user: User, *, by: UUID | None) -> None:
+def _appoint(user: User, names: list[str], *, by: UUID | None) -> None:
     """Let somebody act for the house, whom one of the house appoints, or who is the first."""
-    if by is None and User.objects.filter(is_staff=True, is_active=True).exists():
+    is_first = not User.objects.filter(is_staff=True, is_active=True).exists()
+    if by is None and not is_first:
         raise CommandError("--staff needs --by: somebody of staff appoints the next.")
     status.appoint(user, by=by)
+    roles.assign(user, names or (list(roles.ROLES) if is_first else []), by=by)
 
 
 def _give(workspace: UUID, amount: Micros, *, by: UUID | None, reason: str) -> Row:

@@ -32,8 +32,8 @@ from config.management.arguments import an_id, day, days, dollars
 from config.management.staff import Row, StaffCommand, Told
 from credits.books import findings, freezes
 from credits.gifts import adjustments, vouchers
-from credits.models import Adjustment, Finding, Freeze, Voucher
-from credits.payments import processor, purchases, refunds, tasks, webhooks
+from credits.models import Adjustment, Finding, Freeze, Refund, RefundAsk, Voucher
+from credits.payments import processor, purchases, refund_asks, tasks, webhooks
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -76,15 +76,13 @@ class Command(StaffCommand):
         return [_purchase(each) for each in found.purchases], _line_of_purchase
 
     def _refund(self, options: dict[str, Any]) -> Told:
-        made = refunds.request(
+        made = refund_asks.request(
             options["purchase"],
             amount=options["amount"],
             reason=options["reason"],
             requested_by=staff.member_of_staff(options["by"]),
         )
-        amount = Micros(made.cents * MICROS_PER_CENT)
-        row = {"id": made.pk, "state": made.state, "failure": made.failure, "amount_micros": amount}
-        return row, lambda _: f"refund {made.pk}: {show(amount)}, {made.state} {made.failure}"
+        return _refunded(made)
 
     def _give(self, options: dict[str, Any], sign: int = 1) -> Told:
         lasting = options.get("days")
@@ -114,6 +112,12 @@ class Command(StaffCommand):
              "for": f"{each.name}, {each.uses} uses", "by": each.made_by, "reason": each.reason}
             for each in Voucher.objects.filter(vouchers.WAITING).order_by("created_at")
         ]  # fmt: skip
+        asked = RefundAsk.objects.filter(state=RefundAsk.State.WAITING).order_by("created_at")
+        rows += [
+            {"id": each.pk, "kind": "refund", "amount_micros": each.amount_micros,
+             "for": f"purchase {each.top_up_id}", "by": each.requested_by, "reason": each.reason}
+            for each in asked
+        ]  # fmt: skip
         names = staff.emails([row["by"] for row in rows])
         rows = [{**row, "by": names.get(row["by"], row["by"])} for row in rows]
         return rows, _line_of_pending
@@ -123,12 +127,19 @@ class Command(StaffCommand):
         if Voucher.objects.filter(pk=options["id"]).exists():
             changed = vouchers.approve(options["id"], by=by)
             return _voucher_told(options["id"], "can be redeemed", changed=changed)
+        if RefundAsk.objects.filter(pk=options["id"]).exists():
+            return _refunded(refund_asks.decide(options["id"], accept=True, decided_by=by))
         return _adjusted(adjustments.decide(options["id"], accept=True, decided_by=by))
 
     def _refuse(self, options: dict[str, Any]) -> Told:
         by = staff.member_of_staff(options["by"])
         if Voucher.objects.filter(pk=options["id"]).exists():
             return self._voucher_stop({**options, "voucher": str(options["id"])})
+        if RefundAsk.objects.filter(pk=options["id"]).exists():
+            asked = refund_asks.decide(
+                options["id"], accept=False, decided_by=by, reason=options["reason"]
+            )
+            return _refunded(asked)
         made = adjustments.decide(
             options["id"], accept=False, decided_by=by, reason=options["reason"]
         )
@@ -153,7 +164,7 @@ class Command(StaffCommand):
         found = Voucher.objects.order_by("-created_at", "id")[:500]
         names = staff.emails([each.made_by for each in found])
         rows = [
-            {"id": each.pk, "name": each.name, "hint": each.hint, "state": _voucher_state(each),
+            {"id": each.pk, "name": each.name, "hint": each.hint, "state": vouchers.told(each),
              "amount_micros": each.amount_micros, "used": each.used, "uses": each.uses,
              "made_by": names.get(each.made_by, each.made_by), "created_at": each.created_at}
             for each in found
@@ -254,6 +265,19 @@ def _adjusted(made: Adjustment) -> Told:
     return row, lambda _: f"adjustment {made.pk}: {made.state}{waits}"
 
 
+def _refunded(made: Refund | RefundAsk) -> Told:
+    """Tell of a refund, or of one that waits or was decided on."""
+    if isinstance(made, RefundAsk) and made.refund is not None:
+        made = made.refund
+    if isinstance(made, RefundAsk):
+        waits = ": a second person must decide" if made.state == made.State.WAITING else ""
+        amount, failure = Micros(made.amount_micros), made.decision
+    else:
+        amount, waits, failure = Micros(made.cents * MICROS_PER_CENT), "", made.failure
+    row = {"id": made.pk, "state": made.state, "failure": failure, "amount_micros": amount}
+    return row, lambda _: f"refund {made.pk}: {show(amount)}, {made.state} {failure}{waits}"
+
+
 def _line_of_pending(row: Row) -> str:
     start = f"{row['id']}  {row['kind']:<11}{_signed(row['amount_micros']):>14}"
     return f"{start}  for {row['for']}  by {row['by']}: {row['reason']}"
@@ -280,19 +304,8 @@ def _voucher_named(text: str) -> UUID:
         raise CommandError(f"There is no voucher {text}.") from exc
 
 
-def _voucher_state(voucher: Voucher) -> str:
-    if voucher.disabled_at:
-        return "stopped"
-    if voucher.needs_second and not voucher.approved_by:
-        return "waiting"
-    if voucher.used >= voucher.uses:
-        return "used up"
-    over = voucher.redeem_until is not None and voucher.redeem_until <= timezone.now()
-    return "over" if over else "running"
-
-
 def _voucher_told(voucher: UUID, now: str, *, changed: bool) -> Told:
-    row = {"id": voucher, "state": _voucher_state(Voucher.objects.get(pk=voucher))}
+    row = {"id": voucher, "state": vouchers.told(Voucher.objects.get(pk=voucher))}
     as_before = "." if changed else ", as before."
     return {**row, "changed": changed}, lambda _: f"voucher {voucher} {now}{as_before}"
 

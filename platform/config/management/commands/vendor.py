@@ -17,11 +17,8 @@ it takes effect within seconds, without a restart. Each takes --json.
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from typing import TYPE_CHECKING, Any
-
-from django.core.management.base import CommandError
 
 from config.management import staff
 from config.management.staff import Row, StaffCommand, Told
@@ -63,7 +60,10 @@ class Command(StaffCommand):
 
     def _account_add(self, options: dict[str, Any]) -> Told:
         is_new = vendor_accounts.add(
-            options["vendor"], options["name"], _given(sys.stdin.read()), **_who(options)
+            options["vendor"],
+            options["name"],
+            vendor_accounts.read_settings(sys.stdin.read()),
+            **_who(options),
         )
         return _done(options, "is added" if is_new else "has its new settings")
 
@@ -103,22 +103,6 @@ class Command(StaffCommand):
 
 def _who(options: dict[str, Any]) -> dict[str, Any]:
     return {"by": staff.member_of_staff(options["by"]), "reason": options["reason"]}
-
-
-def _given(text: str) -> dict[str, str]:
-    """Read settings: lines of NAME=value, or one JSON object of texts."""
-    if text.lstrip().startswith("{"):
-        try:
-            found = json.loads(text)
-        except ValueError as exc:
-            raise CommandError("Standard input is no JSON that can be read.") from exc
-        if all(isinstance(value, str) for value in found.values()):
-            return dict(found)
-        raise CommandError("Each setting is a text; of a key file, the whole file as one text.")
-    lines = [line.partition("=") for line in text.splitlines() if line.strip()]
-    if not lines or any(not sign for _, sign, _ in lines):
-        raise CommandError("Standard input has lines like KEY=..., or one JSON object.")
-    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def _done(options: dict[str, Any], what: str) -> Told:

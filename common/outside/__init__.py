@@ -1,0 +1,1 @@
+"""Asking addresses that members name, without becoming a way into the operator's network."""

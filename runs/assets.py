@@ -1,0 +1,114 @@
+"""Files that a workspace keeps here for its runs, and what runs made: stored, found, deleted."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import timedelta
+from typing import IO, TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from common.errors import InvalidRequest, NotFound
+from runs import isolation
+from runs.models import Asset, Output, Run, RunEvent
+from uploads import shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MOST_BYTES: Final = 100 << 20
+BLOCK: Final = 1 << 20
+BATCH: Final = 200
+
+
+def keep(
+    workspace_id: UUID,
+    *,
+    user_id: UUID,
+    file_path: str,
+    content_type: str,
+    arrived: Path,
+    seconds: int | None = None,
+    tags: Sequence[str] = (),
+) -> Asset:
+    """Keep a file that arrived on the disk, under the name that graphs have for it.
+
+    Its bytes are moved. Raises InvalidRequest for a name that is none.
+    """
+    if len(file_path) > 300 or not isolation.is_safe(file_path):
+        raise InvalidRequest("A file is named like cat.png, or sub/dir/cat.png.")
+    digest, size = measured(arrived)
+    usual = settings.RUNS_KEEP_DAYS * 86_400
+    asset = Asset(
+        id=uuid.uuid4(),
+        workspace_id=workspace_id,
+        user_id=user_id,
+        file_path=file_path,
+        content_type=content_type[:100],
+        size_bytes=size,
+        sha256=digest,
+        tags=list(tags),
+        expires_at=timezone.now() + timedelta(seconds=min(seconds or usual, usual)),
+    )
+    shelf.keep(asset.key, asset.content_type, arrived)
+    asset.save(force_insert=True)
+    return asset
+
+
+def one(workspace_id: UUID, asset_id: UUID) -> Asset:
+    """Return a file of the workspace that is here still, or raise NotFound."""
+    living = Asset.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
+    found = living.filter(pk=asset_id).first()
+    if found is None:
+        raise NotFound("There is no such file, or its time is over.")
+    return found
+
+
+def opened(kept: Asset | Output) -> IO[bytes]:
+    """Return a file to be read; raise OSError where it is gone."""
+    return shelf.opened(kept.key)
+
+
+def measured(path: Path) -> tuple[str, int]:
+    """Return a file's SHA-256 and its size."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as content:
+        while block := content.read(BLOCK):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
+
+
+def delete_expired() -> int:
+    """Delete what is over: files, and the graphs and events of runs; return how many rows."""
+    now = timezone.now()
+    count = _delete(Asset.objects.filter(expires_at__lte=now))
+    count += _delete(Output.objects.filter(expires_at__lte=now))
+    over = Run.objects.filter(expires_at__lte=now, graph__isnull=False).order_by("expires_at")
+    some = list(over.values_list("pk", flat=True)[:BATCH])
+    RunEvent.objects.filter(run_id__in=some).delete()
+    blank: dict[str, Any] = {"graph": None, "files": {}, "extra": {}, "messages": []}
+    return count + Run.objects.filter(pk__in=some).update(**blank)
+
+
+def forget(whose: models.Q, of_runs: models.Q) -> int:
+    """Leave none of some files here, nor of what some runs made; return how many there were."""
+    count = 0
+    for own in (Asset.objects.filter(whose), Output.objects.filter(of_runs)):
+        while gone := _delete(own):
+            count += gone
+    return count
+
+
+def _delete(rows: models.QuerySet[Any]) -> int:
+    """Delete some; the file goes first, so what is left of a broken try is found by its row."""
+    found: list[Asset | Output] = list(rows[:BATCH])
+    for each in found:
+        shelf.drop(each.key)
+    rows.model._default_manager.filter(pk__in=[each.pk for each in found]).delete()  # noqa: SLF001
+    return len(found)

@@ -1,0 +1,296 @@
+"""One run on its worker, from its files there to its end here; whoever begins anew reads the rows.
+
+    stage its files --> send it --> follow it --> bring what it made --> end it (ending.py)
+
+A row is written before each step that the worker may notice. So after a crash a run that was not
+sent is staged again, one that may have been sent is looked for, and one that ended is collected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils import timezone
+
+from common import failpoints, logs
+from runs import assets, books, collecting, ending, isolation, reading, scheduler, workers
+from runs.ending import Verdict
+from runs.hearing import Hearing
+from runs.models import Asset, Run, State
+from runs.native import Away, Rejected, TooLarge
+from uploads import shelf
+
+if TYPE_CHECKING:
+    from runs.native import Native
+
+LOOK_SECONDS: Final = 1.0
+PAY_SECONDS: Final = 5.0
+GONE_SECONDS: Final = 2.0
+UNHEARD_SECONDS: Final = 5.0
+AWAY_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 60.0
+WORDS: Final = "The machine lost this run. Nothing was charged."
+OUR_FAULT: Final = "internal_error"
+
+
+class Gone(Exception):
+    """The worker knows nothing of the run any more."""
+
+
+class Carrier:
+    """Carries one attempt of a run; ends when somebody else has to, or nobody."""
+
+    def __init__(self, native: Native, run: Run, *, away_seconds: float = AWAY_SECONDS) -> None:
+        self.run = run
+        self.native = native
+        self.hearing = Hearing(run)
+        self._away_seconds = away_seconds
+        self._workspace = isolation.token(run.workspace_id)
+        assert run.prompt_id is not None, "a run that has a worker has an attempt"
+        self._attempt = run.prompt_id
+
+    @property
+    def prompt_id(self) -> str:
+        """By which the worker knows it."""
+        return str(self._attempt)
+
+    async def carry(self) -> None:
+        """Carry it to its end, or back into the queue."""
+        writing = asyncio.create_task(self.hearing.write())
+        try:
+            if self.run.state == State.STAGING and not await self._sent():
+                return
+            ended = await self._followed()
+            await self.hearing.heard_all()
+            await self._collect(ended)
+        except (Gone, Away) as exc:
+            logs.line(event="run.lost", run=str(self.run.pk), why=str(exc)[:200])
+            await books.aside(scheduler.lost, self.run, WORDS)
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    async def _sent(self) -> bool:
+        """Have the worker have it; False if it ended instead."""
+        if self.run.sent_at is not None:
+            await self._find()
+            return True
+        try:
+            staged = await self._staged()
+        except (OSError, Asset.DoesNotExist):
+            await self._end(
+                State.FAILED,
+                "input_download_failed",
+                "A file that the run needs is not here any more. Nothing was charged.",
+            )
+            return False
+        assert self.run.worker is not None, "it is being sent there"
+        assert self.run.graph is not None, "it is kept for as long as the run is not over"
+        info = await books.aside(workers.object_info, self.run.worker)
+        graph = isolation.prepared(self.run.graph, info, workspace=self._workspace, staged=staged)
+        key = await books.aside(books.sending, self.run)
+        if key is None:
+            reason = await books.aside(books.asked_to_end, self.run.pk, self._attempt)
+            if reason:
+                await self._end(State.CANCELED, reason, ending.STOPPED[reason])
+            return False
+        failpoints.reached("run.before_it_is_sent")
+        try:
+            await self.native.prompt(self._attempt, graph, self._extra(key))
+        except Rejected as refused:
+            await self._end(State.FAILED, "invalid_workflow", _first(refused.said, self._workspace))
+            return False
+        except Away:
+            await self._find()
+        failpoints.reached("run.sent")
+        await books.aside(books.is_running, self.run)
+        return True
+
+    def _extra(self, key: str) -> dict[str, Any]:
+        """Return what goes with the prompt; of a member's own credentials nothing does."""
+        kept = {
+            name: self.run.extra[name]
+            for name in ("extra_pnginfo", "preview_method")
+            if name in self.run.extra
+        }
+        return {**kept, **({"api_key_comfy_org": key} if key else {})}
+
+    async def _find(self) -> None:
+        """Return once the worker is seen to have it; raise Gone if it never came there."""
+        end = time.monotonic() + UNHEARD_SECONDS
+        while True:
+            try:
+                queue = await self.native.queue()
+                if self.prompt_id in queue or await self.native.history(self._attempt):
+                    await books.aside(books.is_running, self.run)
+                    return
+            except Away:
+                if time.monotonic() > end:
+                    raise
+            if time.monotonic() > end:
+                raise Gone("it was not heard whether the worker got it")
+            await asyncio.sleep(0.5)
+
+    async def _staged(self) -> dict[str, str]:
+        """Put its files on the worker; return where each lies there, by its name in the graph."""
+        staged = {}
+        for path, source in sorted(self.run.files.items()):
+            asset = await books.aside(Asset.objects.get, pk=source["asset"])
+            name = path.removeprefix("input/")
+            place = isolation.staged_path(self._workspace, asset.sha256, name.rpartition("/")[2])
+            copy = Path((await asyncio.to_thread(shelf.arriving)).name)
+            try:
+                await asyncio.to_thread(_copied, asset, copy)
+                await self.native.upload(place, copy)
+            finally:
+                await asyncio.to_thread(shelf.put_away, copy)
+            staged[name] = place
+        return staged
+
+    async def _followed(self) -> reading.Ended | None:
+        """Return how it ended; None if it was called off, and the worker says nothing of it.
+
+        Raises Gone if the worker forgot it, and Away if it did not answer for a while.
+        """
+        heard = paid = time.monotonic()
+        missed: float | None = None
+        stopping: float | None = None
+        while True:
+            now = time.monotonic()
+            reason = await books.aside(books.asked_to_end, self.run.pk, self._attempt)
+            if reason is None:
+                raise asyncio.CancelledError  # Another has it, or it ended.
+            try:
+                if reason and stopping is None:
+                    await self.native.stop(self._attempt)
+                    stopping = now
+                there = self.prompt_id in await self.native.queue()
+                entry = await self.native.history(self._attempt)
+                heard = time.monotonic()
+            except Away:
+                if time.monotonic() - heard > self._away_seconds:
+                    raise
+                await self._pause()
+                continue
+            if entry and (ended := self._read(entry)):
+                return ended
+            missed = None if there or entry else missed or now
+            if _is_over(now, missed, stopping):
+                return None
+            if now - paid >= PAY_SECONDS:
+                paid = now
+                await self._pay()
+            await self._pause()
+
+    async def _pay(self) -> None:
+        """Have its hold cover it, or have it end."""
+        spent = await books.aside(_spent_ms, self.run)
+        files = self.hearing.files
+        why = await books.aside(books.kept_paid, self.run.pk, self._attempt, spent, files)
+        if why:
+            await books.aside(ending.ask_to_cancel, self.run.pk, why)
+
+    async def _pause(self) -> None:
+        """Wait for the next look: until the worker says that it ended, or a moment."""
+        self.hearing.ended.clear()
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self.hearing.ended.wait()
+        except TimeoutError:
+            return
+
+    def _read(self, entry: dict[str, Any]) -> reading.Ended | None:
+        return reading.read(
+            entry,
+            nodes=len(self.run.graph or {}),
+            workspace=self._workspace,
+            our_id=str(self.run.pk),
+        )
+
+    async def _collect(self, ended: reading.Ended | None) -> None:
+        """Bring what it made, and end it."""
+        if not await books.aside(books.is_collecting, self.run):
+            return
+        now = await books.aside(books.now, self.run.pk)
+        if ended is None:
+            reason = now.cancel_reason or ending.CANCELED
+            await self._end(State.CANCELED, reason, ending.STOPPED[reason])
+            return
+        try:
+            files = await collecting.collected(self.native, now, ended)
+        except (collecting.NotCollected, TooLarge, OSError) as exc:
+            logs.line(event="run.not_collected", run=str(now.pk), why=type(exc).__name__)
+            said = "What the run made could not be stored. Nothing was charged."
+            await self._end(State.FAILED, "output_lost", said)
+            return
+        verdict = _verdict(now, ended)
+        if verdict.state == State.FAILED and not any(each.kind == "output" for each in files):
+            files = []
+        verdict.files.extend(files)
+        failpoints.reached("run.collected")
+        await books.aside(ending.finish, now.pk, now.prompt_id, verdict)
+
+    async def _end(self, state: State, code: str, message: str) -> None:
+        """End it without a charge."""
+        verdict = Verdict(state=state, code=code, message=message, ours=True)
+        await books.aside(ending.finish, self.run.pk, self._attempt, verdict)
+
+
+def _verdict(run: Run, ended: reading.Ended) -> Verdict:
+    span = int((timezone.now() - run.sent_at).total_seconds() * 1000) if run.sent_at else 0
+    facts: dict[str, Any] = {
+        "gpu_ms": min(ended.gpu_ms, max(span, 0)),
+        "messages": ended.messages,
+        "reused": ended.reused,
+    }
+    if ended.how == "execution_success":
+        return Verdict(state=State.SUCCEEDED, **facts)
+    if ended.how == "execution_interrupted":
+        reason = run.cancel_reason or ending.CANCELED
+        return Verdict(state=State.CANCELED, code=reason, message=ending.STOPPED[reason], **facts)
+    return Verdict(
+        state=State.FAILED,
+        code=ending.NODE_FAILED,
+        message=str(ended.error.get("exception_message") or "A node failed."),
+        node=str(ended.error.get("node_id") or ""),
+        node_class=str(ended.error.get("node_type") or ""),
+        **facts,
+    )
+
+
+def _is_over(now: float, missed: float | None, stopping: float | None) -> bool:
+    """Whether a run that was called off is none any more for its worker, or will never be.
+
+    Raises Gone if it is none, and nobody called it off.
+    """
+    if missed is not None and now - missed >= GONE_SECONDS:
+        if stopping is None:
+            raise Gone("it is neither in its queue nor in its history")
+        return True
+    return stopping is not None and now - stopping > STOP_SECONDS
+
+
+def _spent_ms(run: Run) -> int:
+    found = Run.objects.filter(pk=run.pk).values_list("started_at", flat=True).first()
+    return int((timezone.now() - found).total_seconds() * 1000) if found else 0
+
+
+def _copied(asset: Asset, into: Path) -> None:
+    with assets.opened(asset) as content, into.open("wb") as copy:
+        shutil.copyfileobj(content, copy, assets.BLOCK)
+
+
+def _first(said: dict[str, Any], workspace: str) -> str:
+    """Return the first thing that a worker finds wrong with a prompt, in its words."""
+    nodes = said.get("node_errors")
+    for node_id, node in nodes.items() if isinstance(nodes, dict) else ():
+        for error in node.get("errors") or () if isinstance(node, dict) else ():
+            words = f"{error.get('message', '')}: {error.get('details', '')}"
+            return f"Node '{node_id}': {reading.plain(words, workspace)}"
+    error = said.get("error")
+    words = error.get("message", "") if isinstance(error, dict) else str(error)
+    return reading.plain(str(words), workspace) or "The machine refused this workflow."

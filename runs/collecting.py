@@ -1,0 +1,90 @@
+"""Bringing what a run made to our own store, before anybody is told that it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import re
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runs import assets, isolation, reading
+from runs.models import Output
+from runs.native import Away, Missing
+from uploads import shelf
+
+if TYPE_CHECKING:
+    from runs.models import Run
+    from runs.native import Native
+
+TRIES: Final = 3
+NAMES: Final = uuid.UUID("6f9df4c6-1a2e-4f0e-9d0b-2f8a4c5a7be1")
+MEDIA: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,58}", re.ASCII)
+
+
+class NotCollected(Exception):
+    """A file that the worker named could not be brought."""
+
+
+async def collected(native: Native, run: Run, ended: reading.Ended) -> list[Output]:
+    """Return the outputs of a run, stored; again, they are the same. Raises NotCollected, OSError.
+
+    A file outside the folder of its workspace is no output of the run's. Raises Away where the
+    worker is gone.
+    """
+    workspace = isolation.token(run.workspace_id)
+    found = []
+    for position, each in enumerate(ended.files):
+        if each.kind == "input":
+            continue
+        is_own = isolation.is_own(each.subfolder, workspace)
+        if each.kind == "output" and not is_own:
+            continue
+        path = Path((await asyncio.to_thread(shelf.arriving)).name)
+        try:
+            media = await _brought(native, each, path)
+            made = await asyncio.to_thread(_stored, run, each, position, media, path)
+        finally:
+            await asyncio.to_thread(shelf.put_away, path)
+        made.is_paid = each.kind == "output" and each.node_id not in ended.cached
+        made.subfolder = isolation.seen_folder(each.subfolder, workspace)[:300]
+        found.append(made)
+    return found
+
+
+async def _brought(native: Native, each: reading.Named, path: Path) -> str:
+    if each.text is not None:
+        await asyncio.to_thread(path.write_text, each.text, "utf-8")
+        return "text/plain"
+    for left in reversed(range(TRIES)):
+        try:
+            return await native.view(each.name, each.subfolder, each.kind, path)
+        except Missing as exc:
+            raise NotCollected(each.name) from exc
+        except Away:
+            if not left:
+                raise
+            await asyncio.sleep(1)
+    raise AssertionError("the last try returns or raises")
+
+
+def _stored(run: Run, each: reading.Named, position: int, media: str, path: Path) -> Output:
+    guessed = mimetypes.guess_type(each.name)[0]
+    kind = media if MEDIA.fullmatch(media) else "application/octet-stream"
+    digest, size = assets.measured(path)
+    made = Output(
+        id=uuid.uuid5(NAMES, f"{run.pk}/{run.prompt_id}/{position}"),
+        run=run,
+        workspace_id=run.workspace_id,
+        position=position,
+        node_id=each.node_id,
+        section=each.section,
+        name=each.name[-300:],
+        kind=each.kind,
+        content_type=guessed or kind,
+        size_bytes=size,
+        sha256=digest,
+    )
+    shelf.keep(made.key, made.content_type, path)
+    return made

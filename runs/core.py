@@ -1,0 +1,360 @@
+"""Runs as every face has them: handed over, looked at, called off. Only here is money held.
+
+    submit -> queued (its hold stands) ... the runner carries it (runner.py) -> ended (ending.py)
+
+Whoever asks is known already: faces find out who that is and what they may (`By`). Everything is
+narrowed by the workspace; another's run is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from apikeys import budgets, keys
+from common import ratelimits
+from common.errors import (
+    AccessDisabled,
+    BodyTooLarge,
+    IdempotencyKeyReuse,
+    InvalidRequest,
+    NotFound,
+    QueueFull,
+    Unauthorized,
+)
+from common.ids import uuid7
+from common.money import Micros, show
+from credits.books import holds
+from runs import ending, events, graph, inputs, spending, workers, workflows
+from runs.models import ENDED, Output, Run, RunEvent, State
+from usage.models import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from apikeys.models import ApiKey
+    from runs.models import Workflow, WorkflowVersion
+
+MOST_BYTES: Final = 4 << 20
+MOST_QUEUED: Final = 100
+SUBMITS_A_MINUTE: Final = 60
+MOST_KEY: Final = 255
+MOST_LISTED: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who asks, and with which key, if with one."""
+
+    workspace_id: UUID
+    user_id: UUID
+    key: ApiKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What is to be run. Either a graph in API format, or a workflow of the workspace, or both."""
+
+    graph: object | None = None
+    workflow_id: UUID | None = None
+    inputs: Mapping[str, Any] | None = None
+    """Other values for inputs of its nodes (graph.overridden)."""
+    replace_links: bool = False
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Path -> `{"asset": id}` or `{"url": address}`."""
+    accelerator: str = ""
+    max_micros: Micros | None = None
+    webhook_url: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    face: str = ""
+    id: UUID | None = None
+    """A client's own choice of its id; None: ours."""
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a run came to, line by line: micros."""
+
+    gpu_ms: int
+    seconds: Micros
+    outputs: int
+    per_outputs: Micros
+    inside: tuple[Call, ...]
+    inside_total: Micros
+    charged: Micros
+    """For seconds and outputs; the calls inside are beside it."""
+    held: Micros
+    forgiven_ms: int
+
+    @property
+    def total(self) -> Micros:
+        """All of it."""
+        return Micros(self.charged + self.inside_total)
+
+
+def submit(by: By, ask: Ask) -> Run:
+    """Take a run: its hold stands and it waits, both or neither.
+
+    Raises InvalidWorkflow (and WorkflowFormatUi), InsufficientCredits, BudgetExceeded,
+    AccessDisabled, QueueFull, RateLimited, NoWorker; and IdempotencyKeyReuse where its id or its
+    idempotency key made a run before: that one is named, and nothing is made.
+    """
+    who = str(by.key.family if by.key else by.user_id)
+    ratelimits.take("runs.submit", who, most=SUBMITS_A_MINUTE, seconds=60)
+    found = workflows.one(by.workspace_id, ask.workflow_id) if ask.workflow_id else None
+    version = workflows.newest(found) if found else None
+    run, title = _drafted(by, ask, found, version)
+    _refuse_repeats(run)
+    owners = _owners(by)
+    while True:
+        try:
+            placed = _place(by, run, owners, title=title)
+        except IntegrityError:  # Its twin came first.
+            _refuse_repeats(run)
+            raise
+        if placed:
+            return get(by.workspace_id, run.pk)
+        budgets.brought_up(by.workspace_id, owners)
+
+
+def get(workspace_id: UUID, run_id: UUID | str) -> Run:
+    """Return a run of the workspace, or raise NotFound."""
+    try:
+        wanted = UUID(str(run_id))
+    except ValueError:
+        wanted = None
+    found = Run.objects.filter(workspace_id=workspace_id, pk=wanted).first() if wanted else None
+    if found is None:
+        raise NotFound("There is no such run.")
+    return found
+
+
+def list_runs(
+    workspace_id: UUID,
+    *,
+    states: Sequence[str] = (),
+    before: Run | None = None,
+    metadata: Mapping[str, str] | None = None,
+    workflow_id: UUID | None = None,
+    limit: int = 50,
+) -> list[Run]:
+    """Return runs of the workspace, the newest first; of a page those `before` its last."""
+    found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None)
+    if states:
+        found = found.filter(state__in=list(states))
+    if metadata:
+        found = found.filter(metadata__contains=dict(metadata))
+    if workflow_id is not None:
+        found = found.filter(workflow_version__workflow_id=workflow_id)
+    if before is not None:
+        same = Q(created_at=before.created_at, pk__lt=before.pk)
+        found = found.filter(Q(created_at__lt=before.created_at) | same)
+    return list(found.order_by("-created_at", "-pk")[: min(limit, MOST_LISTED)])
+
+
+def cancel(workspace_id: UUID, run_id: UUID | str, *, by: UUID) -> Run:
+    """Have a run end: at once while it waits, else as soon as its worker stops. Again is fine."""
+    run = get(workspace_id, run_id)
+    if run.state == State.QUEUED and ending.cancel_queued(run, by=by):
+        return get(workspace_id, run.pk)
+    ending.ask_to_cancel(run.pk, ending.CANCELED, by=by)
+    return get(workspace_id, run.pk)
+
+
+def events_after(
+    workspace_id: UUID, run_id: UUID | str, after: int = 0, *, limit: int = 500
+) -> list[RunEvent]:
+    """Return what happened to a run since the event with that number, in order."""
+    run = get(workspace_id, run_id)
+    return list(RunEvent.objects.filter(run=run, pk__gt=after).order_by("pk")[:limit])
+
+
+def outputs(workspace_id: UUID, run_id: UUID | str) -> list[Output]:
+    """Return the files that a run made and that are still here; none before it has ended."""
+    run = get(workspace_id, run_id)
+    living = Output.objects.filter(run=run, expires_at__gt=timezone.now())
+    return list(living.order_by("position"))
+
+
+def queue_position(run: Run) -> int | None:
+    """Return how many runs of its workspace begin before it, itself counted; None: it began."""
+    if run.state != State.QUEUED:
+        return None
+    earlier = Q(queued_at__lt=run.queued_at) | Q(queued_at=run.queued_at, pk__lte=run.pk)
+    waiting = Run.objects.filter(workspace_id=run.workspace_id, state=State.QUEUED)
+    return waiting.filter(earlier).count()
+
+
+def receipt(run: Run) -> Receipt:
+    """Return what a run came to; of one that has not ended, so far."""
+    price = spending.Price.of(run)
+    gpu_ms = max((run.gpu_ms or 0) - run.forgiven_ms, 0)
+    seconds = price.of_time(gpu_ms) if run.charged_micros else Micros(0)
+    files = Micros(run.paid_outputs * run.micros_per_output) if run.charged_micros else Micros(0)
+    calls = _inside(run)
+    return Receipt(
+        gpu_ms=run.gpu_ms or 0,
+        seconds=Micros(min(seconds, run.charged_micros)),
+        outputs=run.paid_outputs,
+        per_outputs=Micros(min(files, max(run.charged_micros - seconds, 0))),
+        inside=calls,
+        inside_total=Micros(sum(each.charged_micros for each in calls)),
+        charged=Micros(run.charged_micros),
+        held=Micros(run.held_micros),
+        forgiven_ms=run.forgiven_ms,
+    )
+
+
+def _inside(run: Run) -> tuple[Call, ...]:
+    """Return the calls that were made inside, oldest first."""
+    if run.run_key_id is None:
+        return ()
+    found = Call.objects.filter(
+        workspace_id=run.workspace_id,
+        key_id=run.run_key_id,
+        settled_at__gte=run.created_at,
+    )
+    return tuple(found.order_by("number")[:MOST_LISTED])
+
+
+def _owners(by: By) -> list[Any]:
+    if by.key is not None:
+        return budgets.of_key(by.key)
+    return [budgets.workspaces(by.workspace_id), budgets.members(by.workspace_id, by.user_id)]
+
+
+def _drafted(
+    by: By, ask: Ask, workflow: Workflow | None, version: WorkflowVersion | None
+) -> tuple[Run, str]:
+    """Return a run that was looked at from all sides, not kept yet, and what it is called."""
+    given = ask.graph if ask.graph is not None else (version.graph if version else None)
+    if given is None:
+        raise InvalidRequest("Send a workflow in API format, or name one of the workspace's.")
+    nodes = graph.read(given)
+    if ask.inputs:
+        nodes = graph.overridden(nodes, ask.inputs, replace_links=ask.replace_links)
+    whole = orjson.dumps(nodes)
+    if len(whole) > MOST_BYTES:
+        raise BodyTooLarge(f"A workflow has at most {MOST_BYTES >> 20} MiB.")
+    accelerator = ask.accelerator or (workflow.accelerator if workflow else "")
+    able = workers.fitting(by.workspace_id, accelerator, nodes)
+    info = workers.object_info(able[0])
+    looked = graph.look(nodes, info)
+    files = inputs.read(by.workspace_id, ask.files)
+    inputs.check_references(nodes, info, files, able[0], by.workspace_id)
+    price = spending.dearest([spending.Price.of(each) for each in able])
+    most = _maximum(by, ask.max_micros, workflow, price)
+    run = Run(
+        id=ask.id or UUID(uuid7()),
+        workspace_id=by.workspace_id,
+        user_id=by.user_id,
+        key_id=by.key.pk if by.key else None,
+        project=by.key.project if by.key else "",
+        face=ask.face,
+        idempotency_key=_key(ask.idempotency_key),
+        workflow_version=version if ask.graph is None else None,
+        graph=nodes,
+        classes=list(looked.classes),
+        output_nodes=looked.output_nodes,
+        uses_api_nodes=looked.uses_api_nodes,
+        files=files,
+        accelerator=accelerator,
+        webhook_url=ask.webhook_url,
+        metadata=dict(ask.metadata),
+        extra=dict(ask.extra),
+        max_micros=most,
+        held_micros=price.first(looked.output_nodes, most),
+        micros_per_second=price.per_second,
+        minimum_micros=price.minimum,
+        micros_per_output=price.per_output,
+    )
+    asked = orjson.dumps([files, accelerator, ask.max_micros], option=orjson.OPT_SORT_KEYS)
+    run.fingerprint = hashlib.sha256(
+        orjson.dumps(nodes, option=orjson.OPT_SORT_KEYS) + asked
+    ).hexdigest()
+    return run, workflow.name if workflow else "Run"
+
+
+def _key(given: str | None) -> str:
+    """Return the name of an intention; empty if it has none."""
+    if given is not None and not (0 < len(given) <= MOST_KEY and given.isprintable()):
+        raise InvalidRequest(f"Idempotency-Key: from 1 to {MOST_KEY} printable characters.")
+    return given or ""
+
+
+def _maximum(
+    by: By, stated: Micros | None, workflow: Workflow | None, price: spending.Price
+) -> Micros:
+    """Return the most that the run may cost; raise where what is stated is too much for its key."""
+    if stated is not None and stated <= 0:
+        raise InvalidRequest("The most that a run may cost is more than nothing.")
+    limit = by.key.call_limit_micros if by.key else None
+    if stated is not None and limit is not None and stated > limit:
+        raise AccessDisabled(
+            f"This key may spend {show(limit)} at a time, and the run may cost {show(stated)}. "
+            "State less for it."
+        )
+    usual = stated or (workflow.max_micros if workflow else None) or price.usual_maximum()
+    return Micros(min(usual, limit) if limit is not None else usual)
+
+
+def _refuse_repeats(run: Run) -> None:
+    """Raise IdempotencyKeyReuse where its id, or its idempotency key, made a run before."""
+    before = Run.objects.filter(pk=run.pk).first()
+    if before is None and run.idempotency_key:
+        own = Run.objects.filter(workspace_id=run.workspace_id)
+        before = own.filter(idempotency_key=run.idempotency_key).first()
+    if before is None:
+        return
+    is_own = before.workspace_id == run.workspace_id
+    raise IdempotencyKeyReuse(
+        "A run was made with this id, or under this Idempotency-Key, before. Choose another.",
+        run_id=str(before.pk) if is_own else "",
+        is_same=is_own and before.fingerprint == run.fingerprint,
+    )
+
+
+@transaction.atomic
+def _place(by: By, run: Run, owners: Sequence[Any], *, title: str) -> bool:
+    """Hold its first amount and queue it; False where budgets must be brought up before."""
+    limits = budgets.running(by.workspace_id, owners)
+    if limits is None:
+        return False
+    if by.key is not None and not keys.living().filter(pk=by.key.pk).exists():
+        raise Unauthorized("This API key is unknown, expired or revoked.")
+    if run.uses_api_nodes:
+        run.budget_id = spending.give_budget(run.pk, Micros(run.max_micros), by=by.user_id)
+        limits = sorted([*limits, run.budget_id])
+    hold = holds.place(
+        by.workspace_id,
+        amount=Micros(run.held_micros),
+        ttl_seconds=settings.RUNS_QUEUE_SECONDS + spending.HOLD_SECONDS,
+        budgets=limits,
+        apart=True,
+        memo=spending.memo(run, title=title),
+    )
+    waiting = Run.objects.filter(workspace_id=by.workspace_id, state=State.QUEUED)
+    if waiting.count() >= MOST_QUEUED:  # The wallet is locked: nobody counts beside us.
+        raise QueueFull(
+            f"{MOST_QUEUED} runs of this workspace wait. Wait until some have begun.",
+            headers={"Retry-After": "30"},
+        )
+    run.hold_id = UUID(hold.id)
+    run.save(force_insert=True)
+    events.note(run, "status", {"status": State.QUEUED})
+    return True
+
+
+def unfinished(workspace_id: UUID) -> int:
+    """Return how many runs of the workspace have not ended."""
+    return Run.objects.filter(workspace_id=workspace_id).exclude(state__in=ENDED).count()

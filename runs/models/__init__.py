@@ -1,0 +1,26 @@
+"""The tables of runs: what works, what is run, and what became of it.
+
+    Worker <- Run -> WorkflowVersion -> Workflow        Run <- RunEvent, Output, Preview
+
+A run's money is a hold of the books, and its charge an entry there (spending.py).
+"""
+
+from runs.models.files import Asset, Output
+from runs.models.runs import ENDED, ON_A_WORKER, Preview, Run, RunEvent, State
+from runs.models.workers import Worker, WorkerNodes
+from runs.models.workflows import Workflow, WorkflowVersion
+
+__all__ = [
+    "ENDED",
+    "ON_A_WORKER",
+    "Asset",
+    "Output",
+    "Preview",
+    "Run",
+    "RunEvent",
+    "State",
+    "Worker",
+    "WorkerNodes",
+    "Workflow",
+    "WorkflowVersion",
+]

@@ -1,0 +1,231 @@
+"""ComfyUI's own wire, as a client of ours speaks it with one worker.
+
+    POST /prompt    GET /history/<id>    GET /queue    POST /queue, /interrupt
+    POST /upload/image    GET /view    GET /object_info, /system_stats    /ws
+
+Three outcomes, not two: what a worker certainly refused (`Rejected`), what it certainly has, and
+what nobody heard (`Away`): then it is looked for before anything is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import orjson
+
+from common.errors import PlatformError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+    from uuid import UUID
+
+CONNECT_SECONDS: Final = 5
+ANSWER_SECONDS: Final = 20
+FILE_SECONDS: Final = 300
+MOST_FILE: Final = 2 << 30
+MOST_ANSWER: Final = 64 << 20
+BLOCK: Final = 1 << 20
+
+
+class Away(Exception):
+    """The worker did not answer, or not as one does."""
+
+
+class Missing(Exception):
+    """The worker has no such file."""
+
+
+class Rejected(Exception):
+    """The worker will not run that: its own words, as JSON."""
+
+    def __init__(self, said: dict[str, Any]) -> None:
+        super().__init__("the worker refused the workflow")
+        self.said = said
+
+
+class TooLarge(PlatformError):
+    """A file is larger than one may be."""
+
+    code = "output_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What a worker has to do: prompts by their ids, and those that it did not get from us, too."""
+
+    running: frozenset[str]
+    pending: frozenset[str]
+
+    def __contains__(self, prompt_id: object) -> bool:
+        return str(prompt_id) in self.running or str(prompt_id) in self.pending
+
+
+class Native:
+    """One worker, by its address. Everything raises Away where it does not answer."""
+
+    def __init__(self, base_url: str, token: str, client_id: str) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        limits = aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        self._base = base_url.rstrip("/")
+        self._client = client_id
+        # Its own addresses alone: no proxy of the environment's, and no cookies.
+        self._session = aiohttp.ClientSession(
+            headers=headers, timeout=limits, cookie_jar=aiohttp.DummyCookieJar()
+        )
+
+    async def close(self) -> None:
+        """Leave no connection open."""
+        await self._session.close()
+
+    async def stats(self) -> dict[str, Any]:
+        """Return what it says of itself."""
+        return await self._json("GET", "/system_stats")
+
+    async def object_info(self) -> dict[str, Any]:
+        """Return its nodes."""
+        return await self._json("GET", "/object_info")
+
+    async def queue(self) -> Queued:
+        """Return what it has to do."""
+        found = await self._json("GET", "/queue")
+        return Queued(_ids(found.get("queue_running")), _ids(found.get("queue_pending")))
+
+    async def history(self, prompt_id: UUID) -> dict[str, Any] | None:
+        """Return how a prompt ended; None if it did not, or if nothing is known of it."""
+        found = await self._json("GET", f"/history/{prompt_id}")
+        entry = found.get(str(prompt_id))
+        return entry if isinstance(entry, dict) else None
+
+    async def prompt(self, prompt_id: UUID, graph: dict[str, Any], extra: dict[str, Any]) -> None:
+        """Have it run a graph under an id; raise Rejected if it will not."""
+        body = {
+            "prompt": graph,
+            "prompt_id": str(prompt_id),
+            "client_id": self._client,
+            "extra_data": extra,
+        }
+        await self._json("POST", "/prompt", body)
+
+    async def stop(self, prompt_id: UUID) -> None:
+        """Have it run no more of a prompt, whether it waits or works."""
+        await self._send("/queue", {"delete": [str(prompt_id)]})
+        await self._send("/interrupt", {"prompt_id": str(prompt_id)})
+
+    async def upload(self, path: str, content: Path) -> None:
+        """Put a file at a place in its input folder."""
+        folder, _, name = path.rpartition("/")
+        with content.open("rb") as opened:
+            form = aiohttp.FormData()
+            form.add_field("image", opened, filename=name)
+            form.add_field("type", "input")
+            form.add_field("subfolder", folder)
+            form.add_field("overwrite", "true")
+            answer = await self._json("POST", "/upload/image", form=form, seconds=FILE_SECONDS)
+        if (answer.get("subfolder"), answer.get("name")) != (folder, name):
+            raise Away("it put a file elsewhere")
+
+    async def view(self, name: str, subfolder: str, kind: str, into: Path) -> str:
+        """Bring a file; return the media type that it has there. Raises Missing, TooLarge."""
+        query = {"filename": name, "subfolder": subfolder, "type": kind}
+        limit = aiohttp.ClientTimeout(total=FILE_SECONDS, connect=CONNECT_SECONDS)
+        try:
+            async with self._session.get(
+                f"{self._base}/view", params=query, timeout=limit, allow_redirects=False
+            ) as answer:
+                if answer.status in (400, 403, 404):
+                    raise Missing(name)
+                if answer.status != 200:
+                    raise Away(f"/view answered {answer.status}")
+                await _bring(answer, into)
+                return answer.content_type
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            raise Away(f"/view: {type(exc).__name__}") from exc
+
+    async def messages(self) -> AsyncIterator[dict[str, Any] | bytes]:
+        """Yield what it tells of our prompts, until the connection ends."""
+        try:
+            async with self._session.ws_connect(
+                f"{self._base}/ws", params={"clientId": self._client}, heartbeat=20, max_msg_size=0
+            ) as socket:
+                hello = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
+                await socket.send_json(hello)
+                async for message in socket:
+                    if message.type == aiohttp.WSMsgType.TEXT:
+                        yield _object(message.data)
+                    elif message.type == aiohttp.WSMsgType.BINARY:
+                        yield message.data
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise Away(f"/ws: {type(exc).__name__}") from exc
+
+    async def _send(self, path: str, body: dict[str, Any]) -> None:
+        try:
+            async with self._session.post(
+                f"{self._base}{path}", json=body, allow_redirects=False
+            ) as answer:
+                await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            raise Away(f"{path}: {type(exc).__name__}") from exc
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        form: aiohttp.FormData | None = None,
+        seconds: float = ANSWER_SECONDS,
+    ) -> dict[str, Any]:
+        given: Any = form if body is None else orjson.dumps(body)
+        headers = {"Content-Type": "application/json"} if body is not None else None
+        limit = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS)
+        try:
+            async with self._session.request(
+                method,
+                f"{self._base}{path}",
+                data=given,
+                headers=headers,
+                timeout=limit,
+                allow_redirects=False,
+            ) as answer:
+                text = await answer.content.read(MOST_ANSWER)
+                while rest := await answer.content.read(MOST_ANSWER):
+                    text += rest
+                    if len(text) > MOST_ANSWER:
+                        raise Away(f"{path} answered too much")
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise Away(f"{path}: {type(exc).__name__}") from exc
+        if status == 400 and path == "/prompt":
+            raise Rejected(_object(text))
+        if status != 200:
+            raise Away(f"{path} answered {status}")
+        return _object(text)
+
+
+async def _bring(answer: aiohttp.ClientResponse, into: Path) -> None:
+    size = 0
+    with into.open("wb") as kept:
+        async for block in answer.content.iter_chunked(BLOCK):
+            size += len(block)
+            if size > MOST_FILE:
+                raise TooLarge(f"A file of a run has at most {MOST_FILE >> 30} GiB.")
+            await asyncio.to_thread(kept.write, block)
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Away("it answered what is no JSON object")
+    return found
+
+
+def _ids(items: Any) -> frozenset[str]:
+    found = items if isinstance(items, list) else []
+    return frozenset(str(each[1]) for each in found if isinstance(each, list) and len(each) > 1)

@@ -1,0 +1,135 @@
+"""What a worker's `/history` says of a prompt: how it ended, how long it took, what it made.
+
+Time is the worker's own, from its words at the start and at the end; messages come in bunches, and
+when they came means nothing. What was answered from its cache took no time and is nobody's to pay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from runs import isolation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ENDS: Final = ("execution_success", "execution_error", "execution_interrupted")
+TOLD: Final = ("execution_start", "execution_cached", *ENDS)
+MOST_FILES: Final = 1000
+MOST_TEXT: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A file that a node reported, or a text of it."""
+
+    node_id: str
+    section: str
+    name: str
+    subfolder: str = ""
+    kind: str = "output"
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a prompt ended."""
+
+    how: str
+    """One of ENDS."""
+    gpu_ms: int
+    reused: bool
+    """Whether every node of it came from the cache."""
+    cached: frozenset[str]
+    error: Mapping[str, Any] = field(default_factory=dict)
+    messages: list[Any] = field(default_factory=list)
+    files: list[Named] = field(default_factory=list)
+
+
+def read(entry: Mapping[str, Any], *, nodes: int, workspace: str, our_id: str) -> Ended | None:
+    """Read an entry of `/history`; None if it does not say how it ended.
+
+    `workspace` is the token of whose run it is, `our_id` what members call it.
+    """
+    status = entry.get("status")
+    said = status.get("messages") if isinstance(status, dict) else None
+    messages = {
+        each[0]: each[1]
+        for each in said or ()
+        if isinstance(each, list) and len(each) == 2 and isinstance(each[1], dict)
+    }
+    how = next((each for each in ENDS if each in messages), None)
+    if how is None:
+        return None
+    cached = _cached(messages.get("execution_cached"))
+    reused = bool(nodes) and len(cached) >= nodes
+    passed = _instant(messages[how]) - _instant(messages.get("execution_start"))
+    known = _instant(messages[how]) and _instant(messages.get("execution_start"))
+    told = [
+        [name, _ours(body, our_id, workspace)] for name, body in messages.items() if name in TOLD
+    ]
+    return Ended(
+        how=how,
+        gpu_ms=0 if reused or not known else max(passed, 0),
+        reused=reused,
+        cached=cached,
+        error=_ours(messages[how], our_id, workspace) if how == "execution_error" else {},
+        messages=told,
+        files=list(_files(entry.get("outputs")))[:MOST_FILES],
+    )
+
+
+def _cached(said: Any) -> frozenset[str]:
+    nodes = said.get("nodes") if isinstance(said, dict) else None
+    return frozenset(each for each in nodes or () if isinstance(each, str))
+
+
+def _instant(said: Any) -> int:
+    stamp = said.get("timestamp") if isinstance(said, dict) else None
+    return int(stamp) if isinstance(stamp, (int, float)) and not isinstance(stamp, bool) else 0
+
+
+def _files(outputs: Any) -> Iterator[Named]:
+    for node_id, of_node in outputs.items() if isinstance(outputs, dict) else ():
+        for section, items in of_node.items() if isinstance(of_node, dict) else ():
+            for place, item in enumerate(items if isinstance(items, list) else ()):
+                if isinstance(item, dict) and isinstance(item.get("filename"), str):
+                    kind = item.get("type")
+                    yield Named(
+                        str(node_id)[:100],
+                        str(section)[:50],
+                        item["filename"],
+                        str(item.get("subfolder") or ""),
+                        kind if kind in ("output", "temp") else "input",
+                    )
+                elif section == "text" and isinstance(item, str):
+                    name = f"{node_id}_{place}.txt"
+                    yield Named(
+                        str(node_id)[:100], "text", name, kind="text", text=item[:MOST_TEXT]
+                    )
+
+
+def _ours(body: Mapping[str, Any], our_id: str, workspace: str) -> dict[str, Any]:
+    """Return one of its messages as a member may read it: our id, and nothing of the machine."""
+    kept: dict[str, Any] = {}
+    for name in ("timestamp", "nodes", "node_id", "node_type", "executed", "exception_type"):
+        if name in body:
+            kept[name] = body[name]
+    if "exception_message" in body:
+        kept["exception_message"] = plain(str(body["exception_message"]), workspace)
+    return {**kept, "prompt_id": our_id}
+
+
+def plain(text: str, workspace: str) -> str:
+    """Return what a node said went wrong, without folders of the machine and of ours."""
+    words = isolation.without_token(text.replace("\0", ""), workspace).split(" ")
+    return " ".join(_short(word) for word in words)[:2000]
+
+
+def _short(word: str) -> str:
+    """Return the last part of what looks like a whole path."""
+    bare = word.strip("'\"()[],:;\n")
+    if bare.startswith("/") and bare.count("/") > 1:
+        return word.replace(bare, bare.rstrip("/").rpartition("/")[2])
+    return word

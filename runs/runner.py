@@ -1,0 +1,275 @@
+"""The program that carries runs: it leads workers, each led by one such program at a time.
+
+Who leads a worker holds a lock of the database on it, for as long as its connection lives. So a
+program that dies leaves its workers to the next one at once, which goes on from the rows. Where a
+connection is lost the program stops leading, and begins anew; nothing is ended twice by two that
+overlap for a moment, for each step is a guarded change of the run's row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from django.utils import timezone
+
+from common import db as databases
+from common import logs
+from runs import assets, books, events, frames, scheduler, workers
+from runs.carrying import AWAY_SECONDS, OUR_FAULT, Carrier
+from runs.ending import Verdict, finish
+from runs.models import Run, State, Worker
+from runs.native import Away, Native
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from common.db import Db
+
+log = logging.getLogger("runs")
+LEAD = "SELECT pg_try_advisory_lock(hashtext('runs.worker'), %s)"
+UNLEAD = "SELECT pg_advisory_unlock(hashtext('runs.worker'), %s)"
+TICK_SECONDS: Final = 1.0
+PROBE_SECONDS: Final = 10.0
+NODES_SECONDS: Final = 300.0
+TIDY_SECONDS: Final = 30.0
+AGAIN_SECONDS: Final = 2.0
+MISSES: Final = 3
+
+
+class Leader:
+    """Leads one worker: looks how it is, gives it runs while it has room, and carries them."""
+
+    def __init__(self, worker: Worker, *, away_seconds: float = AWAY_SECONDS) -> None:
+        self.nudge = asyncio.Event()
+        self._worker = worker
+        self._away_seconds = away_seconds
+        self._native = Native(worker.base_url, workers.token_of(worker), str(worker.client_id))
+        self._carriers: dict[str, Carrier] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._probed = self._nodes_read = -float("inf")
+        self._is_up = False
+
+    async def lead(self) -> None:
+        """Lead it until cancelled."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            for run_id in await books.aside(scheduler.on_worker, self._worker.pk):
+                self._carry(await books.aside(books.now, run_id))
+            while True:
+                await self._probe()
+                await self._fill()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(TICK_SECONDS):
+                        await self.nudge.wait()
+                self.nudge.clear()
+        finally:
+            for task in (listening, *self._tasks):
+                task.cancel()
+            await asyncio.gather(listening, *self._tasks, return_exceptions=True)
+            await self._native.close()
+
+    async def _fill(self) -> None:
+        while self._is_up:
+            run = await books.aside(scheduler.claim, self._worker.pk)
+            if run is None:
+                return
+            self._carry(run)
+
+    def _carry(self, run: Run) -> None:
+        carrier = Carrier(self._native, run, away_seconds=self._away_seconds)
+        self._carriers[carrier.prompt_id] = carrier
+        task = asyncio.create_task(self._carried(carrier))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carried(self, carrier: Carrier) -> None:
+        """Carry a run to its end; where the database is away, go on once it is back."""
+        run_id = carrier.run.pk
+        try:
+            await carrier.carry()
+        except Exception as exc:
+            if databases.is_passing(exc):
+                log.warning("run %s waits for the database: %s", run_id, type(exc).__name__)
+                await asyncio.sleep(AGAIN_SECONDS)
+                await self._go_on(run_id, carrier.run.prompt_id)
+            else:
+                log.exception("run %s ends by our own mistake", run_id)
+                said = "The platform made a mistake. Nothing was charged."
+                verdict = Verdict(state=State.FAILED, code=OUR_FAULT, message=said, ours=True)
+                await books.aside(finish, run_id, carrier.run.prompt_id, verdict)
+        finally:
+            self._carriers.pop(carrier.prompt_id, None)
+            self.nudge.set()
+
+    async def _go_on(self, run_id: UUID, prompt_id: UUID | None) -> None:
+        while True:
+            try:
+                run = await books.aside(books.now, run_id)
+            except Exception as exc:
+                if not databases.is_passing(exc):
+                    raise
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            if run.prompt_id == prompt_id and not run.has_ended:
+                self._carry(run)
+            return
+
+    async def _probe(self) -> None:
+        """See how the worker is, when it is time."""
+        now = time.monotonic()
+        if now - self._probed < (PROBE_SECONDS if self._is_up else AGAIN_SECONDS):
+            return
+        self._probed = now
+        try:
+            stats = await self._native.stats()
+            queue = await self._native.queue()
+            if not self._is_up or now - self._nodes_read > NODES_SECONDS:
+                info = await self._native.object_info()
+                await books.aside(workers.note_nodes, self._worker, info)
+                self._nodes_read = now
+        except Away as exc:
+            self._is_up = await books.aside(_missed, self._worker.pk, str(exc))
+            return
+        strangers = (queue.running | queue.pending) - set(self._carriers)
+        if strangers:
+            logs.line(event="worker.strangers", worker=self._worker.name, prompts=len(strangers))
+        await books.aside(_seen, self._worker.pk, _version(stats))
+        self._is_up = True
+
+    async def _listen(self) -> None:
+        """Pass what the worker tells on to whom it is about."""
+        while True:
+            with contextlib.suppress(Away):
+                async for message in self._native.messages():
+                    self._hear(message)
+            await asyncio.sleep(1)
+
+    def _hear(self, message: dict[str, Any] | bytes) -> None:
+        if isinstance(message, bytes):
+            picture = frames.read(message)
+            # An older worker does not say whose it is: with one run there is no doubt.
+            only = next(iter(self._carriers)) if len(self._carriers) == 1 else ""
+            carrier = self._carriers.get(picture.prompt_id or only) if picture else None
+            if picture and carrier:
+                carrier.hearing.picture(picture)
+            return
+        data = message.get("data")
+        if isinstance(data, dict):
+            found = self._carriers.get(str(data.get("prompt_id")))
+            if found is not None:
+                found.hearing.message(str(message.get("type")), data)
+
+
+class Runner:
+    """All that one program leads."""
+
+    def __init__(self, *, away_seconds: float = AWAY_SECONDS) -> None:
+        self._away_seconds = away_seconds
+        self._led: dict[int, tuple[Leader, asyncio.Task[None]]] = {}
+        self._tidied = -float("inf")
+
+    async def run(self) -> None:
+        """Lead whatever can be led, until cancelled; begin anew where the database was away."""
+        while True:
+            try:
+                async with await databases.connect() as locks:
+                    await self._lead_all(locks)
+            except (psycopg.Error, OSError) as exc:
+                log.warning("the runner waits for the database: %s", type(exc).__name__)
+            finally:
+                await self._leave(list(self._led))
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _lead_all(self, locks: Db) -> None:
+        listening = asyncio.create_task(self._listen())
+        try:
+            while True:
+                await self._look(locks)
+                await self._tidy()
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _look(self, locks: Db) -> None:
+        """Lead each worker that nobody leads, and none that is removed."""
+        found = {each.pk: each for each in await books.aside(_living)}
+        over = [pk for pk, (_, task) in self._led.items() if pk not in found or task.done()]
+        await self._leave(over)
+        for pk in over:
+            await locks.execute(UNLEAD, [pk])
+        for pk, worker in found.items():
+            if pk in self._led:
+                continue
+            cursor = await locks.execute(LEAD, [pk])
+            if (await cursor.fetchone()) == (True,):
+                leader = Leader(worker, away_seconds=self._away_seconds)
+                self._led[pk] = leader, asyncio.create_task(leader.lead())
+                logs.line(event="worker.led", worker=worker.name)
+        await books.aside(_lose_removed)
+
+    async def _leave(self, over: list[int]) -> None:
+        for pk in over:
+            _, task = self._led.pop(pk)
+            task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            if isinstance(outcome, Exception):
+                log.error("a worker was left: %s", type(outcome).__name__, exc_info=outcome)
+
+    async def _tidy(self) -> None:
+        if time.monotonic() - self._tidied >= TIDY_SECONDS:
+            self._tidied = time.monotonic()
+            await books.aside(scheduler.expire_waiting)
+            await books.aside(assets.delete_expired)
+
+    async def _listen(self) -> None:
+        """Have every leader look at once where something of runs was committed."""
+        async with await databases.connect() as listening:
+            await listening.execute(f"LISTEN {events.CHANNEL}")
+            async for _ in listening.notifies():
+                for leader, _task in list(self._led.values()):
+                    leader.nudge.set()
+
+
+def _living() -> list[Worker]:
+    return list(workers.living())
+
+
+def _lose_removed() -> None:
+    """Have runs of workers that are removed go elsewhere, or end."""
+    removed = Worker.State.REMOVED
+    left = Run.objects.filter(worker__state=removed).exclude(ended_at__isnull=False)
+    for run in left.exclude(state=State.QUEUED):
+        scheduler.lost(run, "The machine of this run was taken away. Nothing was charged.")
+
+
+def _seen(worker_id: int, version: str) -> None:
+    Worker.objects.filter(pk=worker_id).update(
+        health=Worker.Health.UP,
+        misses=0,
+        error="",
+        version=version,
+        seen_at=timezone.now(),
+        down_since=None,
+    )
+
+
+def _missed(worker_id: int, error: str) -> bool:
+    """Note that a worker did not answer; return whether it still counts as up."""
+    worker = Worker.objects.get(pk=worker_id)
+    worker.misses, worker.error = min(worker.misses + 1, 1000), error[:300]
+    if worker.misses >= MISSES or worker.health == Worker.Health.UNKNOWN:
+        worker.health = Worker.Health.DOWN
+        worker.down_since = worker.down_since or timezone.now()
+    worker.save(update_fields=["misses", "error", "health", "down_since"])
+    return worker.health == Worker.Health.UP
+
+
+def _version(stats: dict[str, Any]) -> str:
+    system = stats.get("system")
+    return str(system.get("comfyui_version") or "")[:50] if isinstance(system, dict) else ""

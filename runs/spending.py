@@ -1,0 +1,187 @@
+"""What a run costs: held before it waits, extended while it works, taken once when it ended.
+
+    place (60 s and its outputs) --> extend, a minute at a time, up to its maximum --> settle, once
+
+A run's hold takes no slot of its wallet: how many run at once is the scheduler's to say. Its charge
+is one entry and one call of the history, both by the id of the hold, written in the transaction
+that ends the run. Where its nodes can spend, too, the run has a budget of its own: the hold and
+the calls inside take from it, so together they never take more than the maximum, in whatever order.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+from django.db import connection
+
+from apikeys import budgets
+from common.errors import PlatformError
+from common.money import Micros, round_up
+from credits.books import allowances, batches, holds
+from credits.models import Account, Budget
+from usage import record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from credits.books.holds import Hold
+    from runs.models import Run
+
+VENDOR: Final = "runs"
+"""What the history calls who did it."""
+STEP_SECONDS: Final = 60
+"""So much is held at first, and added at a time."""
+AHEAD_SECONDS: Final = 30
+"""With less than this left of what is held, it is extended."""
+MARGIN_SECONDS: Final = 10
+"""So long before its maximum is used up a run is told to end."""
+HOLD_SECONDS: Final = 15 * 60
+"""For how long a hold stands that nobody renews."""
+DEFAULT_SECONDS: Final = 600
+DEFAULT_OUTPUTS: Final = 20
+FORGIVEN_MS_A_DAY: Final = 600_000
+"""So much of a workspace's failed work nobody pays for; more is paid, or failing would be free."""
+
+SETTLE = batches.settle_many(columns=record.COLUMNS, record=record.RECORD)
+
+
+class Price(NamedTuple):
+    """What a worker's time and files cost, in micros."""
+
+    per_second: int
+    minimum: int
+    per_output: int
+
+    @classmethod
+    def of(cls, priced: Any) -> Price:
+        """Return that of a worker, or of a run."""
+        return cls(priced.micros_per_second, priced.minimum_micros, priced.micros_per_output)
+
+    def of_time(self, gpu_ms: int) -> Micros:
+        """Return what so much time costs: nothing for none, and at least the minimum for some."""
+        if gpu_ms <= 0:
+            return Micros(0)
+        return Micros(max(round_up(Fraction(gpu_ms * self.per_second, 1000)), self.minimum))
+
+    def total(self, gpu_ms: int, outputs: int) -> Micros:
+        """Return what a run costs that took so long and made so many files."""
+        return Micros(self.of_time(gpu_ms) + outputs * self.per_output)
+
+    def usual_maximum(self) -> Micros:
+        """Return the most that a run may cost where nobody says."""
+        return self.total(DEFAULT_SECONDS * 1000, DEFAULT_OUTPUTS)
+
+    def first(self, outputs: int, most: int) -> Micros:
+        """Return what is held before a run waits."""
+        return Micros(min(self.total(STEP_SECONDS * 1000, outputs), most))
+
+    def covered_ms(self, held: int, outputs: int) -> int | None:
+        """Return how much time what is held pays for, beside so many files; None: any."""
+        if not self.per_second:
+            return None
+        return max(held - outputs * self.per_output, 0) * 1000 // self.per_second
+
+
+def dearest(prices: Sequence[Price]) -> Price:
+    """Return the most that any of them asks, part by part."""
+    return Price(*(max(part) for part in zip(*prices, strict=True)))
+
+
+def give_budget(run_id: UUID, most: Micros, *, by: UUID) -> int:
+    """Have a run that can spend inside have a budget of its maximum; return its id."""
+    owner = budgets.of_run(run_id)
+    allowances.set_rule(owner, "total", most, by=by, under=[owner])
+    with connection.cursor() as cursor:
+        cursor.execute(allowances.MAKE, allowances.asked([owner]))
+    found: int = Budget.objects.get(owner_kind=owner.kind, owner=owner.id).pk
+    return found
+
+
+def take_budget_away(run: Run) -> None:
+    """Leave nothing of a run's budget, unless a call inside is open still: then it stays."""
+    if run.budget_id is not None:
+        owner = budgets.of_run(run.pk)
+        allowances.set_rule(owner, "total", None, by=run.user_id, under=[])
+        allowances.forget([run.budget_id])
+
+
+def inside(run: Run) -> Micros:
+    """Return what calls made inside hold or have cost, by the run's budget."""
+    if run.budget_id is None:
+        return Micros(0)
+    taken = Budget.objects.filter(pk=run.budget_id).values_list("taken_micros", flat=True).first()
+    return Micros(max((taken or 0) - run.held_micros, 0))
+
+
+def lock_wallet(workspace_id: UUID) -> None:
+    """Lock a wallet until the transaction ends: whoever locks a run's row, too, does this first."""
+    Account.objects.select_for_update(no_key=True).only("id").get(pk=workspace_id, kind="wallet")
+
+
+def hold_of(run: Run) -> Hold:
+    """Return a run's hold, by its name; whether it is open is the books' to say."""
+    return holds.Hold(str(run.hold_id), run.workspace_id, Micros(run.held_micros))
+
+
+def extended(run: Run, wanted: Micros) -> PlatformError | None:
+    """Have a run's hold cover `wanted`, or as much of it as its maximum is; return what refused.
+
+    Then the hold stays as it is; NotFound: it had ended. The run's row is not written.
+    """
+    more = Micros(min(wanted, run.max_micros) - run.held_micros)
+    if more <= 0:
+        return None
+    try:
+        run.held_micros = holds.extend(hold_of(run), more, ttl_seconds=HOLD_SECONDS)
+    except PlatformError as refused:
+        return refused
+    return None
+
+
+class Settled(NamedTuple):
+    """What ended a hold: micros charged, and those that the house bears."""
+
+    charged: Micros
+    shortfall: Micros
+
+
+def settle(run: Run, charge: Micros, *, outcome: str, reason: str) -> Settled | None:
+    """End a run's hold and write its entry and its call; None if the hold had ended before.
+
+    Part of the transaction that ends the run.
+    """
+    ask = {
+        "hold": str(run.hold_id),
+        "wallet": str(run.workspace_id),
+        "charged": charge,
+        "only_expired": False,
+        "silent": False,
+        "outcome": "delivered" if charge else outcome,
+        "reason": reason[:300],
+        "status": 0,
+        "attempts": max(run.attempts, 1),
+        "vendor_job_id": str(run.prompt_id or ""),
+        "vendor_request_id": "",
+        "details": {"inputs": {"gpu_ms": run.gpu_ms, "outputs": run.paid_outputs}},
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLE, [orjson.dumps([ask]).decode()])
+        found = cursor.fetchone()
+    return None if found is None else Settled(Micros(found[1]), Micros(found[2]))
+
+
+def memo(run: Run, *, title: str) -> dict[str, Any]:
+    """Return what a run's hold says it is for, so that whoever ends it can say so."""
+    return {
+        "vendor": VENDOR,
+        "operation": f"runs/{run.accelerator or 'any'}",
+        "run": str(run.pk),
+        "quoted": run.max_micros,
+        "price": f"{run.micros_per_second}/s",
+        "user": str(run.user_id),
+        **({"key": str(run.key_id)} if run.key_id else {}),
+        "facts": {"title": title},
+    }

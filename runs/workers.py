@@ -1,0 +1,229 @@
+"""The operator's machines: added, drained, removed; and which of them could take a run."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from audit import log
+from common import sealing
+from common.errors import AccessDisabled, InvalidRequest, InvalidWorkflow, NotFound, NoWorker
+from runs import graph as graphs
+from runs.models import Worker, WorkerNodes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+PURPOSE: Final = b"runs.worker"
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+DENIED: Final = ("*DataSet*Folder*", "LoadTrainingDataset*", "LoadImageOutput")
+"""Classes that would read what is not the run's own."""
+DOWN_FOR: Final = timedelta(minutes=10)
+"""With all that fit down for so long, a run is not taken."""
+MOST_MICROS: Final = 10**9
+MOST_SLOTS: Final = 64
+State = Worker.State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an operator says of a worker."""
+
+    base_url: str
+    accelerator: str
+    micros_per_second: int
+    minimum_micros: int = 0
+    micros_per_output: int = 0
+    slots: int = 1
+    reserved_for: tuple[UUID, ...] = ()
+    denied_classes: tuple[str, ...] = ()
+    shared_inputs: tuple[str, ...] = ("example.png",)
+
+
+def add(name: str, terms: Terms, *, token: str = "", by: UUID, reason: str) -> Worker:
+    """Have a machine be a worker from now on; runs go there once it was seen to be up."""
+    _check(name, terms)
+    sealed = sealing.seal(token, purpose=PURPOSE) if token else ""
+    fields = {each: getattr(terms, each) for each in terms.__slots__}
+    lists = ("reserved_for", "denied_classes", "shared_inputs")
+    fields |= {each: list(fields[each]) for each in lists}
+    fields["base_url"] = terms.base_url.rstrip("/")
+    try:
+        with transaction.atomic():
+            worker = Worker.objects.create(name=name, sealed=sealed, **fields)
+            told = {each: fields[each] for each in fields if each not in lists}
+            log.note("worker.added", actor=by, target=name, after=told, reason=reason)
+    except IntegrityError:
+        raise InvalidRequest(f"There is a worker {name!r}, or one at that address.") from None
+    return worker
+
+
+def drain(name: str, *, by: UUID, reason: str) -> bool:
+    """Have a worker get no new runs; False if it got none before."""
+    return _change(name, {State.ACTIVE}, State.DRAINING, "worker.drained", by, reason)
+
+
+def take_back(name: str, *, by: UUID, reason: str) -> bool:
+    """Have a draining worker get runs again; False if it got some."""
+    return _change(name, {State.DRAINING}, State.ACTIVE, "worker.taken_back", by, reason)
+
+
+def remove(name: str, *, by: UUID, reason: str) -> bool:
+    """Have a worker be none any more: what runs there is lost to it, and runs elsewhere."""
+    living = {State.ACTIVE, State.DRAINING}
+    return _change(name, living, State.REMOVED, "worker.removed", by, reason)
+
+
+def find(name: str) -> Worker:
+    """Return a worker that is one; raise NotFound."""
+    found = Worker.objects.exclude(state=State.REMOVED).filter(name=name).first()
+    if found is None:
+        raise NotFound(f"There is no worker {name!r}.")
+    return found
+
+
+def living() -> QuerySet[Worker]:
+    """Return all workers that are not removed."""
+    return Worker.objects.exclude(state=State.REMOVED).order_by("name")
+
+
+def token_of(worker: Worker) -> str:
+    """Return what a worker asks for; empty if nothing."""
+    return sealing.unseal(worker.sealed, purpose=PURPOSE) if worker.sealed else ""
+
+
+@transaction.atomic
+def _change(
+    name: str, before: set[State], after: State, action: str, by: UUID, reason: str
+) -> bool:
+    worker = find(name)
+    changed = Worker.objects.filter(pk=worker.pk, state__in=before).update(state=after)
+    if changed:
+        log.note(
+            action,
+            actor=by,
+            target=name,
+            before={"state": worker.state},
+            after={"state": after},
+            reason=reason,
+        )
+    return bool(changed)
+
+
+def _check(name: str, terms: Terms) -> None:
+    if not NAME.fullmatch(name):
+        raise InvalidRequest("A worker's name is of a-z, 0-9, dot, dash and underscore.")
+    if not LABEL.fullmatch(terms.accelerator):
+        raise InvalidRequest("An accelerator is a label like A100_80GB, of at most 32 characters.")
+    parts = urlsplit(terms.base_url)
+    try:
+        is_whole = bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or "@" in parts.netloc or parts.query or parts.fragment:
+        raise InvalidRequest("base_url is like http://10.0.0.7:8188; a token is given beside it.")
+    if not 1 <= terms.slots <= MOST_SLOTS:
+        raise InvalidRequest(f"slots: from 1 to {MOST_SLOTS}.")
+    prices = (terms.micros_per_second, terms.minimum_micros, terms.micros_per_output)
+    if not all(0 <= each <= MOST_MICROS for each in prices):
+        raise InvalidRequest("Prices are micros of a dollar, from 0 on.")
+
+
+def note_nodes(worker: Worker, info: Mapping[str, Any]) -> bool:
+    """Write down what a worker has of nodes; False if that is as before."""
+    digest = hashlib.sha256(orjson.dumps(info, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    if WorkerNodes.objects.filter(worker=worker, digest=digest).exists():
+        return False
+    names = sorted(each for each in info if len(each) <= graphs.MOST_CLASS)
+    WorkerNodes.objects.update_or_create(
+        worker=worker,
+        defaults={
+            "classes": names,
+            "object_info": info,
+            "digest": digest,
+            "read_at": timezone.now(),
+        },
+    )
+    return True
+
+
+def open_to(workspace_id: UUID) -> QuerySet[Worker]:
+    """Return the workers that a workspace's runs may go to."""
+    mine = Q(reserved_for=[]) | Q(reserved_for__contains=[workspace_id])
+    return Worker.objects.filter(mine, state=State.ACTIVE)
+
+
+def is_denied(name: str, worker: Worker | None = None) -> bool:
+    """Whether a class may not run, on any worker or on this one."""
+    patterns = [*DENIED, *(worker.denied_classes if worker else ())]
+    return any(fnmatch.fnmatchcase(name, each) for each in patterns)
+
+
+def fitting(workspace_id: UUID, accelerator: str, graph: graphs.Graph) -> Sequence[Worker]:
+    """Return the workers that could take a run, whether they are up or not.
+
+    Raises AccessDisabled for a class that may not run, InvalidWorkflow for one that none of them
+    has and for an accelerator that none is, and NoWorker where all have been down for a while.
+    """
+    wanted = set(graphs.classes(graph))
+    if denied := sorted(each for each in wanted if is_denied(each)):
+        raise AccessDisabled(f"Nodes of the class {denied[0]} may not run here.")
+    mine = list(open_to(workspace_id).select_related("nodes").defer("nodes__object_info"))
+    there = {each.pk: set(each.nodes.classes) for each in mine if hasattr(each, "nodes")}
+    if not there:
+        raise NoWorker("No machine for runs is ready here yet. Please try again in a while.")
+    if missing := wanted - set().union(*there.values()):
+        raise graphs.unknown_classes(graph, missing)
+    labels = sorted({each.accelerator for each in mine})
+    if accelerator and accelerator not in labels:
+        raise InvalidWorkflow(
+            f"There is no accelerator {accelerator[:40]!r} here. There are: {', '.join(labels)}.",
+            details={"accelerators": labels},
+        )
+    found = [
+        each
+        for each in mine
+        if each.pk in there
+        and wanted <= there[each.pk]
+        and accelerator in ("", each.accelerator)
+        and not any(is_denied(name, each) for name in wanted)
+    ]
+    if not found:
+        raise InvalidWorkflow(
+            "No single machine here has all nodes of this workflow, of the kind that is asked for.",
+            details={"accelerators": labels},
+        )
+    gone = timezone.now() - DOWN_FOR
+    if all(each.down_since and each.down_since < gone for each in found):
+        raise NoWorker("All machines that could run this are down. Please try again in a while.")
+    return found
+
+
+_infos: dict[str, dict[str, Any]] = {}
+MOST_INFOS: Final = 8
+
+
+def object_info(worker: Worker) -> dict[str, Any]:
+    """Return what a worker said of its nodes; kept in memory, as it is large and rarely changes."""
+    digest = WorkerNodes.objects.filter(worker=worker).values_list("digest", flat=True).get()
+    if digest not in _infos:
+        if len(_infos) >= MOST_INFOS:
+            _infos.pop(next(iter(_infos)))
+        nodes = WorkerNodes.objects.get(worker=worker)
+        _infos[nodes.digest] = nodes.object_info
+        digest = nodes.digest
+    return _infos[digest]

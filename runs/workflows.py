@@ -1,0 +1,133 @@
+"""Workflows by name: made, given a new version, found, taken away."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from audit import log
+from common.errors import InvalidRequest, NotFound
+from runs import graph as graphs
+from runs.models import Workflow, WorkflowVersion
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from common.money import Micros
+
+MOST_NAME: Final = 100
+MOST_WORKFLOWS: Final = 1000
+LABEL: Final = re.compile(r"[A-Za-z0-9._-]{0,32}")
+WIDGETS: Final = (str, int, float, bool)
+
+
+def one(workspace_id: UUID, workflow_id: UUID) -> Workflow:
+    """Return a workflow of the workspace, or raise NotFound."""
+    found = Workflow.objects.filter(workspace_id=workspace_id, pk=workflow_id, removed_at=None)
+    workflow = found.first()
+    if workflow is None:
+        raise NotFound("There is no such workflow.")
+    return workflow
+
+
+def all_of(workspace_id: UUID) -> list[Workflow]:
+    """Return the workflows of a workspace, by name."""
+    found = Workflow.objects.filter(workspace_id=workspace_id, removed_at=None)
+    return list(found.order_by("name"))
+
+
+def newest(workflow: Workflow) -> WorkflowVersion:
+    """Return the version that runs."""
+    return WorkflowVersion.objects.filter(workflow=workflow).latest("number")
+
+
+def make(
+    workspace_id: UUID,
+    *,
+    name: str,
+    graph: object,
+    by: UUID,
+    accelerator: str = "",
+    max_micros: Micros | None = None,
+) -> Workflow:
+    """Keep a workflow under a name; its graph is its first version."""
+    name = " ".join(name.split())
+    if not 0 < len(name) <= MOST_NAME or "\0" in name:
+        raise InvalidRequest(f"A workflow needs a name of at most {MOST_NAME} characters.")
+    if not LABEL.fullmatch(accelerator):
+        raise InvalidRequest("accelerator: a label like A100_80GB.")
+    if max_micros is not None and max_micros <= 0:
+        raise InvalidRequest("The most that a run may cost is more than nothing.")
+    nodes = graphs.read(graph)
+    try:
+        with transaction.atomic():
+            workflow = Workflow.objects.create(
+                workspace_id=workspace_id,
+                made_by=by,
+                name=name,
+                accelerator=accelerator,
+                max_micros=max_micros,
+            )
+            WorkflowVersion.objects.create(
+                workflow=workflow, number=1, graph=nodes, form=form_of(nodes), made_by=by
+            )
+            if Workflow.objects.filter(workspace_id=workspace_id).count() > MOST_WORKFLOWS:
+                raise InvalidRequest(f"A workspace has at most {MOST_WORKFLOWS} workflows.")
+            log.note("workflow.made", actor=by, workspace=workspace_id, target=workflow.pk)
+    except IntegrityError:
+        raise InvalidRequest("There is a workflow of that name here. Choose another.") from None
+    return workflow
+
+
+@transaction.atomic
+def give_version(workflow: Workflow, graph: object, *, by: UUID) -> WorkflowVersion:
+    """Have a graph be what runs from now on; what ran before stays what it was."""
+    nodes = graphs.read(graph)
+    Workflow.objects.select_for_update().get(pk=workflow.pk)
+    last = workflow.versions.aggregate(last=Max("number"))["last"] or 0
+    version = WorkflowVersion.objects.create(
+        workflow=workflow, number=last + 1, graph=nodes, form=form_of(nodes), made_by=by
+    )
+    log.note(
+        "workflow.changed",
+        actor=by,
+        workspace=workflow.workspace_id,
+        target=workflow.pk,
+        after={"version": version.number},
+    )
+    return version
+
+
+@transaction.atomic
+def remove(workflow: Workflow, *, by: UUID) -> bool:
+    """Have a workflow be none any more; False if it was none."""
+    living = Workflow.objects.filter(pk=workflow.pk, removed_at=None)
+    if not living.update(removed_at=timezone.now()):
+        return False
+    log.note("workflow.removed", actor=by, workspace=workflow.workspace_id, target=workflow.pk)
+    return True
+
+
+def form_of(graph: graphs.Graph) -> list[dict[str, Any]]:
+    """Return the inputs that a person may want to change: all plain values, as they are now."""
+    return [
+        {
+            "node": node_id,
+            "input": name,
+            "label": f"{_title(node)}: {name}",
+            "value": value,
+        }
+        for node_id, node in graph.items()
+        for name, value in node.get("inputs", {}).items()
+        if isinstance(value, WIDGETS)
+    ]
+
+
+def _title(node: dict[str, Any]) -> str:
+    meta = node.get("_meta")
+    title = meta.get("title") if isinstance(meta, dict) else None
+    return title[:100] if isinstance(title, str) and title else node["class_type"]

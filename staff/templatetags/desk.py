@@ -1,0 +1,31 @@
+"""How staff read amounts that may be below zero."""
+
+from __future__ import annotations
+
+from django import template
+
+from common.money import MICROS_PER_CENT, MICROS_PER_USD
+
+register = template.Library()
+MINUS = "\N{MINUS SIGN}"
+
+
+@register.filter
+def signed(amount: int) -> str:
+    """Show an amount that may be below zero, to four places or six."""
+    dollars, micros = divmod(abs(amount), MICROS_PER_USD)
+    digits = f"{micros:06d}"
+    shown = digits[:2] if digits[2:] == "0000" else digits[:4] if digits[4:] == "00" else digits
+    return f"{MINUS if amount < 0 else ''}${dollars:,}.{shown}"
+
+
+@register.filter
+def name_of(names: dict[object, str], key: object) -> str:
+    """Return what somebody is called, of whom a page knows the names."""
+    return names.get(key, "staff" if key else "nobody")
+
+
+@register.filter
+def in_micros(cents: int) -> int:
+    """Return cents as the other filters of money take them."""
+    return cents * MICROS_PER_CENT

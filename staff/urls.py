@@ -1,0 +1,87 @@
+"""The addresses of staff, below /staff/. What is behind them is Django's admin site."""
+
+from django.urls import path
+
+from staff import (
+    acts,
+    books,
+    customers,
+    deletions,
+    events,
+    find,
+    money,
+    origins,
+    records,
+    vendors,
+)
+
+app_name = "staff"
+VENDOR = "vendors/<slug:name>"
+WORKSPACE, KEY, PERSON = (
+    "customers/<uuid:workspace_id>",
+    "keys/<uuid:key_id>",
+    "people/<uuid:user_id>",
+)
+urlpatterns = [
+    path("", find.home, name="home"),
+    path("find", find.find, name="find"),
+    path(WORKSPACE, customers.customer, name="customer"),
+    path(f"{WORKSPACE}/adjust", acts.adjust, name="adjust"),
+    path(f"{WORKSPACE}/pause", acts.pause, name="pause"),
+    path(f"{WORKSPACE}/release", acts.release, name="release"),
+    path(f"{WORKSPACE}/slots", acts.slots, name="slots"),
+    path(f"{WORKSPACE}/note", acts.note, name="note"),
+    path(f"{KEY}/disable", acts.disable_key, name="disable_key"),
+    path(f"{KEY}/enable", acts.enable_key, name="enable_key"),
+    path(f"{KEY}/revoke", acts.revoke_key, name="revoke_key"),
+    path(f"{PERSON}/deactivate", acts.deactivate, name="deactivate"),
+    path(f"{PERSON}/reactivate", acts.reactivate, name="reactivate"),
+    path(f"{PERSON}/delete", acts.enter_deletion, name="enter_deletion"),
+    path("calls/<uuid:call_id>", customers.call, name="call"),
+    path("purchases/<uuid:top_up_id>", customers.purchase, name="purchase"),
+    path("purchases/<uuid:top_up_id>/refund", acts.refund, name="refund"),
+    path("money", money.money, name="money"),
+    *(
+        path(
+            f"money/{kind}/<uuid:pk>/{verb}",
+            getattr(money, f"{verb}_{kind}"),
+            name=f"{verb}_{kind}",
+        )
+        for kind in ("adjustment", "refund_ask", "voucher")
+        for verb in ("accept", "refuse")
+    ),
+    path("vouchers", money.voucher_list, name="vouchers"),
+    path("vouchers/make", money.make_voucher, name="make_voucher"),
+    path("vouchers/<uuid:voucher_id>/stop", money.stop_voucher, name="stop_voucher"),
+    path(f"{WORKSPACE}/calls", records.calls, name="calls"),
+    path(f"{WORKSPACE}/entries", records.ledger, name="ledger"),
+    path("origins", origins.origin_list, name="origins"),
+    path("origins/allow", origins.allow_origin, name="allow_origin"),
+    path("origins/refused/allow", origins.allow_refused, name="allow_refused"),
+    path("origins/refused/hide", origins.hide_refused, name="hide_refused"),
+    path("origins/<int:origin_id>/remove", origins.remove_origin, name="remove_origin"),
+    path("deletions", deletions.deletion_list, name="deletions"),
+    path("deletions/<uuid:deletion_id>/cancel", deletions.cancel_deletion, name="cancel_deletion"),
+    path("deletions/<uuid:deletion_id>/look", deletions.look_again, name="look_again"),
+    path("log", records.log, name="log"),
+    path("tables", records.tables, name="tables"),
+    path("vendors", vendors.vendor_list, name="vendors"),
+    path(VENDOR, vendors.vendor, name="vendor"),
+    path(f"{VENDOR}/off", vendors.switch_off, name="switch_off"),
+    path(f"{VENDOR}/on", vendors.switch_on, name="switch_on"),
+    path(f"{VENDOR}/accounts", vendors.add_account, name="add_account"),
+    *(
+        path(
+            f"{VENDOR}/accounts/<slug:account>/{verb}",
+            getattr(vendors, f"{verb}_account"),
+            name=f"{verb}_account",
+        )
+        for verb in ("weigh", "disable", "enable", "remove")
+    ),
+    path("books", books.books, name="books"),
+    path("books/proof", books.proof, name="proof"),
+    path("events", events.event_list, name="events"),
+    path("events/<slug:event_id>", events.event, name="event"),
+    path("events/<slug:event_id>/try", events.try_event, name="try_event"),
+    path("findings/<path:key>", events.settle_finding, name="settle_finding"),
+]

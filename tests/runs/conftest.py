@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+from runs_stage import Stage
+
+
+@pytest.fixture
+def stage(committed, tmp_path, settings):
+    settings.DATA_DIR = tmp_path / "data"
+    made = Stage(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ada(committed, make_member):
+    return make_member("5.00")
+
+
+@pytest.fixture
+def bob(committed, make_member):
+    return make_member("5.00")

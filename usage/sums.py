@@ -1,0 +1,143 @@
+"""Sums of a workspace's calls that always equal the calls: by time, by run, by number.
+
+They are made apart from any call. A call takes its number from its wallet's row, in the commit that
+writes it, so whoever sees a number sees all calls below it: the sums are whole up to one number
+(`Summed`), and catching up is to add what stands above it, once, under that row's lock. The worker
+does so every minute, and whoever reads does it first: what is read is never behind. A call that
+ends late, or is charged anew, is another number, and falls into the hour in which it was settled.
+
+`reconcile` proves it (reconciliation.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import connection, transaction
+
+from common.rows import values
+from credits.models import Account
+from usage.models import NOBODY, CallSum, Summed
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+BLOCK: Final = 2048
+"""So many numbers are one block (models.CallBlock): no more calls are read where one is cut.
+Of more, fewer rows say the same; of fewer, a page of rare calls is found among less."""
+AT_ONCE: Final = 20_000
+"""So many calls are added in one transaction."""
+MOST_NAMED: Final = 100
+"""Of the vendors, operations and nodes of a run, beyond which a list is no help."""
+SPANS: Final = tuple(CallSum.Span.values)
+
+_BEHIND = """
+    SELECT wallet.events > coalesce(summed.number, 0)
+      FROM credits_account wallet LEFT JOIN usage_summed summed ON summed.workspace_id = wallet.id
+     WHERE wallet.id = %s AND wallet.kind = 'wallet'
+"""
+_ALL_BEHIND = """
+    SELECT wallet.id
+      FROM credits_account wallet LEFT JOIN usage_summed summed ON summed.workspace_id = wallet.id
+     WHERE wallet.kind = 'wallet' AND wallet.events > coalesce(summed.number, 0)
+"""
+
+_NAMED = """ARRAY(SELECT each FROM unnest(usage_runsum.{0} || excluded.{0}) WITH ORDINALITY
+                       AS named(each, place) GROUP BY each ORDER BY min(place) LIMIT {1})"""
+# What agrees is added in the order of its unique key, so that no two who add wait in a circle.
+ADD = f"""
+    WITH due AS MATERIALIZED (
+        SELECT number, vendor, operation, project, outcome, charged_micros, run_id,
+               coalesce(user_id, %(nobody)s) AS user_id, coalesce(key_id, %(nobody)s) AS key_id,
+               coalesce(nullif(facts->>'title', ''), operation) AS node, started_at, settled_at
+          FROM usage_call
+         WHERE workspace_id = %(workspace)s AND number > %(after)s AND number <= %(upto)s
+    ), spans AS (
+        INSERT INTO usage_callsum (workspace_id, span, begins_at, vendor, operation, user_id,
+                                   key_id, project, calls, delivered, uncharged, charged_micros)
+        SELECT %(workspace)s, span,
+               date_trunc(span, settled_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS begins_at,
+               vendor, operation, user_id, key_id, project, count(*),
+               count(*) FILTER (WHERE outcome = 'delivered'),
+               count(*) FILTER (WHERE charged_micros = 0), sum(charged_micros)
+          FROM due CROSS JOIN unnest(%(spans)s::text[]) AS span
+         GROUP BY span, begins_at, vendor, operation, user_id, key_id, project
+         ORDER BY span, begins_at, vendor, operation, user_id, key_id, project
+            ON CONFLICT (workspace_id, span, begins_at, vendor, operation, user_id, key_id, project)
+            DO UPDATE SET calls = usage_callsum.calls + excluded.calls,
+                          delivered = usage_callsum.delivered + excluded.delivered,
+                          uncharged = usage_callsum.uncharged + excluded.uncharged,
+                          charged_micros = usage_callsum.charged_micros + excluded.charged_micros
+    ), blocks AS (
+        INSERT INTO usage_callblock (workspace_id, block, vendor, operation, user_id, key_id,
+                                     project, outcome, calls)
+        SELECT %(workspace)s, (number - 1) / {BLOCK} AS block, vendor, operation, user_id, key_id,
+               project, outcome, count(*)
+          FROM due
+         GROUP BY block, vendor, operation, user_id, key_id, project, outcome
+            ON CONFLICT (workspace_id, block, vendor, operation, user_id, key_id, project, outcome)
+            DO UPDATE SET calls = usage_callblock.calls + excluded.calls
+    )
+    INSERT INTO usage_runsum (workspace_id, run_id, user_id, key_id, project, first_number,
+                              last_number, calls, delivered, charged_micros, vendors, operations,
+                              nodes, began_at, ended_at)
+    SELECT %(workspace)s, run_id, user_id, (array_agg(key_id ORDER BY number DESC))[1],
+           (array_agg(project ORDER BY number DESC))[1], min(number), max(number), count(*),
+           count(*) FILTER (WHERE outcome = 'delivered'), sum(charged_micros),
+           (array_agg(DISTINCT vendor))[:{MOST_NAMED}],
+           (array_agg(DISTINCT operation))[:{MOST_NAMED}],
+           (array_agg(DISTINCT left(node, 200)))[:{MOST_NAMED}], min(started_at), max(settled_at)
+      FROM due WHERE run_id <> ''
+     GROUP BY run_id, user_id
+        ON CONFLICT (workspace_id, run_id, user_id)
+        DO UPDATE SET key_id = excluded.key_id, project = excluded.project,
+                      last_number = excluded.last_number,
+                      calls = usage_runsum.calls + excluded.calls,
+                      delivered = usage_runsum.delivered + excluded.delivered,
+                      charged_micros = usage_runsum.charged_micros + excluded.charged_micros,
+                      vendors = {_NAMED.format("vendors", MOST_NAMED)},
+                      operations = {_NAMED.format("operations", MOST_NAMED)},
+                      nodes = {_NAMED.format("nodes", MOST_NAMED)},
+                      began_at = least(usage_runsum.began_at, excluded.began_at),
+                      ended_at = greatest(usage_runsum.ended_at, excluded.ended_at)
+"""  # noqa: S608 - constants of our own
+
+
+def catch_up(workspace_id: UUID) -> None:
+    """Have the sums of a workspace be those of all its calls; nothing if they are."""
+    if any(values(_BEHIND, [workspace_id])):
+        while _add_some(workspace_id):
+            pass
+
+
+def catch_up_all() -> int:
+    """Do so for each workspace that is behind; return how many were."""
+    behind = values(_ALL_BEHIND)
+    for workspace_id in behind:
+        catch_up(workspace_id)
+    return len(behind)
+
+
+@transaction.atomic
+def _add_some(workspace_id: UUID) -> bool:
+    """Add the calls that come next; return whether there may be more."""
+    Summed.objects.bulk_create([Summed(workspace_id=workspace_id)], ignore_conflicts=True)
+    summed = Summed.objects.select_for_update().get(pk=workspace_id)
+    # Asked after the lock: all calls of these numbers are there, whoever wrote them.
+    events = Account.objects.values_list("events", flat=True).get(pk=workspace_id)
+    upto = min(events, summed.number + AT_ONCE)
+    if upto <= summed.number:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(
+            ADD,
+            {
+                "workspace": workspace_id,
+                "after": summed.number,
+                "upto": upto,
+                "nobody": NOBODY,
+                "spans": list(SPANS),
+            },
+        )
+    Summed.objects.filter(pk=workspace_id).update(number=upto)
+    return upto < events
