@@ -25,7 +25,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.models import UniqueConstraint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from django.db.migrations import Migration
 
@@ -99,7 +99,7 @@ def problems(migration: Migration) -> Iterator[str]:
         yield "what contracts adds nothing: those are two releases"
 
 
-def _flat(operations: list[Operation]) -> Iterator[Operation]:
+def _flat(operations: Sequence[Operation]) -> Iterator[Operation]:
     for each in operations:
         if isinstance(each, ops.SeparateDatabaseAndState):
             yield from _flat(each.database_operations)
