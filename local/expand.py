@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.migrations import operations as ops
 from django.db.migrations.operations.base import Operation
+from django.db.models import UniqueConstraint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from django.db.migrations import Migration
 
@@ -98,7 +99,7 @@ def problems(migration: Migration) -> Iterator[str]:
         yield "what contracts adds nothing: those are two releases"
 
 
-def _flat(operations: list[Operation]) -> Iterator[Operation]:
+def _flat(operations: Sequence[Operation]) -> Iterator[Operation]:
     for each in operations:
         if isinstance(each, ops.SeparateDatabaseAndState):
             yield from _flat(each.database_operations)
@@ -131,7 +132,9 @@ def _of_one(migration: Migration, operation: Any, contracts: str) -> Iterator[st
     if type(operation) is ops.AddIndex:
         yield f"{said}: on {model} by AddIndexConcurrently"
     if type(operation) is ops.AddConstraint:
-        yield f"{said}: on {model} by AddConstraintNotValid, then ValidateConstraint"
+        is_unique = isinstance(operation.constraint, UniqueConstraint)
+        how = "a unique index made CONCURRENTLY" if is_unique else "AddConstraintNotValid"
+        yield f"{said}: on {model} by {how}, then ValidateConstraint or USING INDEX"
 
 
 def _of_field(field: Any, said: str, *, is_hot: bool) -> Iterator[str]:
