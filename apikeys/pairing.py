@@ -29,7 +29,7 @@ from nacl.public import PublicKey, SealedBox
 
 from accounts import teams
 from apikeys import allowances, life, states
-from apikeys.models import ApiKey, Pairing, default_scopes
+from apikeys.models import ApiKey, Pairing
 from apikeys.rights import Rights
 from audit import log
 from common import proquints, ratelimits
@@ -55,6 +55,8 @@ ALPHABET: Final = "23456789BCDFGHJKMNPQRSTVWXYZ"
 LENGTH: Final = 8
 GOOD_FOR: Final = timedelta(minutes=10)
 SECONDS: Final = int(GOOD_FOR.total_seconds())
+MAY: Final = frozenset({"proxy", "usage:read"})
+"""What the key of a machine may: what ComfyUI itself asks for."""
 MOST_WAITING: Final = 1000
 """About so many at once: with fewer codes about, fewer are hit by guessing."""
 MOST_BEGUN: Final = 30
@@ -172,7 +174,7 @@ def approve(
     teams.locked(user.pk, giver.workspace_id)
     now = timezone.now()
     asked = Rights(
-        scopes=frozenset(default_scopes()), call_limit=limit, expires_at=now + timedelta(days=days)
+        scopes=MAY, call_limit=limit, expires_at=now + timedelta(days=days)
     )
     whole, key = life.make(giver, name=name, description=f"Paired: {row.machine}", asked=asked)
     allowances.set_rule(giver.workspace_id, "key", str(key.pk), "day", per_day, by=user.pk)

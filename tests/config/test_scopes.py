@@ -124,8 +124,8 @@ def test_what_changes_how_one_pays_needs_the_scope_for_it(path):
     assert changes == {"billing:manage"}
 
 
-def test_a_new_key_may_what_it_always_might(alice):
-    assert alice.api_key_record.scopes == ["proxy", "usage:read"]
+def test_a_new_key_may_spend_and_read(alice):
+    assert alice.api_key_record.scopes == ["proxy", "usage:read", "runs"]
 
 
 @pytest.mark.parametrize(("scopes", "can"), [([], False), (["billing:manage"], True)])
