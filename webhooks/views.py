@@ -35,7 +35,7 @@ class WebhooksView(APIView):
         events = serializers.ListField(child=serializers.CharField(max_length=32), max_length=50)
         name = serializers.CharField(max_length=100, allow_blank=True, default="")
 
-    @extend_schema(responses={200: None})
+    @extend_schema(operation_id="v1_webhooks_list", responses={200: None})
     def get(self, request: Request) -> Response:
         """Return them, without their secrets."""
         require_all(request)
