@@ -173,9 +173,7 @@ def approve(
     states.lock_owner(user.pk)
     teams.locked(user.pk, giver.workspace_id)
     now = timezone.now()
-    asked = Rights(
-        scopes=MAY, call_limit=limit, expires_at=now + timedelta(days=days)
-    )
+    asked = Rights(scopes=MAY, call_limit=limit, expires_at=now + timedelta(days=days))
     whole, key = life.make(giver, name=name, description=f"Paired: {row.machine}", asked=asked)
     allowances.set_rule(giver.workspace_id, "key", str(key.pk), "day", per_day, by=user.pk)
     row.state, row.key = State.APPROVED, key

@@ -23,7 +23,21 @@ if TYPE_CHECKING:
 
     from common.personal import Fate, Kept, Known
 
-APPS = (accounts, apikeys, money, usage, uploads, proxy, runs, prices, desk, outbox, audit, webhooks, privacy)
+APPS = (
+    accounts,
+    apikeys,
+    money,
+    usage,
+    uploads,
+    proxy,
+    runs,
+    prices,
+    desk,
+    outbox,
+    audit,
+    webhooks,
+    privacy,
+)
 
 
 def known() -> Iterator[Known]:
