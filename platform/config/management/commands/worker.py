@@ -1,0 +1,121 @@
+"""`manage.py worker`: the ComfyUI machines that runs go to.
+
+    worker list [--json]
+    worker add NAME URL --accelerator LABEL --per-second DOLLARS [--minimum DOLLARS]
+               [--per-output DOLLARS] [--slots N] [--for WORKSPACE ...] [--token]
+               --by STAFF --reason R
+    worker drain NAME --by STAFF --reason R       no new runs; those that are there end there
+    worker back NAME --by STAFF --reason R        new runs again
+    worker remove NAME --by STAFF --reason R      what is there is lost to it, and runs elsewhere
+
+With --token the machine's token is read from standard input, where no history of commands keeps it.
+A machine gets runs once `python -m config.runs` has seen it up. --for reserves it for workspaces,
+each named by its id.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from common.money import show
+from config.management import staff
+from config.management.arguments import dollars_or_none
+from config.management.staff import Row, StaffCommand, Told
+from runs import workers
+from runs.models import ENDED, Run
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(StaffCommand):
+    """Look after machines for runs."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the actions."""
+        actions = staff.formatted(parser).add_subparsers(dest="action", required=True)
+        staff.action(actions, "list")
+        add = staff.action(actions, "add", by=True, reason=True)
+        add.add_argument("name")
+        add.add_argument("url")
+        add.add_argument("--accelerator", required=True, metavar="LABEL")
+        add.add_argument("--per-second", type=dollars_or_none, required=True, metavar="DOLLARS")
+        for name in ("--minimum", "--per-output"):
+            add.add_argument(name, type=dollars_or_none, default=0, metavar="DOLLARS")
+        add.add_argument("--slots", type=int, default=1)
+        add.add_argument("--for", dest="reserved", action="append", default=[], metavar="WORKSPACE")
+        add.add_argument("--token", action="store_true", help="read its token from standard input")
+        for name in ("drain", "back", "remove"):
+            staff.action(actions, name, by=True, reason=True).add_argument("name")
+
+    def _list(self, options: dict[str, Any]) -> Told:
+        rows: list[Row] = [
+            {
+                "name": each.name,
+                "url": each.base_url,
+                "accelerator": each.accelerator,
+                "state": each.state,
+                "health": each.health,
+                "error": each.error,
+                "slots": each.slots,
+                "runs": Run.objects.filter(worker=each).exclude(state__in=ENDED).count(),
+                "micros_per_second": each.micros_per_second,
+                "minimum_micros": each.minimum_micros,
+                "micros_per_output": each.micros_per_output,
+                "reserved_for": each.reserved_for,
+                "seen_at": each.seen_at,
+            }
+            for each in workers.living()
+        ]
+        return rows, _line
+
+    def _add(self, options: dict[str, Any]) -> Told:
+        terms = workers.Terms(
+            base_url=options["url"],
+            accelerator=options["accelerator"],
+            micros_per_second=options["per_second"],
+            minimum_micros=options["minimum"],
+            micros_per_output=options["per_output"],
+            slots=options["slots"],
+            reserved_for=tuple(map(staff.workspace_by_id, options["reserved"])),
+        )
+        token = sys.stdin.readline().strip() if options["token"] else ""
+        made = workers.add(options["name"], terms, token=token, **_who(options))
+        row = {"name": made.name, "done": "is a worker, once the runner has seen it up"}
+        return row, _done
+
+    def _drain(self, options: dict[str, Any]) -> Told:
+        changed = workers.drain(options["name"], **_who(options))
+        return _changed(options, "gets no new runs" if changed else "got none before")
+
+    def _back(self, options: dict[str, Any]) -> Told:
+        changed = workers.take_back(options["name"], **_who(options))
+        return _changed(options, "gets runs again" if changed else "got some before")
+
+    def _remove(self, options: dict[str, Any]) -> Told:
+        workers.remove(options["name"], **_who(options))
+        return _changed(options, "is removed")
+
+
+def _who(options: dict[str, Any]) -> dict[str, Any]:
+    return {"by": staff.member_of_staff(options["by"]), "reason": options["reason"]}
+
+
+def _changed(options: dict[str, Any], what: str) -> Told:
+    return {"name": options["name"], "done": what}, _done
+
+
+def _done(row: Row) -> str:
+    return f"{row['name']} {row['done']}."
+
+
+def _line(row: Row) -> str:
+    state = row["state"] if row["state"] != "active" else row["health"]
+    wrong = f": {row['error']}" if row["error"] else ""
+    return (
+        f"{row['name']}  {row['url']}  {row['accelerator']}  {row['runs']} of {row['slots']} slots"
+        f"  {show(row['micros_per_second'])} a second  {state}{wrong}"
+    )
