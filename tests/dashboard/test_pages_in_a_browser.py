@@ -5,12 +5,9 @@ With DASHBOARD_SHOTS=<folder> a picture of each is left there.
 
 from __future__ import annotations
 
-import itertools
-import os
 import re
 import uuid
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -18,6 +15,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from in_process import site
+from looks import LOOKS, SIZES, look
 from playwright.sync_api import expect
 
 from accounts import invitations, teams
@@ -36,18 +34,6 @@ from credits.models import Account, AutoTopUp, Hold, TopUp
 from usage.models import Call, Refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
-AXE = Path(__file__).with_name("vendor") / "axe.min.js"
-GRAVE = """
-async () => {
-    const options = {resultTypes: ["violations"]};
-    const {violations} = await axe.run(document, options);
-    return violations
-        .filter(({impact}) => ["serious", "critical"].includes(impact))
-        .map(({id, nodes}) => [id, nodes.map(({html}) => html.slice(0, 200)).slice(0, 3)]);
-}
-"""
-SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1440, "height": 900}}
-LOOKS = list(itertools.product(SIZES, ("light", "dark")))
 
 
 @pytest.fixture
@@ -158,22 +144,6 @@ PAGES = {
     "runs": "/my/runs", "refusals": "/my/refusals", "reference": "/reference",
     "operation": "/my/prices/of/{operation}?ask=1",
 }  # fmt: skip
-
-
-def look(page, name, complaints):
-    """Have axe find nothing grave, and nothing lie beside the page however narrow it is."""
-    page.evaluate(AXE.read_text())
-    assert page.evaluate(GRAVE) == [], name
-    if folder := os.environ.get("DASHBOARD_SHOTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
-    size = page.viewport_size
-    if size["width"] < 400:
-        page.set_viewport_size({"width": 360, "height": 780})
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
-        page.set_viewport_size(size)
-    expected = [each for each in complaints if "404 (Not Found)" in each]
-    assert complaints == expected, name
-    complaints.clear()
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)

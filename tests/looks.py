@@ -1,0 +1,39 @@
+"""How a page is looked at in a real browser: it is readable, fits, and complains of nothing.
+
+With DASHBOARD_SHOTS=<folder> a picture of each page is left there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+AXE = Path(__file__).with_name("dashboard") / "vendor" / "axe.min.js"
+GRAVE = """
+async () => {
+    const options = {resultTypes: ["violations"]};
+    const {violations} = await axe.run(document, options);
+    return violations
+        .filter(({impact}) => ["serious", "critical"].includes(impact))
+        .map(({id, nodes}) => [id, nodes.map(({html}) => html.slice(0, 200)).slice(0, 3)]);
+}
+"""
+SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1440, "height": 900}}
+LOOKS = list(itertools.product(SIZES, ("light", "dark")))
+
+
+def look(page, name, complaints):
+    """Have axe find nothing grave, and nothing lie beside the page however narrow it is."""
+    page.evaluate(AXE.read_text())
+    assert page.evaluate(GRAVE) == [], name
+    if folder := os.environ.get("DASHBOARD_SHOTS"):
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+    size = page.viewport_size
+    if size["width"] < 400:
+        page.set_viewport_size({"width": 360, "height": 780})
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
+        page.set_viewport_size(size)
+    expected = [each for each in complaints if "404 (Not Found)" in each]
+    assert complaints == expected, name
+    complaints.clear()
