@@ -38,6 +38,7 @@ from privacy.models import Deletion
 from proxy import personal as proxy
 from runs import personal as runs
 from uploads import personal as uploads
+from webhooks import events
 from webhooks import personal as webhooks
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ LEASE = timedelta(minutes=15)
 """For how long it is one worker's; if that dies, it is anybody's again."""
 BLOCKED_AGAIN = timedelta(hours=1)
 LONGEST_WAIT_SECONDS = 6 * 3600
+COMPLETED: Final = "deletion.completed"
+"""What their own programs are told last."""
 
 
 class NotYet(Unavailable):
@@ -89,18 +92,24 @@ def _teams(_: Deletion, person: Person) -> Mapping[str, int]:
 
 
 def _files(_: Deletion, person: Person) -> Mapping[str, int]:
-    return uploads.erase(person) | own.erase(person) | webhooks.erase(person)
+    return uploads.erase(person) | own.erase(person)
 
 
 def _tell(deletion: Deletion, person: Person) -> Mapping[str, int]:
     letters.last(deletion, to=person.emails[0])
+    for workspace_id in person.workspaces:
+        about = {"deletion_id": str(deletion.pk)}
+        events.emit(workspace_id, COMPLETED, about, key=f"deletion:{deletion.pk}")
     return {}
 
 
 def _sent(deletion: Deletion, person: Person) -> Mapping[str, int]:
+    """Leave neither the last mail nor who was told by program, once both were tried."""
     if not mails.is_over(letters.last_key(deletion)):
         raise NotYet("The last mail waits to be sent.")
-    return mails.erase(person)
+    if webhooks.is_waiting(person, COMPLETED):
+        raise NotYet("Their programs wait to be told.")
+    return mails.erase(person) | webhooks.erase(person)
 
 
 STEPS: Final = (

@@ -1,5 +1,7 @@
 """Which calls a limit refused, for their owner to read: gathered in memory, written now and then.
 
+Whose programs listen are told of a budget that is used up, once for each of its periods.
+
 A refusal costs an addition to a dictionary. Alike ones of an hour are one row of `usage.Refusal`,
 and there are only so many rows: whoever knocks in a loop raises a count. What a process has not
 written yet when it dies is not known any more; nothing follows from these rows.
@@ -18,6 +20,7 @@ from common import metrics
 from common.errors import Unavailable
 from common.ids import uuid7
 from usage.models import NOBODY
+from webhooks import events
 
 if TYPE_CHECKING:
     from common.errors import PlatformError
@@ -109,6 +112,7 @@ class Alike:
     left: int | None
     most: int | None
     resets_at: str | None
+    budget: int | None
     message: str
     id: str
     first_at: float
@@ -149,6 +153,28 @@ class Refused:
         self._of = {}
         with contextlib.suppress(Unavailable):
             await books.query(WRITE, orjson.dumps(rows).decode().replace("\\u0000", "\\ufffd"))
+            for told in _budgets(rows):
+                await books.query(events.EMIT, *told)
+
+
+def _budgets(rows: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Return what `EMIT` takes for each budget that refused: each is told once while it runs."""
+    found = {}
+    for row in rows:
+        if row["budget"] is None or row["whose"] == "run":  # A run says itself why it ended.
+            continue
+        data = {
+            "of": row["whose"],
+            "key_id": row["key"] if row["whose"] == "key" else None,
+            "limit_micro_usd": row["most_micros"],
+            "left_micro_usd": row["left_micros"],
+            "needed_micro_usd": row["needed"],
+            "resets_at": row["resets_at"],
+        }
+        name = "key.limit_reached" if row["whose"] == "key" else "budget.reached"
+        key = f"budget:{row['budget']}:{row['most_micros']}"
+        found[key] = events.asked(row["workspace"], name, data, key=key)
+    return list(found.values())
 
 
 def _alike(ask: Place, answer: Answer, refusal: PlatformError) -> Alike:
@@ -173,6 +199,7 @@ def _alike(ask: Place, answer: Answer, refusal: PlatformError) -> Alike:
         left=left if is_counted else None,
         most=most if is_counted else None,
         resets_at=told.get("resets_at"),
+        budget=told.get("budget"),
         message=str(refusal)[:500],
         id=uuid7(),
         first_at=now,

@@ -36,6 +36,7 @@ from credits.books import holds
 from runs import ending, events, graph, inputs, spending, workers, workflows
 from runs.models import ENDED, Output, Run, RunEvent, State
 from usage.models import Call
+from webhooks import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -246,6 +247,8 @@ def _drafted(
     whole = orjson.dumps(nodes)
     if len(whole) > MOST_BYTES:
         raise BodyTooLarge(f"A workflow has at most {MOST_BYTES >> 20} MiB.")
+    if ask.webhook_url:
+        addresses.require(ask.webhook_url)
     accelerator = ask.accelerator or (workflow.accelerator if workflow else "")
     able = workers.fitting(by.workspace_id, accelerator, nodes)
     info = workers.object_info(able[0])

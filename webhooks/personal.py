@@ -30,6 +30,12 @@ KNOWN = (
 )
 
 
+def is_waiting(person: Person, type_: str) -> bool:
+    """Whether somebody's programs are to be told of such a thing, and it was not tried yet."""
+    own = Delivery.objects.filter(endpoint__workspace_id__in=person.workspaces, type=type_)
+    return own.filter(attempts=0, next_try_at__isnull=False, endpoint__off_at=None).exists()
+
+
 def erase(person: Person) -> dict[str, int]:
     """Leave no address of somebody's workspaces, and nothing that was sent there."""
     own = Endpoint.objects.filter(workspace_id__in=person.workspaces)

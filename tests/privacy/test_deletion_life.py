@@ -538,3 +538,23 @@ def test_the_page_says_how_it_stands(ilse, browser_of):
 
     assert "Delete my account" in browser.get("/account/privacy/").content.decode()
     assert Deletion.objects.filter(user_id=ilse.user.pk, asked_at__lte=F("ended_at")).count() == 1
+
+
+def test_their_programs_are_told_last_and_forgotten_then(ilse, stripe):
+    from webhooks import endpoints
+    from webhooks.models import Delivery, Endpoint
+
+    endpoints.make(
+        ilse.workspace_id, url="https://8.8.8.8/", types=[steps.COMPLETED], name="",
+        by=ilse.user.pk,
+    )  # fmt: skip
+    made = done(due(ilse))
+
+    assert (made.state, made.done[-1]) == ("running", "told")
+    (told,) = Delivery.objects.filter(endpoint__workspace_id=ilse.workspace_id)
+    assert f'"deletion_id":"{made.pk}"' in told.body
+    Delivery.objects.filter(pk=told.pk).update(attempts=1)
+    made = done(made)
+
+    assert made.state == "done"
+    assert not Endpoint.objects.filter(workspace_id=ilse.workspace_id).exists()

@@ -135,3 +135,45 @@ def test_what_says_nothing_of_an_owner_costs_nothing():
     gathered.note(None, Unauthorized("Who are you?"))  # type: ignore[arg-type]
 
     assert gathered._of == {}
+
+
+async def test_a_budget_that_is_used_up_is_told_to_programs_once_for_each_limit(stage):
+    from proxy_stage import in_thread
+
+    from webhooks import endpoints
+    from webhooks.models import Delivery
+
+    member = await stage.member()
+    types = ["budget.reached", "key.limit_reached"]
+
+    def prepare():
+        endpoints.make(
+            member.workspace, url="https://8.8.8.8/", types=types, name="", by=member.user
+        )
+        allowances.set_rule(member.workspace, "workspace", "", "day", 10_000, by=member.user)
+
+    def told():
+        own = Delivery.objects.filter(endpoint__workspace_id=member.workspace)
+        return [(each.type, each.body) for each in own]
+
+    await in_thread(prepare)
+    for _ in range(2):
+        assert (await stage.post(ULTRA, member, json=BODY)).status == 403
+        await noted(stage, member)
+
+    async def both():
+        return await in_thread(told)
+
+    await noted(stage, member, 2)
+    ((name, body),) = await eventually_told(both)
+    assert name == "budget.reached"
+    assert '"of":"workspace"' in body
+    assert '"limit_micro_usd":10000' in body
+
+
+async def eventually_told(ask):
+    for _ in range(300):
+        if found := await ask():
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError("nothing was told")

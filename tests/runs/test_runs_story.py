@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from runs_stage import by, ended, picture, reached, slow, submit, until
 
-from common.errors import NotFound
+from common.errors import InvalidRequest, NotFound
 from credits.models import Entry, Hold
 from runs import assets, core
 from runs.models import Run
@@ -170,3 +170,30 @@ def test_somebody_signed_in_needs_no_key(stage, ada):
 
     assert ended(run).state == "succeeded"
     assert run.key_id is None
+
+
+def test_programs_are_told_that_it_began_and_how_it_ended(stage, ada):
+    from webhooks import endpoints
+    from webhooks.models import Delivery
+
+    types = ["run.started", "run.succeeded", "run.failed"]
+    endpoints.make(ada.workspace_id, url="https://8.8.8.8/", types=types, name="", by=ada.user.pk)
+    stage.worker(ada)
+    stage.start()
+
+    run = ended(submit(ada, slow(0.3), webhook_url="https://8.8.4.4/mine"))
+
+    told = Delivery.objects.filter(endpoint__workspace_id=ada.workspace_id).order_by("created_at")
+    names = [(each.url, each.type) for each in told]
+    assert sorted(names) == sorted(
+        (url, name)
+        for url in ("", "https://8.8.4.4/mine")
+        for name in ("run.started", "run.succeeded")
+    )
+    assert all(f'"id":"{run.pk}"' in each.body for each in told)
+
+
+def test_an_address_of_this_network_is_not_told(ada):
+    with pytest.raises(InvalidRequest):
+        submit(ada, picture(), webhook_url="http://127.0.0.1/hook")
+    assert not Run.objects.filter(workspace_id=ada.workspace_id).exists()
