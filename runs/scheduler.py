@@ -60,8 +60,8 @@ NEXT = f"""
        AND machine.micros_per_second <= run.micros_per_second
        AND machine.minimum_micros <= run.minimum_micros
        AND machine.micros_per_output <= run.micros_per_output
-       AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(run.classes) AS name
-                        WHERE name <> ALL (machine.classes))
+       AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(run.classes) AS of_run (class)
+                        WHERE of_run.class <> ALL (machine.classes::text[]))
        AND coalesce(at_work.n, 0) < coalesce(
                (SELECT {limits.of_wallet(settings.CONCURRENCY_TIERS)}), 1000000)
      ORDER BY coalesce(at_work.n, 0), coalesce(lately.ms, 0), run.queued_at, run.id

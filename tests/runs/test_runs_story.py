@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from runs_stage import by, ended, picture, reached, slow, submit, until
 
-from common.errors import InvalidRequest, NotFound
+from common.errors import InvalidWebhookUrl, NotFound
 from credits.models import Entry, Hold
 from runs import assets, core
 from runs.models import Run
@@ -194,6 +194,6 @@ def test_programs_are_told_that_it_began_and_how_it_ended(stage, ada):
 
 
 def test_an_address_of_this_network_is_not_told(ada):
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidWebhookUrl):
         submit(ada, picture(), webhook_url="http://127.0.0.1/hook")
     assert not Run.objects.filter(workspace_id=ada.workspace_id).exists()
