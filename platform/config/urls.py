@@ -38,6 +38,7 @@ urlpatterns = [
     ),
     path("", include("uploads.urls")),
     path("", include("proxy.urls")),
+    path("", include("runs.faces.urls")),
     path("", include("privacy.urls")),
     path("", include("dashboard.urls")),
 ]

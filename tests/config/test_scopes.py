@@ -46,6 +46,7 @@ ANYBODY = {
     "privacy/<str:token>": "the address is the secret",
     "privacy/<str:token>/certificate": "the same; it names nobody",
     "privacy/<str:token>/certificate.json": "the same",
+    "files/<uuid:output_id>/<path:name>": "the signature in the address is the secret",
     "auth/partner-node/renew": "the token that is renewed, itself",
     "admin/verify-api-key": "the operator's secret, which a test of its own asks for",
     "admin/customers/<uuid:user_id>/balance": "the same",
@@ -109,9 +110,15 @@ def test_a_key_without_the_scope_is_refused_and_without_a_key_it_is_a_401(
 
     refused = ask(**{"X-API-KEY": alice.key})
     error = refused.json()["error"]
-    code = error["type"] if is_for_nodes(path) else error
-    assert (refused.status_code, code) == (403, "access_disabled")
-    assert scope in refused.json()["message"]
+    if path.startswith("/api/v2/"):  # A dialect of runs has its own shape.
+        assert (refused.status_code, error["code"]) == (403, "forbidden")
+        assert (error["details"], scope in error["message"]) == (
+            {"reason": "access_disabled"}, True,
+        )  # fmt: skip
+    else:
+        code = error["type"] if is_for_nodes(path) else error
+        assert (refused.status_code, code) == (403, "access_disabled")
+        assert scope in refused.json()["message"]
     assert ask().status_code == 401
 
 

@@ -103,6 +103,7 @@ class Stage:
         Worker.objects.filter(name__in=self.workers).update(state="removed")
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
 
 def by(member, *, key=True):

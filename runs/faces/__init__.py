@@ -1,0 +1,1 @@
+"""The dialects in which scripts hand over runs: each translates, and the core decides."""

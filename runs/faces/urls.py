@@ -1,0 +1,16 @@
+"""The addresses of all faces."""
+
+from django.urls import path
+
+from runs.faces import files, v2
+
+J = "api/v2/jobs"
+urlpatterns = [
+    path("files/<uuid:output_id>/<path:name>", files.fetch),
+    path(J, v2.JobsView.as_view()),
+    path(J + "/<uuid:run_id>", v2.JobView.as_view()),
+    path(J + "/<uuid:run_id>/workflow", v2.WorkflowView.as_view()),
+    path(J + "/<uuid:run_id>/outputs", v2.OutputsView.as_view()),
+    path(J + "/<uuid:run_id>/events", v2.EventsView.as_view()),
+    path(J + "/<uuid:run_id>/cancel", v2.CancelView.as_view()),
+]

@@ -1,0 +1,176 @@
+"""Comfy API v2, by a small client of ours against a demo worker."""
+
+import asyncio
+import json
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from runs_stage import ended, picture, reached, slow
+
+from apikeys.models import ApiKey
+from runs.faces import streams
+from runs.models import Run
+
+pytestmark = pytest.mark.slow
+JOBS = "/api/v2/jobs"
+
+
+def asking(member):
+    """A client that shows a member's key as a bearer."""
+    ApiKey.objects.filter(pk=member.api_key_record.pk).update(scopes=["runs"])
+    return Client(headers={"Authorization": f"Bearer {member.key}"})
+
+
+def post(client, path, body=None, **more):
+    return client.post(path, body or {}, content_type="application/json", **more)
+
+
+def told(answer):
+    """The frames of a stream, read to its end."""
+
+    async def read():
+        return b"".join([part async for part in answer.streaming_content])
+
+    text = asyncio.run(read()).decode()
+    frames = [part.split("\n") for part in text.split("\n\n") if part and part[0] != ":"]
+    return [(each[0][7:], json.loads(each[1][6:])) for each in frames]
+
+
+def test_a_job_is_handed_over_followed_and_its_file_fetched_without_a_credential(stage, ada):
+    stage.worker(ada, per_second=10_000)
+    stage.start()
+    client = asking(ada)
+
+    made = post(client, JOBS, {"workflow": slow(0.5), "metadata": {"for": "me"}})
+    assert made.status_code == 201, made.content
+    job = made.json()
+    assert (job["status"], job["queue_position"], job["outputs"]) == ("queued", 1, [])
+    assert made["Run-Id"] == job["id"]
+    events = told(client.get(f"{JOBS}/{job['id']}/events", headers={"Accept": "text/event-stream"}))
+
+    assert events[0][0] == "status"
+    assert [name for name, _ in events][-2:] == ["output", "status"]
+    assert events[-1][1]["status"] == "succeeded"
+    job = client.get(f"{JOBS}/{job['id']}").json()
+    assert (job["status"], job["error"], job["metadata"]) == ("succeeded", None, {"for": "me"})
+    assert job["metrics"]["charged_micros"] > 0
+    (output,) = job["outputs"]
+    assert (output["type"], output["name"]) == ("image", "made_00001_.png")
+    fetched = Client().get(output["url"].partition("testserver")[2])
+    assert fetched.status_code == 200
+    assert len(b"".join(fetched.streaming_content)) == output["size_bytes"]
+    assert Client().get(output["url"].partition("testserver")[2] + "0").status_code == 404
+    assert client.get(f"{JOBS}/{job['id']}/workflow").json()["workflow"] == slow(0.5)
+    assert client.get(f"{JOBS}/{job['id']}/outputs").json()["outputs"][0]["id"] == output["id"]
+
+
+def test_what_works_is_canceled_and_the_stream_says_so_last(stage, ada):
+    stage.worker(ada, per_second=10_000)
+    stage.start()
+    client = asking(ada)
+    job = post(client, JOBS, {"workflow": slow(60.0, steps=600)}).json()
+    run = reached(Run.objects.get(pk=job["id"]), "running")
+    answer = client.get(f"{JOBS}/{run.pk}/events")
+
+    canceled = post(client, f"{JOBS}/{run.pk}/cancel").json()
+    assert canceled["status"] in ("canceling", "canceled")
+
+    assert told(answer)[-1] == ("status", {"status": "canceled"})
+    assert ended(run).error_code == "canceled"
+    assert post(client, f"{JOBS}/{run.pk}/cancel").json()["status"] == "canceled"
+
+
+def test_a_strangers_job_is_not_there(stage, ada, bob):
+    stage.worker(ada)
+    job = post(asking(ada), JOBS, {"workflow": picture()}).json()
+    client = asking(bob)
+
+    for path in ("", "/workflow", "/outputs", "/events"):
+        answer = client.get(f"{JOBS}/{job['id']}{path}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert post(client, f"{JOBS}/{job['id']}/cancel").status_code == 404
+    assert client.get(JOBS).json() == {"jobs": []}
+    assert client.get(JOBS, {"cursor": job["id"]}).json()["error"]["code"] == "invalid_cursor"
+
+
+def test_a_list_comes_by_pages_and_by_filters(stage, ada):
+    stage.worker(ada)
+    client = asking(ada)
+    made = [
+        post(client, JOBS, {"workflow": picture(), "metadata": {"n": f"{n}"}}).json()["id"]
+        for n in range(3)
+    ]
+
+    first = client.get(JOBS, {"limit": 2}).json()
+    second = client.get(JOBS, {"limit": 2, "cursor": first["next_cursor"]}).json()
+
+    assert [each["id"] for each in first["jobs"] + second["jobs"]] == made[::-1]
+    assert "next_cursor" not in second
+    (found,) = client.get(JOBS, {"metadata[n]": "1", "status": "queued"}).json()["jobs"]
+    assert found["id"] == made[1]
+
+
+def test_a_key_of_an_intention_makes_one_job(stage, ada):
+    stage.worker(ada)
+    client, named = asking(ada), {"Idempotency-Key": f"{uuid4()}"}
+    assert post(client, JOBS, {"workflow": picture()}, headers=named).status_code == 201
+
+    again = post(client, JOBS, {"workflow": picture()}, headers=named)
+
+    assert (again.status_code, again.json()["error"]["code"]) == (422, "idempotency_key_reuse")
+    assert Run.objects.filter(workspace_id=ada.workspace_id).count() == 1
+
+
+LOADS = {"1": {"class_type": "Nope", "inputs": {}}}
+BAD = {
+    "a list": ({"workflow": []}, 422, "invalid_workflow"),
+    "none": ({}, 422, "invalid_workflow"),
+    "a page's": ({"workflow": {"nodes": [], "links": []}}, 422, "workflow_format_ui"),
+    "an unknown class": ({"workflow": LOADS}, 422, "invalid_workflow"),
+    "NUL": ({"workflow": picture(), "metadata": {"a": "\0"}}, 400, "invalid_request"),
+    "metadata": ({"workflow": picture(), "metadata": {"a": 1}}, 422, "metadata_invalid"),
+    "reserved": ({"workflow": picture(), "inputs": {}}, 422, "invalid_workflow"),
+    "extra": ({"workflow": picture(), "extra_data": {"x": 1}}, 400, "invalid_request"),
+    "a wrong key": (
+        {"workflow": picture(), "extra_data": {"api_key_comfy_org": "x"}}, 401, "unauthorized",
+    ),
+    "no maximum": ({"workflow": picture(), "max_credits": 0}, 400, "invalid_request"),
+    "an accelerator": ({"workflow": picture(), "accelerator": "H9"}, 422, "invalid_workflow"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", sorted(BAD))
+def test_what_is_wrong_is_said_in_the_dialects_shape_and_holds_nothing(stage, ada, what):
+    stage.worker(ada)
+    body, status, code = BAD[what]
+
+    answer = post(asking(ada), JOBS, body)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.content
+    assert not Run.objects.filter(workspace_id=ada.workspace_id).exists()
+    assert ada.now().held_micros == 0
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"workflow": {"1": 5}}', b"\xff", b'{"workflow":{"1":{"inputs":[]}}}']
+)
+def test_no_bytes_cause_a_500(stage, ada, body):
+    stage.worker(ada)
+
+    answer = asking(ada).post(JOBS, body, content_type="text/plain")
+
+    assert answer.status_code in (400, 422), answer.content
+
+
+def test_only_so_many_streams_of_a_key_are_open(stage, ada):
+    stage.worker(ada)
+    client = asking(ada)
+    job = post(client, JOBS, {"workflow": picture()}).json()
+    open_ones = [client.get(f"{JOBS}/{job['id']}/events") for _ in range(streams.MOST)]
+
+    answer = client.get(f"{JOBS}/{job['id']}/events")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_streams")
+    for each in open_ones:
+        each.close()
