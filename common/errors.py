@@ -311,7 +311,7 @@ class IdempotencyKeyReuse(PlatformError):
     code = "idempotency_key_reuse"
     status = 422
 
-    def __init__(self, sentence: str, *, run_id: str, is_same: bool) -> None:
+    def __init__(self, sentence: str, *, run_id: str = "", is_same: bool = False) -> None:
         super().__init__(sentence)
         self.run_id = run_id
         self.is_same = is_same

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """As JSON writes it; behind an odd backslash it is none."""
+HOLD_MARGIN_SECONDS = 60
+"""A hold outlives its vendor's time limit by this; then the sweep frees it."""
 RENEWALS = 3
 """So often are budgets looked up anew for one ask: mostly once, in a period's first moment."""
 UNHEARD_SECONDS = 6

@@ -17,10 +17,10 @@ from common.errors import RateLimited, Unavailable
 from common.money import Micros, credits_text
 from proxy import answers, dialect, findings, memory, metered
 from proxy.asked import Evidence
+from proxy.books import HOLD_MARGIN_SECONDS
 from proxy.catalogue import Gives
 from proxy.credentials import Redactor
 from proxy.dialect import Judged, Said, Verdict
-from proxy.metered import HOLD_MARGIN_SECONDS
 from proxy.pricing import booked
 from proxy.process import soon
 from proxy.relay import Lost

@@ -28,7 +28,7 @@ from common.ids import uuid7
 from common.money import Micros
 from credits.books import limits
 from proxy import answers, choosing, dialect, handing, health, replay
-from proxy.books import Place, Placed, Settle
+from proxy.books import HOLD_MARGIN_SECONDS, Place, Placed, Settle
 from proxy.catalogue import Kind
 from proxy.dialect import Verdict
 from proxy.http import JSON_TYPE
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-HOLD_MARGIN_SECONDS = 60
-"""A hold outlives its vendor's time limit by this; then the sweep frees it."""
 UNDO_SECONDS = 15
 LONGEST_STREAM_SECONDS = 24 * 3600
 OWN_PRICE = "own-account"

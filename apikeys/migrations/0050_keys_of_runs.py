@@ -17,6 +17,11 @@ class Migration(migrations.Migration):
             model_name='apikey',
             name='api_key_scopes_known',
         ),
+        # Back: the constraint that comes again knows no such scope.
+        migrations.RunSQL(
+            migrations.RunSQL.noop,
+            "UPDATE apikeys_apikey SET scopes = array_remove(scopes, 'runs')",
+        ),
         migrations.AddField(
             model_name='apikey',
             name='run_id',

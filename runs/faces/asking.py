@@ -72,7 +72,7 @@ def _of_header(request: Request) -> str:
 class Face(APIView):
     """A view in a dialect: who asks has the scope of runs, refusals have the dialect's shape."""
 
-    authentication_classes: ClassVar[Any] = [RunKeyAuthentication, SessionAuthentication]
+    authentication_classes = (RunKeyAuthentication, SessionAuthentication)
     scopes: ClassVar[dict[str, str]] = {"GET": SCOPE, "POST": SCOPE}
     schema = None
 

@@ -198,7 +198,7 @@ class EventsView(V2):
     """What happens to a job, as it happens."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE}
-    renderer_classes: ClassVar[Any] = [JSONRenderer, EventStream]
+    renderer_classes = (JSONRenderer, EventStream)
 
     def get(self, request: Request, run_id: UUID) -> StreamingHttpResponse:
         """Send frames until the job has ended; the last one says so."""

@@ -9,7 +9,9 @@ from django.conf import settings
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("accounts", "apikeys", "credits", "outbox", "privacy", "proxy", "uploads", "usage")
+FOLDERS = (
+    "accounts", "apikeys", "credits", "outbox", "privacy", "proxy", "uploads", "usage", "webhooks",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,9 @@ from common.money import usd  # noqa: E402
 from credits.books import expiry  # noqa: E402
 from credits.books import tasks as books  # noqa: E402
 from credits.gifts import adjustments, vouchers  # noqa: E402
-from credits.payments import automatic, refunds, tasks, topups  # noqa: E402
+from credits.payments import automatic, refund_asks, refunds, tasks, topups  # noqa: E402
 
-STAFF = uuid.UUID(int=1)
+STAFF, SECOND = uuid.UUID(int=1), uuid.UUID(int=2)
 
 
 def begin(wallet: str) -> None:
@@ -39,6 +39,11 @@ def begin(wallet: str) -> None:
 def give_back(purchase: str) -> None:
     """Give five dollars of a purchase back."""
     refunds.request(uuid.UUID(purchase), amount=usd("5"), reason="x", requested_by=STAFF)
+
+
+def decide(ask: str) -> None:
+    """Let a refund be that somebody else asked for."""
+    refund_asks.decide(uuid.UUID(ask), accept=True, decided_by=SECOND)
 
 
 def adjust(wallet: str) -> None:
@@ -58,6 +63,7 @@ WORKS = {
     "begin": begin,
     "come_back": lambda purchase: topups.refresh(uuid.UUID(purchase)),
     "give_back": give_back,
+    "decide": decide,
     "buy_automatically": lambda wallet: automatic.buy(uuid.UUID(wallet)),
     "redeem": lambda wallet, code: vouchers.redeem(uuid.UUID(wallet), code),
     "adjust": adjust,

@@ -36,7 +36,7 @@ from common import failpoints
 from common.money import usd
 from credits.books import holds, ledger, lots
 from credits.gifts import grants, vouchers
-from credits.models import Adjustment, AutoTopUp, Dispute, Receivable, Refund, TopUp
+from credits.models import Adjustment, AutoTopUp, Dispute, Receivable, Refund, RefundAsk, TopUp
 from credits.payments import automatic, customers, following, methods, refunds, topups, webhooks
 from outbox.models import Mail
 
@@ -194,6 +194,25 @@ class GivingBack(Scene):
         assert [each["amount"] for each in world.at_stripe("refund")] == [500]
 
 
+class Deciding(GivingBack):
+    """A second person lets a refund be, sees that it did not come about, and does it again."""
+
+    work = "decide"
+
+    def prepare(self, world):
+        made = RefundAsk.objects.create(
+            top_up=world.buy(), amount_micros=usd("5"), reason="x", requested_by=uuid.UUID(int=1)
+        )
+        return {"ask": str(made.pk)}
+
+    def again(self, world):
+        assert world.run("decide", ask=str(RefundAsk.objects.get().pk)) == 0
+
+    def prove(self, world):
+        super().prove(world)
+        assert RefundAsk.objects.get().refund == Refund.objects.get()
+
+
 class GivingBackThere(GivingBack):
     """Five dollars are given back in Stripe's dashboard, where nobody looks at our list."""
 
@@ -337,6 +356,7 @@ SCENES = {
     GivingBack: [
         "refund.before_taken", "refund.taken", "refund.sent", "refund.known", "refund.before_moved",
     ],
+    Deciding: ["refund_ask.before_decided", "refund.sent"],
     GivingBackThere: [
         "refund.before_adopted", "refund.known", "refund.before_moved", "event.acted",
     ],

@@ -256,4 +256,4 @@ def test_what_was_bought_is_listed_for_its_workspace_alone(client, alice, bob, s
     assert (oldest["state"], oldest["checkout_url"]) == ("credited", "")
     assert oldest["unspent_micro_usd"] == 25_000_000
     assert oldest["receipt_url"]
-    assert listed(bob) == {"purchases": [], "total": 0}
+    assert (listed(bob)["purchases"], listed(bob)["total"]) == ([], 0)
