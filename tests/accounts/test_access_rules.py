@@ -279,6 +279,8 @@ def run_of(member):
 JOB = "api/v2/jobs/<uuid:run_id>"
 OF_SOMEBODY = {
     **{JOB + what: run_of for what in ("", "/workflow", "/outputs", "/events", "/cancel")},
+    "api/v1/workflows/<uuid:workflow_id>/runs": run_of,
+    "api/v1/workflows/<uuid:workflow_id>/runs/<uuid:run_id>": run_of,
     "v1/calls/<uuid:call_id>": call_of,
     "v1/webhooks/<uuid:endpoint_id>": webhook_of,
     "v1/webhooks/<uuid:endpoint_id>/rotate": webhook_of,

@@ -115,6 +115,9 @@ def test_a_key_without_the_scope_is_refused_and_without_a_key_it_is_a_401(
         assert (error["details"], scope in error["message"]) == (
             {"reason": "access_disabled"}, True,
         )  # fmt: skip
+    elif path.startswith("/api/v1/workflows/"):
+        assert (refused.status_code, error) == (403, "forbidden")
+        assert scope in refused.json()["message"]
     else:
         code = error["type"] if is_for_nodes(path) else error
         assert (refused.status_code, code) == (403, "access_disabled")
