@@ -38,7 +38,6 @@ BODIES = {
     }
 }
 WHY_NOT = {
-    "files/<uuid:output_id>/<path:name>": "its signature is read first, and no row is looked for",
     "webhooks/stripe": "its signature is read first, and a burst of Stripe's must be taken",
     "api/global-settings": "it keeps nothing, whatever is sent",
     "api/global-settings/<str:key>": "it keeps nothing, whatever is sent",

@@ -58,6 +58,7 @@ NOTED = {
 ELSEWHERE = {
     ("v1/sign-ins", "delete"): "sign-in.ended: tests/accounts/test_oauth.py",
     ("v1/sign-ins/<uuid:sign_in_id>", "delete"): "sign-in.ended: tests/accounts/test_oauth.py",
+    ("api/v2/jobs/<uuid:run_id>/cancel", "post"): "run.canceled: tests/runs/test_runs_story.py",
     ("v1/pairings/<uuid:pairing_id>", "delete"): "key.revoked, if one was made: test_pairing.py",
     ("v1/workspaces/<uuid:workspace_id>/vendors/<vendor>/account", "put"):
         "vendor_account.added: tests/proxy/test_own_accounts.py",
@@ -65,6 +66,8 @@ ELSEWHERE = {
         "vendor_account.removed: tests/proxy/test_own_accounts.py",
 }  # fmt: skip
 WHY_NOT = {
+    ("api/v2/jobs", "post"): "a run is a row of its own, and says who handed it over",
+    ("api/v1/workflows/<uuid:workflow_id>/runs", "post"): "the same",
     (f"{TEAM}/switch", "post"): "it is where one's own browser looks, and nobody's right",
     ("v1/pairings", "post"): "a machine waits, and may do nothing",
     ("v1/pairings/<uuid:pairing_id>/taken", "post"): "the approval is noted; the box is wiped",

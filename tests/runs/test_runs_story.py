@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from runs_stage import by, ended, picture, reached, slow, submit, until
 
+from audit.models import Event
 from common.errors import InvalidWebhookUrl, NotFound
 from credits.models import Entry, Hold
 from runs import assets, core
@@ -96,6 +97,8 @@ def test_what_waits_is_called_off_at_once_and_costs_nothing(stage, ada):
     assert (canceled.state, canceled.charged_micros) == ("canceled", 0)
     assert ada.now().held_micros == 0
     assert core.cancel(ada.workspace_id, run.pk, by=ada.user.pk).state == "canceled"
+    (noted,) = Event.objects.filter(action="run.canceled", target=str(run.pk))
+    assert noted.actor_id == ada.user.pk
 
 
 def test_what_runs_stops_at_its_next_step_and_costs_the_time_it_had(stage, ada):
