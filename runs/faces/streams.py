@@ -100,7 +100,8 @@ class _Reader:
         found = core.events_after(self._workspace, self._run, self._after)
         for event in found:
             self._after = event.pk
-            if self._is_end(event):
+            if self._is_end(event):  # It may have come after the run was read.
+                run = core.get(self._workspace, self._run)
                 return b"".join([*parts, self._end(run)]), True
             parts += self._of(event, run)
         parts += self._preview(run.pk)

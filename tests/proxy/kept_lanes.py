@@ -8,6 +8,7 @@ made by has changed.
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 from django.db import connections
@@ -24,27 +25,30 @@ class Kept:
 
     def __init__(self) -> None:
         self._idle: list[tuple[Any, db.Db]] = []
+        self._one_at_a_time = threading.Lock()  # A worker's task has a thread and lanes of its own.
 
     async def connect(self) -> db.Db:
         """Be `common.db.connect`: return a kept connection, or a new one that will be kept."""
         made_by = _made_by()
-        self._forget_broken()
-        for at, (its, connection) in enumerate(self._idle):
-            if its == made_by:
-                del self._idle[at]
-                connection.lock = asyncio.Lock()  # The loop of the test before is gone.
-                return connection
+        with self._one_at_a_time:
+            self._forget_broken()
+            for at, (its, connection) in enumerate(self._idle):
+                if its == made_by:
+                    del self._idle[at]
+                    connection.lock = asyncio.Lock()  # The loop of the test before is gone.
+                    return connection
         connection = await _connect()
         really_close = connection.close
 
         async def close() -> None:
-            if any(each is connection for _, each in self._idle):
-                return
-            clean = connection.info.transaction_status == TransactionStatus.IDLE
-            if clean and len(self._idle) < MOST:
-                self._idle.append((made_by, connection))
-            else:
-                await really_close()
+            with self._one_at_a_time:
+                if any(each is connection for _, each in self._idle):
+                    return
+                clean = connection.info.transaction_status == TransactionStatus.IDLE
+                if clean and len(self._idle) < MOST:
+                    self._idle.append((made_by, connection))
+                    return
+            await really_close()
 
         connection.close = close
         return connection
