@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from accounts.models import Membership
+from common import ids
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -42,7 +43,7 @@ def of(request: HttpRequest) -> Session | None:
         place.workspace_id: place
         for place in Membership.objects.filter(user=user).select_related("workspace")
     }
-    chosen = _id(request.session.get(WORKSPACE))
+    chosen = ids.read(request.session.get(WORKSPACE))
     own = (each for each in places.values() if each.workspace.personal_of_id == user.pk)
     place = places.get(chosen) if chosen else None
     place = place or next(own, None)
@@ -59,10 +60,3 @@ def _showed_factors(request: HttpRequest) -> bool:
 def choose(request: HttpRequest | Request, workspace_id: UUID) -> None:
     """Have a session act for a workspace from now on; `of` sees that its person belongs to it."""
     request.session[WORKSPACE] = str(workspace_id)
-
-
-def _id(text: object) -> UUID | None:
-    try:
-        return UUID(str(text))
-    except ValueError:
-        return None

@@ -44,6 +44,12 @@ AWAY = ("08", "53", "57P", "58", READ_ONLY)
 """How the states begin of a server that can do nothing now: gone, full, out of something."""
 
 
+def give_back() -> None:
+    """Let others have this thread's connection, unless a transaction is open, as in a test."""
+    if not connections["default"].in_atomic_block:
+        connections["default"].close()
+
+
 async def connect() -> Db:
     """Open an autocommit connection for one lane; the caller closes it.
 

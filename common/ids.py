@@ -1,9 +1,10 @@
-"""Time-ordered public identifiers."""
+"""Public identifiers: new ones, in the order of time; and those that a text may be."""
 
 from __future__ import annotations
 
 import os
 import time
+from uuid import UUID
 
 _noise = ""
 
@@ -21,3 +22,11 @@ def uuid7() -> str:
     head = f"{milliseconds:012x}"
     variant = "89ab"[int(noise[3], 16) & 3]
     return f"{head[:8]}-{head[8:]}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"
+
+
+def read(text: object) -> UUID | None:
+    """Return the id that somebody wrote; None where it is none."""
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asgiref.sync import sync_to_async
-from django.db import connection
+
+from common import db
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,5 @@ async def streamed(pages: Iterator[str]) -> AsyncIterator[bytes]:
 
 def _page(pages: Iterator[str]) -> str | None:
     page = next(pages, None)
-    if not connection.in_atomic_block:  # As in a test.
-        connection.close()  # Back into the pool.
+    db.give_back()
     return page

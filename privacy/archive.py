@@ -15,6 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from common.personal import Fate
+from common.tables import harmless
 from privacy import registry
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from common.personal import Known, Person
 
-FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is worked out by a spreadsheet, unless a quote stands before it."""
 README: Final = """What {platform} knows of {name}, {email}, on {now:%Y-%m-%d %H:%M} UTC.
 
 Each table is here twice: as JSON, a list of objects, and as CSV. Amounts that end in _micros are
@@ -88,7 +87,7 @@ def _cell(value: Any) -> str:
         return json.dumps(value, default=str, ensure_ascii=False)
     text = str(value)
     is_number = isinstance(value, int | float)
-    return f"'{text}" if text.startswith(FORMULAS) and not is_number else text
+    return text if is_number else harmless(text)
 
 
 def _line(cells: Iterable[str]) -> bytes:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from apikeys import keys
 from apikeys.models import ApiKey
+from common import db
 from common.errors import NotFound
 from credits.books import holds
 from runs import ending, events, spending
@@ -39,8 +40,7 @@ def _closing(work: Callable[Given, Done], *args: Given.args, **more: Given.kwarg
     try:
         return work(*args, **more)
     finally:
-        if not connection.in_atomic_block:
-            connection.close()
+        db.give_back()
 
 
 def now(run_id: UUID) -> Run:

@@ -20,7 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apikeys import budgets, keys
-from common import ratelimits
+from common import ids, ratelimits
 from common.errors import (
     AccessDisabled,
     BodyTooLarge,
@@ -34,7 +34,7 @@ from common.ids import uuid7
 from common.money import Micros, show
 from credits.books import holds
 from runs import ending, events, graph, inputs, spending, workers, workflows
-from runs.models import ENDED, Output, Run, RunEvent, State
+from runs.models import Output, Run, RunEvent, State
 from usage.models import Call
 from webhooks import addresses
 
@@ -130,10 +130,7 @@ def submit(by: By, ask: Ask) -> Run:
 
 def get(workspace_id: UUID, run_id: UUID | str) -> Run:
     """Return a run of the workspace, or raise NotFound."""
-    try:
-        wanted = UUID(str(run_id))
-    except ValueError:
-        wanted = None
+    wanted = ids.read(run_id)
     found = Run.objects.filter(workspace_id=workspace_id, pk=wanted).first() if wanted else None
     if found is None:
         raise NotFound("There is no such run.")
@@ -356,8 +353,3 @@ def _place(by: By, run: Run, owners: Sequence[Any], *, title: str) -> bool:
     run.save(force_insert=True)
     events.note(run, "status", {"status": State.QUEUED})
     return True
-
-
-def unfinished(workspace_id: UUID) -> int:
-    """Return how many runs of the workspace have not ended."""
-    return Run.objects.filter(workspace_id=workspace_id).exclude(state__in=ENDED).count()

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from common import ids
 from common.errors import InvalidRequest, InvalidWorkflow
 from runs import isolation
 from runs.models import Asset
@@ -45,10 +46,7 @@ def read(workspace_id: UUID, given: Mapping[str, Mapping[str, str]]) -> dict[str
 
 
 def _asset(workspace_id: UUID, asset_id: str) -> Asset:
-    try:
-        wanted = UUID(asset_id)
-    except (ValueError, TypeError, AttributeError):
-        wanted = None
+    wanted = ids.read(asset_id)
     living = Asset.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
     found = living.filter(pk=wanted).first() if wanted else None
     if found is None:

@@ -15,6 +15,7 @@ from accounts.models import User, Workspace
 from apikeys import keys, states
 from apikeys.models import ApiKey
 from audit.models import Event
+from common import ids
 from common.errors import NotFound
 from common.money import Micros, show
 from credits.books import limits, lots
@@ -167,7 +168,7 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
         raise NotFound("There is no such call.")
     workspace_id = row.workspace_id if row else hold.account_id if hold else job.workspace_id  # type: ignore[union-attr]
     workspace = workspace_of(workspace_id)
-    user_id = row.user_id if row else _id((hold.memo if hold else {}).get("user"))
+    user_id = row.user_id if row else ids.read((hold.memo if hold else {}).get("user"))
     shown = {
         "row": row,
         "receipt": Receipt.of(row) if row else None,
@@ -180,13 +181,6 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     }
     shown["member"] = shown.pop("user")
     return render(request, "staff/call.html", shown)
-
-
-def _id(text: object) -> UUID | None:
-    try:
-        return UUID(str(text))
-    except ValueError:
-        return None
 
 
 # --- A purchase ---------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from accounts.models import Membership, User, Workspace
 from apikeys import keys
 from apikeys.models import ApiKey
 from apikeys.states import PREFIX_FORM
+from common import ids
 from credits.models import (
     Adjustment,
     Billing,
@@ -82,7 +83,7 @@ def by_text(text: str) -> list[Found]:
     """Return what a text names; at most some of what it only resembles."""
     if keys.is_wellformed(text) or PREFIX_FORM.fullmatch(text):
         return list(_keys(text))
-    if (named := _id(text)) is not None:
+    if (named := ids.read(text)) is not None:
         found = list(_by_id(named))
     elif STRIPES.fullmatch(text):
         found = list(_by_stripe(text))
@@ -96,13 +97,6 @@ def by_text(text: str) -> list[Found]:
         found = list(_people(Q(email__icontains=text) | Q(name__icontains=text)))
         found += list(_teams(text))
     return found
-
-
-def _id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _keys(text: str) -> Iterator[Found]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from common.money import MICROS_PER_USD, Micros
+from common.tables import harmless
 from usage import focus, history
 from usage.wire import call_told
 
@@ -28,8 +29,6 @@ COLUMNS: Final = (
     "outcome", "reason", "held_usd", "charged_usd", "price_version", "price_inputs", "attempts",
     "vendor_request",
 )  # fmt: skip
-FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A program for tables takes a cell that begins so for something to work out."""
 TYPES: Final = {
     "csv": ("text/csv; charset=utf-8", "csv"),
     "jsonl": ("application/jsonl; charset=utf-8", "jsonl"),
@@ -102,11 +101,6 @@ def dollars(amount: Micros) -> str:
 
 def _lines(rows: Iterable[Iterable[str]]) -> str:
     return _table([harmless(cell) for cell in row] for row in rows)
-
-
-def harmless(cell: str) -> str:
-    """Return a cell that no program works out."""
-    return f"'{cell}" if cell.startswith(FORMULAS) else cell
 
 
 def _table(rows: Iterable[Iterable[Any]]) -> str:

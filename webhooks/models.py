@@ -51,7 +51,7 @@ class Endpoint(models.Model):
     off_reason = models.CharField(max_length=200, default="", db_default="", blank=True)
     """Why we switched it off; empty where its owner did."""
     told_at = models.DateTimeField(null=True)
-    """When its owner was told by mail that we did."""
+    """When its owner was told by mail that we did; null: not yet, and nothing here does."""
 
     class Meta:
         constraints = [

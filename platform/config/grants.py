@@ -45,6 +45,7 @@ RIGHTS: Final = {
     "credits_freeze": KEEP,
     "credits_topup": KEEP,
     "credits_refund": KEEP,
+    "credits_refundask": KEEP,
     "credits_dispute": KEEP,
     "credits_receivable": KEEP,
     "credits_adjustment": KEEP,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from asgiref.sync import sync_to_async
-from django.db import connection
 
+from common import db
 from common.errors import NotFound, RateLimited
 from runs import core
 from runs.faces import jobs
@@ -89,8 +89,7 @@ class _Reader:
         except NotFound:
             return b"", True  # Its workspace was deleted meanwhile.
         finally:
-            if not connection.in_atomic_block:  # As in a test.
-                connection.close()  # Back into the pool.
+            db.give_back()
 
     def _look(self) -> tuple[bytes, bool]:
         run = core.get(self._workspace, self._run)

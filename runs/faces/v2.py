@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FACE: Final = "v2"
 MOST_METADATA: Final = 16
 MOST_VALUE: Final = 512
+MOST_LISTED: Final = 100
+LONGEST_LIMIT: Final = 9
 RESERVED: Final = ("webhook_url", "inputs")
 STATES: Final = {
     "queued": (State.QUEUED, State.STAGING),
@@ -104,9 +106,7 @@ class JobsView(V2):
     def get(self, request: Request) -> Response:
         """Return a page of one's jobs, the newest first."""
         asked, workspace = request.query_params, asking.by(request).workspace_id
-        limit = asked.get("limit", "50")
-        if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:4]) <= 100):
-            raise InvalidRequest("limit: from 1 to 100.")
+        limit = _limit(asked.get("limit", "50"))
         status = asked.get("status", "")
         if status and status not in STATES:
             raise InvalidRequest(f"status: one of {', '.join(STATES)}.")
@@ -121,9 +121,9 @@ class JobsView(V2):
             states=STATES.get(status, ()),
             before=before,
             metadata=_filter(asked),
-            limit=int(limit) + 1,
+            limit=limit + 1,
         )
-        page = found[: int(limit)]
+        page = found[:limit]
         body: dict[str, Any] = {"jobs": [jobs.short(run) for run in page]}
         if len(found) > len(page):
             body["next_cursor"] = str(page[-1].pk)
@@ -209,6 +209,14 @@ class EventsView(V2):
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **_named(run)},
         )
+
+
+def _limit(text: str) -> int:
+    """Return how long a page is to be; of a text without end no number is made."""
+    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_LIMIT else 0
+    if not 1 <= limit <= MOST_LISTED:
+        raise InvalidRequest(f"limit: from 1 to {MOST_LISTED}.")
+    return limit
 
 
 def _own(request: Request, run_id: UUID) -> Run:

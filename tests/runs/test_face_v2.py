@@ -152,6 +152,14 @@ def test_what_is_wrong_is_said_in_the_dialects_shape_and_holds_nothing(stage, ad
     assert ada.now().held_micros == 0
 
 
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "٣", "00019", "1" * 5000, "0001" * 2000])
+def test_a_page_is_as_long_as_is_asked_or_refused(ada, limit):
+    answer = asking(ada).get(JOBS, {"limit": limit})
+
+    wanted = 200 if limit == "00019" else 400
+    assert answer.status_code == wanted, answer.content
+
+
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b'{"workflow": {"1": 5}}', b"\xff", b'{"workflow":{"1":{"inputs":[]}}}']
 )
