@@ -79,6 +79,7 @@ class Application:
                 self._platform = await process.start(alive=Alive())
                 if serving.DRAIN in os.environ:
                     serving.drain_at_sigterm()
+                serving.end_with_parent()
                 logs.gather()
                 _calm_the_collector()
                 self._chores = asyncio.get_running_loop().create_task(_keep_writing_used_keys())

@@ -8,6 +8,7 @@ the books stand or can be made, it knows what staff switched off, and it was not
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import threading
@@ -48,6 +49,24 @@ def drain_at_sigterm() -> None:
             )
 
     signal.signal(signal.SIGTERM, begin)
+
+
+def end_with_parent() -> None:
+    """Let this process end as at SIGTERM when the one that started it is gone without a word.
+
+    Else, after a `kill -9` of the first of several, the others would answer for ever, nobody's
+    signal would reach them, and the next start would find the port taken.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_reader(parent.sentinel)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, end)
 
 
 async def answer(platform: Platform | None, scope: Scope, send: Send) -> None:

@@ -119,8 +119,9 @@ class Stack:
         return status
 
     def kill_web(self) -> None:
+        """Let all its processes be gone at once, as when the machine goes."""
         assert self.web is not None
-        self.web.kill()
+        os.killpg(self.web.pid, signal.SIGKILL)
         self.web.wait(10)
         self.web = None
 
@@ -153,6 +154,12 @@ class Stack:
                 start_new_session=True,
                 preexec_fn=limit,
             )
+
+    def listens(self) -> bool:
+        """Whether anybody takes a connection where the web process is reached."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def await_port(self, name: str, port: int) -> None:
         end = time.monotonic() + 60

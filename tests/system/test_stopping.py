@@ -51,6 +51,28 @@ async def test_what_is_in_flight_is_finished(stack, workers):
     assert "DIFFERS" not in stack.reconcile()
 
 
+async def test_processes_whose_first_was_killed_finish_and_leave_the_port(stack):
+    stack.start_web(workers=2)
+    member = stack.member("1.00")
+    slow(stack, 3, 4)
+    into = asyncio.create_task(stack.fire(member["api_key"], 4))
+    while stack.wallet(member)[1] < 4 * CENT:
+        await asyncio.sleep(0.05)
+
+    stack.web.kill()
+
+    assert (await into).statuses == {200: 4}
+    await asyncio.to_thread(stack.web.wait, 10)
+    stack.web = None
+    async with asyncio.timeout(20):
+        while stack.listens():
+            await asyncio.sleep(0.1)
+    stack.start_web()
+    assert (await stack.fire(member["api_key"], 1)).statuses == {200: 1}
+    assert stack.stop_web() == 0
+    assert "DIFFERS" not in stack.reconcile()
+
+
 async def test_what_outlasts_the_grace_costs_nothing(stack):
     stack.start_web(grace=1)
     member = stack.member("1.00")
