@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from common.errors import ProviderDisabled
 from common.money import Micros
 from proxy import (
+    again,
     choosing,
     delivery,
     dialect,
@@ -128,7 +129,7 @@ async def _signed(platform: Platform, request: Request, made: Call) -> Outgoing:
         try:
             return await reading.outgoing(
                 platform, request, made.route, made.asked,
-                account=made.account, priced=made.quote.inputs,
+                account=made.account, priced=made.quote.inputs, name=made.id,
             )  # fmt: skip
         except ProviderDisabled:  # Who gives tokens does not know it.
             nothing = dialect.Said(403, b"")
@@ -153,10 +154,20 @@ async def _handed(platform: Platform, request: Request, made: Call, outgoing: Ou
 
 async def _exchange(platform: Platform, request: Request, made: Call, outgoing: Outgoing) -> None:
     """Send it, and answer with what came; raise Elsewhere if another account is to be tried."""
-    reply = await metered.send(platform, request, made, outgoing)
+    reply: Reply | None = await metered.send(platform, request, made, outgoing)
+    while reply is not None:
+        reply = await _answered(platform, request, made, outgoing, reply)
+
+
+async def _answered(
+    platform: Platform, request: Request, made: Call, outgoing: Outgoing, reply: Reply
+) -> Reply | None:
+    """Answer with what came; or return what the vendor says when it is asked again."""
     try:
-        await _answer(platform, request, made, reply)
+        return await _answer(platform, request, made, outgoing, reply)
     except Lost as exc:
+        if (known := await again.ask(platform, made, outgoing)) is not None:
+            return known
         # The vendor answered 200 and broke off: nothing that can be given was delivered.
         reason = "The provider's answer broke off."
         metered.served(platform, made, "unknown", error=reason)
@@ -166,13 +177,15 @@ async def _exchange(platform: Platform, request: Request, made: Call, outgoing: 
         reply.close()
 
 
-async def _answer(platform: Platform, request: Request, made: Call, reply: Reply) -> None:
+async def _answer(
+    platform: Platform, request: Request, made: Call, outgoing: Outgoing, reply: Reply
+) -> Reply | None:
     """Read and judge what can be read; pass the rest on as it comes."""
     operation = made.route.operation
     is_delivery = reply.status in dialect.DELIVERING
     if is_delivery and operation.gives is Gives.LINES:
         await delivery.lines(platform, request, made, reply)
-        return
+        return None
     if is_delivery and operation.gives is Gives.BYTES and reply.content_type != JSON:
         refused = operation.judge_head(reply.header) if operation.judge_head else None
         if refused is not None:
@@ -180,11 +193,15 @@ async def _answer(platform: Platform, request: Request, made: Call, reply: Reply
             await metered.refuse(platform, request, made, refused, nothing, reply)
         request.release()
         await delivery.stream(platform, request, made, reply)
-        return
+        return None
     limit = operation.answer_limit_bytes
     said = await delivery.gather(reply, owner=request.owner, limit=limit, account=made.account)
     judged = dialect.judge(made.route.vendor, said)
     if judged.verdict is not Verdict.DONE:
+        if judged.verdict is Verdict.UNKNOWN and not is_delivery:
+            known = await again.ask(platform, made, outgoing)
+            if known is not None:
+                return known
         if is_delivery and judged.verdict is Verdict.REJECTED:
             await metered.undo(platform, made)
         await metered.refuse(platform, request, made, judged, said, reply)
@@ -192,3 +209,4 @@ async def _answer(platform: Platform, request: Request, made: Call, reply: Reply
         await jobs.accept(platform, request, made, reply, said)
     else:
         await delivery.whole(platform, request, made, reply, said)
+    return None

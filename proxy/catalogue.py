@@ -19,6 +19,7 @@ from proxy.pricing import FREE, Price
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from proxy.again import KnownBy
     from proxy.along import How
     from proxy.asked import Asked
     from proxy.credentials import Scheme
@@ -230,6 +231,8 @@ class Operation:
     undo: Callable[[Asked], Ask] | None = None
     """What gives back at the vendor what an answer set aside that is refused here: a path of its
     base. It is said once, and nothing is charged whether or not it is heard."""
+    known_by: KnownBy | None = None
+    """How the vendor knows a request again, so that a lost answer can be asked for once more."""
     reports: Callable[[Any], bool] = lambda _: True
     """Whether an answer says what the price is made of; of a job its end, where the submit did not
     say the price. One that does not is charged by the rule's own estimate, and leaves a finding."""

@@ -27,7 +27,7 @@ from common.errors import ContentBlocked, PlatformError, Unavailable
 from common.ids import uuid7
 from common.money import Micros
 from credits.books import limits
-from proxy import answers, choosing, dialect, handing, health, replay
+from proxy import again, answers, choosing, dialect, handing, health, replay
 from proxy.books import HOLD_MARGIN_SECONDS, Place, Placed, Settle
 from proxy.catalogue import Kind
 from proxy.dialect import Verdict
@@ -88,6 +88,8 @@ class Call:
     """Whether the vendor may have something of it."""
     told: Headers = field(default_factory=list)
     """Of the limits that it is under, how it stands there."""
+    asked_again: bool = False
+    """Whether the vendor was asked what became of it, since no answer came."""
     over: bool = False
     """Whether its hold is another's to end: it ended, a job has it, or nobody knows."""
 
@@ -222,11 +224,14 @@ async def send(platform: Platform, request: Request, call: Call, outgoing: Outgo
             # The client left, or sent too much: the vendor never had the whole request.
             await settle(platform, call, None, "refused", reason="The upload was not finished.")
             raise request.broken from exc
-        served(platform, call, "unknown", error="The answer was lost.")
-        await unknown(platform, call)
-        if isinstance(exc, Lost):
-            raise dialect.lost(vendor, call.ttl) from exc
-        raise
+        known = await again.ask(platform, call, outgoing) if isinstance(exc, Lost) else None
+        if known is None:
+            served(platform, call, "unknown", error="The answer was lost.")
+            await unknown(platform, call)
+            if isinstance(exc, Lost):
+                raise dialect.lost(vendor, call.ttl) from exc
+            raise
+        reply = known
     finally:
         if not call.others:
             request.release()
@@ -315,9 +320,11 @@ async def refuse(
     Where only this account of ours is not served it does not end: Elsewhere is raised.
     """
     vendor = call.route.vendor
-    if judged.verdict is Verdict.UNKNOWN:
+    # What refuses a question says nothing of the request, which may be at work.
+    is_of_question = call.asked_again and judged.verdict is not Verdict.UNKNOWN
+    if judged.verdict is Verdict.UNKNOWN or is_of_question:
         served(platform, call, "unknown", error=f"No result (status {said.status}).")
-        if said.status >= 300:
+        if said.status >= 300 or is_of_question:
             await unknown(platform, call)
             raise dialect.lost(vendor, call.ttl)
         # It came, and cannot be read or given: nobody will ever be able to.

@@ -98,10 +98,17 @@ async def outgoing(
     *,
     account: Account,
     priced: Mapping[str, Any],
+    name: str = "",
 ) -> Outgoing:
-    """Return the request to the vendor, signed. Everything that can refuse it does so here."""
+    """Return the request to the vendor, signed. Everything that can refuse it does so here.
+
+    It is called `name` at a vendor that knows requests again.
+    """
     operation = route.operation
     prepared = operation.prepare(asked, priced) if operation.prepare is not None else None
+    headers = _headers(request, asked)
+    if operation.known_by is not None and name:
+        prepared = operation.known_by.put(name, headers, asked.body, prepared)
     parts: list[along.Attached] = []
     if asked.along or asked.uploads:
         body = asked.body if prepared is None else prepared
@@ -109,9 +116,10 @@ async def outgoing(
     made = Outgoing(
         method=operation.sends or operation.method,
         url=_url(request, route, account, asked),
-        headers=_headers(request, asked),
+        headers=headers,
         silence_seconds=operation.timeout_seconds,
         total_seconds=operation.timeout_seconds,
+        name=name,
         cover=account.redacted,
     )
     if operation.takes is Takes.STREAM:

@@ -62,6 +62,8 @@ class Outgoing:
     """From the connect to the last byte of the answer."""
     least_rate: int = 1024
     """Bytes a second that the answer, once begun, and the taking of the body come to; 0: any."""
+    name: str = ""
+    """What the vendor knows it by, where it knows requests again (again.py)."""
     cover: Callable[[bytes], bytes] = bytes
     """Hides what signed it wherever an answer's headers say it back; the length stays."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import Micros, round_up, usd
+from proxy.again import KnownBy
 from proxy.catalogue import Job, Kind, Named, Operation
 from proxy.credentials import bearer
 from proxy.inputs import Input
@@ -162,6 +163,7 @@ MEDIAKIT = (
         Kind.SUBMIT,
         job=JOB,
         prepare=_prepare,
+        known_by=KnownBy(field="client_token"),
         along={},
         measures=(Input("video_url", file_at("video_url")),),
         base="mediakit",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from common.money import usd
+from proxy.again import KnownBy
 from proxy.along import PLAIN, Inside
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import NOT_SET_UP
@@ -123,6 +124,7 @@ def _submit(
             uses=uses,
             along=along,
             prepare=_prepare,
+            known_by=KnownBy(field="external_task_id", lookup=f"/v1/{path}/{{name}}"),
             timeout_seconds=300,
             price_version=prices.VERSION,
             title=f"Kling {title}",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidRequest
 from common.money import usd
+from proxy.again import KnownBy
 from proxy.catalogue import Job, Kind, Named, Operation, Takes, Vendor
 from proxy.credentials import Header
 from proxy.dialect import DELIVERING, Judged, Verdict
@@ -42,7 +43,7 @@ class Traced(Header):
     async def sign(self, outgoing: Outgoing, account: Account, exchange: Exchange) -> None:
         """See Scheme."""
         outgoing.headers[self.name] = account.settings[self.setting]
-        outgoing.headers["ai-trace-id"] = str(uuid.uuid4())
+        outgoing.headers.setdefault("ai-trace-id", str(uuid.uuid4()))
 
 
 def price(asked: Asked) -> Quote:
@@ -123,6 +124,7 @@ def _submit(name: str, title: str) -> Operation:
         job=JOB,
         uses=ids_at(*PICTURES),
         prepare=lambda asked, _: saying(asked, None, USUAL),
+        known_by=KnownBy(header="ai-trace-id"),
         timeout_seconds=300,
         price_version=VERSION,
         title=f"PixVerse {title}",

@@ -1,8 +1,9 @@
 """sync.so: lips that move with a sound. The price is that of the seconds that come out.
 
 The vendor bills frames, 0.133 USD a second at 25 of them: above 35 it costs more than is charged.
-Its libraries say `error_code`, the node reads `errorCode`. Its Idempotency-Key is not used: nothing
-is sent twice. Sources: syncsdk 0.3.0, @sync.so/sdk 0.3.0 and the vendor's documentation.
+Its libraries say `error_code`, the node reads `errorCode`. A request with an Idempotency-Key that
+it had before is answered as before. Sources: syncsdk 0.3.0, @sync.so/sdk 0.3.0 and the vendor's
+documentation.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from common.money import usd
+from proxy.again import KnownBy
 from proxy.along import Part
 from proxy.catalogue import Job, Kind, Named, Operation, Vendor
 from proxy.credentials import Header
@@ -101,6 +103,7 @@ SYNCLABS = Vendor(
             ),
             measures=(Input("input", _inputs),),
             prepare=without("webhookUrl", "webhook_url"),
+            known_by=KnownBy(header="idempotency-key"),
             timeout_seconds=300,
             price_version=VERSION,
             title="sync.so Lip Sync",

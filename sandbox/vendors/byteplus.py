@@ -232,8 +232,10 @@ async def enhance(exchange: Exchange) -> Answer:
     works.address(body, "video_url")
     works.one_of(body, "tool_version", ("standard", "professional"))
     works.one_of(body, "resolution", ("720p", "1080p", "2k", "4k", "8k"), default="720p")
-    job = works.start(exchange, "mp4", seconds=5.0, fps=body.get("fps", 24.0),
-                      resolution=body.get("resolution", "1440p"))  # fmt: skip
+    token = f"{body['client_token']}" if body.get("client_token") else None
+    job = exchange.desk.jobs.find_by_alias(token) if token else None
+    job = job or works.start(exchange, "mp4", seconds=5.0, fps=body.get("fps", 24.0), alias=token,
+                             resolution=body.get("resolution", "1440p"))  # fmt: skip
     return Answer.json({"success": True, "request_id": f"{uuid.uuid4()}", "task_id": job.id})
 
 

@@ -1,6 +1,7 @@
 """sync.so: one submit, one poll; what comes out says how long it is.
 
-    POST /v2/generate      -> 201 {"id", "status"}; JSON, or a form with the files themselves
+    POST /v2/generate      -> 201 {"id", "status"}; JSON, or a form with the files themselves; with
+                              an Idempotency-Key of before, the generation that it began then
     GET  /v2/generate/<id> -> {"id", "status"}, with "outputUrl" and "outputDuration", or with
                               "error" and "error_code"
 
@@ -45,7 +46,9 @@ async def generate(exchange: Exchange) -> Answer:
     kinds = sorted([*kinds, *files])
     if kinds not in (["audio", "video"], ["audio", "image"]):
         raise RefusedError(400, "input must be one visual and one audio")
-    job = works.start(exchange, "mp4", seconds=SECONDS)
+    key = exchange.request.headers.get("idempotency-key")
+    job = exchange.desk.jobs.find_by_alias(key) if key else None
+    job = job or works.start(exchange, "mp4", seconds=SECONDS, alias=key)
     return Answer.json({"id": job.id, "status": "PENDING"}, status=201)
 
 

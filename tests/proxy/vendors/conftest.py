@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from proxy_stage import VENDOR_KEY, Stage
 
+from proxy import again
 from proxy.vendors import VENDORS
 
 
@@ -24,6 +25,12 @@ def configure(stage: Stage, settings: Any) -> Iterator[Any]:
         wanted = {name for scheme in schemes for name in scheme.required} or {"KEY"}
         change(**{f"VENDOR_{vendor.name.upper()}_{name}": VENDOR_KEY for name in wanted})
     return change
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for a lost answer at once."""
+    monkeypatch.setattr(again, "PAUSE_SECONDS", 0)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import uuid
 
 import jwt
 import pytest
@@ -281,8 +282,9 @@ async def test_an_error_is_one_whatever_its_status(stage, how):
     assert stage.vendor.counts("kling")["accepted"] == 0
 
 
-async def test_a_timeout_behind_klings_door_and_a_lost_answer_keep_the_hold(stage):
-    for failure in ("code=5002", "drop_after", "status=504"):
+async def test_a_timeout_behind_klings_door_keeps_the_hold(stage):
+    """Kling is asked for the task, and knows of none yet: it may still come."""
+    for failure in ("code=5002", "drop_before", "status=504"):
         member = await stage.member()
         body = {**WAVES, "prompt": f"sandbox:{failure}"}
         refused = await stage.post(TEXT2VIDEO, member, json=body)
@@ -293,13 +295,22 @@ async def test_a_timeout_behind_klings_door_and_a_lost_answer_keep_the_hold(stag
 
 
 async def test_an_answer_that_is_no_result_is_charged_to_nobody(stage):
-    for failure in ("nonjson", "no_id", "cut", "inside=5002"):
+    for failure in ("nonjson", "no_id", "inside=5002"):
         member = await stage.member()
         body = {**WAVES, "prompt": f"sandbox:{failure}"}
         refused = await stage.post(TEXT2VIDEO, member, json=body)
         assert (refused.status, refused.type) == (422, "outcome_unknown"), failure
         check_refusal(refused)
         assert stage.wallet(member) == (5_000_000, 0), failure
+
+
+@pytest.mark.parametrize("failure", ["cut", "drop_after"])
+async def test_the_task_of_an_answer_that_was_lost_is_looked_up(stage, failure):
+    member = await stage.member()
+    task = await made(stage, member, body={**WAVES, "prompt": f"sandbox:{failure}"})
+    await polled(stage, member, TEXT2VIDEO, task)
+    spent(stage, member, PRICE, of=5_000_000)
+    assert stage.vendor.counts("kling")["accepted"] == 1
 
 
 async def test_a_poll_that_fails_for_a_moment_is_still_running(stage):
@@ -354,9 +365,11 @@ async def test_nobody_is_called_back_and_no_member_names_a_task_for_all(stage):
             body = {"prompt": "x", "options": {**own, "watermark": True}}
             assert (await stage.post(TURBO, member, json=body)).status == 200
             untouched = '{"prompt" : "x",  "model_name":"kling-v2-6"}'
-            assert (await stage.post(TEXT2VIDEO, member, data=untouched)).status == 200
+            assert (await stage.post(TURBO, member, data=untouched)).status == 200
 
-    assert json.loads(seen[0]) == WAVES
+    first = json.loads(seen[0])
+    assert uuid.UUID(first.pop("external_task_id")).version == 7, "the call's own name"
+    assert first == WAVES
     assert json.loads(seen[1]) == {"prompt": "x", "options": {"watermark": True}}
     assert seen[2] == untouched, "what needs no change is sent as it came"
 
