@@ -47,6 +47,12 @@ def in_force() -> Book:
     return of_row(row) if row else terms.PUBLISHED
 
 
+def newest() -> Book:
+    """Return the newest version's book, which may not hold yet: what a draft goes on from."""
+    found = Version.objects.order_by("-number").first()
+    return terms.book(found.number, found.terms) if found else terms.PUBLISHED
+
+
 def of_row(row: tuple[Any, ...]) -> Book:
     """Return the book of a row of `BOOK`."""
     number, written = row
@@ -68,8 +74,8 @@ def draft(
 
     `known` are the vendors and operations that there are: a term about anything else is refused.
     """
-    newest = Version.objects.order_by("-number").first()
-    made = dict(terms.book(newest.number, newest.terms).terms) if newest else {}
+    before = newest()
+    made = dict(before.terms)
     for about in without:
         if made.pop(about, None) is None:
             raise InvalidRequest(f"There is no term about {about}.")
@@ -79,7 +85,7 @@ def draft(
         made[term.about] = term
     found = Draft.objects.create(
         terms=[made[about].written() for about in sorted(made)],
-        based_on=newest.number if newest else 0,
+        based_on=before.number,
         by=by,
         reason=_told(reason),
     )
@@ -106,23 +112,23 @@ def publish(draft_id: int, *, at: datetime, by: UUID, reason: str) -> Version:
     before = Version.objects.filter(draft=found).first()
     if before is not None:
         return before
-    newest = Version.objects.aggregate(number=Max("number"), at=Max("effective_at"))
-    if found.based_on != (newest["number"] or 0):
+    last = Version.objects.aggregate(number=Max("number"), at=Max("effective_at"))
+    if found.based_on != (last["number"] or 0):
         raise InvalidRequest(
-            f"Draft {draft_id} was made from version {found.based_on}, and {newest['number']} has "
+            f"Draft {draft_id} was made from version {found.based_on}, and {last['number']} has "
             "been published since. Please draft it anew."
         )
     if found.compared_at is None:
         raise InvalidRequest("Please compare it with the last week's calls first (preview).")
-    if newest["at"] is not None and at <= newest["at"]:
-        raise InvalidRequest(f"It must take effect after the version before ({newest['at']}).")
+    if last["at"] is not None and at <= last["at"]:
+        raise InvalidRequest(f"It must take effect after the version before ({last['at']}).")
     if at < timezone.now() + LEAD:
         raise InvalidRequest(
             f"Prices change from a moment on that is at least {LEAD.seconds} seconds away: by then "
             "every process has seen them."
         )
     made = Version.objects.create(
-        number=(newest["number"] or 0) + 1,
+        number=(last["number"] or 0) + 1,
         effective_at=at,
         terms=found.terms,
         draft=found,

@@ -6,6 +6,8 @@
         --fixed ABOUT=DOLLARS                     for each call
         --each ABOUT=UNIT:DOLLARS                 by an input of the price, like seconds or n
         --without ABOUT                           take this term out
+        --to-lists                                raise what vendors list above the published price
+    prices lists [--json]                         what vendors list as high or higher, what holds
     prices preview DRAFT [--days N] [--json]      beside the calls of the last week
     prices publish DRAFT (--at INSTANT | --in SECONDS) --by STAFF --reason R
 
@@ -31,6 +33,7 @@ from config.management.staff import Row, StaffCommand, Told
 from prices import comparing, drafts, terms
 from prices.models import Draft, Version
 from prices.terms import Term
+from proxy import listed
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
@@ -55,6 +58,8 @@ class Command(StaffCommand):
         draft.add_argument("--fixed", action="append", type=fixed, default=[])
         draft.add_argument("--each", action="append", type=each, default=[])
         draft.add_argument("--without", action="append", default=[])
+        draft.add_argument("--to-lists", action="store_true")
+        staff.action(actions, "lists")
         preview = staff.action(actions, "preview")
         preview.add_argument("draft", type=int)
         preview.add_argument("--days", type=days, default=comparing.DAYS)
@@ -79,8 +84,9 @@ class Command(StaffCommand):
         return rows, _line
 
     def _draft(self, options: dict[str, Any]) -> Told:
+        raised = listed.raising(drafts.newest()) if options["to_lists"] else []
         made = drafts.draft(
-            changes=[*options["markup"], *options["fixed"], *options["each"]],
+            changes=[*raised, *options["markup"], *options["fixed"], *options["each"]],
             without=options["without"],
             known=names(),
             by=staff.member_of_staff(options["by"]),
@@ -92,6 +98,21 @@ class Command(StaffCommand):
             lambda row: (
                 f"Draft {row['draft']}, from version {row['based_on']}:\n{_terms(row['terms'])}\n"
                 f"Next: manage.py prices preview {row['draft']}"
+            ),
+        )
+
+    def _lists(self, options: dict[str, Any]) -> Told:
+        rows: list[Row] = [
+            {"operation": each.listed.operation, "standing": each.standing.value,
+             "percent": str(each.listed.percent), "when": each.listed.when,
+             "source": each.listed.source, "term": each.term.written() if each.term else None}
+            for each in listed.standing(drafts.in_force())
+        ]  # fmt: skip
+        return (
+            rows,
+            lambda row: (
+                f"{row['standing']:<7} {row['operation']}, {row['percent']} % to the list: "
+                f"{row['when']} ({row['source']})"
             ),
         )
 
