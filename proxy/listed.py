@@ -152,5 +152,5 @@ def _standing(listed: Listed, term: Term | None) -> Standing:
 
 
 def raising(book: Book) -> list[Term]:
-    """Return the terms by which no operation loses: for a draft; none where a book loses nothing."""
+    """Return the terms by which no operation loses any more, none where none does."""
     return [found.listed.term for found in standing(book) if found.standing is Standing.LOSES]
