@@ -112,19 +112,25 @@ def freeze_a_moment(wallet, staff):
 
 
 class Circle:
-    """A transaction that locks one thing, and some time later a wallet: the circle is closed.
+    """A transaction that locks one thing, and once somebody waits for that a wallet: a circle.
 
-    Who waited first looks for circles first, and is undone: that is the statement of ours.
+    It never looks for circles itself: who is undone is the statement of ours.
     """
 
     def __init__(self, first, *parameters, then):
         self._db = connect()
         self._db.autocommit = False
+        self._db.execute("SET deadlock_timeout = '1min'")
         self._db.execute(first, parameters)
         self._thread = threading.Thread(target=self._close, args=(then,))
 
     def _close(self, wallet):
-        time.sleep(0.4)
+        waits = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+        end = time.monotonic() + 10
+        with connect() as look:
+            while not look.execute(waits, [self._db.info.backend_pid]).fetchone():
+                assert time.monotonic() < end, "nobody waits for what it has locked"
+                time.sleep(0.02)
         with self._db:  # Commits.
             self._db.execute(LOCK, [wallet])
 
