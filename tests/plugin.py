@@ -136,8 +136,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason="--no-browser"))
     if inherited := getattr(config, "workerinput", None):
-        # Of a file that was never run it is known only whether it starts programs: that takes long.
-        seconds = Counter(file_of(each.nodeid) for each in items if is_long(each))
+        # Where no file was ever run it is known only what it does.
+        seconds: Counter[str] = Counter()
+        for each in items:
+            seconds[file_of(each.nodeid)] += likely_seconds(each)
         seconds.update(inherited["seconds"])
         items.sort(key=lambda item: -seconds[file_of(item.nodeid)])
 
@@ -163,9 +165,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, None, No
         cases[:] = [chosen[0], chosen[-1]] if len(chosen) > 1 else chosen
 
 
-def is_long(item: pytest.Item) -> bool:
-    """Whether a test starts programs, or drives a browser."""
-    return any(map(item.get_closest_marker, ("system", "browser")))
+def likely_seconds(item: pytest.Item) -> int:
+    """Return what a test takes about: a machine tries many stories, others start programs."""
+    if file_of(item.nodeid).endswith("_machine.py"):
+        return 60
+    return 5 if any(map(item.get_closest_marker, QUICK)) else 0
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
