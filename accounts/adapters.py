@@ -6,6 +6,7 @@ its signs a person in.
 
 from __future__ import annotations
 
+import copy
 import secrets
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models.expressions import DatabaseDefault
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from allauth.socialaccount.models import SocialLogin
     from allauth.usersessions.models import UserSession
+    from django.db.models import Model
     from django.forms import BaseForm
     from django.http import HttpRequest, HttpResponse
 
@@ -153,6 +156,18 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         sociallogin.user = user
         sociallogin.save(request)
         return user
+
+    def serialize_instance(self, instance: Model) -> dict[str, Any]:
+        """Return a draft as a session keeps it, while its person is asked for an address.
+
+        What the database itself will give has no value yet.
+        """
+        draft = copy.copy(instance)
+        for name, value in instance.__dict__.items():
+            if isinstance(value, DatabaseDefault):
+                del draft.__dict__[name]
+        kept: dict[str, Any] = super().serialize_instance(draft)
+        return kept
 
 
 class SessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]

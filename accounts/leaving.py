@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from accounts import signins
 from accounts.models import Membership, User
+from audit import log
 from common.personal import Person
 from credits import leaving as money
 
@@ -68,6 +69,16 @@ def gather(user: User) -> Person:
         others=tuple(sorted({*past, *others} - {*alone})),
         customers=money.customers_of(alone),
     )
+
+
+def forget_at_provider(user: User) -> int:
+    """Have the payment provider forget somebody who stays; return how many customers it had.
+
+    Raises InvalidRequest while money is on its way, and PaymentsUnavailable.
+    """
+    gone = money.forget_customers(gather(user))
+    log.note("stripe-data.deleted", subject=user.pk, target=user.pk, after=gone)
+    return gone["customers"]
 
 
 def teams_in_the_way(user_id: UUID) -> list[str]:

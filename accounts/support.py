@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import leaving
 from accounts.models import User
 from common.drf import STAFF
 from common.errors import NotFound
@@ -96,6 +97,27 @@ class AdminSubscriptionView(APIView):
         """Return that, of a member who is there."""
         _member(user_id)
         return Response({"is_active": False, "has_fund": True})
+
+
+class StripeDataView(APIView):
+    """What the payment provider knows of a member."""
+
+    authentication_classes = ()
+    permission_classes = (HasAdminSecret,)
+
+    class Output(serializers.Serializer[object]):
+        """What was done."""
+
+        message = serializers.CharField()
+
+    @extend_schema(operation_id="delete_stripe_data", responses=Output)
+    def delete(self, request: Request, user_id: UUID) -> Response:
+        """Have it deleted there, with saved cards; 400 while money is on its way.
+
+        The member stays, and so do the books: all of somebody is forgotten by a deletion.
+        """
+        gone = leaving.forget_at_provider(_member(user_id))
+        return Response({"message": f"Customers deleted: {gone}."})
 
 
 def personal_workspace(user_id: UUID) -> UUID:

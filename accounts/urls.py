@@ -20,6 +20,7 @@ from accounts.support import (
     AdminSubscriptionView,
     CustomerBalanceView,
     CustomerView,
+    StripeDataView,
 )
 from accounts.team_views import (
     AcceptView,
@@ -52,6 +53,7 @@ urlpatterns = [
     path(
         "admin/customers/<uuid:user_id>/cloud-subscription-status", AdminSubscriptionView.as_view()
     ),
+    path("admin/customers/<uuid:user_id>/stripe-data", StripeDataView.as_view()),
     path("api/workspaces", SpokenForView.as_view()),
     path("api/workspaces/current", CurrentWorkspaceView.as_view()),
     path("api/billing/status", BillingStatusView.as_view()),

@@ -5,6 +5,7 @@ from django.urls import path
 from apikeys.limit_views import AllowancesView, AnswerView, AsksView, KeyLimitsView
 from apikeys.me import SelfView
 from apikeys.pairing_views import PairingsView, PairingView, TakenView
+from apikeys.recorded_views import RecordedView
 from apikeys.reports import leaked_keys
 from apikeys.signin_views import SignInsView, SignInView
 from apikeys.verifying import VerifyView
@@ -36,4 +37,5 @@ urlpatterns = [
     path("v1/pairings/<uuid:pairing_id>/taken", TakenView.as_view()),
     path("webhooks/leaked-keys", leaked_keys),
     path("admin/verify-api-key", VerifyView.as_view()),
+    path("customers/<uuid:user_id>/usage", RecordedView.as_view()),
 ]

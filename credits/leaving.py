@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
+from common.errors import InvalidRequest
 from common.money import show
 from common.personal import Person, without
 from credits.books import ledger, lots
@@ -103,6 +104,23 @@ def leave_payments(person: Person) -> dict[str, int]:
         AutoTopUp.objects.filter(pk__in=person.workspaces).delete()
         customers.drop(customer)
     return {"customers": deleted}
+
+
+def forget_customers(person: Person) -> dict[str, int]:
+    """Have the payment provider forget somebody who stays: customer, cards, and what it told us.
+
+    Who bought automatically is told that this is off; the next purchase makes a new customer. What
+    was bought stays in the books. Again: what is left. Raises InvalidRequest while money is on its
+    way, and PaymentsUnavailable.
+    """
+    moving = {name for each in person.workspaces for name in _of_payments(each)} - {"receivable"}
+    if moving:
+        raise InvalidRequest(f"Not yet, for money is on its way: {', '.join(sorted(moving))}.")
+    for customer in person.customers:
+        stripe_api.delete_customer(customer)
+        SetupPage.objects.filter(wish_id__in=person.workspaces).delete()
+        customers.drop(customer)
+    return {"customers": len(person.customers), "events": _take_out_of_events(person)}
 
 
 def erase(person: Person) -> dict[str, int]:

@@ -181,6 +181,7 @@ def memo(run: Run, *, title: str) -> dict[str, Any]:
         "run": str(run.pk),
         "quoted": run.max_micros,
         "price": f"{run.micros_per_second}/s",
+        "project": run.project,
         "user": str(run.user_id),
         **({"key": str(run.key_id)} if run.key_id else {}),
         "facts": {"title": title},

@@ -203,15 +203,17 @@ def place(
     concurrency: int | None = None,
     apart: bool = False,
     memo: dict[str, Any] | None = None,
+    hold_id: UUID | None = None,
 ) -> Hold:
     """Set `amount` aside for at most `ttl_seconds`, or refuse and set nothing aside.
 
     It is taken from the wallet and from each of the budgets. One that is `apart` takes no slot, and
-    may be extended later. Raises AccessDisabled (the wallet is frozen), InsufficientCredits,
-    ConcurrencyLimit or BudgetExceeded.
+    may be extended later. A `hold_id` names what it is for: no two are ever charged under one.
+    Raises AccessDisabled (the wallet is frozen), InsufficientCredits, ConcurrencyLimit or
+    BudgetExceeded.
     """
     assert amount > 0 or apart, "a free call needs no hold"
-    hold = Hold(uuid7(), account, amount)
+    hold = Hold(str(hold_id or uuid7()), account, amount)
     asked = {
         "hold": hold.id,
         "account": account,

@@ -77,7 +77,8 @@ RULES = {
         "admin/verify-api-key", "admin/customers/<uuid:user_id>/balance",
         "admin/customers/<uuid:user_id>/cloud-subscription-status",
         "customers/<uuid:user_id>", "customers/<uuid:user_id>/balance",
-        "customers/<uuid:user_id>/events",
+        "customers/<uuid:user_id>/events", "customers/<uuid:user_id>/usage",
+        "admin/customers/<uuid:user_id>/stripe-data",
     ],
     DOOR: [
         "oauth/authorize", "oauth/token", "invitations/<str:token>",

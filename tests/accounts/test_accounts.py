@@ -396,6 +396,19 @@ def test_links_and_names_in_mails_are_ours_whatever_host_was_asked(ines, setting
     assert any("Lumen Yard" in mail.subject + mail.text for mail in ines.mails())
 
 
+def test_a_passkey_is_for_our_own_name_whatever_host_was_asked(ines, settings):
+    ines.come_in()
+    settings.PUBLIC_URL = "https://credits.example.org"
+    AllowedOrigin.objects.create(
+        pattern="https://other.example", added_by=uuid.uuid4(), reason="another name of ours"
+    )
+
+    asked = Client(HTTP_HOST="other.example").get("/_allauth/browser/v1/auth/webauthn/login", secure=True)
+
+    assert asked.status_code == 200
+    assert asked.json()["data"]["request_options"]["publicKey"]["rpId"] == "credits.example.org"
+
+
 def test_a_mail_is_written_and_not_sent_while_somebody_waits(ines, mailoutbox):
     ines.sign_up()
 

@@ -30,6 +30,8 @@ LIMITED = {
     "admin/verify-api-key": ("POST", operators, "MOST_WRONG"),
     "admin/customers/<uuid:user_id>/balance": ("GET", operators, "MOST_WRONG"),
     "admin/customers/<uuid:user_id>/cloud-subscription-status": ("GET", operators, "MOST_WRONG"),
+    "admin/customers/<uuid:user_id>/stripe-data": ("DELETE", operators, "MOST_WRONG"),
+    "customers/<uuid:user_id>/usage": ("POST", operators, "MOST_WRONG"),
 }
 BODIES = {
     "v1/pairings": {

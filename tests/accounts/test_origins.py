@@ -408,6 +408,25 @@ def test_the_adapter_asks_again_where_the_first_layer_is_missing(ines, settings,
     assert "_auth_user_id" not in browser.session
 
 
+def test_from_a_foreign_origin_a_password_does_not_even_lead_to_the_second_step(ines, settings):
+    """There, the answer would tell that the password is right."""
+    from test_accounts import totp_of
+
+    ines.come_in()
+    ines.post("reauthenticate/", password="four plain words of mine")
+    secret = ines.get("2fa/totp/activate/").context["form"].secret
+    ines.post("2fa/totp/activate/", code=totp_of(secret))
+    settings.MIDDLEWARE = [each for each in settings.MIDDLEWARE if "Doors" not in each]
+    settings.CSRF_TRUSTED_ORIGINS = ["https://evil.example"]
+    browser = Client(SERVER_NAME="localhost")
+
+    form = {"login": ines.email, "password": "four plain words of mine"}
+    answer = browser.post("/account/login/", form, headers={"Origin": "https://evil.example"})
+
+    assert answer.status_code == 403
+    assert browser.get("/account/2fa/authenticate/").status_code == 302, "no step is begun"
+
+
 def test_nothing_else_of_ours_signs_anybody_in():
     """Django's `login` is called in one place: our adapter's."""
     product = ("platform", "common", "audit", "outbox", "credits", "accounts", "apikeys", "proxy")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from allauth.account.models import EmailAddress
-from allauth.socialaccount.models import SocialAccount
+from allauth.socialaccount.models import SocialAccount, SocialToken
 from allauth.socialaccount.providers.github.views import GitHubOAuth2Adapter
 from allauth.socialaccount.providers.google.views import GoogleOAuth2Adapter
 from django.core.cache import cache
@@ -73,6 +73,7 @@ def test_somebody_new_is_a_member_with_a_wallet_and_comes_back_as_the_same(
     assert user.personal_workspace.wallet.balance_micros == 1_000_000
     assert EmailAddress.objects.get(user=user).verified
     assert not user.has_usable_password()
+    assert not SocialToken.objects.filter(account__user=user).exists(), "we need nothing of theirs"
 
     again = Client(SERVER_NAME="localhost")
     come(again, name, away)
@@ -166,3 +167,39 @@ def test_where_sign_up_is_closed_nobody_new_comes_in_by_another_site(away, brows
         come(browser, name, away)
         assert not is_in(browser)
     assert not User.objects.filter(email=away.email).exists()
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_where_some_domains_are_welcome_another_sites_people_are_asked_for_theirs_too(
+    away, browser, settings, name
+):
+    settings.SIGN_UP, settings.SIGN_UP_DOMAINS = "domains", ["school.example"]
+
+    came = come(browser, name, away)
+
+    assert came["Location"] == "/account/3rdparty/signup/"
+    assert browser.get(came["Location"]).status_code == 200
+    refused = browser.post(came["Location"], {"email": away.email})
+    assert "school.example" in refused.content.decode()
+    assert not is_in(browser)
+    assert not User.objects.filter(email=away.email).exists()
+    away.email = f"{uuid.uuid4().hex}@school.example"
+    come(Client(SERVER_NAME="localhost"), name, away)
+    assert User.objects.filter(email=away.email).exists()
+
+
+def test_who_tells_that_site_no_address_is_asked_for_one_and_verifies_it(away, browser, visit):
+    away.email = ""
+    ines = visit()
+    ines.browser = browser
+
+    came = come(browser, "github", away)
+    assert came["Location"] == "/account/3rdparty/signup/"
+    browser.get(came["Location"])
+    browser.post(came["Location"], {"email": ines.email})
+    assert not is_in(browser), "anybody can write any address"
+    ines.post("confirm-email/", code=ines.code())
+
+    assert is_in(browser)
+    assert SocialAccount.objects.filter(user=ines.user, provider="github").exists()
+    assert ines.user.personal_workspace is not None

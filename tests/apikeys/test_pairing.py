@@ -200,6 +200,22 @@ def test_a_code_is_good_once(machine, mira, bob):
     assert "No machine shows this code" in second.content.decode()
 
 
+def test_the_page_warns_of_a_machine_in_another_network_and_proposes_small_amounts(db, mira):
+    near, far = Machine().shows_a_code(), Machine(Client(SERVER_NAME=HERE, REMOTE_ADDR="203.0.113.9"))
+    far.shows_a_code()
+
+    here, there = (
+        mira.get(type_code(mira, each.code)["Location"]) for each in (near, far)
+    )
+
+    warning = "from another network than yours"
+    assert warning not in here.content.decode()
+    assert warning in there.content.decode()
+    assert "203.0.113.9" in there.content.decode()
+    form = there.context["form"]
+    assert (form["limit"].value(), form["per_day"].value()) == ("1", "5"), "dollars"
+
+
 def test_a_machine_that_somebody_found_is_nobody_elses(machine, mira, bob):
     page = type_code(mira, machine.code)["Location"]
     other = browser_of(bob)

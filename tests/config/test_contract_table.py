@@ -133,7 +133,8 @@ MUST = [
     ("POST", "/admin/verify-api-key"), ("GET", f"/admin/customers/{ID}/balance"),
     ("GET", f"/admin/customers/{ID}/cloud-subscription-status"),
     ("GET", "/customers"), ("GET", f"/customers/{ID}"), ("GET", f"/customers/{ID}/balance"),
-    ("GET", f"/customers/{ID}/events"),
+    ("GET", f"/customers/{ID}/events"), ("POST", f"/customers/{ID}/usage"),
+    ("DELETE", f"/admin/customers/{ID}/stripe-data"),
 ]  # fmt: skip
 LATER = [
     ("POST", "/auth/partner-node/renew"), ("GET", "/api/workspaces"),
@@ -144,10 +145,6 @@ LATER = [
 ]  # fmt: skip
 NOT_HERE = {
     # What the contract lists, and is not served; each answers a clean 404 or 405.
-    ("POST", f"/customers/{ID}/usage"):
-        "a charge has a price and a hold; nobody writes one into the books from outside",
-    ("DELETE", f"/admin/customers/{ID}/stripe-data"):
-        "a part of an erasure, which is asked for as a whole",
     ("POST", f"/admin/customers/{ID}/archive-metronome-data"): "there is no such processor",
     ("POST", "/customers/usage"): "our own pages show it",
     ("GET", "/features"): "nobody was seen to ask it",

@@ -51,6 +51,8 @@ ANYBODY = {
     "admin/verify-api-key": "the operator's secret, which a test of its own asks for",
     "admin/customers/<uuid:user_id>/balance": "the same",
     "admin/customers/<uuid:user_id>/cloud-subscription-status": "the same",
+    "admin/customers/<uuid:user_id>/stripe-data": "the same",
+    "customers/<uuid:user_id>/usage": "the same",
 }
 ELSEWHERE = ("account/", "_allauth/", "staff/", "my/")
 """What is for browsers and sessions has its rules in tests/accounts/test_access_rules.py."""

@@ -62,9 +62,15 @@ def end(who, how):
             status.deactivate(User.objects.get(pk=who.user), **WHY)
         case "removed":
             Membership.objects.filter(user=who.user, workspace=who.workspace).delete()
+        case "removed and back":
+            seat = Membership.objects.get(user=who.user, workspace=who.workspace)
+            seat.delete()
+            Membership.objects.create(
+                user_id=who.user, workspace_id=who.workspace, role=seat.role
+            )
 
 
-HOWS = ["ended", "expired", "deactivated", "removed"]
+HOWS = ["ended", "expired", "deactivated", "removed", "removed and back"]
 
 
 @pytest.fixture(autouse=True)

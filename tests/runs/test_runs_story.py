@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from runs_stage import by, ended, picture, reached, slow, submit, until
 
+from apikeys.models import ApiKey
 from audit.models import Event
 from common.errors import InvalidWebhookUrl, NotFound
 from credits.models import Entry, Hold
@@ -44,6 +45,18 @@ def test_a_run_is_held_carried_collected_and_charged_by_the_machines_own_clock(s
     assert kinds[0] == "status"
     assert kinds[-2:] == ["output", "status"]
     assert "message" in kinds
+
+
+def test_a_runs_own_call_is_of_its_keys_project_as_the_calls_inside_are(stage, ada):
+    ApiKey.objects.filter(pk=ada.api_key_record.pk).update(project="film")
+    ada.api_key_record.refresh_from_db()
+    stage.worker(ada, per_second=10_000)
+    stage.start()
+
+    run = ended(submit(ada, slow(0.3)))
+
+    assert run.project == "film"
+    assert Call.objects.get(pk=run.hold_id, workspace_id=ada.workspace_id).project == "film"
 
 
 def test_the_same_again_comes_from_the_cache_and_costs_nothing(stage, ada):
