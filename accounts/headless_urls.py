@@ -11,6 +11,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from allauth.headless import urls as headless
+from allauth.headless.constants import Client
+from allauth.headless.mfa.views import SignupWebAuthnView
 from django.urls.resolvers import URLResolver
 
 from accounts import doors
@@ -25,6 +27,18 @@ if TYPE_CHECKING:
     View = Callable[..., HttpResponseBase]
 
 UNUSED = "phone"
+
+
+class PasskeySignUpView(SignupWebAuthnView):  # type: ignore[misc]  # It has no types.
+    """As allauth has it, which breaks where nobody has begun to sign up."""
+
+    def get_input_class(self) -> Any:
+        """Return what is read, if somebody began; who did not is told so, unread (409)."""
+        is_late = self.request.method == "PUT" and self._require_stage() is not None
+        return None if is_late else super().get_input_class()
+
+
+INSTEAD = {"webauthn/signup": PasskeySignUpView.as_api_view(client=Client.BROWSER)}
 
 
 def _strict(view: View) -> View:
@@ -48,7 +62,7 @@ def _ours(patterns: list[Any]) -> list[Any]:
         if isinstance(each, URLResolver):
             _ours(each.url_patterns)
         else:
-            each.callback = _strict(each.callback)
+            each.callback = _strict(INSTEAD.get(str(each.pattern), each.callback))
     return patterns
 
 
