@@ -6,15 +6,18 @@ can be read, for there is nobody to whom it could be shown when it is made.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit import log as audit
+from common import ratelimits, sealing
 from common.errors import InvalidRequest, NotFound
 from webhooks import addresses, events, sending, signing
 from webhooks.models import TEST, TYPES, Delivery, Endpoint
@@ -23,10 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from uuid import UUID
 
+log = logging.getLogger(__name__)
+
 MOST: Final = 20
 OVERLAP: Final = timedelta(hours=24)
 """So long both secrets sign."""
 MOST_LISTED: Final = 200
+MADE_AN_HOUR: Final = 60
+"""For each, a name is looked up while somebody waits."""
+TRIED_AN_HOUR: Final = 60
+RESENT_AN_HOUR: Final = 1000
 
 
 def of(workspace_id: UUID) -> list[Endpoint]:
@@ -49,9 +58,12 @@ def make(
 ) -> tuple[Endpoint, str]:
     """Make one; return it with its secret, for the only time.
 
-    Raises InvalidWebhookUrl, or InvalidRequest for types that there are not, and beyond MOST.
+    Raises InvalidWebhookUrl, RateLimited, or InvalidRequest for types that there are not, and
+    beyond MOST.
     """
-    told, whole = _types(types), addresses.require_reachable(url)
+    told = _types(types)
+    _take("made", workspace_id, MADE_AN_HOUR)
+    whole = addresses.require_reachable(url)
     secret = signing.new_secret()
     with transaction.atomic():
         # All that makes one here waits for the row that each workspace has but once.
@@ -138,7 +150,8 @@ def remove(workspace_id: UUID, endpoint_id: UUID, *, by: UUID) -> None:
 
 @transaction.atomic
 def try_out(workspace_id: UUID, endpoint_id: UUID, *, by: UUID) -> Delivery:
-    """Have a message sent that tells of nothing."""
+    """Have a message sent that tells of nothing; raises RateLimited."""
+    _take("tried", workspace_id, TRIED_AN_HOUR)
     found = one(workspace_id, endpoint_id, locked=True)
     if not found.url:
         raise InvalidRequest("This has no address: runs name theirs.")
@@ -164,8 +177,9 @@ def sent(workspace_id: UUID, endpoint_id: UUID) -> list[Delivery]:
 def resend(workspace_id: UUID, delivery_id: UUID, *, by: UUID) -> Delivery:
     """Send a message once more, now, under its own id; one that waits is only hurried.
 
-    Raises NotFound for another's, and InvalidRequest where its endpoint is off.
+    Raises NotFound for another's, InvalidRequest where its endpoint is off, and RateLimited.
     """
+    _take("resent", workspace_id, RESENT_AN_HOUR)
     mine = Delivery.objects.filter(pk=delivery_id, endpoint__workspace_id=workspace_id)
     found = mine.select_related("endpoint").first()
     if found is None:
@@ -178,9 +192,37 @@ def resend(workspace_id: UUID, delivery_id: UUID, *, by: UUID) -> Delivery:
     return found
 
 
+def reseal() -> int:
+    """Have every secret sealed by the newest pepper; return of how many endpoints one was not.
+
+    What no pepper opens stays as it is: its owner can rotate it.
+    """
+    newest, changed = sealing.newest(), 0
+    old = ~Q(secret__startswith=newest) | (~Q(old_secret="") & ~Q(old_secret__startswith=newest))
+    for pk in list(Endpoint.objects.filter(old).values_list("pk", flat=True)):
+        with transaction.atomic():
+            found = Endpoint.objects.select_for_update().filter(pk=pk).first()
+            if found is None:
+                continue
+            try:
+                found.secret = signing.seal(signing.unseal(found.secret))
+                if found.old_secret:
+                    found.old_secret = signing.seal(signing.unseal(found.old_secret))
+            except signing.Unreadable:
+                log.warning("no pepper opens the secret of the webhook %s", pk)
+                continue
+            found.save(update_fields=["secret", "old_secret"])
+            changed += 1
+    return changed
+
+
 def secret_for_runs(workspace_id: UUID) -> str:
     """Return what signs messages to addresses that runs of a workspace name."""
     return signing.unseal(events.for_runs(workspace_id).secret)
+
+
+def _take(what: str, workspace_id: UUID, most: int) -> None:
+    ratelimits.take(f"webhook-{what}", str(workspace_id), most=most, seconds=3600)
 
 
 def _types(given: Collection[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Send what waits: claimed, posted, noted.
 
     claim (one statement, SKIP LOCKED; due again after LEASE) --> POST --> note, if it is still ours
+      ^----------- whoever answered makes room for the next, at once --------------'
 
 A process that dies between its request and its note leaves a row that is due again after the lease:
 the receiver gets the same `webhook-id` twice, which tells it so. Two senders never hold one row at
@@ -12,8 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 import random
+import threading
 import time
+from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -30,10 +35,13 @@ from webhooks import signing
 from webhooks.models import Delivery, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator
+    from concurrent.futures import Future
     from uuid import UUID
 
     from common.outside.guard import LookUp
+
+log = logging.getLogger(__name__)
 
 PAUSES: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds after each try but the last (runs.md 7)."""
@@ -47,6 +55,12 @@ LEASE_SECONDS: Final = 60
 AT_ONCE: Final = 40
 AT_ONCE_FOR_ONE: Final = 4
 """So an endpoint that hangs holds up only itself."""
+AT_ONCE_FOR_WORKSPACE: Final = 8
+"""And so does whoever has many of them."""
+WHILE_SECONDS: Final = 60
+"""So long a round goes on with what became due meanwhile."""
+MOST_COUNTED: Final = 1000
+"""Tries of one message; whoever has it sent again and again is not counted beyond."""
 DAYS_UNTIL_OFF: Final = 5
 MOST_NOTED: Final = 20
 USER_AGENT: Final = "comfy-platform/1 (webhooks)"
@@ -54,19 +68,32 @@ GONE: Final = "The receiver said that it is gone (410)."
 FAILED_FOR_DAYS: Final = f"Nothing was taken for {DAYS_UNTIL_OFF} days."
 
 CLAIM = """
-    WITH due AS MATERIALIZED (
-        SELECT one.id
-          FROM webhooks_endpoint endpoint CROSS JOIN LATERAL (
-                   SELECT id, next_try_at FROM webhooks_delivery
-                    WHERE endpoint_id = endpoint.id AND next_try_at <= statement_timestamp()
-                    ORDER BY next_try_at LIMIT %(each)s FOR UPDATE SKIP LOCKED
-               ) one
-         WHERE endpoint.off_at IS NULL
-         ORDER BY one.next_try_at LIMIT %(most)s
+    WITH busy AS MATERIALIZED (
+        SELECT endpoint.id, endpoint.workspace_id FROM unnest(%(busy)s::uuid[]) AS given (id)
+          JOIN webhooks_endpoint endpoint ON endpoint.id = given.id
+    ), due AS MATERIALIZED (
+        SELECT id FROM (
+            SELECT one.id, one.next_try_at,
+                   row_number() OVER (PARTITION BY endpoint.workspace_id ORDER BY one.next_try_at)
+                   + (SELECT count(*) FROM busy WHERE busy.workspace_id = endpoint.workspace_id)
+                   AS place
+              FROM webhooks_endpoint endpoint CROSS JOIN LATERAL (
+                       SELECT id, next_try_at FROM webhooks_delivery
+                        WHERE endpoint_id = endpoint.id AND next_try_at <= statement_timestamp()
+                        ORDER BY next_try_at
+                        LIMIT greatest(%(each)s - (SELECT count(*) FROM busy
+                                                    WHERE busy.id = endpoint.id), 0)
+                          FOR UPDATE SKIP LOCKED
+                   ) one
+             WHERE endpoint.off_at IS NULL
+        ) AS waiting
+         WHERE place <= %(of_one)s
+         ORDER BY place, next_try_at LIMIT %(most)s
     ), mine AS (
         UPDATE webhooks_delivery delivery
            SET next_try_at = statement_timestamp() + %(lease)s * interval '1 second',
-               attempts = attempts + 1, last_try_at = statement_timestamp()
+               attempts = least(attempts + 1, %(most_attempts)s),
+               last_try_at = statement_timestamp()
          WHERE id = ANY (ARRAY(SELECT id FROM due))
      RETURNING id, endpoint_id, url, body, attempts
     )
@@ -119,26 +146,65 @@ class Outcome:
 
 
 def send_due(*, look_up: LookUp | None = None) -> int:
-    """Send some of what waits; return how many were claimed: 0 where nothing is due."""
-    claimed = claim()
-    if not claimed:
-        return 0
-    failpoints.reached("webhooks.claimed")
-    outcomes = asyncio.run(_send_all(claimed, look_up))
-    failpoints.reached("webhooks.sent")
-    for one, outcome in zip(claimed, outcomes, strict=True):
-        note(one, outcome)
-    return len(claimed)
+    """Send what waits, for about WHILE_SECONDS; return how many were claimed: 0 where none is due.
+
+    Whoever answers makes room for another at once: receivers that hang hold up only their share.
+    """
+    until, claimed = time.monotonic() + WHILE_SECONDS, 0
+    under_way: dict[Future[Outcome], Claimed] = {}
+    with _loop() as loop:
+        while True:
+            some = claim(under_way.values()) if time.monotonic() < until else []
+            if some:
+                failpoints.reached("webhooks.claimed")
+            claimed += len(some)
+            for each in some:
+                sent = asyncio.run_coroutine_threadsafe(send(each, look_up=look_up), loop)
+                under_way[sent] = each
+            if not under_way:
+                return claimed
+            done, _ = wait(under_way, timeout=1, return_when=FIRST_COMPLETED)
+            for sent in done:
+                failpoints.reached("webhooks.sent")
+                note(under_way.pop(sent), _outcome(sent))
 
 
-def claim() -> list[Claimed]:
-    """Take what is due, a few of each endpoint; what others hold is left to them."""
-    asked = {"each": AT_ONCE_FOR_ONE, "most": AT_ONCE, "lease": LEASE_SECONDS}
-    return list(rows(Claimed, CLAIM, asked))
+def _outcome(sent: Future[Outcome]) -> Outcome:
+    """Return how a try went; a fault of ours is one message's, and keeps no other from going."""
+    if (fault := sent.exception()) is None:
+        return sent.result()
+    log.error("a webhook could not be sent", exc_info=fault)
+    return Outcome(error="Something went wrong here. It is tried again.")
 
 
-async def _send_all(claimed: Sequence[Claimed], look_up: LookUp | None) -> list[Outcome]:
-    return list(await asyncio.gather(*(send(each, look_up=look_up) for each in claimed)))
+@contextmanager
+def _loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Have a loop run in a thread: what is sent goes on while rows are claimed and noted."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="webhooks", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def claim(under_way: Collection[Claimed] = ()) -> list[Claimed]:
+    """Take what is due, beside what this process sends already; what others hold is left to them.
+
+    A few of each endpoint and of each workspace; first of those who have the fewest under way.
+    """
+    asked = {
+        "busy": [each.endpoint_id for each in under_way],
+        "each": AT_ONCE_FOR_ONE,
+        "of_one": AT_ONCE_FOR_WORKSPACE,
+        "most": AT_ONCE - len(under_way),
+        "lease": LEASE_SECONDS,
+        "most_attempts": MOST_COUNTED,
+    }
+    return list(rows(Claimed, CLAIM, asked)) if len(under_way) < AT_ONCE else []
 
 
 async def send(one: Claimed, *, look_up: LookUp | None = None) -> Outcome:
@@ -150,6 +216,8 @@ async def send(one: Claimed, *, look_up: LookUp | None = None) -> Outcome:
             status, retry_after = await _post(one, look_up)
     except guard.NotAllowed as refusal:
         error = f"The address {refusal}."
+    except signing.Unreadable:
+        error = "Its secret cannot be read any more. Rotate it."
     except TimeoutError:
         error = f"There was no answer within {WHOLE_SECONDS} seconds."
     except (aiohttp.ClientError, OSError, ValueError):

@@ -14,6 +14,8 @@ import hmac
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from nacl.exceptions import CryptoError
+
 from common import sealing
 
 if TYPE_CHECKING:
@@ -35,9 +37,16 @@ def seal(secret: str) -> str:
     return sealing.seal(secret, purpose=PURPOSE)
 
 
+class Unreadable(Exception):
+    """No pepper of today opens a secret."""
+
+
 def unseal(sealed: str) -> str:
-    """Return a secret that was kept; raises if its pepper is gone."""
-    return sealing.unseal(sealed, purpose=PURPOSE)
+    """Return a secret that was kept; raise Unreadable if its pepper is gone."""
+    try:
+        return sealing.unseal(sealed, purpose=PURPOSE)
+    except (KeyError, CryptoError) as exc:
+        raise Unreadable from exc
 
 
 def headers(message_id: str, at: int, body: bytes, *, by: Sequence[str]) -> dict[str, str]:

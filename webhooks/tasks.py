@@ -6,10 +6,9 @@ import threading
 
 from celery import shared_task
 
-from webhooks import sending
+from webhooks import endpoints, sending
 
 _turn = threading.Lock()
-MOST_ROUNDS = 20
 
 
 @shared_task
@@ -17,8 +16,12 @@ def send_webhooks() -> None:
     """Send what waits. Receivers that hang hold one thread of a worker, and no second one."""
     if _turn.acquire(blocking=False):
         try:
-            for _ in range(MOST_ROUNDS):
-                if not sending.send_due():
-                    break
+            sending.send_due()
         finally:
             _turn.release()
+
+
+@shared_task
+def tend_webhooks() -> None:
+    """Seal secrets by the newest pepper."""
+    endpoints.reseal()

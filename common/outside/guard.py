@@ -17,7 +17,9 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 LONGEST: Final = 2000
 LOOK_UP_SECONDS: Final = 5
 MOST_ADDRESSES: Final = 64
+MOST_LOOK_UPS: Final = 128
+"""At once, of one process."""
 PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
 LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 USUAL_PORTS: Final = {"https": 443, "http": 80}
@@ -153,9 +157,14 @@ async def look_up(target: Target, *, by: LookUp | None = None) -> list[str]:
     return found
 
 
+_asking: Final = ThreadPoolExecutor(MOST_LOOK_UPS, thread_name_prefix="look-up")
+"""The system's resolver is waited for as long as it likes, here and nowhere else: a loop that ends
+would wait for threads of its own, and few of them would hold up whoever asks after slow names."""
+
+
 async def _ask_system(host: str, port: int) -> list[str]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_asking, ask)
     return [str(address[0]) for *_, address in found]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache
@@ -17,7 +18,7 @@ from test_access_rules import ANYBODY, OPERATOR, ROUTES, RULES, TOKEN, path_of
 
 from accounts import issuing
 from apikeys import pairing, reports
-from common import operators
+from common import operators, ratelimits
 from proxy.quoting import views as quoting
 
 LIMITED = {
@@ -57,8 +58,10 @@ ENOUGH = (302, 400, 401, 403, 404, 405)
 
 
 @pytest.fixture(autouse=True)
-def nobody_has_tried(db, settings):
+def nobody_has_tried(db, settings, monkeypatch):
+    """And no minute begins between two tries."""
     cache.clear()
+    monkeypatch.setattr(ratelimits, "time", SimpleNamespace(time=lambda: 1_800_000_000.0))
     settings.LEAK_REPORT_KEYS_URL = "https://keys.example.org"
     settings.ADMIN_SECRETS = ["the operator's own secret, which is long"]
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 from test_access_rules import DOOR, MEMBER, RULES, path_of
 
 from accounts import doors
+from common import ratelimits
 
 DOORS = [path_of(route) for route in RULES[DOOR]]
 ALL = DOORS + [path_of(route) for route in RULES[MEMBER]]
@@ -27,6 +29,13 @@ FIELDS = ("login", "password", "email", "password1", "password2", "oldpassword",
           "process", "callback_url", "token")  # fmt: skip
 
 
+@pytest.fixture
+def one_minute(monkeypatch):
+    """The clock by which tries are counted stands still: no minute begins between two of them."""
+    monkeypatch.setattr(ratelimits, "time", SimpleNamespace(time=lambda: 1_800_000_000.0))
+
+
+@pytest.mark.usefixtures("one_minute")
 @pytest.mark.parametrize("path", DOORS)
 def test_every_door_is_limited_for_whoever_knocks(db, monkeypatch, path):
     monkeypatch.setattr(doors, "TRIES", 2)
@@ -43,6 +52,7 @@ def test_every_door_is_limited_for_whoever_knocks(db, monkeypatch, path):
     assert knock(REMOTE_ADDR="2001:db8::3").status_code == 429, "a household has many addresses"
 
 
+@pytest.mark.usefixtures("one_minute")
 def test_who_comes_back_from_another_site_knocks_by_reading(db, monkeypatch):
     monkeypatch.setattr(doors, "TRIES", 1)
     client = Client(SERVER_NAME="localhost")
@@ -91,6 +101,36 @@ def proven_just_now(client, user):
 
 def push(client, path, body):
     return client.post(path, body, content_type="application/json")
+
+
+FOR_SCRIPTS = [path for path in ALL if path.startswith("/_allauth/")]
+
+
+@pytest.mark.parametrize("path", FOR_SCRIPTS)
+def test_who_begins_in_the_middle_is_told_so_at_each_address_for_scripts(db, path, monkeypatch):
+    monkeypatch.setattr(doors, "TRIES", 10**6)
+    client = Client(SERVER_NAME="localhost", raise_request_exception=False)
+
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        answer = client.generic(method, path, "{}", content_type="application/json")
+        assert answer.status_code < 500, method
+
+
+@pytest.mark.parametrize("path", FOR_SCRIPTS)
+def test_what_no_text_and_no_number_can_hold_is_refused_at_each_address_for_scripts(
+    db, path, monkeypatch
+):
+    """Python's reader of JSON takes halves of surrogates, and breaks at a number too long."""
+    monkeypatch.setattr(doors, "TRIES", 10**6)
+    client = Client(SERVER_NAME="localhost", raise_request_exception=False)
+    odd = ['"ann@example.org\\ud800"', "9" * 5000, "NaN", '{"a":' * 200 + "1" + "}" * 200]
+
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        for value in odd:
+            body = "{" + ",".join(f'"{field}":{value}' for field in FIELDS) + "}"
+            answer = client.generic(method, path, body, content_type="application/json")
+            assert answer.status_code == 400, (method, value[:30], answer.status_code)
+            assert answer.json()["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize(

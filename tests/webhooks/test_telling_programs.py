@@ -1,10 +1,12 @@
 """Telling members' programs: signed, once for a reason, again where it failed, and never inside."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +22,8 @@ from hostile import Server, answer, endless, raw, silent
 
 from apikeys.models import SCOPES, ApiKey
 from audit.models import Event
-from common.errors import InvalidRequest, InvalidWebhookUrl
+from common.errors import InvalidRequest, InvalidWebhookUrl, RateLimited
+from common.outside import guard
 from credits.gifts import grants
 from webhooks import addresses, endpoints, events, sending
 from webhooks.models import Delivery, Endpoint
@@ -350,6 +353,149 @@ def test_one_endpoint_that_hangs_takes_only_its_share(alice, listen):
             happen(alice)
 
         assert len(sending.claim()) == sending.AT_ONCE_FOR_ONE
+
+
+def test_who_has_many_endpoints_that_hang_holds_up_nobody_else(
+    alice, bob, listen, monkeypatch, settings
+):
+    """Alice's take the slots that one workspace may have; Bob's go meanwhile."""
+    monkeypatch.setattr(sending, "AT_ONCE", 9)
+    monkeypatch.setattr(sending, "WHOLE_SECONDS", 4)
+    monkeypatch.setattr(sending, "WHILE_SECONDS", 2)
+    with Server(silent(30)) as hangs, Server(OK) as server:
+        listen(hangs)
+        for n in range(4):
+            events.emit_to(
+                alice.workspace_id, f"{hangs.origin}/{n}", "run.failed", "{}", key=f"{n}"
+            )
+        for n in range(12):
+            happen(alice)
+            events.emit_to(bob.workspace_id, f"{server.origin}/{n}", "run.failed", "{}", key=f"{n}")
+        settings.OUTSIDE_ORIGINS = [hangs.origin, server.origin]
+        sending.send_due()
+
+    assert len(server.asked) == 12
+    assert len(hangs.asked) <= sending.AT_ONCE_FOR_WORKSPACE
+
+
+def test_those_with_the_fewest_under_way_come_first(alice, bob, listen, monkeypatch):
+    with Server(OK) as server:
+        hers, _ = listen(server)
+        for _ in range(4):
+            happen(alice)
+        events.emit_to(bob.workspace_id, f"{server.origin}/bobs", "run.failed", "{}", key="1")
+
+        with monkeypatch.context() as few:
+            few.setattr(sending, "AT_ONCE", 2)
+            assert {each.url for each in sending.claim()} == {"", f"{server.origin}/bobs"}
+        (one, *_) = sending.claim()
+        assert one.endpoint_id == hers.pk
+        Delivery.objects.filter(endpoint=hers).update(next_try_at=timezone.now())
+        assert len(sending.claim([one] * 3)) == 1
+        assert sending.claim([one] * sending.AT_ONCE_FOR_ONE) == []
+
+
+def test_slow_names_hold_up_neither_who_asks_nor_other_names(monkeypatch):
+    """The system's resolver waits for a server of names that may be its owner's."""
+
+    def resolve(host, port, **_):
+        if host.startswith("slow"):
+            time.sleep(3)
+        return [(0, 0, 0, "", ("8.8.8.8", port))]
+
+    async def look(host):
+        return await guard.look_up(guard.read(f"https://{host}/"))
+
+    async def all_at_once():
+        slow = [asyncio.ensure_future(look(f"slow{n}.example")) for n in range(60)]
+        await asyncio.sleep(0)
+        found = await look("quick.example")
+        gone = await asyncio.gather(*slow, return_exceptions=True)
+        return found, gone
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(guard, "LOOK_UP_SECONDS", 0.5)
+    begun = time.monotonic()
+    found, gone = asyncio.run(all_at_once())
+
+    assert found == ["8.8.8.8"]
+    assert {type(each) for each in gone} == {guard.NotAllowed}
+    assert time.monotonic() - begun < 2.5
+
+
+def test_a_message_that_is_sent_again_and_again_stops_nobodys(alice, bob, listen):
+    """A count that no column can hold would stop the statement that claims for all."""
+    with Server(OK) as server:
+        endpoint, _ = listen(server)
+        happen(alice)
+        Delivery.objects.filter(endpoint=endpoint).update(attempts=2**15 - 1)
+        sending.send_due()
+
+    assert of(endpoint).state == "delivered"
+
+
+def test_a_secret_that_no_pepper_opens_is_one_endpoints_fault(alice, bob, listen, settings):
+    with Server(OK) as server:
+        endpoint, _ = listen(server)
+        happen(alice)
+        Endpoint.objects.filter(pk=endpoint.pk).update(secret="77:AAAA")
+        events.emit_to(bob.workspace_id, f"{server.origin}/bobs", "run.failed", "{}", key="1")
+        sending.send_due()
+
+    assert [asked.line for asked in server.asked] == ["POST /bobs HTTP/1.1"]
+    assert of(endpoint).last_error == "Its secret cannot be read any more. Rotate it."
+
+
+def test_a_fault_of_ours_is_one_messages(alice, bob, listen, monkeypatch, caplog):
+    with Server(OK) as server:
+        endpoint, _ = listen(server)
+        happen(alice)
+        events.emit_to(bob.workspace_id, f"{server.origin}/bobs", "run.failed", "{}", key="1")
+        told, bad = sending.signing.headers, f"msg_{of(endpoint).pk.hex}"
+
+        def breaks(message_id, *args, **more):
+            if message_id == bad:
+                raise RuntimeError("broken")
+            return told(message_id, *args, **more)
+
+        monkeypatch.setattr(sending.signing, "headers", breaks)
+        sending.send_due()
+
+    assert [asked.line for asked in server.asked] == ["POST /bobs HTTP/1.1"]
+    assert of(endpoint).state == "waiting"
+    assert "could not be sent" in caplog.text
+
+
+def test_a_new_pepper_takes_the_secrets_over_and_the_old_one_can_go(alice, listen, settings):
+    with Server(OK) as server:
+        endpoint, old = listen(server)
+        _, new = endpoints.rotate(alice.workspace_id, endpoint.pk, by=alice.user.pk)
+        settings.KEY_PEPPERS = {**settings.KEY_PEPPERS, 99: bytes(range(32))}
+        assert endpoints.reseal() == Endpoint.objects.count()
+        assert endpoints.reseal() == 0
+        settings.KEY_PEPPERS = {99: bytes(range(32))}
+        happen(alice)
+        sending.send_due()
+
+    (asked,) = server.asked
+    assert verify(old, asked)
+    assert verify(new, asked)
+
+
+def test_nobody_makes_tries_or_sends_again_without_end(alice, listen, monkeypatch):
+    monkeypatch.setattr(endpoints, "TRIED_AN_HOUR", 1)
+    monkeypatch.setattr(endpoints, "RESENT_AN_HOUR", 1)
+    monkeypatch.setattr(endpoints, "MADE_AN_HOUR", 1)
+    with Server(OK) as server:
+        endpoint, _ = listen(server)
+        with pytest.raises(RateLimited):
+            listen(server)
+        tried = endpoints.try_out(alice.workspace_id, endpoint.pk, by=alice.user.pk)
+        with pytest.raises(RateLimited):
+            endpoints.try_out(alice.workspace_id, endpoint.pk, by=alice.user.pk)
+        endpoints.resend(alice.workspace_id, tried.pk, by=alice.user.pk)
+        with pytest.raises(RateLimited):
+            endpoints.resend(alice.workspace_id, tried.pk, by=alice.user.pk)
 
 
 def test_credits_that_come_in_are_told(alice, listen):
