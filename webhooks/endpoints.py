@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit import log as audit
+from common import sealing
 from common.errors import InvalidRequest, NotFound
 from webhooks import addresses, events, sending, signing
 from webhooks.models import TEST, TYPES, Delivery, Endpoint
@@ -124,6 +125,11 @@ def rotate(workspace_id: UUID, endpoint_id: UUID, *, by: UUID) -> tuple[Endpoint
     found.save(update_fields=["secret", "old_secret", "old_secret_until"])
     audit.note("webhook.rotated", actor=by, workspace=workspace_id, target=found.pk)
     return found, secret
+
+
+def reseal() -> int:
+    """Have every secret sealed by the newest pepper; return how many endpoints had an older one."""
+    return sealing.reseal(Endpoint.objects.all(), "secret", "old_secret", purpose=signing.PURPOSE)
 
 
 @transaction.atomic
