@@ -170,7 +170,14 @@ def test_what_is_kept_in_boxes_is_readable_without_the_old_pepper(rotate, grace,
     )  # fmt: skip
     terms = workers.Terms(base_url="http://10.0.0.7:8188", accelerator="L4", micros_per_second=1)
     workers.add("gpu", terms, token="of-the-machine", by=grace.pk, reason="more")
-    person = steps.Person(id=alice.user.pk, name="A", emails=("a@example.org",))
+    person = steps.Person(
+        id=alice.user.pk,
+        name="A",
+        emails=("a@example.org",),
+        workspaces=(),
+        others=(),
+        customers=(),
+    )
     leaving = a_running_deletion(steps.seal(person))
 
     rotate("begin", "pepper")
@@ -421,7 +428,7 @@ def test_the_file_keeps_what_is_not_ours_and_its_rights(file):
     one.write({"SECRET_KEY": "other", "KEY_PEPPER_NEXT": "2:ff"})
 
     assert file.read_text().splitlines() == [
-        "# Ours.", "SECRET_KEY=other", f"KEY_PEPPERS=1:{'5a' * 32}", "DEBUG=0", 
+        "# Ours.", "SECRET_KEY=other", f"KEY_PEPPERS=1:{'5a' * 32}", "DEBUG=0",
         "KEY_PEPPER_NEXT=2:ff",
     ]  # fmt: skip
     assert file.stat().st_mode & 0o777 == 0o640
