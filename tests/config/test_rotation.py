@@ -201,7 +201,12 @@ def test_what_is_kept_in_boxes_is_readable_without_the_old_pepper(rotate, grace,
 def a_running_deletion(sealed):
     now = timezone.now()
     return Deletion.objects.create(
-        user_id=uuid.uuid4(), state="running", sealed=sealed, confirmed_at=now, due_at=now
+        user_id=uuid.uuid4(),
+        state="running",
+        sealed=sealed,
+        confirmed_at=now,
+        due_at=now,
+        deadline_at=now,
     )
 
 

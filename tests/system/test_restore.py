@@ -58,7 +58,7 @@ for each in json.loads((folder / "backup_manifest").read_text())["Files"]:
 
 
 def with_a_verifier(folder):
-    """Return where PostgreSQL's programs are; the wheel's pg_verifybackup may be one that breaks."""
+    """Return where PostgreSQL's programs are; the wheel has a pg_verifybackup that breaks."""
     own = postgres.programs()
     asked = subprocess.run([own / "pg_verifybackup", "--version"], capture_output=True, check=False)
     if asked.returncode == 0:
