@@ -4,11 +4,13 @@
        a day      a month    until the last token that it signed can be renewed no more
 
 A private key is kept sealed under SECRET_KEY: whoever has only the database signs nothing. One that
-cannot be opened any more signs no more, and another takes its place at once.
+only an older SECRET_KEY opens is sealed anew; one that cannot be opened any more signs no more, and
+another takes its place at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import secrets
@@ -19,7 +21,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from joserfc.jwk import ECKey
@@ -27,6 +28,7 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
 from accounts.models import SigningKey
+from common import rotating
 from common.errors import Unauthorized
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ def make(*, after: int, signs_at: datetime) -> None:
                 number=after + 1,
                 kid=secrets.token_hex(8),
                 public=private.as_dict(private=False),
-                sealed=_box().encrypt(orjson.dumps(private.as_dict(private=True))),
+                sealed=_closed(private),
                 signs_at=signs_at,
             )
     except IntegrityError:
@@ -155,13 +157,47 @@ def tend() -> None:
             key.delete()
 
 
-def _opened(sealed: bytes) -> ECKey | None:
-    try:
-        return ECKey.import_key(orjson.loads(_box().decrypt(sealed)))
-    except (CryptoError, ValueError):
-        return None
+@transaction.atomic
+def begin(*, at_once: bool) -> datetime:
+    """Have another key sign, in a day, and return when; no token ends by that.
+
+    `at_once` is for a key that somebody else may have: the new one signs now, and all others are
+    gone. A process refuses their tokens within a minute, but for those that it has verified before:
+    they end with their quarter of an hour, or with the process. Sign-ins stay: programs renew.
+    """
+    numbers = list(SigningKey.objects.select_for_update().values_list("number", flat=True))
+    signs_at = timezone.now() if at_once else timezone.now() + AHEAD
+    make(after=max(numbers, default=0), signs_at=signs_at)
+    if at_once:
+        SigningKey.objects.filter(number__in=numbers).delete()
+    return signs_at
 
 
-def _box() -> SecretBox:
-    secret = hashlib.sha512(settings.SECRET_KEY.encode()).digest()
+def reseal() -> int:
+    """Have every private key sealed under the SECRET_KEY of today; return how many were not."""
+    changed = 0
+    for number in list(SigningKey.objects.values_list("number", flat=True)):
+        with transaction.atomic():
+            row = SigningKey.objects.select_for_update().filter(number=number).first()
+            if row is None or _opened(row.sealed, rotating.secret_keys()[:1]) is not None:
+                continue
+            if (private := _opened(row.sealed)) is not None:
+                SigningKey.objects.filter(number=number).update(sealed=_closed(private))
+                changed += 1
+    return changed
+
+
+def _closed(private: ECKey) -> bytes:
+    return _box(rotating.secret_keys()[0]).encrypt(orjson.dumps(private.as_dict(private=True)))
+
+
+def _opened(sealed: bytes | memoryview[int], keys: tuple[bytes, ...] = ()) -> ECKey | None:
+    for key in keys or rotating.secret_keys():
+        with contextlib.suppress(CryptoError, ValueError):
+            return ECKey.import_key(orjson.loads(_box(key).decrypt(bytes(sealed))))
+    return None
+
+
+def _box(secret_key: bytes) -> SecretBox:
+    secret = hashlib.sha512(secret_key).digest()
     return SecretBox(hashlib.blake2b(key=secret, person=b"signing keys", digest_size=32).digest())

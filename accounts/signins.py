@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from accounts.models import Membership, SignIn
 from audit import log
+from common import rotating
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -114,7 +115,7 @@ def by_refresh_token(token: str) -> SignIn | None:
 def refreshed(signin: SignIn) -> str:
     """Use up the code or refresh token of a locked sign-in; return the next refresh token."""
     now, chance = timezone.now(), secrets.token_urlsafe(32)
-    secret = chance + _mark(signin.pk, chance)
+    secret = chance + _mark(signin.pk, chance, by=rotating.secret_keys()[0])
     signin.code_used_at = signin.code_used_at or now
     signin.refresh_digest, signin.last_used_at = _digest(secret), now
     signin.save(update_fields=["code_used_at", "refresh_digest", "last_used_at"])
@@ -122,14 +123,18 @@ def refreshed(signin: SignIn) -> str:
 
 
 def _was_given(pk: UUID, secret: str) -> bool:
-    """Whether a secret was once a refresh token of that sign-in, under the SECRET_KEY of today."""
+    """Whether a secret was once a refresh token of that sign-in, by a SECRET_KEY that is known."""
     chance, mark = secret[:-MARK_DIGITS], secret[-MARK_DIGITS:]
-    return hmac.compare_digest(mark.encode("utf-8", "replace"), _mark(pk, chance).encode())
+    given = mark.encode("utf-8", "replace")
+    return any(
+        hmac.compare_digest(given, _mark(pk, chance, by=key).encode())
+        for key in rotating.secret_keys()
+    )
 
 
-def _mark(pk: UUID, chance: str) -> str:
+def _mark(pk: UUID, chance: str, *, by: bytes) -> str:
     said = b"refresh\0" + pk.bytes + chance.encode("utf-8", "replace")
-    return hmac.digest(settings.SECRET_KEY.encode(), said, "sha256").hex()[:MARK_DIGITS]
+    return hmac.digest(by, said, "sha256").hex()[:MARK_DIGITS]
 
 
 def may_act(signin: SignIn) -> bool:

@@ -15,5 +15,6 @@ def tend_accounts() -> None:
 @shared_task
 def tend_sign_ins() -> None:
     """Publish the next signing key in time, and forget what says nothing any more."""
+    signingkeys.reseal()
     signingkeys.tend()
     signins.forget()

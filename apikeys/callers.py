@@ -6,6 +6,7 @@ ends a key or a sign-in ends it at every door with the next statement.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
@@ -93,17 +94,20 @@ class Caller:
     address: str | None
     """From where; None if that cannot be told."""
     digests: tuple[bytes, ...] = ()
-    """Of its key, newest pepper first."""
+    """Of its key, that of the pepper that makes new ones first."""
+    key_name: bytes = b""
+    """A digest of its key that no secret of ours is part of, and that is nowhere looked up by."""
     token: Claims | None = None
 
     @property
     def name(self) -> bytes:
         """The same for every request of this caller, and for nobody else's.
 
-        Of a token it is the sign-in's: a node renews its token between two tries.
+        Of a token it is the sign-in's: a node renews its token between two tries. Of a key it is
+        by no pepper: a repeat finds its intention, whichever has taken over meanwhile.
         """
         if self.token is None:
-            return self.digests[0]
+            return self.key_name
         return self.token.sid.bytes + self.token.workspace_id.bytes
 
     @property
@@ -131,7 +135,9 @@ class Caller:
 
 def by_key(key: str, address: str) -> Caller:
     """Return who calls with a key; raise Unauthorized if it is none."""
-    return Caller(addresses.plain(address), digests=tuple(keys.digests(key)))
+    digests = tuple(keys.digests(key))
+    name = hashlib.sha256(b"caller\0" + key.encode()).digest()
+    return Caller(addresses.plain(address), digests, name)
 
 
 def by_token(claims: Claims, address: str) -> Caller:

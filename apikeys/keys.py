@@ -25,7 +25,7 @@ from django.db.models.expressions import RawSQL
 
 from accounts.models import Membership
 from apikeys.models import ApiKey
-from common import addresses
+from common import addresses, rotating
 from common.cached import from_settings
 from common.errors import AccessDisabled, InvalidRequest, Unauthorized
 
@@ -81,7 +81,7 @@ def issue(
     head = PREFIX + own_part
     head += secrets.token_hex(LENGTH)[: LENGTH - len(head) - 8]
     key = head + checksum(head)
-    version = max(settings.KEY_PEPPERS)
+    version = rotating.pepper()
     if scopes is not None:
         fields["scopes"] = scopes
     record = ApiKey.objects.create(
@@ -125,7 +125,7 @@ def digest(key: str, version: int) -> bytes:
 
 
 def digests(key: str) -> list[bytes]:
-    """Return the digests to look for, newest pepper first; raise Unauthorized if it is no key."""
+    """Return the digests to look for, the newest first; raise Unauthorized if it is no key."""
     if not is_wellformed(key):
         raise Unauthorized("This is not an API key of this platform. Check for a typing error.")
     return [hmac.digest(pepper, key.encode(), "sha256") for pepper in _peppers()]
@@ -133,7 +133,7 @@ def digests(key: str) -> list[bytes]:
 
 @from_settings
 def _peppers() -> tuple[bytes, ...]:
-    return tuple(pepper for _, pepper in sorted(settings.KEY_PEPPERS.items(), reverse=True))
+    return tuple(settings.KEY_PEPPERS[version] for version in rotating.peppers())
 
 
 def with_seats(some: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
@@ -185,7 +185,7 @@ def living_of(key: str) -> ApiKey:
     found = known.filter(digest__in=digests(key)).first()
     if found is None:
         raise Unauthorized("This API key is unknown, expired or revoked.")
-    if found.pepper_version < max(settings.KEY_PEPPERS):
+    if found.pepper_version < rotating.pepper():
         repepper(key)
     return found
 
@@ -258,8 +258,13 @@ REPEPPER = "UPDATE apikeys_apikey SET digest = %s, pepper_version = %s WHERE dig
 
 
 def repeppered(digests: list[bytes]) -> tuple[bytes, int, list[bytes]]:
-    """Return the parameters of `REPEPPER` for what `digests` returned of the key."""
-    return digests[0], max(settings.KEY_PEPPERS), digests[1:]
+    """Return the parameters of `REPEPPER` for what `digests` returned of the key.
+
+    Under a pepper that other processes use already, and this one only knows, it stays.
+    """
+    version = rotating.pepper()
+    older = [each for each, of in zip(digests, rotating.peppers(), strict=True) if of < version]
+    return digests[0], version, older
 
 
 def repepper(key: str) -> None:

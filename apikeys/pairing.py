@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from nacl.exceptions import RuntimeError as WeakKey
@@ -32,7 +31,7 @@ from apikeys import allowances, life, states
 from apikeys.models import ApiKey, Pairing
 from apikeys.rights import Rights
 from audit import log
-from common import proquints, ratelimits
+from common import proquints, ratelimits, rotating
 from common.addresses import household
 from common.errors import InvalidRequest, NotFound, RateLimited
 from common.money import show
@@ -103,7 +102,7 @@ def begin(*, machine: str, public_key: bytes, secret_digest: bytes, address: str
                     public_key=public_key,
                     words=check_words(public_key, code),
                     secret_digest=secret_digest,
-                    code_digest=_digest(signs),
+                    code_digest=_digests(signs)[0],
                     expires_at=now + GOOD_FOR,
                 )
         except IntegrityError:  # Somebody else shows this one.
@@ -122,7 +121,7 @@ def find(typed: str, *, user: User, address: str) -> Pairing:
     signs = "".join(sign for sign in typed.upper() if sign.isalnum())
     now = timezone.now()
     waiting = Pairing.objects.filter(state=State.WAITING, expires_at__gt=now)
-    row = waiting.filter(code_digest=_digest(signs)).first()
+    row = waiting.filter(code_digest__in=_digests(signs)).first()
     if row is None or not waiting.filter(pk=row.pk).update(
         state=State.FOUND, code_digest=None, found_by=user
     ):
@@ -281,9 +280,13 @@ def _end(pairing_id: UUID, *, reason: str) -> None:
     Pairing.objects.filter(pk=row.pk).update(state=State.REFUSED, code_digest=None, box=None)
 
 
-def _digest(signs: str) -> bytes:
-    """Return what is kept of a code: nothing that a stolen database could be searched by."""
-    return hmac.digest(settings.SECRET_KEY.encode(), b"pairing\0" + signs.encode(), "sha256")
+def _digests(signs: str) -> list[bytes]:
+    """Return what may be kept of a code: nothing that a stolen database could be searched by.
+
+    The first is what is kept of a new one.
+    """
+    said = b"pairing\0" + signs.encode()
+    return [hmac.digest(key, said, "sha256") for key in rotating.secret_keys()]
 
 
 def _require_good(public_key: bytes) -> None:

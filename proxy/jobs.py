@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
-from django.conf import settings
 
-from common import logs, metrics
+from common import logs, metrics, rotating
 from common.addresses import household
 from common.errors import InsufficientCredits, JobExpired, NotFound, PlatformError, Unauthorized
 from common.money import Micros, credits_text
@@ -160,7 +159,19 @@ def _given(
 
 def token(job_id: str) -> str:
     """Return the secret part of a job's polling URL: 128 bits that only this platform can make."""
-    return hmac.digest(settings.SECRET_KEY.encode(), b"job:" + job_id.encode(), "sha256").hex()[:32]
+    return _token(job_id, rotating.secret_keys()[0])
+
+
+def is_token(given: str, job_id: str) -> bool:
+    """Whether somebody has that, by the SECRET_KEY of today or one that is still known."""
+    return any(
+        hmac.compare_digest(given.encode(), _token(job_id, key).encode())
+        for key in rotating.secret_keys()
+    )
+
+
+def _token(job_id: str, key: bytes) -> str:
+    return hmac.digest(key, b"job:" + job_id.encode(), "sha256").hex()[:32]
 
 
 def polling_url(request: Request, poll: Operation, job: str, call: str) -> str:
@@ -320,9 +331,7 @@ async def _find(platform: Platform, request: Request, route: Route) -> tuple[Fou
     if not given and not looked.known:
         raise Unauthorized("This API key or sign-in is unknown, expired or ended.")
     found = remembered.found(looked.job) if looked.job is not None else None
-    if found is None or not (
-        hmac.compare_digest(given.encode(), token(found.id).encode()) if given else looked.own
-    ):
+    if found is None or not (is_token(given, found.id) if given else looked.own):
         raise NotFound("Task not found. It is unknown, or another workspace's.")
     shape = _shape(found)
     if operation.path not in (shape.poll, *shape.also_polled):

@@ -33,13 +33,14 @@ async def collected(native: Native, run: Run, ended: reading.Ended) -> list[Outp
     A file outside the folder of its workspace is no output of the run's. Raises Away where the
     worker is gone.
     """
-    workspace = isolation.token(run.workspace_id)
+    known = isolation.tokens(run.workspace_id)
     found = []
     for position, each in enumerate(ended.files):
         if each.kind == "input":
             continue
-        is_own = isolation.is_own(each.subfolder, workspace)
-        if each.kind == "output" and not is_own:
+        own = (token for token in known if isolation.is_own(each.subfolder, token))
+        workspace = next(own, "")
+        if each.kind == "output" and not workspace:
             continue
         path = Path((await asyncio.to_thread(shelf.arriving)).name)
         try:
@@ -48,7 +49,7 @@ async def collected(native: Native, run: Run, ended: reading.Ended) -> list[Outp
         finally:
             await asyncio.to_thread(shelf.put_away, path)
         made.is_paid = each.kind == "output" and each.node_id not in ended.cached
-        made.subfolder = isolation.seen_folder(each.subfolder, workspace)[:300]
+        made.subfolder = isolation.seen_folder(each.subfolder, workspace or known[0])[:300]
         found.append(made)
     return found
 

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from django.utils.crypto import salted_hmac
 
+from common import rotating
 from common.errors import InvalidWorkflow
 from runs import graph as graphs
 
@@ -40,7 +41,17 @@ LOADED: Final = frozenset(
 
 def token(workspace_id: UUID) -> str:
     """Return by what a workspace's files are told apart on workers."""
-    return salted_hmac("runs.isolation", str(workspace_id), algorithm="sha256").hexdigest()[:32]
+    return tokens(workspace_id)[0]
+
+
+def tokens(workspace_id: UUID) -> list[str]:
+    """Return it under each SECRET_KEY that is known: a run may be older than the newest."""
+    return [
+        salted_hmac(
+            "runs.isolation", str(workspace_id), secret=key, algorithm="sha256"
+        ).hexdigest()[:32]
+        for key in rotating.secret_keys()
+    ]
 
 
 def is_safe(path: str) -> bool:

@@ -106,6 +106,11 @@ def token_of(worker: Worker) -> str:
     return sealing.unseal(worker.sealed, purpose=PURPOSE) if worker.sealed else ""
 
 
+def reseal() -> int:
+    """Have every token sealed by the newest pepper; return how many had an older one."""
+    return sealing.reseal(Worker.objects.all(), "sealed", purpose=PURPOSE)
+
+
 @transaction.atomic
 def _change(
     name: str, before: set[State], after: State, action: str, by: UUID, reason: str

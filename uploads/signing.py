@@ -16,6 +16,8 @@ from urllib.parse import urlencode
 
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from common import rotating
+
 Verb = Literal["put", "get"]
 PATH = re.compile(r"/uploads/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/([\w.-]{1,100}))?")
 MARK = "signed="
@@ -25,7 +27,8 @@ MARK = "signed="
 def path(verb: Verb, upload_id: str, name: str, expires: int) -> str:
     """Return the path and query of an address, signed."""
     place = f"/uploads/{upload_id}/{name}" if verb == "get" else f"/uploads/{upload_id}"
-    signature = _signature(verb, upload_id, name if verb == "get" else "", expires)
+    name = name if verb == "get" else ""
+    signature = _signature(verb, upload_id, name, expires, by=rotating.secret_keys()[0])
     return f"{place}?{urlencode({'expires': expires, 'signed': signature})}"
 
 
@@ -34,11 +37,14 @@ def holds(verb: Verb, upload_id: str, name: str, query: dict[str, str]) -> bool:
     expires, signed = query.get("expires", ""), query.get("signed", "")
     if not (expires.isascii() and expires.isdecimal() and len(expires) < 12):
         return False
-    wanted = _signature(verb, upload_id, name, int(expires))
-    return constant_time_compare(signed, wanted) and int(expires) > time.time()
+    is_signed = any(
+        constant_time_compare(signed, _signature(verb, upload_id, name, int(expires), by=key))
+        for key in rotating.secret_keys()
+    )
+    return is_signed and int(expires) > time.time()
 
 
-def _signature(verb: Verb, upload_id: str, name: str, expires: int) -> str:
+def _signature(verb: Verb, upload_id: str, name: str, expires: int, *, by: bytes) -> str:
     said = "\n".join((verb, upload_id, name, f"{expires}"))
-    made = salted_hmac("uploads.signing", said, algorithm="sha256").digest()
+    made = salted_hmac("uploads.signing", said, secret=by, algorithm="sha256").digest()
     return base64.urlsafe_b64encode(made).decode().rstrip("=")

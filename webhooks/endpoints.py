@@ -138,6 +138,11 @@ def rotate(workspace_id: UUID, endpoint_id: UUID, *, by: UUID) -> tuple[Endpoint
     return found, secret
 
 
+def reseal() -> int:
+    """Have every secret sealed by the newest pepper; return how many endpoints had an older one."""
+    return sealing.reseal(Endpoint.objects.all(), "secret", "old_secret", purpose=signing.PURPOSE)
+
+
 @transaction.atomic
 def remove(workspace_id: UUID, endpoint_id: UUID, *, by: UUID) -> None:
     """Take one away, with what waits for it and the list of what was sent."""

@@ -37,9 +37,10 @@ if _is_celerys_own_program():
 @beat_init.connect
 def _look_first(**_: Any) -> None:
     """End with one line where there is nothing to work on; warnings are lines of JSON, too."""
-    from config import preflight
+    from config import counted, preflight
 
     logging.captureWarnings(True)
+    counted.together(processes=1)
     preflight.require_database("celery")
     connection.close_pool()  # type: ignore[attr-defined]  # A beat of -B is forked from here.
 

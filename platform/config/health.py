@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from prometheus_client.registry import Collector
 from common.drf import base_url
 from common.errors import as_flat, combined, is_for_nodes
 from common.rows import rows, values
-from config import preflight
+from config import counted, preflight
 from credits.books import holds
 from privacy import watch
 from proxy import health as vendors_health
@@ -191,12 +192,19 @@ def metrics(request: HttpRequest) -> HttpResponse:
         )
     )
     own.register(_Served())
-    counted: Any = registry.REGISTRY
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        counted = CollectorRegistry()
-        multiprocess.MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
-    body = generate_latest(own) + generate_latest(counted)
+    body = generate_latest(own) + _counted()
     return HttpResponse(body, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _counted() -> bytes:
+    """Return what is counted: by all processes of this machine where they do so together."""
+    folder = os.environ.get(counted.FOLDER)
+    if not folder:
+        return generate_latest(registry.REGISTRY)
+    together = CollectorRegistry()
+    multiprocess.MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
+    with counted.locked(Path(folder)):
+        return generate_latest(together)
 
 
 def metrics_are_private(request: HttpRequest) -> bool:

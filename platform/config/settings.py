@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common import retention
@@ -39,6 +39,12 @@ class Environment(BaseSettings):
     """At least 50 characters."""
     key_peppers: Annotated[dict[int, str], NoDecode]
     """Version -> hex of at least 32 bytes. The highest version makes new digests."""
+    secret_key_next: str = ""
+    """What will be SECRET_KEY: its signatures are good here, and none is made by it yet."""
+    secret_key_fallbacks: Annotated[list[str], NoDecode] = []
+    """What was SECRET_KEY: their signatures are good still."""
+    key_pepper_next: Annotated[dict[int, str], NoDecode] = {}
+    """One version, higher than those of KEY_PEPPERS: it is known here, and makes nothing yet."""
     key_prefix: str = ""
     """What new keys have behind `comfyui-`, so that a scanner of secrets knows whose they are."""
     admin_secrets: Annotated[list[str], NoDecode] = []
@@ -158,6 +164,7 @@ class Environment(BaseSettings):
         "stripe_webhook_secrets",
         "trusted_proxies",
         "admin_secrets",
+        "secret_key_fallbacks",
         mode="before",
     )
     @classmethod
@@ -204,10 +211,13 @@ class Environment(BaseSettings):
             raise ValueError("are 32 characters or more, each, parted by commas")
         return value
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "secret_key_next", "secret_key_fallbacks")
     @classmethod
-    def _of_chance(cls, value: str) -> str:
-        if len(value) < 50 or len(set(value)) < 10:
+    def _of_chance(cls, value: str | list[str], info: ValidationInfo) -> str | list[str]:
+        some = [value] if isinstance(value, str) else value
+        if value == "" and info.field_name != "secret_key":
+            some = []
+        if any(len(each) < 50 or len(set(each)) < 10 for each in some):
             raise ValueError(
                 "needs 50 characters of chance or more:"
                 " python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
@@ -316,6 +326,24 @@ class Environment(BaseSettings):
             raise ValueError("is empty, or like redis://host/1")
         return value
 
+    @field_validator("key_pepper_next", mode="before")
+    @classmethod
+    def _pepper(cls, value: object) -> object:
+        """Read `2:<hex>`, or nothing."""
+        if not isinstance(value, str):
+            return value
+        found = cls._peppers(value) if value.strip() else {}
+        if len(found) > 1:
+            raise ValueError("is one version alone, like 2:<hex>")
+        return found
+
+    @field_validator("key_pepper_next")
+    @classmethod
+    def _higher(cls, value: dict[int, str], info: ValidationInfo) -> dict[int, str]:
+        if value and max(value) <= max(info.data.get("key_peppers", {}), default=0):
+            raise ValueError("has a version that is higher than each of KEY_PEPPERS")
+        return value
+
     @field_validator("key_peppers", mode="before")
     @classmethod
     def _peppers(cls, value: str) -> dict[int, str]:
@@ -376,6 +404,7 @@ def _said(kind: str, message: str) -> str:
 env = read()
 
 SECRET_KEY = env.secret_key
+SECRET_KEY_FALLBACKS = [*filter(None, [env.secret_key_next]), *env.secret_key_fallbacks]
 DEBUG = env.debug
 ALLOWED_HOSTS = env.allowed_hosts
 PUBLIC_URL = env.public_url.rstrip("/")
@@ -747,7 +776,10 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in env.key_peppers.items()}
+_peppers = {**env.key_peppers, **env.key_pepper_next}
+KEY_PEPPERS = {version: bytes.fromhex(pepper) for version, pepper in _peppers.items()}
+KEY_PEPPER_NEXT = next(iter(env.key_pepper_next), None)
+"""The version that is known and makes nothing yet (common/rotating.py)."""
 KEY_PREFIX = env.key_prefix
 ADMIN_SECRETS = env.admin_secrets
 LEAK_REPORT_KEYS_URL = env.leak_report_keys_url

@@ -18,7 +18,7 @@ import django
 import uvicorn
 from django.db import connection
 
-from config import preflight
+from config import counted, preflight
 from config.serving import DRAIN
 from config.wire.connection import Connection
 from config.wire.crowd import want_files
@@ -40,6 +40,7 @@ def main() -> None:
     os.environ["WEB_BOUND_TO"] = options.host  # Its children read it, too (health.py).
     os.environ[DRAIN] = str(options.drain)
     look_first(options.host, options.port)
+    counted.together(processes=options.workers)
     want_files()
     # uvicorn raises the signal again when all is finished: then that is a good end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

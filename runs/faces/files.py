@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.http import require_safe
 
+from common import rotating
 from common.drf import base_url
 from runs import assets
 from runs.models import Asset, Output
@@ -34,7 +35,7 @@ def address(request: Request, output: Output, *, seconds: int | None = None) -> 
     end = int(output.expires_at.timestamp())
     until = end if seconds is None else min(end, int(time.time()) + seconds)
     name = quote(output.name.rpartition("/")[2] or "file", safe="")
-    query = urlencode({"e": until, "s": _signature(output.pk, until)})
+    query = urlencode({"e": until, "s": _signatures(output.pk, until)[0]})
     return f"{base_url(request)}/files/{output.pk}/{name}?{query}", until
 
 
@@ -44,8 +45,8 @@ def fetch(request: HttpRequest, output_id: UUID, name: str) -> HttpResponse | St
     until, signed = request.GET.get("e", ""), request.GET.get("s", "")
     is_number = until.isascii() and until.isdecimal() and len(until) < 12
     if is_number and int(until) > time.time():
-        wanted = _signature(output_id, int(until))
-        if constant_time_compare(signed.encode(), wanted.encode()):
+        wanted = _signatures(output_id, int(until))
+        if any(constant_time_compare(signed.encode(), each.encode()) for each in wanted):
             found = Output.objects.filter(pk=output_id, expires_at__gt=timezone.now()).first()
             if found is not None:
                 return given(found)
@@ -78,5 +79,9 @@ def gone() -> HttpResponse:
     return JsonResponse({"error": "not_found", "message": said}, status=404)
 
 
-def _signature(output_id: UUID, until: int) -> str:
-    return salted_hmac("runs.files", f"{output_id}\n{until}", algorithm="sha256").hexdigest()
+def _signatures(output_id: UUID, until: int) -> list[str]:
+    said = f"{output_id}\n{until}"
+    return [
+        salted_hmac("runs.files", said, secret=key, algorithm="sha256").hexdigest()
+        for key in rotating.secret_keys()
+    ]

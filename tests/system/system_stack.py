@@ -52,6 +52,8 @@ class Stack:
         """`results_at` is a name of this machine that others know, where vendors' results lie."""
         self.folder = folder
         self.results_at = results_at
+        self.code = ROOT
+        """From where the programs are started."""
         self.cluster = Cluster(folder / "pg")
         self.port, self.sandbox_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -146,7 +148,7 @@ class Stack:
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *words],
-                cwd=ROOT,
+                cwd=self.code,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

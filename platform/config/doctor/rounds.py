@@ -11,6 +11,7 @@ from config.doctor import (
     environment,
     machine,
     mail,
+    overdue,
     payments,
     vendors,
     workers,
@@ -31,6 +32,7 @@ ALONE: dict[str, Look] = {
 """What can be looked at without a database."""
 IN_DATABASE: dict[str, Look] = {
     "keys": environment.look_at_keys,
+    "rotation": overdue.look,
     "vendor accounts": vendors.look_at_accounts,
     "queues": workers.look_at_queues,
     "stripe events": payments.look_at_events,

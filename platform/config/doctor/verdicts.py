@@ -63,6 +63,7 @@ def without_secrets(verdict: Verdict) -> Verdict:
 def _secrets() -> Iterator[str]:
     found: list[str] = [
         settings.SECRET_KEY,
+        *settings.SECRET_KEY_FALLBACKS,
         str(settings.DATABASES["default"]["PASSWORD"]),
         settings.METRICS_TOKEN,
         settings.STRIPE_API_KEY,
