@@ -55,6 +55,7 @@ def sending(run: Run) -> str | None:
     is held for it any more, which calls it off.
     """
     with transaction.atomic():
+        spending.lock_wallet(run.workspace_id)
         mine = Run.objects.select_for_update().filter(pk=run.pk, prompt_id=run.prompt_id)
         found = mine.filter(state=State.STAGING, cancel_reason="").first()
         if found is None:
@@ -63,6 +64,8 @@ def sending(run: Run) -> str | None:
             found.cancel_reason = ending.UNPAID
             found.save(update_fields=["cancel_reason"])
             return None
+        if found.attempts > 1:
+            spending.open_budget(found)
         found.sent_at = run.sent_at = timezone.now()
         key = _issued(found) if found.uses_api_nodes else ""
         run.run_key_id = found.run_key_id

@@ -115,6 +115,7 @@ def lost(run: Run, message: str) -> bool:
 
 @transaction.atomic
 def _wait_again(run: Run) -> bool:
+    spending.lock_wallet(run.workspace_id)  # What its nodes call is placed before this, or not.
     now = Run.objects.select_for_update().get(pk=run.pk)
     on_it = (State.STAGING, State.RUNNING, State.COLLECTING)
     if now.prompt_id != run.prompt_id or now.state not in on_it:
@@ -125,6 +126,7 @@ def _wait_again(run: Run) -> bool:
     if not holds.renew(spending.hold_of(now), ttl_seconds=again):
         return False
     ApiKey.objects.filter(run_id=now.pk).delete()
+    spending.close_budget(now)
     now.state, now.worker, now.prompt_id = State.QUEUED, None, None
     now.sent_at, now.started_at, now.progress = None, None, None
     now.save()
