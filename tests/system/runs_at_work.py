@@ -60,15 +60,24 @@ class RunStack(Stack):
         self.machines[name].kill()
         self.machines[name].wait(10)
 
-    def start_runner(self) -> None:
+    def start_runner(self, *, dies_at: str = "") -> None:
+        """Have a runner; one that `dies_at` a named place ends itself there, as a machine would."""
         assert self.runner is None
+        self.environment["FAIL_POINT"] = dies_at
         self.runner = self._spawn("runner", ["-m", "config.runs"])
+        self.environment["FAIL_POINT"] = ""
 
     def kill_runner(self) -> None:
         """Have it be gone in the middle of whatever it does."""
         assert self.runner is not None
         os.killpg(self.runner.pid, signal.SIGKILL)
         self.runner.wait(10)
+        self.runner = None
+
+    def await_death(self) -> None:
+        """Return once the runner has ended itself."""
+        assert self.runner is not None
+        assert self.runner.wait(120) == -signal.SIGKILL
         self.runner = None
 
     def await_machines(self) -> None:
