@@ -54,7 +54,7 @@ class Carrier:
         away_seconds: float = AWAY_SECONDS,
         doubted: Callable[[], None] | None = None,
     ) -> None:
-        """`doubted` is told before a run is given up, that its worker gets none until it is seen."""
+        """`doubted` is told before a run is given up: its worker gets none until it is seen."""
         self.run = run
         self._doubted = doubted
         self.native = native

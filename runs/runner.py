@@ -81,9 +81,7 @@ class Leader:
             self._carry(run)
 
     def _carry(self, run: Run) -> None:
-        carrier = Carrier(
-            self._native, run, away_seconds=self._away_seconds, doubted=self._doubt
-        )
+        carrier = Carrier(self._native, run, away_seconds=self._away_seconds, doubted=self._doubt)
         self._carriers[carrier.prompt_id] = carrier
         task = asyncio.create_task(self._carried(carrier))
         self._tasks.add(task)
@@ -109,7 +107,8 @@ class Leader:
                 verdict = Verdict(state=State.FAILED, code=OUR_FAULT, message=said, ours=True)
                 await books.aside(finish, run_id, carrier.run.prompt_id, verdict)
         finally:
-            self._carriers.pop(carrier.prompt_id, None)
+            if self._carriers.get(carrier.prompt_id) is carrier:  # Or another goes on with it.
+                del self._carriers[carrier.prompt_id]
             self.nudge.set()
 
     async def _go_on(self, run_id: UUID, prompt_id: UUID | None) -> None:

@@ -1,4 +1,4 @@
-"""Workspaces that share a machine: what one tries, to come at what is another's (runs/isolation.py)."""
+"""Workspaces that share a machine: what one tries, to come at what is another's."""
 
 import io
 import json
@@ -185,9 +185,7 @@ def test_a_file_that_a_node_reports_is_the_workspaces_own_or_none(folder, own):
 
 
 @pytest.mark.slow
-def test_equal_names_never_meet_and_nobody_sees_how_they_are_told_apart(
-    stage, ada, bob, tmp_path
-):
+def test_equal_names_never_meet_and_nobody_sees_how_they_are_told_apart(stage, ada, bob, tmp_path):
     stage.worker(ada, bob, per_second=10_000)
     stage.start()
     keep(ada, "image.png", (255, 0, 0), tmp_path)

@@ -48,8 +48,12 @@ def test_of_many_at_once_as_many_are_taken_as_can_be_paid(ada, at_once):
     found = at_once(lambda _: outcome(submitted, ada), range(8))
 
     assert found.count(InsufficientCredits) == 4
-    assert ada.now().held_micros == 4 * 1_200_000 == sum(
-        Run.objects.filter(workspace_id=ada.workspace_id).values_list("held_micros", flat=True)
+    assert (
+        ada.now().held_micros
+        == 4 * 1_200_000
+        == sum(
+            Run.objects.filter(workspace_id=ada.workspace_id).values_list("held_micros", flat=True)
+        )
     )
 
 
@@ -92,7 +96,9 @@ def test_one_slot_and_twenty_runs(ada, at_once):
     runs = [submitted(ada) for _ in range(20)]
 
     order = []
-    while claimed := [run for run in at_once(lambda _: scheduler.claim(machine.pk), range(4)) if run]:
+    while claimed := [
+        run for run in at_once(lambda _: scheduler.claim(machine.pk), range(4)) if run
+    ]:
         (run,) = claimed
         order.append(run.pk)
         assert end(run, gpu_ms=10)
@@ -246,6 +252,92 @@ def test_one_that_paid_inside_is_not_tried_again(ada):
     nothing_is_held(ada)
 
 
+COSTS = {
+    "succeeded: seconds and files": ({"files": 2}, 15_010 + 2 * 500),
+    "succeeded without a file": ({}, 15_010),
+    "canceled: seconds": ({"state": "canceled", "code": ending.CANCELED, "files": 2}, 15_010),
+    "failed with a file: seconds": ({"state": "failed", "files": 1}, 15_010),
+    "failed: nothing": ({"state": "failed"}, 0),
+    "failed by our fault, with a file: nothing": ({"state": "failed", "files": 1, "ours": True}, 0),
+    "all from the cache: nothing": ({"gpu_ms": 0}, 0),
+    "a moment: the least": ({"gpu_ms": 1}, 70),
+}
+
+
+@pytest.mark.parametrize("how", sorted(COSTS))
+def test_each_end_has_its_price(ada, how):
+    machine = worker(ada, per_second=10_000, per_output=500, minimum=70)
+    submitted(ada)
+    run, _ = begun(machine)
+    asked, micros = COSTS[how]
+
+    assert end(run, **{"gpu_ms": 1501, **asked})
+
+    assert now(run).charged_micros == micros == 5_000_000 - ada.now().balance_micros
+    nothing_is_held(ada)
+
+
+def test_more_than_its_maximum_is_the_houses_to_bear(ada):
+    machine = worker(ada, per_second=10_000)
+    submitted(ada, max_micros=usd("0.70"))
+    run, _ = begun(machine)
+
+    assert end(run, gpu_ms=90_000)
+
+    run = now(run)
+    assert (run.charged_micros, run.held_micros) == (700_000, 700_000)
+    assert Entry.objects.get(key=f"shortfall:{run.hold_id}").amount_micros == 200_000
+    assert ada.now().balance_micros == 4_300_000
+
+
+def test_more_than_a_wallet_has_is_the_houses_to_bear(ada):
+    machine = worker(ada, per_second=10_000)
+    submitted(ada, max_micros=usd("3.00"))
+    run, _ = begun(machine)
+    holds.place(ada.workspace_id, amount=usd("4.40"), ttl_seconds=60)
+
+    assert end(run, gpu_ms=90_000)
+
+    assert now(run).charged_micros == 600_000
+    assert Entry.objects.get(key=f"shortfall:{run.hold_id}").amount_micros == 300_000
+
+
+def test_the_dearest_is_held_and_the_one_that_took_it_is_paid(ada):
+    cheap = worker(ada, per_second=1_000)
+    worker(ada, per_second=10_000, per_output=500, minimum=9_000)
+    submitted(ada, max_micros=usd("2.00"))
+    assert ada.now().held_micros == 600_500
+
+    run, _ = begun(cheap)
+    assert end(run, gpu_ms=500, files=1)
+
+    assert now(run).charged_micros == 500
+
+
+def test_what_became_dearer_meanwhile_is_not_given_the_run(ada):
+    machine = worker(ada, per_second=1_000)
+    submitted(ada)
+    machine.micros_per_second = 1_001
+    machine.save()
+
+    assert scheduler.claim(machine.pk) is None
+
+
+def test_who_has_the_fewest_at_work_is_next_then_who_had_the_least_time(ada, bob):
+    machine = worker(ada, bob, per_second=1, slots=4)
+    for who in (ada, ada, ada, bob, bob):
+        submitted(who)
+
+    first, second, third, fourth = (scheduler.claim(machine.pk) for _ in range(4))
+
+    of = [run.workspace_id for run in (first, second, third, fourth)]
+    assert of == [ada.workspace_id, bob.workspace_id, ada.workspace_id, bob.workspace_id]
+    for run in (first, second, third, fourth):
+        assert end(run, gpu_ms=9000 if run.workspace_id == ada.workspace_id else 100)
+    submitted(bob)
+    assert scheduler.claim(machine.pk).workspace_id == bob.workspace_id, "though ada waits longer"
+
+
 # --- The day's bound of failed work -----------------------------------------------------------
 
 
@@ -379,7 +471,9 @@ def test_growing_and_calls_inside_at_once_never_pass_the_maximum(ada, at_once):
     found = at_once(lambda work: work(), works)
 
     budget = Budget.objects.get(pk=run.budget_id)
-    held = sum(Hold.objects.filter(account_id=ada.workspace_id).values_list("amount_micros", flat=True))
+    held = sum(
+        Hold.objects.filter(account_id=ada.workspace_id).values_list("amount_micros", flat=True)
+    )
     assert budget.taken_micros == held == ada.now().held_micros <= 1_000_000
     assert found.count("placed") + found.count("budget") == 6
 

@@ -103,8 +103,8 @@ def _another_call(run):
 
 def _entry_of_one_at_work(run):
     Entry.objects.create(
-        kind="call", debit_id=run.workspace_id, credit_id=HOUSE[Account.Kind.SALES], amount_micros=5,
-        key=f"call:{run.hold_id}",
+        kind="call", debit_id=run.workspace_id, credit_id=HOUSE[Account.Kind.SALES],
+        amount_micros=5, key=f"call:{run.hold_id}",
     )  # fmt: skip
 
 

@@ -44,7 +44,9 @@ def test_a_node_inside_spends_by_a_key_that_dies_with_its_run_and_one_receipt_sa
     assert house.rows("SELECT DISTINCT run_id FROM usage_call WHERE id = ANY (%s::uuid[])",
                       [inside["id"], own["id"]]) == [{"run_id": str(run["id"])}]  # fmt: skip
     _, job = house.ask(member["api_key"], "GET", f"{JOBS}/{run['id']}")
-    assert job["metrics"]["charged_micros"] + job["metrics"]["inner_micros"] == house.entries(member)
+    assert job["metrics"]["charged_micros"] + job["metrics"]["inner_micros"] == house.entries(
+        member
+    )
     assert job["metrics"]["inner_micros"] == CENT
     assert house.wallet(member) == (1_000_000 - house.entries(member), 0)
     assert "DIFFERS" not in house.reconcile()

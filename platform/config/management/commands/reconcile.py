@@ -22,7 +22,7 @@ SHOWN = 20
 class Command(PlainCommand):
     """Print each equality with what was counted; a difference is named."""
 
-    help = "Prove that wallets, holds, entries, calls and runs agree; exit 1 and say where they do not."
+    help = "Prove that wallets, holds, entries, calls and runs agree; exit 1 and name what differs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
