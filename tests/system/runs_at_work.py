@@ -42,13 +42,21 @@ class RunStack(Stack):
                 process.wait(10)
         super().stop()
 
-    def start_machine(self, name: str, *, label: str, per_second: str, api_base: str = "") -> None:
-        """Have a machine that a run asks for by its label, for so many dollars a second."""
-        self._ports[name], self._bases[name] = free_port(), api_base or self.url
-        self.begin_machine(name)
-        url = f"http://127.0.0.1:{self._ports[name]}"
-        words = ["--accelerator", label, "--per-second", per_second, *BY]
-        self.manage("worker", "add", name, url, *words)
+    def start_machines(self, *machines: tuple[str, str, str], api_base: str = "") -> None:
+        """Have machines: each its name, the label by which runs ask for it, dollars a second."""
+        added = []
+        for name, label, per_second in machines:
+            self._ports[name], self._bases[name] = free_port(), api_base or self.url
+            self.begin_machine(name)
+            url = f"http://127.0.0.1:{self._ports[name]}"
+            words = ["--accelerator", label, "--per-second", per_second, *BY]
+            added.append(["worker", "add", name, url, *words])
+        script = (
+            "from django.core.management import call_command\n"
+            f"for words in {added}:\n"
+            "    call_command(*words)\n"
+        )
+        self.manage("shell", "-v0", "-c", script)
 
     def begin_machine(self, name: str) -> None:
         words = ["-m", "sandbox.comfy_worker", "--port", str(self._ports[name])]

@@ -16,9 +16,8 @@ def house(tmp_path_factory):
     try:
         made.start()
         made.start_web()
-        made.start_machine("tapped", label="tapped", per_second="0.0001", api_base=tap.url)
-        for name in ("a", "b", "c"):
-            made.start_machine(name, label=name, per_second="0.01")
+        made.start_machines(("tapped", "tapped", "0.0001"), api_base=tap.url)
+        made.start_machines(*[(name, name, "0.01") for name in ("a", "b", "c")])
         made.start_runner()
         made.await_machines()
         made.tap = tap

@@ -25,7 +25,7 @@ def house(tmp_path_factory):
     try:
         made.start()
         made.start_web()
-        made.start_machine("one", label="one", per_second="0.01")
+        made.start_machines(("one", "one", "0.01"))
         made.start_runner()
         made.await_machines()
         made.kill_runner()

@@ -27,8 +27,7 @@ def house(tmp_path_factory):
     try:
         made.start()
         made.start_web()
-        for n in range(MACHINES):
-            made.start_machine(f"m{n}", label="any", per_second="0.001")
+        made.start_machines(*[(f"m{n}", "any", "0.001") for n in range(MACHINES)])
         made.start_runner()
         made.await_machines()
         made.kill_runner()
