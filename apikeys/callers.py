@@ -33,13 +33,13 @@ FIND = f"""
                workspace.allowed_vendors AS of_workspace, seat.id AS seat_id,
                seat.budgets_until AS seat_until, key.budgets_until,
                seat.budgets || key.budgets AS budgets, key.family, key.requests_per_minute,
-               key.project
+               key.project, key.run_id
         {keys.LIVING} AND key.digest = asked.digest
          UNION ALL
         SELECT signin.id, 'token', signin.workspace_id, signin.user_id,
                '{{{",".join(tokens.SCOPES)}}}', NULL, NULL, NULL,
                workspace.allowed_vendors, seat.id, seat.budgets_until, 'infinity', seat.budgets,
-               signin.id, NULL, NULL
+               signin.id, NULL, NULL, NULL
         {signins.LIVING} AND signin.id = asked.sid AND signin.workspace_id = asked.workspace
          LIMIT 1
     ) caller ON true
@@ -67,14 +67,17 @@ PAYER = Payer(
     """,
     # A document has no field without a name: of nobody it is a field that nobody reads.
     memo="asked.memo || jsonb_build_object(coalesce(caller.kind, 'key'), caller.id,"
-    " 'user', caller.user_id, 'project', caller.project)",
+    " 'user', caller.user_id, 'project', caller.project)"
+    " || CASE WHEN caller.run_id IS NULL THEN '{}' ELSE jsonb_build_object('run', caller.run_id)"
+    " END",
     facts="CASE WHEN caller.kind = 'key' THEN caller.id::text END",
     budgets="caller.budgets",
     slots=limits.of_wallet(settings.CONCURRENCY_TIERS),
 )
 """Who pays for a call: the workspace of the caller, if it may. See credits/books/batches.py.
 
-A hold's memo names the key or the sign-in (`token`) that placed it, and the key's project.
+A hold's memo names the key or the sign-in (`token`) that placed it, and the key's project. What is
+called by the key of a run is the run's, whatever its machine calls it.
 """
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from apikeys import keys
 from apikeys.models import ApiKey
 from common import db
-from common.errors import NotFound
+from common.money import Micros
 from credits.books import holds
 from runs import ending, events, spending
 from runs.models import Preview, Run, State
@@ -51,13 +51,21 @@ def now(run_id: UUID) -> Run:
 def sending(run: Run) -> str | None:
     """Note that its worker may have a run from now on; return its key, if it needs one.
 
-    None: it is not to be sent, since it was called off, or is another's by now.
+    None: it is not to be sent, since it was called off, or is another's by now; or since nothing
+    is held for it any more, which calls it off.
     """
     with transaction.atomic():
+        spending.lock_wallet(run.workspace_id)
         mine = Run.objects.select_for_update().filter(pk=run.pk, prompt_id=run.prompt_id)
         found = mine.filter(state=State.STAGING, cancel_reason="").first()
         if found is None:
             return None
+        if not holds.renew(spending.hold_of(found), ttl_seconds=spending.HOLD_SECONDS):
+            found.cancel_reason = ending.UNPAID
+            found.save(update_fields=["cancel_reason"])
+            return None
+        if found.attempts > 1:
+            spending.open_budget(found)
         found.sent_at = run.sent_at = timezone.now()
         key = _issued(found) if found.uses_api_nodes else ""
         run.run_key_id = found.run_key_id
@@ -132,22 +140,21 @@ def kept_paid(run_id: UUID, prompt_id: UUID, spent_ms: int, files: int) -> str:
 
 def _covered(run: Run, spent_ms: int, files: int) -> str:
     price = spending.Price.of(run)
-    if _is_near(run, price, spent_ms, files, run.max_micros - spending.inside(run)):
+    left = Micros(run.max_micros - spending.inside(run))
+    if _is_near(run, price, spent_ms, files, left):
         return ending.SPENT
     soon = price.total(spent_ms + spending.AHEAD_SECONDS * 1000, files)
-    if run.held_micros >= min(soon, run.max_micros):
-        holds.renew(spending.hold_of(run), ttl_seconds=spending.HOLD_SECONDS)
-    else:
+    if run.held_micros < min(soon, left):
         wanted = price.total(spent_ms + spending.STEP_SECONDS * 1000, files)
-        refused = spending.extended(run, wanted)
-        if isinstance(refused, NotFound):
+        refused = spending.extended(run, Micros(min(wanted, left)))
+        if refused is None:
+            Run.objects.filter(pk=run.pk).update(held_micros=run.held_micros)
+            return ""
+        if _is_near(run, price, spent_ms, files, run.held_micros):
             return ending.UNPAID
-        if refused is not None and _is_near(run, price, spent_ms, files, run.held_micros):
-            return ending.UNPAID
-        if refused is not None:  # For what is held already it may go on.
-            holds.renew(spending.hold_of(run), ttl_seconds=spending.HOLD_SECONDS)
-        Run.objects.filter(pk=run.pk).update(held_micros=run.held_micros)
-    return ""
+    # For what is held already it may go on, unless nobody renewed that in time.
+    is_held = holds.renew(spending.hold_of(run), ttl_seconds=spending.HOLD_SECONDS)
+    return "" if is_held else ending.UNPAID
 
 
 def _is_near(run: Run, price: spending.Price, spent_ms: int, files: int, there: int) -> bool:

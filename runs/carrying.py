@@ -25,6 +25,8 @@ from runs.native import Away, Rejected, TooLarge
 from uploads import shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runs.native import Native
 
 LOOK_SECONDS: Final = 1.0
@@ -44,8 +46,17 @@ class Gone(Exception):
 class Carrier:
     """Carries one attempt of a run; ends when somebody else has to, or nobody."""
 
-    def __init__(self, native: Native, run: Run, *, away_seconds: float = AWAY_SECONDS) -> None:
+    def __init__(
+        self,
+        native: Native,
+        run: Run,
+        *,
+        away_seconds: float = AWAY_SECONDS,
+        doubted: Callable[[], None] | None = None,
+    ) -> None:
+        """`doubted` is told before a run is given up: its worker gets none until it is seen."""
         self.run = run
+        self._doubted = doubted
         self.native = native
         self.hearing = Hearing(run)
         self._away_seconds = away_seconds
@@ -69,6 +80,8 @@ class Carrier:
             await self._collect(ended)
         except (Gone, Away) as exc:
             logs.line(event="run.lost", run=str(self.run.pk), why=str(exc)[:200])
+            if self._doubted is not None:
+                self._doubted()
             await books.aside(scheduler.lost, self.run, WORDS)
         finally:
             writing.cancel()

@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Max, Min, Q
 from django.utils import timezone
 
 from apikeys import budgets, keys
@@ -35,7 +35,8 @@ from common.money import Micros, show
 from credits.books import holds
 from runs import ending, events, graph, inputs, spending, workers, workflows
 from runs.models import Output, Run, RunEvent, State
-from usage.models import Call
+from usage import sums
+from usage.models import Call, RunSum
 from webhooks import addresses
 
 if TYPE_CHECKING:
@@ -162,11 +163,14 @@ def list_runs(
 
 def cancel(workspace_id: UUID, run_id: UUID | str, *, by: UUID) -> Run:
     """Have a run end: at once while it waits, else as soon as its worker stops. Again is fine."""
-    run = get(workspace_id, run_id)
-    if run.state == State.QUEUED and ending.cancel_queued(run, by=by):
-        return get(workspace_id, run.pk)
-    ending.ask_to_cancel(run.pk, ending.CANCELED, by=by)
-    return get(workspace_id, run.pk)
+    while True:  # It may begin meanwhile, or be lost and wait again: twice at most.
+        run = get(workspace_id, run_id)
+        if run.has_ended or run.state == State.COLLECTING or run.cancel_reason:
+            return run
+        if run.state == State.QUEUED:
+            ending.cancel_queued(run, by=by)
+        else:
+            ending.ask_to_cancel(run.pk, ending.CANCELED, by=by)
 
 
 def events_after(
@@ -214,11 +218,20 @@ def receipt(run: Run) -> Receipt:
 
 
 def _inside(run: Run) -> tuple[Call, ...]:
-    """Return the calls that were made inside, oldest first."""
+    """Return the calls that were made inside, oldest first: those by its key alone.
+
+    The history's sums know between which numbers they stand, so no more calls are read.
+    """
     if run.run_key_id is None:
+        return ()
+    sums.catch_up(run.workspace_id)
+    mine = RunSum.objects.filter(workspace_id=run.workspace_id, run_id=str(run.pk))
+    ends = mine.aggregate(first=Min("first_number"), last=Max("last_number"))
+    if ends["first"] is None:
         return ()
     found = Call.objects.filter(
         workspace_id=run.workspace_id,
+        number__range=(ends["first"], ends["last"]),
         key_id=run.run_key_id,
         settled_at__gte=run.created_at,
     )

@@ -132,7 +132,7 @@ def _settle(run: Run, charge: Micros, verdict: Verdict) -> None:
 def _leave_nothing_open(run: Run) -> None:
     ApiKey.objects.filter(run_id=run.pk).delete()
     Preview.objects.filter(run=run).delete()
-    spending.take_budget_away(run)
+    spending.close_budget(run)
 
 
 def cancel_queued(run: Run, *, by: UUID) -> bool:

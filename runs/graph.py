@@ -131,13 +131,15 @@ def _overrides(graph: Graph, inputs: Mapping[str, Any]) -> Iterator[tuple[str, s
 
 
 def is_link(value: object) -> bool:
-    """Whether an input's value is another node's output."""
+    """Whether a worker takes an input's value for another node's output.
+
+    That one takes `true` and `1.0` for a number of an output, too.
+    """
     return (
         isinstance(value, list)
         and len(value) == 2
         and isinstance(value[0], str)
-        and isinstance(value[1], int)
-        and not isinstance(value[1], bool)
+        and isinstance(value[1], (int, float))
     )
 
 
@@ -274,7 +276,7 @@ def _look_at_link(
         )
         return
     gives = known[graph[source]["class_type"]].get("output") or []
-    if not 0 <= place < len(gives):
+    if type(place) is not int or not 0 <= place < len(gives):
         details = f"{name}: node '{source}' has no output {place}"
         wrong.note(node_id, own, "bad_linked_input", "Bad linked input", details, input_name=name)
     elif declared and not _fits(gives[place], declared[0]):

@@ -28,10 +28,14 @@ from runs import graph as graphs
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    Declared = tuple[Any, dict[str, Any], bool]
+
 HOME: Final = "mc"
 CACHE_INPUT: Final = "_workspace"
 PREFIX: Final = "filename_prefix"
 USUAL_PREFIX: Final = "ComfyUI"
+OURS: Final = re.compile(rf"[./\\]*{HOME}(?:[/\\]|$)")
+"""What lies in our folders of a worker, however that is written."""
 ANNOTATED: Final = re.compile(r"\s*\[(input|output|temp)\]\s*$")
 LOADED: Final = frozenset(
     {"MODEL", "CLIP", "VAE", "CLIP_VISION", "CONTROL_NET", "UPSCALE_MODEL", "STYLE_MODEL", "GLIGEN"}
@@ -75,22 +79,43 @@ def wanted_files(graph: graphs.Graph, info: Mapping[str, Any]) -> Iterator[tuple
 def check(graph: graphs.Graph, info: Mapping[str, Any]) -> None:
     """Raise InvalidWorkflow for what would reach a file that is not the run's own."""
     for node_id, node in graph.items():
+        declared = graphs.inputs_of(info[node["class_type"]])
         for name, value in node.get("inputs", {}).items():
-            declared = graphs.inputs_of(info[node["class_type"]]).get(name)
-            if graphs.is_link(value) and (name == PREFIX or _names_a_file(declared)):
-                raise refusal(node_id, node, name, "a file is named by a value, not by a link")
-            if name == CACHE_INPUT:
-                raise refusal(node_id, node, name, "this name is the platform's own")
-    for node_id, name, value, declared in _strings(graph, info):
-        node = graph[node_id]
-        place = ANNOTATED.search(value)
-        if place and (place[1] != "input" or not _names_a_file(declared)):
-            raise refusal(node_id, node, name, f"Invalid file: {value[:100]}")
-        plain = ANNOTATED.sub("", value)
-        if plain == HOME or plain.startswith((f"{HOME}/", f"{HOME}\\")):
-            raise refusal(node_id, node, name, f"Invalid file: {value[:100]}")
-        if (name == PREFIX or _names_a_file(declared)) and not is_safe(plain):
-            raise refusal(node_id, node, name, f"Invalid file: {value[:100]}")
+            if why := _reaches(name, value, declared.get(name)):
+                raise refusal(node_id, node, name, why)
+
+
+def _reaches(name: str, value: Any, declared: Declared | None) -> str:
+    """Return how an input's value could reach a file that is not the run's own; empty: not.
+
+    A worker takes what is wrapped (`{"__value__": …}`) for the value itself.
+    """
+    is_file = _names_a_file(declared)
+    if name == CACHE_INPUT:
+        return "this name is the platform's own"
+    if (is_file or name == PREFIX) and not isinstance(value, str):
+        return "a file is named by a text, not by a link or anything else"
+    for text in _texts(value):
+        place = ANNOTATED.search(text)
+        plain = ANNOTATED.sub("", text)
+        is_elsewhere = place and (place[1] != "input" or not is_file)
+        is_unsafe = (is_file or name == PREFIX) and not is_safe(plain)
+        if is_elsewhere or is_unsafe or OURS.match(plain):
+            return f"Invalid file: {text[:100]}"
+    return ""
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text within a value, however deep."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, list) and not graphs.is_link(each):
+            waiting += each
 
 
 def refusal(node_id: str, node: Mapping[str, Any], name: str, why: str) -> InvalidWorkflow:
@@ -158,16 +183,17 @@ def without_token(text: str, workspace: str) -> str:
 def is_own(subfolder: str, workspace: str, shared: Collection[str] = ()) -> bool:
     """Whether a file that a worker reports lies in the workspace's own folder."""
     own = f"{HOME}/{workspace}"
-    return subfolder == own or subfolder.startswith(f"{own}/") or subfolder in shared
+    is_inside = subfolder.startswith(f"{own}/") and is_safe(subfolder)
+    return subfolder == own or is_inside or subfolder in shared
 
 
-def _names_a_file(declared: tuple[Any, dict[str, Any], bool] | None) -> bool:
+def _names_a_file(declared: Declared | None) -> bool:
     return declared is not None and any(declared[1].get(each) for each in graphs.UPLOADS)
 
 
 def _strings(
     graph: graphs.Graph, info: Mapping[str, Any]
-) -> Iterator[tuple[str, str, str, tuple[Any, dict[str, Any], bool] | None]]:
+) -> Iterator[tuple[str, str, str, Declared | None]]:
     for node_id, node in graph.items():
         declared = graphs.inputs_of(info[node["class_type"]])
         for name, value in node.get("inputs", {}).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Q
 
 from common.personal import Fate, Known, Person
-from runs import assets
+from runs import assets, spending
 from runs.models import ENDED, Run, Workflow
 
 
@@ -69,6 +69,8 @@ def erase(person: Person) -> dict[str, int]:
     """Leave no run, file or workflow of somebody; raises OSError where storage is away."""
     ended = Run.objects.filter(_theirs(person), state__in=ENDED)
     gone = {"files": assets.forget(_theirs(person), Q(run__in=ended)), "runs": ended.count()}
+    for run in ended.filter(budget_id__isnull=False):
+        spending.forget_budget(run)
     ended.delete()
     gone["workflows"] = Workflow.objects.filter(_own(person)).delete()[0]
     return gone

@@ -81,11 +81,15 @@ class Leader:
             self._carry(run)
 
     def _carry(self, run: Run) -> None:
-        carrier = Carrier(self._native, run, away_seconds=self._away_seconds)
+        carrier = Carrier(self._native, run, away_seconds=self._away_seconds, doubted=self._doubt)
         self._carriers[carrier.prompt_id] = carrier
         task = asyncio.create_task(self._carried(carrier))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _doubt(self) -> None:
+        """Give it nothing until it was seen again."""
+        self._is_up, self._probed = False, -float("inf")
 
     async def _carried(self, carrier: Carrier) -> None:
         """Carry a run to its end; where the database is away, go on once it is back."""
@@ -103,7 +107,8 @@ class Leader:
                 verdict = Verdict(state=State.FAILED, code=OUR_FAULT, message=said, ours=True)
                 await books.aside(finish, run_id, carrier.run.prompt_id, verdict)
         finally:
-            self._carriers.pop(carrier.prompt_id, None)
+            if self._carriers.get(carrier.prompt_id) is carrier:  # Or another goes on with it.
+                del self._carriers[carrier.prompt_id]
             self.nudge.set()
 
     async def _go_on(self, run_id: UUID, prompt_id: UUID | None) -> None:
@@ -133,7 +138,8 @@ class Leader:
                 await books.aside(workers.note_nodes, self._worker, info)
                 self._nodes_read = now
         except Away as exc:
-            self._is_up = await books.aside(_missed, self._worker.pk, str(exc))
+            self._is_up = False  # It counts as down only later, but it gets nothing meanwhile.
+            await books.aside(_missed, self._worker.pk, str(exc))
             return
         strangers = (queue.running | queue.pending) - set(self._carriers)
         if strangers:
@@ -259,15 +265,14 @@ def _seen(worker_id: int, version: str) -> None:
     )
 
 
-def _missed(worker_id: int, error: str) -> bool:
-    """Note that a worker did not answer; return whether it still counts as up."""
+def _missed(worker_id: int, error: str) -> None:
+    """Note that a worker did not answer; after some times it counts as down."""
     worker = Worker.objects.get(pk=worker_id)
     worker.misses, worker.error = min(worker.misses + 1, 1000), error[:300]
     if worker.misses >= MISSES or worker.health == Worker.Health.UNKNOWN:
         worker.health = Worker.Health.DOWN
         worker.down_since = worker.down_since or timezone.now()
     worker.save(update_fields=["misses", "error", "health", "down_since"])
-    return worker.health == Worker.Health.UP
 
 
 def _version(stats: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apikeys.models import ApiKey
-from credits.books import limits
+from credits.books import holds, limits
 from runs import ending, events, spending
 from runs.models import Run, State
 
@@ -99,7 +99,8 @@ def claim(worker_id: int) -> Run | None:
 def lost(run: Run, message: str) -> bool:
     """Have a run that its worker lost wait again, if it may; else it has failed. True: it waits.
 
-    It may once, if nothing was made or paid inside yet, and nobody called it off.
+    It may once, if nothing was made or paid inside yet, nobody called it off, and what was held for
+    it still is: for as long as it may wait.
     """
     if _wait_again(run):
         return True
@@ -114,13 +115,18 @@ def lost(run: Run, message: str) -> bool:
 
 @transaction.atomic
 def _wait_again(run: Run) -> bool:
+    spending.lock_wallet(run.workspace_id)  # What its nodes call is placed before this, or not.
     now = Run.objects.select_for_update().get(pk=run.pk)
     on_it = (State.STAGING, State.RUNNING, State.COLLECTING)
     if now.prompt_id != run.prompt_id or now.state not in on_it:
         return False
     if now.cancel_reason or now.attempts >= MOST_ATTEMPTS or spending.inside(now):
         return False
+    again = settings.RUNS_QUEUE_SECONDS + spending.HOLD_SECONDS
+    if not holds.renew(spending.hold_of(now), ttl_seconds=again):
+        return False
     ApiKey.objects.filter(run_id=now.pk).delete()
+    spending.close_budget(now)
     now.state, now.worker, now.prompt_id = State.QUEUED, None, None
     now.sent_at, now.started_at, now.progress = None, None, None
     now.save()

@@ -10,17 +10,20 @@ the calls inside take from it, so together they never take more than the maximum
 
 from __future__ import annotations
 
+from datetime import timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 
 from apikeys import budgets
 from common.errors import PlatformError
 from common.money import Micros, round_up
 from credits.books import allowances, batches, holds
-from credits.models import Account, Budget
+from credits.models import Account, Allowance, Budget
+from runs.models import Run
 from usage import record
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from credits.books.holds import Hold
-    from runs.models import Run
 
 VENDOR: Final = "runs"
 """What the history calls who did it."""
@@ -40,6 +42,8 @@ MARGIN_SECONDS: Final = 10
 """So long before its maximum is used up a run is told to end."""
 HOLD_SECONDS: Final = 15 * 60
 """For how long a hold stands that nobody renews."""
+CLOSED_SECONDS: Final = 3600
+"""For so long the budget of a run that ended refuses what comes too late."""
 DEFAULT_SECONDS: Final = 600
 DEFAULT_OUTPUTS: Final = 20
 FORGIVEN_MS_A_DAY: Final = 600_000
@@ -100,12 +104,49 @@ def give_budget(run_id: UUID, most: Micros, *, by: UUID) -> int:
     return found
 
 
-def take_budget_away(run: Run) -> None:
-    """Leave nothing of a run's budget, unless a call inside is open still: then it stays."""
+def close_budget(run: Run) -> None:
+    """Have nothing more be taken from a run's budget, also by a call that is being placed.
+
+    Such a call found its key alive when its statement began, and waits for the wallet: it judges
+    the budget as it is then. So the row stays for a while (`forget_budgets`): from one that is gone
+    nothing is taken, and nothing is refused.
+    """
+    _limit(run, Micros(0))
+
+
+def open_budget(run: Run) -> None:
+    """Have a run's budget be its maximum again, for its second try."""
+    _limit(run, Micros(run.max_micros))
+
+
+def _limit(run: Run, most: Micros) -> None:
     if run.budget_id is not None:
         owner = budgets.of_run(run.pk)
-        allowances.set_rule(owner, "total", None, by=run.user_id, under=[])
-        allowances.forget([run.budget_id])
+        allowances.set_rule(owner, "total", most, by=run.user_id, under=[owner])
+
+
+def forget_budgets(*, batch: int = 500) -> int:
+    """Delete the budgets of runs that ended a while ago, and their rules; return how many.
+
+    One from which a call inside took that is open still stays until that has ended.
+    """
+    before = timezone.now() - timedelta(seconds=CLOSED_SECONDS)
+    over = Run.objects.filter(budget_id__isnull=False, ended_at__lt=before).order_by("ended_at")
+    gone = 0
+    for run in over.only("id", "budget_id")[:batch]:
+        gone += forget_budget(run)
+    return gone
+
+
+@transaction.atomic
+def forget_budget(run: Run) -> bool:
+    """Delete the budget of a run that ended; False while a call inside is open still."""
+    assert run.budget_id is not None, "it has one"
+    if not allowances.forget([run.budget_id]):
+        return False
+    Allowance.objects.filter(owner_kind="run", owner=str(run.pk)).delete()
+    Run.objects.filter(pk=run.pk).update(budget_id=None)
+    return True
 
 
 def inside(run: Run) -> Micros:

@@ -14,6 +14,7 @@ from common.errors import InvalidRequest
 from credits.models import Finding
 from credits.proofs import accounting, reconciliation
 from desk.roles import Right
+from runs import reconciliation as runs_reconciliation
 from staff.pages import page
 from usage import reconciliation as usage_reconciliation
 
@@ -66,6 +67,7 @@ def proof(request: HttpRequest) -> HttpResponse:
             *reconciliation.MONEY,
             *reconciliation.DAYS,
             *usage_reconciliation.CHECKS,
+            *runs_reconciliation.CHECKS,
         )
         with transaction.atomic():
             proofs = [(each, each.differences[:SHOWN]) for each in reconciliation.prove(checks)]

@@ -11,6 +11,7 @@ A longer run, for the night: MONEY_EXAMPLES=2000, with other examples each time.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import uuid
@@ -228,6 +229,24 @@ class Money(RuleBasedStateMachine):
                 self.given[hold.account] -= micros
         else:
             self._do(how, None, holds.void if how == "void" else holds.expire, hold)
+
+    @action(who=WHO, micros=LITTLE, fate=FATES)
+    def run_begins(self, who, micros, fate):
+        asked = {"amount": micros, "ttl_seconds": 3600, "apart": True}
+        hold = self._do("run", fate, holds.place, who, **asked)
+        if hold is not None:
+            self.open_holds.append(hold)
+
+    @action(often=2, pick=PICK, micros=LITTLE, fate=FATES)
+    def run_grows(self, pick, micros, fate):
+        """A hold that takes no slot grows within what is there, or not at all; others never do."""
+        hold = chosen(self.open_holds, pick)
+        if hold is not None:
+            grown = self._do("grow", fate, holds.extend, hold, micros, ttl_seconds=3600)
+            if grown is not None:
+                assert grown == hold.amount + micros
+                place = self.open_holds.index(hold)
+                self.open_holds[place] = dataclasses.replace(hold, amount=grown)
 
     @action(who=WHO)
     def spend_nearly_all(self, who):

@@ -27,6 +27,7 @@ class Stage:
         self._sites: dict[str, web.AppRunner] = {}
         self._runner: asyncio.Task | None = None
         self.servers: dict[str, object] = {}
+        self._dead: set[str] = set()
         self.workers: dict[str, object] = {}
 
     def do(self, work):
@@ -60,7 +61,16 @@ class Stage:
         from sandbox.comfy_worker.server import Server
 
         server = Server(self._home / name, api_base=api_base, token="machine-token")
-        runner = web.AppRunner(server.app(), shutdown_timeout=0.1)
+        app = server.app()
+
+        @web.middleware
+        async def lives(request, handler):
+            if name in self._dead:
+                request.transport.abort()
+            return await handler(request)
+
+        app.middlewares.insert(0, lives)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
@@ -70,6 +80,23 @@ class Stage:
     def kill(self, worker):
         """Have a machine die: it forgets what it had."""
         self.do(self._sites.pop(worker.name).cleanup())
+
+    def die(self, worker):
+        """Have a machine be gone at this moment, also from within the runner's own loop."""
+        server = self.servers[worker.name]
+        self._dead.add(worker.name)
+        server.engine.pending.clear()
+        server.engine.history.clear()
+        server.engine.forget()
+        server.engine.interrupt(None)
+
+    def live(self, worker):
+        """Have it be there again; it remembers nothing."""
+        server = self.servers[worker.name]
+        server.engine.pending.clear()
+        server.engine.history.clear()
+        server.engine.forget()
+        self._dead.discard(worker.name)
 
     def revive(self, worker):
         self.do(self._serve(worker.name, port=int(worker.base_url.rpartition(":")[2])))

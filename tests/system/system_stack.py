@@ -164,7 +164,7 @@ class Stack:
         return False
 
     def await_port(self, name: str, port: int) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180  # Only what hangs: others work here, too.
         while True:
             with contextlib.suppress(OSError):
                 return socket.create_connection(("127.0.0.1", port), 1).close()
@@ -174,7 +174,7 @@ class Stack:
             time.sleep(0.05)
 
     def _await_health(self) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError):
                 return urllib.request.urlopen(f"{self.url}/health", timeout=2).close()

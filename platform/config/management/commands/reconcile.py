@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from common.money import show
 from config.management.arguments import PlainCommand
 from credits.proofs import reconciliation
+from runs import reconciliation as runs_reconciliation
 from usage import reconciliation as usage_reconciliation
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ SHOWN = 20
 class Command(PlainCommand):
     """Print each equality with what was counted; a difference is named."""
 
-    help = "Prove that wallets, holds, entries and calls agree; exit 1 and say where they do not."
+    help = "Prove that wallets, holds, entries, calls and runs agree; exit 1 and name what differs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
@@ -37,6 +38,7 @@ class Command(PlainCommand):
             *reconciliation.SEALS,
             *reconciliation.DAYS,
             *usage_reconciliation.CHECKS,
+            *runs_reconciliation.CHECKS,
         )
         with transaction.atomic():
             if not connection.in_atomic_block or len(connection.savepoint_ids) == 0:

@@ -1,0 +1,109 @@
+"""What runs must have in common with the books and the history (run with credits' own checks)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from credits.proofs.reconciliation import Check
+
+_ENDED: Final = "run.ended_at IS NOT NULL"
+_COUNTED: Final = "SELECT count(*) AS rows, coalesce(sum({}), 0) AS micros FROM runs_run run"
+_INSIDE: Final = """
+    SELECT key_id, workspace_id, sum(charged_micros)::bigint AS micros
+      FROM usage_call WHERE key_id IN (SELECT run_key_id FROM runs_run) GROUP BY 1, 2
+"""
+"""What the calls by each run's key came to."""
+
+CHECKS = (
+    Check(
+        "each ended run is charged what its entry and its call say, and no other is",
+        _COUNTED.format("charged_micros"),
+        f"""
+        SELECT 'run ' || run.id || ' (' || run.state || '): charged ' || run.charged_micros
+               || ', entry ' || coalesce(entry.amount_micros, 0)
+               || ', call ' || coalesce(call.charged_micros::text, 'missing')
+          FROM runs_run run
+          LEFT JOIN credits_entry entry ON entry.key = 'call:' || run.hold_id
+          LEFT JOIN usage_call call ON call.id = run.hold_id
+         WHERE coalesce(entry.amount_micros, 0) <> run.charged_micros
+            OR ({_ENDED} AND (call.charged_micros, call.workspace_id, call.run_id)
+                    IS DISTINCT FROM (run.charged_micros, run.workspace_id, run.id::text))
+        """,  # noqa: S608 - of our own
+    ),
+    Check(
+        "each ended run is charged by its machine's clock and its price",
+        _COUNTED.format("charged_micros"),
+        f"""
+        SELECT 'run ' || run.id || ' (' || run.state || '): charged ' || run.charged_micros
+               || ', by its clock ' || due.micros || ', held ' || run.held_micros
+          FROM runs_run run
+          JOIN usage_call call ON call.id = run.hold_id
+          CROSS JOIN LATERAL (SELECT greatest(run.gpu_ms - run.forgiven_ms, 0) AS ms) paid
+          CROSS JOIN LATERAL (
+              SELECT CASE WHEN paid.ms = 0 THEN 0
+                          ELSE greatest((paid.ms * run.micros_per_second + 999) / 1000,
+                                        run.minimum_micros) END
+                     + run.paid_outputs * run.micros_per_output AS micros) due
+         WHERE {_ENDED}
+           AND run.charged_micros <> least(due.micros, run.held_micros)
+           -- A hold that nobody renewed in time was given back before: nothing is charged then.
+           AND NOT (call.outcome = 'expired' AND run.charged_micros = 0)
+        """,  # noqa: S608 - of our own
+    ),
+    Check(
+        "each open hold of a run is of one that has not ended, and as large as it says",
+        "SELECT count(*) AS rows, coalesce(sum(amount_micros), 0) AS micros FROM credits_hold"
+        " WHERE apart",
+        f"""
+        SELECT 'hold ' || hold.id || ' of ' || hold.amount_micros || ': run '
+               || coalesce(run.id || ' (' || run.state || '), ' || run.held_micros, 'is none')
+          FROM credits_hold hold LEFT JOIN runs_run run ON run.hold_id = hold.id
+         WHERE hold.apart AND hold.memo->>'vendor' = 'runs'
+           AND (run.id IS NULL OR {_ENDED} OR run.workspace_id <> hold.account_id
+                OR run.held_micros <> hold.amount_micros)
+        """,  # noqa: S608 - of our own
+    ),
+    Check(
+        "each key of a run is of one that is at work",
+        "SELECT count(*) AS rows, 0 AS micros FROM apikeys_apikey WHERE run_id IS NOT NULL",
+        f"""
+        SELECT 'key ' || key.id || ' lives, and run ' || key.run_id || ' '
+               || coalesce('is ' || run.state, 'is none')
+          FROM apikeys_apikey key LEFT JOIN runs_run run ON run.id = key.run_id
+         WHERE key.run_id IS NOT NULL AND key.revoked_at IS NULL
+           AND (run.id IS NULL OR {_ENDED} OR run.state = 'queued' OR run.run_key_id <> key.id)
+        """,  # noqa: S608 - of our own
+    ),
+    Check(
+        "each run and the calls inside it together cost at most its maximum",
+        f"SELECT count(*) AS rows, coalesce(sum(micros), 0) AS micros FROM ({_INSIDE}) inside",  # noqa: S608 - of our own
+        f"""
+        SELECT 'run ' || run.id || ': charged ' || run.charged_micros || ', inside '
+               || inside.micros || ', at most ' || run.max_micros
+          FROM runs_run run
+          JOIN ({_INSIDE}) inside
+            ON inside.key_id = run.run_key_id AND inside.workspace_id = run.workspace_id
+         WHERE run.charged_micros + inside.micros > run.max_micros
+        """,  # noqa: S608 - of our own
+    ),
+    Check(
+        "each run's budget has taken what is held and what was called inside",
+        "SELECT count(*) AS rows, coalesce(sum(taken_micros), 0) AS micros FROM credits_budget"
+        " WHERE owner_kind = 'run'",
+        f"""
+        WITH open AS (
+            SELECT budget, sum(amount_micros)::bigint AS micros
+              FROM credits_hold CROSS JOIN LATERAL unnest(budgets) AS budget GROUP BY budget)
+        SELECT 'run ' || run.id || ': budget has taken ' || budget.taken_micros || ', open are '
+               || coalesce(open.micros, 0) || ', called inside ' || coalesce(inside.micros, 0)
+          FROM runs_run run
+          JOIN credits_budget budget ON budget.id = run.budget_id
+          LEFT JOIN open ON open.budget = budget.id
+          LEFT JOIN ({_INSIDE}) inside
+            ON inside.key_id = run.run_key_id AND inside.workspace_id = run.workspace_id
+         WHERE NOT ({_ENDED})
+           AND budget.taken_micros <> coalesce(open.micros, 0) + coalesce(inside.micros, 0)
+        """,  # noqa: S608 - of our own
+    ),
+)
+"""A row for each run that breaks one; runs of people who are gone are in the history alone."""
