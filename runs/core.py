@@ -153,7 +153,8 @@ def list_runs(
     if metadata:
         found = found.filter(metadata__contains=dict(metadata))
     if workflow_id is not None:
-        found = found.filter(workflow_version__workflow_id=workflow_id)
+        own = Q(workflow_version__workflow_id=workflow_id)
+        found = found.filter(own | Q(extra__workflow_id=str(workflow_id)))
     if before is not None:
         same = Q(created_at=before.created_at, pk__lt=before.pk)
         found = found.filter(Q(created_at__lt=before.created_at) | same)
@@ -249,8 +250,8 @@ def _drafted(
     accelerator = ask.accelerator or (workflow.accelerator if workflow else "")
     able = workers.fitting(by.workspace_id, accelerator, nodes)
     info = workers.object_info(able[0])
-    looked = graph.look(nodes, info)
     files = inputs.read(by.workspace_id, ask.files)
+    looked = graph.look(nodes, info, names=inputs.names(files))
     inputs.check_references(nodes, info, files, able[0], by.workspace_id)
     price = spending.dearest([spending.Price.of(each) for each in able])
     most = _maximum(by, ask.max_micros, workflow, price)

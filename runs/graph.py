@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from common.errors import InvalidWorkflow, WorkflowFormatUi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 Graph = dict[str, Any]
 MOST_NODES: Final = 5_000
@@ -146,10 +146,13 @@ def classes(graph: Graph) -> tuple[str, ...]:
     return tuple(sorted({node["class_type"] for node in graph.values()}))
 
 
-def look(graph: Graph, known: Mapping[str, Any]) -> Looked:
+def look(
+    graph: Graph, known: Mapping[str, Any], *, names: Collection[str] = frozenset()
+) -> Looked:
     """Return what a workflow needs; raise InvalidWorkflow with all that is wrong with it.
 
-    `known` is the `/object_info` of a worker that has all of its classes.
+    `known` is the `/object_info` of a worker that has all of its classes; `names` are those of
+    files that the run brings, which that does not list.
     """
     wrong = _Wrong()
     outputs = [
@@ -158,7 +161,7 @@ def look(graph: Graph, known: Mapping[str, Any]) -> Looked:
     if not outputs:
         raise InvalidWorkflow("The workflow has no output node.", kind="prompt_no_outputs")
     for node_id in graph:
-        _look_at_inputs(graph, node_id, known, wrong)
+        _look_at_inputs(graph, node_id, known, wrong, names)
     if not wrong.nodes and (turning := _in_a_circle(graph)):
         wrong.note(
             turning,
@@ -220,7 +223,13 @@ def inputs_of(info: Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any], b
     return found
 
 
-def _look_at_inputs(graph: Graph, node_id: str, known: Mapping[str, Any], wrong: _Wrong) -> None:
+def _look_at_inputs(
+    graph: Graph,
+    node_id: str,
+    known: Mapping[str, Any],
+    wrong: _Wrong,
+    names: Collection[str],
+) -> None:
     node = graph[node_id]
     name, given = node["class_type"], node.get("inputs", {})
     declared = inputs_of(known[name])
@@ -229,7 +238,7 @@ def _look_at_inputs(graph: Graph, node_id: str, known: Mapping[str, Any], wrong:
     for each, value in given.items():
         if is_link(value):
             _look_at_link(graph, node_id, each, declared.get(each), known, wrong)
-        elif each in declared:
+        elif each in declared and not (isinstance(value, str) and value in names):
             kind, options, _ = declared[each]
             if problem := _problem(kind, options, value):
                 wrong.note(

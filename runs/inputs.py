@@ -1,4 +1,10 @@
-"""The files that a run needs: said with it, kept by its workspace, or the worker's own to share."""
+"""The files that a run needs: said with it, kept by its workspace, or the worker's own to share.
+
+    files: {"/input/cat.png": {"asset": id}, "/input/dog.png": {"url": "https://…"}}
+
+Here they are only read, and looked up among what the workspace has. What is named by an address is
+fetched later, by whoever carries the run (staging.py): never in a web process.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +14,9 @@ from uuid import UUID
 from django.utils import timezone
 
 from common import ids
-from common.errors import InvalidRequest, InvalidWorkflow
+from common.errors import InvalidFileUrl, InvalidRequest, InvalidWorkflow
 from runs import isolation
+from runs.fetching import targets
 from runs.models import Asset
 
 if TYPE_CHECKING:
@@ -26,23 +33,44 @@ INPUT: Final = "input/"
 def read(workspace_id: UUID, given: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
     """Return the files of a run by their paths, like `input/cat.png`.
 
-    Raises InvalidRequest for a path that is none, and InvalidWorkflow for an asset that is not the
-    workspace's.
+    Raises InvalidRequest for a path that is none, InvalidFileUrl for an address that is not asked
+    or a place where nothing may go, and InvalidWorkflow for an asset that is not the workspace's.
     """
     if len(given) > MOST_FILES:
         raise InvalidRequest(f"files: at most {MOST_FILES}.")
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for path, source in given.items():
+        if set(source) == {"url"}:
+            continue
         place = path.removeprefix("/")
         if len(path) > MOST_PATH or not place.startswith(INPUT) or not isolation.is_safe(place):
             raise InvalidRequest(f"files: {path[:100]!r} is no path like /input/cat.png.")
         if set(source) != {"asset"}:
-            raise InvalidRequest(
-                "files: a file is one that was uploaded here before, by its id. Files by address "
-                "are not fetched here."
-            )
+            raise InvalidRequest("files: a file is an asset, by its id, or an address.")
         found[place] = {"asset": str(_asset(workspace_id, source["asset"]).pk)}
+    urls = {path: source["url"] for path, source in given.items() if set(source) == {"url"}}
+    for wanted in targets.read(urls):
+        found["/".join(wanted.names)] = {"url": wanted.target.url}
+    if len(found) < len(given) or len(names(found)) < len(found):
+        raise InvalidFileUrl(
+            "files: two of them have one name, and nodes could not tell them apart. Give one of "
+            "them another name."
+        )
     return found
+
+
+def named(path: str) -> tuple[str, str]:
+    """Return a file's folder of models, empty if it is an input, and its name in the graph."""
+    first, _, rest = path.partition("/")
+    if f"{first}/" == INPUT:
+        return "", rest
+    folder, _, name = rest.partition("/")
+    return folder, name
+
+
+def names(files: Mapping[str, object]) -> frozenset[str]:
+    """Return by which names graphs know the files of a run."""
+    return frozenset(named(path)[1] for path in files)
 
 
 def _asset(workspace_id: UUID, asset_id: str) -> Asset:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SCOPE: Final = "runs"
 MOST_CREDITS: Final = 10**9
+LONGEST_NUMBER: Final = 9
 MOST_HEADER: Final = "Run-Max-Credits"
 WORDS: Final = {
     401: "unauthorized",
@@ -146,6 +147,15 @@ def most(request: Request, given: Mapping[str, Any]) -> Micros | None:
     if isinstance(said, bool) or not isinstance(said, int) or not 0 < said <= MOST_CREDITS:
         raise InvalidRequest("max_credits: whole credits, from 1 on.")
     return Micros(said * MICROS_PER_USD // CREDITS_PER_USD)
+
+
+def count(text: str, name: str, *, most: int) -> int:
+    """Return a number that was asked for, from 1 on; of a text without end no number is made."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+    found = int(text) if is_number else 0
+    if not 1 <= found <= most:
+        raise InvalidRequest(f"{name}: from 1 to {most}.")
+    return found
 
 
 def text(given: Mapping[str, Any], name: str, *, longest: int = 255) -> str:

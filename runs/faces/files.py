@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlencode
 
 from django.http import FileResponse, HttpResponse, JsonResponse
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 
 from common.drf import base_url
-from runs import assets
+from runs import assets, dialects
 from runs.models import Asset, Output
 from uploads import shelf
 
@@ -31,11 +30,7 @@ RESTED: Final = "sandbox; default-src 'none'"
 
 def address(request: Request, output: Output, *, seconds: int | None = None) -> tuple[str, int]:
     """Return where anybody may fetch an output, and until when; None: as long as it is here."""
-    end = int(output.expires_at.timestamp())
-    until = end if seconds is None else min(end, int(time.time()) + seconds)
-    name = quote(output.name.rpartition("/")[2] or "file", safe="")
-    query = urlencode({"e": until, "s": _signature(output.pk, until)})
-    return f"{base_url(request)}/files/{output.pk}/{name}?{query}", until
+    return dialects.address(base_url(request), output, seconds=seconds)
 
 
 @require_safe
@@ -44,7 +39,7 @@ def fetch(request: HttpRequest, output_id: UUID, name: str) -> HttpResponse | St
     until, signed = request.GET.get("e", ""), request.GET.get("s", "")
     is_number = until.isascii() and until.isdecimal() and len(until) < 12
     if is_number and int(until) > time.time():
-        wanted = _signature(output_id, int(until))
+        wanted = dialects.signature(output_id, int(until))
         if constant_time_compare(signed.encode(), wanted.encode()):
             found = Output.objects.filter(pk=output_id, expires_at__gt=timezone.now()).first()
             if found is not None:
@@ -77,6 +72,3 @@ def gone() -> HttpResponse:
     said = "There is no such file, or its time is over."
     return JsonResponse({"error": "not_found", "message": said}, status=404)
 
-
-def _signature(output_id: UUID, until: int) -> str:
-    return salted_hmac("runs.files", f"{output_id}\n{until}", algorithm="sha256").hexdigest()

@@ -25,7 +25,6 @@ FACE: Final = "v2"
 MOST_METADATA: Final = 16
 MOST_VALUE: Final = 512
 MOST_LISTED: Final = 100
-LONGEST_LIMIT: Final = 9
 RESERVED: Final = ("webhook_url", "inputs")
 STATES: Final = {
     "queued": (State.QUEUED, State.STAGING),
@@ -106,7 +105,7 @@ class JobsView(V2):
     def get(self, request: Request) -> Response:
         """Return a page of one's jobs, the newest first."""
         asked, workspace = request.query_params, asking.by(request).workspace_id
-        limit = _limit(asked.get("limit", "50"))
+        limit = asking.count(asked.get("limit", "50"), "limit", most=MOST_LISTED)
         status = asked.get("status", "")
         if status and status not in STATES:
             raise InvalidRequest(f"status: one of {', '.join(STATES)}.")
@@ -209,14 +208,6 @@ class EventsView(V2):
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **_named(run)},
         )
-
-
-def _limit(text: str) -> int:
-    """Return how long a page is to be; of a text without end no number is made."""
-    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_LIMIT else 0
-    if not 1 <= limit <= MOST_LISTED:
-        raise InvalidRequest(f"limit: from 1 to {MOST_LISTED}.")
-    return limit
 
 
 def _own(request: Request, run_id: UUID) -> Run:

@@ -1,0 +1,129 @@
+"""A run as two dialects tell it, to who asks and to the addresses that runs name.
+
+    icu          {"id", "status", "output": [{"filename", "url", "thumbnail_url"}], …}
+    modelslab    {"status", "id", "output": [url, …], "generationTime", "track_id", "meta"}
+
+Only files of type output count there. Their addresses hold until the files are deleted.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+import orjson
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from common.money import credits_text
+from runs.models import ENDED, Output, State
+from webhooks import events as webhooks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from runs.models import Run
+
+ICU: Final = "icu"
+MODELSLAB: Final = "modelslab"
+BASE: Final = "base"
+"""Under this name a run's `extra` has where its client reaches us."""
+WORKFLOW: Final = "workflow_id"
+TRACK: Final = "track_id"
+ICU_WORDS: Final = {State.QUEUED: "QUEUED", State.STAGING: "QUEUED", State.SUCCEEDED: "COMPLETED"}
+FAILED: Final = (State.FAILED, State.CANCELED, State.EXPIRED)
+ETA_SECONDS: Final = 10
+"""What a client is told to wait before it asks again; nobody knows when it ends."""
+MOST_TOLD: Final = 20_000
+"""Bytes of a message; of a run that made more files it names them by their ids."""
+
+
+def signature(output_id: UUID, until: int) -> str:
+    """Return what proves that an address of an output is ours."""
+    return salted_hmac("runs.files", f"{output_id}\n{until}", algorithm="sha256").hexdigest()
+
+
+def address(base: str, output: Output, *, seconds: int | None = None) -> tuple[str, int]:
+    """Return where anybody may fetch an output, and until when; None: as long as it is here."""
+    end = int(output.expires_at.timestamp())
+    until = end if seconds is None else min(end, int(time.time()) + seconds)
+    name = quote(output.name.rpartition("/")[2] or "file", safe="")
+    query = urlencode({"e": until, "s": signature(output.pk, until)})
+    return f"{base}/files/{output.pk}/{name}?{query}", until
+
+
+def made(run: Run) -> list[Output]:
+    """Return the files of type output of a run that has ended, and that are here still."""
+    if run.state not in ENDED:
+        return []
+    now = datetime.now(UTC)
+    found = Output.objects.filter(run=run, kind=Output.Kind.OUTPUT, expires_at__gt=now)
+    return list(found.order_by("position"))
+
+
+def icu(run: Run, base: str, workflow_id: str) -> dict[str, Any]:
+    """Return a run as ComfyICU has it: canceled and expired are errors there."""
+    return {
+        "id": str(run.pk),
+        "status": "ERROR" if run.state in FAILED else ICU_WORDS.get(State(run.state), "STARTED"),
+        "workflow_id": workflow_id,
+        "accelerator": run.accelerator or None,
+        "created_at": run.created_at.isoformat(),
+        "started_at": run.started_at.isoformat() if run.started_at else None,
+        "completed_at": run.ended_at.isoformat() if run.ended_at else None,
+        "output": [
+            {
+                "filename": f"/workflows/{workflow_id}/output/{run.pk}/{each.name}",
+                "url": address(base, each)[0],
+                "thumbnail_url": None,
+            }
+            for each in made(run)
+        ],
+        "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
+        "credits": credits_text(run.charged_micros),
+    }
+
+
+def modelslab(run: Run, base: str) -> dict[str, Any]:
+    """Return a run as ModelsLab has it: done, failed, or on its way."""
+    track = run.extra.get(TRACK)
+    if run.state in FAILED:
+        failed = {"status": "failed", "id": str(run.pk), "message": run.error_message}
+        return {**failed, "code": run.error_code, "output": [], "track_id": track}
+    if run.state != State.SUCCEEDED:
+        return {
+            "status": "processing",
+            "id": str(run.pk),
+            "eta": ETA_SECONDS,
+            "fetch_result": f"{base}/api/v7/comfyui/fetch/{run.pk}",
+            "output": [],
+            "track_id": track,
+        }
+    return {
+        "status": "success",
+        "id": str(run.pk),
+        "output": [address(base, each)[0] for each in made(run)],
+        "generationTime": round((run.gpu_ms or 0) / 1000, 3),
+        "track_id": track,
+        "meta": {"credits": credits_text(run.charged_micros)},
+    }
+
+
+def message(run: Run, name: str, data: Mapping[str, Any]) -> str | None:
+    """Return what the address that a run names is told of it; None: nothing at this step."""
+    base = str(run.extra.get(BASE) or settings.PUBLIC_URL)
+    if run.face == ICU:
+        return _fitting(icu(run, base, str(run.extra.get(WORKFLOW, ""))), run)
+    if run.face == MODELSLAB:
+        return None if name == "run.started" else _fitting(modelslab(run, base), run)
+    return webhooks.message(name, data)
+
+
+def _fitting(body: dict[str, Any], run: Run) -> str:
+    whole = orjson.dumps(body)
+    if len(whole) > MOST_TOLD:
+        whole = orjson.dumps({**body, "output": [str(each.pk) for each in made(run)]})
+    return whole.decode()
