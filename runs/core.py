@@ -34,7 +34,7 @@ from common.ids import uuid7
 from common.money import Micros, show
 from credits.books import holds
 from runs import ending, events, graph, inputs, spending, workers, workflows
-from runs.models import Output, Run, RunEvent, State
+from runs.models import ENDED, Output, Run, RunEvent, State
 from usage.models import Call
 from webhooks import addresses
 
@@ -168,6 +168,28 @@ def cancel(workspace_id: UUID, run_id: UUID | str, *, by: UUID) -> Run:
         return get(workspace_id, run.pk)
     ending.ask_to_cancel(run.pk, ending.CANCELED, by=by)
     return get(workspace_id, run.pk)
+
+
+def history(workspace_id: UUID, *, most: int, offset: int | None = None) -> list[Run]:
+    """Return ended runs of the workspace, the oldest first: the newest of them, or from one on."""
+    found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None, state__in=ENDED)
+    if offset is None:
+        return list(found.order_by("-created_at", "-pk")[:most])[::-1]
+    return list(found.order_by("created_at", "pk")[offset : offset + most])
+
+
+def unfinished(workspace_id: UUID) -> list[Run]:
+    """Return the runs of the workspace that have not ended, in the order in which they came."""
+    found = Run.objects.filter(workspace_id=workspace_id).exclude(state__in=ENDED)
+    return list(found.order_by("created_at", "pk")[:MOST_LISTED])
+
+
+def hide(workspace_id: UUID, run_ids: Sequence[UUID] | None = None) -> int:
+    """Have ended runs be in no list any more; None: all that have ended. Return how many."""
+    found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None, state__in=ENDED)
+    if run_ids is not None:
+        found = found.filter(pk__in=list(run_ids))
+    return found.update(hidden_at=timezone.now())
 
 
 def events_after(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from runs.models import Run
+    from runs.models import Asset, Run
 
 ICU: Final = "icu"
 MODELSLAB: Final = "modelslab"
@@ -41,18 +41,25 @@ MOST_TOLD: Final = 20_000
 """Bytes of a message; of a run that made more files it names them by their ids."""
 
 
-def signature(output_id: UUID, until: int) -> str:
-    """Return what proves that an address of an output is ours."""
-    return salted_hmac("runs.files", f"{output_id}\n{until}", algorithm="sha256").hexdigest()
+def signature(file_id: UUID, until: int) -> str:
+    """Return what proves that an address of a file is ours."""
+    return salted_hmac("runs.files", f"{file_id}\n{until}", algorithm="sha256").hexdigest()
 
 
-def address(base: str, output: Output, *, seconds: int | None = None) -> tuple[str, int]:
-    """Return where anybody may fetch an output, and until when; None: as long as it is here."""
-    end = int(output.expires_at.timestamp())
+def address(base: str, kept: Asset | Output, *, seconds: int | None = None) -> tuple[str, int]:
+    """Return where anybody may fetch a file, and until when; None: as long as it is here."""
+    end = int(kept.expires_at.timestamp())
     until = end if seconds is None else min(end, int(time.time()) + seconds)
-    name = quote(output.name.rpartition("/")[2] or "file", safe="")
-    query = urlencode({"e": until, "s": signature(output.pk, until)})
-    return f"{base}/files/{output.pk}/{name}?{query}", until
+    name = quote(path_of(kept).rpartition("/")[2] or "file", safe="")
+    query = urlencode({"e": until, "s": signature(kept.pk, until)})
+    return f"{base}/files/{kept.pk}/{name}?{query}", until
+
+
+def path_of(kept: Asset | Output) -> str:
+    """Return what a file is called, with its folder."""
+    if isinstance(kept, Output):
+        return f"{kept.subfolder}/{kept.name}" if kept.subfolder else kept.name
+    return kept.file_path
 
 
 def made(run: Run) -> list[Output]:

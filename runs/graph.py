@@ -146,9 +146,7 @@ def classes(graph: Graph) -> tuple[str, ...]:
     return tuple(sorted({node["class_type"] for node in graph.values()}))
 
 
-def look(
-    graph: Graph, known: Mapping[str, Any], *, names: Collection[str] = frozenset()
-) -> Looked:
+def look(graph: Graph, known: Mapping[str, Any], *, names: Collection[str] = frozenset()) -> Looked:
     """Return what a workflow needs; raise InvalidWorkflow with all that is wrong with it.
 
     `known` is the `/object_info` of a worker that has all of its classes; `names` are those of

@@ -11,19 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from django.utils import timezone
-
-from common import ids
 from common.errors import InvalidFileUrl, InvalidRequest, InvalidWorkflow
-from runs import isolation
+from runs import assets, isolation
 from runs.fetching import targets
-from runs.models import Asset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runs.graph import Graph
-    from runs.models import Worker
+    from runs.models import Asset, Worker
 
 MOST_FILES: Final = 20
 MOST_PATH: Final = 300
@@ -74,9 +70,7 @@ def names(files: Mapping[str, object]) -> frozenset[str]:
 
 
 def _asset(workspace_id: UUID, asset_id: str) -> Asset:
-    wanted = ids.read(asset_id)
-    living = Asset.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
-    found = living.filter(pk=wanted).first() if wanted else None
+    found = assets.find(workspace_id, asset_id)
     if found is None:
         raise InvalidWorkflow(
             "There is no such file here, or its time is over. Upload it again.",
@@ -103,8 +97,7 @@ def check_references(
         path = f"{INPUT}{value}"
         if path in files or value in worker.shared_inputs:
             continue
-        living = Asset.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
-        own = living.filter(file_path=value).order_by("-created_at").first()
+        own = assets.named(workspace_id, value)
         if own is None:
             why = f"Invalid image file: {value[:100]}"
             raise isolation.refusal(node_id, graph[node_id], name, why)

@@ -105,15 +105,10 @@ async def _fetched(path: str, url: str, into: Path) -> str:
 async def _copied(asset_id: str, into: Path) -> str:
     try:
         asset = await books.aside(Asset.objects.get, pk=asset_id)
-        await asyncio.to_thread(_copy, asset, into)
+        await asyncio.to_thread(assets.copy, asset, into)
     except (Asset.DoesNotExist, OSError):
         raise NotStaged(GONE) from None
     return asset.sha256
-
-
-def _copy(asset: Asset, into: Path) -> None:
-    with assets.opened(asset) as content, into.open("wb") as copy:
-        shutil.copyfileobj(content, copy, assets.BLOCK)
 
 
 @asynccontextmanager

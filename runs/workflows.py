@@ -86,7 +86,7 @@ def change(
     *,
     name: str | None = None,
     accelerator: str | None = None,
-    max_micros: Micros | None | Literal["as it is"] = "as it is",
+    max_micros: Micros | Literal["as it is"] | None = "as it is",
     by: UUID,
 ) -> Workflow:
     """Have it another name, or other defaults; what is not given stays. Versions are not touched.

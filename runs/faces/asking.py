@@ -38,12 +38,16 @@ WORDS: Final = {
 """What the dialects call a refusal that has no word of its own there."""
 
 
+OWN: Final = ("no_worker", "blob_not_found")
+"""What they have words of their own for."""
+
+
 class RunKeyAuthentication(KeyAuthentication):
     """A key as scripts show one: `X-API-KEY`, a bearer, or the password of Basic."""
 
     def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
         """Return the key's user and the key, or None without a credential."""
-        given = request.headers.get("X-API-KEY", "").strip() or _of_header(request)
+        given = request.headers.get("X-API-KEY", "").strip() or of_header(request.headers)
         given = given or self.in_body(request)
         if not given:
             return None
@@ -57,8 +61,9 @@ class RunKeyAuthentication(KeyAuthentication):
         return ""
 
 
-def _of_header(request: Request) -> str:
-    scheme, _, given = request.headers.get("Authorization", "").strip().partition(" ")
+def of_header(headers: Mapping[str, str]) -> str:
+    """Return the key that `Authorization` shows: a bearer, or the password of Basic; or nothing."""
+    scheme, _, given = headers.get("Authorization", "").strip().partition(" ")
     if scheme.lower() == "bearer":
         return given.strip()
     if scheme.lower() != "basic":
@@ -104,8 +109,8 @@ def word(exc: PlatformError, status: int | None = None) -> str:
     at = status or exc.status
     if at in (400, 422) and getattr(exc, "kind", "") == "missing_asset":
         return "missing_asset"
-    if exc.code == "no_worker":
-        return "no_worker"
+    if exc.code in OWN:
+        return exc.code
     return WORDS.get(at, exc.code)
 
 

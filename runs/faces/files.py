@@ -5,9 +5,11 @@ GET /files/<id>/<name>?e=<seconds>&s=<signature>
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
+from django.core.handlers.asgi import ASGIRequest
 from django.http import FileResponse, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -19,45 +21,52 @@ from runs.models import Asset, Output
 from uploads import shelf
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from uuid import UUID
 
     from django.http import HttpRequest, StreamingHttpResponse
     from rest_framework.request import Request
 
 AN_HOUR: Final = 3600
+BLOCK: Final = 1 << 18
 RESTED: Final = "sandbox; default-src 'none'"
 
 
-def address(request: Request, output: Output, *, seconds: int | None = None) -> tuple[str, int]:
-    """Return where anybody may fetch an output, and until when; None: as long as it is here."""
-    return dialects.address(base_url(request), output, seconds=seconds)
+def address(
+    request: Request, kept: Asset | Output, *, seconds: int | None = None
+) -> tuple[str, int]:
+    """Return where anybody may fetch a file, and until when; None: as long as it is here."""
+    return dialects.address(base_url(request), kept, seconds=seconds)
 
 
 @require_safe
 def fetch(request: HttpRequest, output_id: UUID, name: str) -> HttpResponse | StreamingHttpResponse:
-    """Send an output to who has its address."""
+    """Send a file to who has its address."""
     until, signed = request.GET.get("e", ""), request.GET.get("s", "")
     is_number = until.isascii() and until.isdecimal() and len(until) < 12
     if is_number and int(until) > time.time():
         wanted = dialects.signature(output_id, int(until))
         if constant_time_compare(signed.encode(), wanted.encode()):
-            found = Output.objects.filter(pk=output_id, expires_at__gt=timezone.now()).first()
-            if found is not None:
-                return given(found)
+            for kind in (Output, Asset):
+                found = kind.objects.filter(pk=output_id, expires_at__gt=timezone.now()).first()
+                if found is not None:
+                    return given(request, found)
     return gone()
 
 
-def given(kept: Asset | Output) -> HttpResponse | StreamingHttpResponse:
+def given(
+    request: HttpRequest | Request, kept: Asset | Output
+) -> HttpResponse | StreamingHttpResponse:
     """Return a file as an answer: shown where a browser never runs it, else only saved."""
     try:
         content = assets.opened(kept)
     except OSError:
         return gone()
-    name = kept.name if isinstance(kept, Output) else kept.file_path
-    return FileResponse(
+    whole = getattr(request, "_request", request)
+    answer = FileResponse(
         content,
         as_attachment=shelf.disposition(kept.content_type) == "attachment",
-        filename=name.rpartition("/")[2],
+        filename=dialects.path_of(kept).rpartition("/")[2],
         content_type=kept.content_type,
         headers={
             "X-Content-Type-Options": "nosniff",
@@ -65,10 +74,18 @@ def given(kept: Asset | Output) -> HttpResponse | StreamingHttpResponse:
             "Cache-Control": "private",
         },
     )
+    if isinstance(whole, ASGIRequest):  # Or all of it is read before the first byte is sent.
+        answer.streaming_content = _blocks(content)
+    return answer
+
+
+async def _blocks(content: IO[bytes]) -> AsyncIterator[bytes]:
+    """Yield a file block by block; nothing waits for its disk but who asked for it."""
+    while block := await asyncio.to_thread(content.read, BLOCK):
+        yield block
 
 
 def gone() -> HttpResponse:
     """Return what is said of a file that is not there."""
     said = "There is no such file, or its time is over."
     return JsonResponse({"error": "not_found", "message": said}, status=404)
-

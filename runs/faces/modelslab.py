@@ -138,7 +138,9 @@ def _look(run: Run, base: str) -> tuple[bytes, bool]:
         now = core.get(run.workspace_id, run.pk)
         return orjson.dumps(dialects.modelslab(now, base)), now.has_ended
     except NotFound:  # Its workspace was deleted meanwhile.
-        return orjson.dumps({"status": "error", "code": "not_found", "message": "It is gone."}), True
+        return orjson.dumps(
+            {"status": "error", "code": "not_found", "message": "It is gone."}
+        ), True
     finally:
         db.give_back()
 

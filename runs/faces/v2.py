@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from common.errors import InvalidRequest, InvalidWorkflow, NotFound, PlatformError
 from runs import core
-from runs.faces import asking, jobs, streams
+from runs.faces import asking, jobs, placing, streams
 from runs.models import State
 
 if TYPE_CHECKING:
@@ -89,10 +89,13 @@ class JobsView(V2):
         asking.own_key(request, (extra or {}).get(KEY_NAME))
         if not isinstance(given.get("workflow"), dict):
             raise InvalidWorkflow("workflow: a workflow in API format, a JSON object.")
+        who = asking.by(request)
+        workflow, files = placing.placed(who.workspace_id, given["workflow"])
         run = core.submit(
-            asking.by(request),
+            who,
             core.Ask(
-                graph=given["workflow"],
+                graph=workflow,
+                files=files,
                 metadata=_metadata(given.get("metadata")),
                 accelerator=asking.text(given, "accelerator", longest=32),
                 max_micros=asking.most(request, given),
