@@ -77,6 +77,20 @@ def read(given: object) -> Graph:
     return given
 
 
+def holds_nul(given: object) -> bool:
+    """Whether a text in it, wherever, holds the character NUL: no database keeps that."""
+    waiting: list[Any] = [given]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str) and "\0" in each:
+            return True
+        if isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            waiting += each
+    return False
+
+
 def _look_at_shape(node_id: str, node: object) -> None:
     if len(node_id) > MOST_ID or "\0" in node_id:
         raise InvalidWorkflow(f"A node's id has at most {MOST_ID} characters.")

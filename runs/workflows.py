@@ -11,7 +11,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from audit import log
-from common.errors import BodyTooLarge, InvalidRequest, NotFound
+from common.errors import BodyTooLarge, InvalidRequest, InvalidWorkflow, NotFound
 from runs import graph as graphs
 from runs.models import Workflow, WorkflowVersion
 
@@ -128,9 +128,11 @@ def versions(workflow: Workflow) -> list[WorkflowVersion]:
     return list(found.order_by("-number"))
 
 
-def version(workflow: Workflow, number: int) -> WorkflowVersion:
+def version(workflow: Workflow, number: str) -> WorkflowVersion:
     """Return one of its versions, or raise NotFound."""
-    found = WorkflowVersion.objects.filter(workflow=workflow, number=number).first()
+    is_number = number.isascii() and number.isdecimal() and len(number) < 9
+    numbered = WorkflowVersion.objects.filter(workflow=workflow)
+    found = numbered.filter(number=int(number)).first() if is_number else None
     if found is None:
         raise NotFound("There is no such version of this workflow.")
     return found
@@ -153,6 +155,8 @@ def _check(accelerator: str, max_micros: int | None) -> None:
 def _pinned(graph: object) -> graphs.Graph:
     """Return a graph that may be kept; raise WorkflowFormatUi, InvalidWorkflow or BodyTooLarge."""
     nodes = graphs.read(graph)
+    if graphs.holds_nul(nodes):
+        raise InvalidWorkflow("No text of a workflow may hold the character NUL.")
     if len(orjson.dumps(nodes)) > MOST_BYTES:
         raise BodyTooLarge(f"A workflow has at most {MOST_BYTES >> 20} MiB.")
     return nodes

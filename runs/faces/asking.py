@@ -16,7 +16,7 @@ from apikeys.models import ApiKey
 from common import drf
 from common.errors import AccessDisabled, InvalidRequest, PlatformError
 from common.money import CREDITS_PER_USD, MICROS_PER_USD, Micros
-from runs import core
+from runs import core, graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -129,15 +129,8 @@ def sent(request: Request) -> dict[str, Any]:
     given = request.data
     if not isinstance(given, dict):
         raise InvalidRequest("Send a JSON object.")
-    waiting: list[Any] = [given]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, str) and "\0" in each:
-            raise InvalidRequest("No text may hold the character NUL.")
-        if isinstance(each, dict):
-            waiting += [*each.keys(), *each.values()]
-        elif isinstance(each, list):
-            waiting += each
+    if graph.holds_nul(given):
+        raise InvalidRequest("No text may hold the character NUL.")
     return dict(given)
 
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from common.drf import LenientJSONParser
 from common.errors import AccessDisabled, InvalidRequest, NotFound, PlatformError
-from runs import assets, dialects
+from runs import assets, dialects, isolation
 from runs.faces import asking, files, jobs, v2
 from runs.models import Output
 from uploads import shelf
@@ -206,8 +206,8 @@ def _shown(request: Request, kept: Asset | Output) -> dict[str, Any]:
 
 def _name(given: object) -> str:
     """Return a file's name as graphs have it: of `input/cat.png` that is `cat.png`."""
-    if not isinstance(given, str):
-        raise InvalidRequest("file_path: a text.")
+    if not isinstance(given, str) or not isolation.is_safe(given.removeprefix("/")):
+        raise InvalidRequest("file_path: like cat.png, or cats/cat.png.")
     name = given.removeprefix("/")
     if name.startswith("models/"):
         raise AccessDisabled("Files of models are not kept here. Name them in `files` of a run.")

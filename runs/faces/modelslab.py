@@ -3,7 +3,7 @@
     POST /api/v7/comfyui/execute     GET or POST /api/v7/comfyui/fetch/<id>
 
 An answer waits a while for the end. It waits on the loop and not in a thread, and as many wait for
-one key as it may have streams.
+one key as it may have streams; more are answered at once.
 """
 
 from __future__ import annotations
@@ -145,8 +145,12 @@ def _look(run: Run, base: str) -> tuple[bytes, bool]:
         db.give_back()
 
 
-def _place(who: core.By) -> Place:
-    return streams.take(str(who.key.family if who.key else who.user_id))
+def _place(who: core.By) -> Place | None:
+    """Return a place to wait in; None where all of a key's are taken: then it is told at once."""
+    try:
+        return streams.take(str(who.key.family if who.key else who.user_id))
+    except streams.TooManyStreams:
+        return None
 
 
 def _wait(given: dict[str, Any]) -> int:

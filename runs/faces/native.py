@@ -148,7 +148,7 @@ class AddressView(APIView):
 def prompt(request: Request) -> Response:
     """Hand over a workflow; what of it can run is run."""
     who, given = asking.by(request), _object(request)
-    extra = given.get("extra_data") or {}
+    extra = {} if given.get("extra_data") is None else given["extra_data"]
     if not isinstance(extra, dict):
         raise InvalidRequest("extra_data: a JSON object.")
     asking.own_key(request, extra.get(KEY_NAME))

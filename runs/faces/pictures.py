@@ -134,6 +134,8 @@ def _kept(request: Request, path: Path, name: str, media: str) -> Response:
     given, who = request.data, asking.by(request)
     subfolder = str(given.get("subfolder") or "").strip("/")
     overwrite = str(given.get("overwrite", "")).lower() in TRUE
+    if not isolation.is_safe(f"{subfolder}/{name}" if subfolder else name):
+        raise InvalidRequest("A file is named like cat.png, its subfolder like cats/small.")
     digest, _ = assets.measured(path)
     free = _free(who.workspace_id, subfolder, name, digest, overwrite=overwrite)
     whole = f"{subfolder}/{free}" if subfolder else free

@@ -141,7 +141,7 @@ class VersionView(APIView):
     scopes: ClassVar[dict[str, str]] = {"GET": SCOPE}
 
     @extend_schema(responses={200: None})
-    def get(self, request: Request, workflow_id: UUID, number: int) -> Response:
+    def get(self, request: Request, workflow_id: UUID, number: str) -> Response:
         """Return its graph and its form."""
         found = workflows.one(workspace_id(request), workflow_id)
         kept = workflows.version(found, number)

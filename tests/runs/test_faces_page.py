@@ -78,7 +78,7 @@ def test_comfy_api_v2(said, tmp_path):
 
 
 def test_comfyicu(said):
-    out, run = said("ComfyICU")
+    out, _ = said("ComfyICU")
 
     status, _, url = out.split()
     assert status == "COMPLETED"
