@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 
+from common.errors import InvalidFileUrl
 from runs import assets, books, inputs, isolation
 from runs.fetching import cache, fetch, targets
 from runs.models import Asset
@@ -95,7 +96,7 @@ async def _fetched(path: str, url: str, into: Path) -> str:
         found = await fetch.fetch(
             wanted, into=into, cache=cache.ours(), bounds=fetch.usual_bounds()
         )
-    except targets.InvalidFileUrl as refusal:  # The operator changed what is allowed meanwhile.
+    except InvalidFileUrl as refusal:  # The operator changed what is allowed meanwhile.
         raise NotStaged(f"{refusal} Nothing was charged.") from None
     except fetch.FetchFailed as failed:
         raise NotStaged(f"{failed} Nothing was charged.") from None

@@ -10,14 +10,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from django.core.files.uploadedfile import UploadedFile
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 
 from common.drf import LenientJSONParser
 from common.errors import AccessDisabled, InvalidRequest, NotFound, PlatformError
 from runs import assets, dialects, isolation
-from runs.faces import asking, files, jobs, v2
+from runs.faces import asking, files, forms, jobs, v2
 from runs.models import Output
 from uploads import shelf
 
@@ -65,15 +64,12 @@ class AssetsView(v2.V2):
 
     def post(self, request: Request) -> Response:
         """Keep what comes as `file`; known bytes under a known name are one file (200)."""
-        sent = request.FILES.get("file")
-        if not isinstance(sent, UploadedFile):
-            raise InvalidRequest("Send a form (multipart/form-data) with the file as `file`.")
-        given = request.data
+        given, sent = forms.read(request, "file")
         name = _name(given.get("file_path") or sent.name)
         media = given.get("content_type") or sent.content_type or ""
         tags, seconds = _tags(given.getlist("tags")), _seconds(given.get("expires_in"))
-        wanted = _digest(given.get("expected_hash"), "expected_hash")
-        path = _on_disk(sent)
+        wanted = _digest(given.get("expected_hash"))
+        path = forms.on_disk(sent)
         try:
             digest, _ = assets.measured(path)
             if wanted and wanted != digest:
@@ -102,8 +98,9 @@ class FromHashView(v2.V2):
     def post(self, request: Request) -> Response:
         """Keep bytes that this workspace put here before; another's are not found."""
         given, who = asking.sent(request), asking.by(request)
-        digest = _digest(given.get("hash"), "hash")
-        known = assets.living(who.workspace_id).filter(sha256=digest).first() if digest else None
+        found = DIGEST.fullmatch(str(given.get("hash") or ""))
+        same = assets.living(who.workspace_id).filter(sha256=found[1]) if found else None
+        known = same.first() if same is not None else None
         if known is None:
             raise BlobNotFound("No file of this workspace has that digest (sha256). Upload it.")
         name = _name(given.get("file_path") or known.file_path)
@@ -175,21 +172,12 @@ def _found(request: Request, asset_id: UUID) -> Asset | Output:
         return assets.output(workspace, asset_id)
 
 
-def _on_disk(sent: UploadedFile) -> Path:
-    """Return a file of ours with what came."""
-    with shelf.arriving() as arrived:
-        for block in sent.chunks():
-            arrived.write(block)
-        return Path(arrived.name)
-
-
 def _created(request: Request, asset: Asset, *, is_new: bool) -> Response:
     return Response({**_shown(request, asset), "created_new": is_new}, 201 if is_new else 200)
 
 
 def _shown(request: Request, kept: Asset | Output) -> dict[str, Any]:
     url, until = files.address(request, kept, seconds=files.AN_HOUR)
-    is_output = isinstance(kept, Output)
     return {
         "id": str(kept.pk),
         "hash": f"sha256:{kept.sha256}",
@@ -200,7 +188,7 @@ def _shown(request: Request, kept: Asset | Output) -> dict[str, Any]:
         "url": url,
         "url_expires_at": jobs.instant_of(until),
         "expires_at": kept.expires_at.isoformat(),
-        "job_id": str(kept.run_id) if is_output else None,
+        "job_id": str(kept.run_id) if isinstance(kept, Output) else None,
     }
 
 
@@ -214,12 +202,13 @@ def _name(given: object) -> str:
     return name.removeprefix("input/")
 
 
-def _digest(given: object, name: str) -> str:
+def _digest(given: object) -> str:
+    """Return what a file is said to be known by; what could not be checked is refused."""
     if not given:
         return ""
     found = DIGEST.fullmatch(given) if isinstance(given, str) else None
     if found is None:
-        raise InvalidRequest(f"{name}: like sha256:<64 hex digits>. No other digest is read here.")
+        raise InvalidRequest("expected_hash: like sha256:<64 hex digits>; no other is read here.")
     return found[1]
 
 

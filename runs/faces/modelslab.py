@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpResponse, StreamingHttpResponse
 from rest_framework.response import Response
 
+from apikeys.authentication import SessionAuthentication
 from common import db
 from common.drf import base_url
 from common.errors import InvalidRequest, InvalidWorkflow, NotFound, PlatformError
@@ -51,7 +52,7 @@ class InBody(asking.RunKeyAuthentication):
 class ModelsLab(asking.Face):
     """A view in this dialect."""
 
-    authentication_classes = (InBody, asking.SessionAuthentication)
+    authentication_classes = (InBody, SessionAuthentication)
 
     def refusal(self, exc: PlatformError, *, status: int | None = None) -> tuple[int, Any]:
         """Return `{"status": "error", "code", "message"}`."""

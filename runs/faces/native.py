@@ -20,6 +20,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apikeys.authentication import SessionAuthentication, allowed_to
 from common import ids
 from common.drf import LenientJSONParser, base_url
 from common.errors import (
@@ -76,7 +77,7 @@ class NativeAuthentication(asking.RunKeyAuthentication):
         if token is None:
             return None
         key = address.authenticate(token, address=request.META.get("REMOTE_ADDR", ""))
-        key.scopes = [each for each in key.scopes if each in asking.allowed_to(key.role)]  # type: ignore[attr-defined]
+        key.scopes = [each for each in key.scopes if each in allowed_to(key.role)]  # type: ignore[attr-defined]
         return key.user, key
 
     def in_body(self, request: Request) -> str:
@@ -85,9 +86,10 @@ class NativeAuthentication(asking.RunKeyAuthentication):
         if "token" in kwargs or request.method != "POST" or _plain(kwargs["rest"]) != "prompt":
             return ""
         try:
-            extra = request.data.get("extra_data")
+            given = request.data
         except PlatformError:
             return ""
+        extra = given.get("extra_data") if isinstance(given, dict) else None
         key = extra.get(KEY_NAME) if isinstance(extra, dict) else None
         return key if isinstance(key, str) else ""
 
@@ -95,7 +97,7 @@ class NativeAuthentication(asking.RunKeyAuthentication):
 class NativeView(asking.Face):
     """All of a ComfyUI's addresses; which one it is, is read here."""
 
-    authentication_classes = (NativeAuthentication, asking.SessionAuthentication)
+    authentication_classes = (NativeAuthentication, SessionAuthentication)
     parser_classes = (MultiPartParser, LenientJSONParser)
 
     def get(self, request: Request, rest: str, token: str = "") -> HttpResponseBase:

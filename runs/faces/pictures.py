@@ -11,23 +11,23 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from django.core.files.uploadedfile import UploadedFile
 from PIL import Image, UnidentifiedImageError
 from rest_framework.response import Response
 
 from common.errors import AccessDisabled, InvalidRequest, NotFound
 from runs import assets, isolation
-from runs.faces import asking, files
+from runs.faces import asking, files, forms
 from runs.models import Output
 from uploads import shelf
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from django.http import HttpResponse, StreamingHttpResponse
+    from django.core.files.uploadedfile import UploadedFile
+    from django.http import HttpResponse, QueryDict, StreamingHttpResponse
     from rest_framework.request import Request
 
     from runs.models import Asset
@@ -58,17 +58,18 @@ def view(request: Request) -> HttpResponse | StreamingHttpResponse:
 
 def upload(request: Request) -> Response:
     """Put a file here; of a name that has other bytes already, it is given another one."""
-    sent = _sent(request)
-    path = _on_disk(sent)
+    fields, sent = _sent(request)
+    path = forms.on_disk(sent)
     try:
-        return _kept(request, path, str(sent.name), sent.content_type or "")
+        return _kept(request, fields, path, str(sent.name), sent.content_type or "")
     finally:
         shelf.put_away(path)
 
 
 def upload_mask(request: Request) -> Response:
     """Put a picture here that is another one, with the transparency of what is sent."""
-    sent, original = _sent(request), _original(request)
+    fields, sent = _sent(request)
+    original = _original(request, fields)
     try:
         with (
             Image.open(sent) as mask,
@@ -84,7 +85,7 @@ def upload_mask(request: Request) -> Response:
     picture.save(made, "PNG", compress_level=4)
     path = _written(made.getvalue())
     try:
-        return _kept(request, path, str(sent.name), "image/png")
+        return _kept(request, fields, path, str(sent.name), "image/png")
     finally:
         shelf.put_away(path)
 
@@ -104,9 +105,9 @@ def _find(workspace_id: UUID, path: str, kind: str) -> Asset | Output | None:
     return assets.made(workspace_id, name, subfolder=folder, kind=kind)
 
 
-def _original(request: Request) -> Asset | Output:
+def _original(request: Request, fields: QueryDict) -> Asset | Output:
     try:
-        said = orjson.loads(str(request.data.get("original_ref") or ""))
+        said = orjson.loads(str(fields.get("original_ref") or ""))
     except ValueError:
         said = None
     if not isinstance(said, dict) or not isinstance(said.get("filename"), str):
@@ -121,17 +122,15 @@ def _original(request: Request) -> Asset | Output:
     return found
 
 
-def _sent(request: Request) -> UploadedFile:
-    sent = request.FILES.get("image")
-    if not isinstance(sent, UploadedFile) or not sent.name:
-        raise InvalidRequest("Send a form (multipart/form-data) with the file as `image`.")
-    if request.data.get("type", "input") not in KINDS:
+def _sent(request: Request) -> tuple[QueryDict, UploadedFile[Any]]:
+    fields, sent = forms.read(request, "image")
+    if fields.get("type", "input") not in KINDS:
         raise InvalidRequest("type: input.")
-    return sent
+    return fields, sent
 
 
-def _kept(request: Request, path: Path, name: str, media: str) -> Response:
-    given, who = request.data, asking.by(request)
+def _kept(request: Request, given: QueryDict, path: Path, name: str, media: str) -> Response:
+    who = asking.by(request)
     subfolder = str(given.get("subfolder") or "").strip("/")
     overwrite = str(given.get("overwrite", "")).lower() in TRUE
     if not isolation.is_safe(f"{subfolder}/{name}" if subfolder else name):
@@ -164,14 +163,6 @@ def _free(workspace_id: UUID, subfolder: str, name: str, digest: str, *, overwri
         if known is None or known.sha256 == digest or overwrite:
             return tried
     raise InvalidRequest("There are too many files of that name. Choose another.")
-
-
-def _on_disk(sent: UploadedFile) -> Path:
-    """Return a file of ours with what came."""
-    with shelf.arriving() as arrived:
-        for block in sent.chunks():
-            arrived.write(block)
-        return Path(arrived.name)
 
 
 def _written(content: bytes) -> Path:

@@ -179,5 +179,5 @@ def _micros(credits: int | None) -> Micros | None:  # noqa: A002 - the unit of t
 
 
 def _who(request: Request) -> UUID:
-    found: UUID = request.user.pk  # type: ignore[union-attr,assignment]
+    found: UUID = request.user.pk  # type: ignore[assignment]
     return found

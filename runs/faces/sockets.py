@@ -24,6 +24,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from apikeys import keys
+from apikeys.authentication import allowed_to
 from common.errors import AccessDisabled, PlatformError, Unauthorized
 from runs import books, core
 from runs.faces import address, asking, entries, streams
@@ -232,7 +233,7 @@ def _authenticated(request: web.BaseRequest, client: str) -> ApiKey:
     else:
         raise Unauthorized("Show a key (X-API-KEY, or ?token=), or use the address of one.")
     role: str = key.role  # type: ignore[attr-defined]  # As it is looked up with the key.
-    if asking.SCOPE not in key.scopes or asking.SCOPE not in asking.allowed_to(role):
+    if asking.SCOPE not in key.scopes or asking.SCOPE not in allowed_to(role):
         raise AccessDisabled(f"This key may not do that (scope {asking.SCOPE}). Use another.")
     return key
 
