@@ -178,6 +178,16 @@ def history(workspace_id: UUID, *, most: int, offset: int | None = None) -> list
     return list(found.order_by("created_at", "pk")[offset : offset + most])
 
 
+def page(
+    workspace_id: UUID, *, states: Sequence[str], limit: int, offset: int
+) -> tuple[list[Run], int]:
+    """Return runs of the workspace, the newest first, from one on; and how many there are."""
+    found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None)
+    if states:
+        found = found.filter(state__in=list(states))
+    return list(found.order_by("-created_at", "-pk")[offset : offset + limit]), found.count()
+
+
 def unfinished(workspace_id: UUID) -> list[Run]:
     """Return the runs of the workspace that have not ended, in the order in which they came."""
     found = Run.objects.filter(workspace_id=workspace_id).exclude(state__in=ENDED)

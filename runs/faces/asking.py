@@ -156,6 +156,15 @@ def count(text: str, name: str, *, most: int) -> int:
     return found
 
 
+def whole(text: str | None, name: str, *, usual: int) -> int:
+    """Return a number that was asked for, from 0 on; the usual one where none was."""
+    if not text:
+        return usual
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER):
+        raise InvalidRequest(f"{name}: a number from 0 on.")
+    return int(text)
+
+
 def text(given: Mapping[str, Any], name: str, *, longest: int = 255) -> str:
     """Return a text that was sent, or an empty one. Raises InvalidRequest where it is none."""
     said = given.get(name)

@@ -70,6 +70,8 @@ class ExecuteView(ModelsLab):
         who, given = asking.by(request), asking.sent(request)
         if not isinstance(given.get("workflow"), dict):
             raise InvalidWorkflow("workflow: a workflow in API format, a JSON object.")
+        if given.get("inputs") is not None and not isinstance(given["inputs"], dict):
+            raise InvalidWorkflow("inputs: a JSON object, by the ids of nodes.")
         replace_links = given.get("replace_links", False)
         if not isinstance(replace_links, bool):
             raise InvalidRequest("replace_links: true or false.")

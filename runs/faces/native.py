@@ -32,7 +32,7 @@ from common.errors import (
     PlatformError,
 )
 from runs import core, workers
-from runs.faces import address, asking, entries, nodes, partial, pictures
+from runs.faces import address, asking, entries, native_jobs, nodes, partial, pictures
 from runs.models import ENDED, State
 
 if TYPE_CHECKING:
@@ -192,9 +192,9 @@ def remaining(request: Request) -> Response:
 def history(request: Request) -> Response:
     """Return ended runs, the oldest first."""
     asked, workspace = request.query_params, asking.by(request).workspace_id
-    most = _whole(asked.get("max_items"), "max_items", usual=USUAL_HISTORY)
+    most = asking.whole(asked.get("max_items"), "max_items", usual=USUAL_HISTORY)
     offset = asked.get("offset")
-    start = None if offset in (None, "", "-1") else _whole(offset, "offset", usual=0)
+    start = None if offset in (None, "", "-1") else asking.whole(offset, "offset", usual=0)
     found = core.history(workspace, most=min(most, MOST_HISTORY), offset=start)
     return Response({str(run.pk): _entry(run) for run in found})
 
@@ -204,6 +204,12 @@ def history_of(request: Request, run_id: str) -> Response:
     run = _found(request, run_id)
     is_told = run is not None and run.state in ENDED and run.hidden_at is None
     return Response({str(run.pk): _entry(run)} if run and is_told else {})
+
+
+def history_v2_of(request: Request, run_id: str) -> Response:
+    """Do the same; what is not there is a 404, as the cloud has it."""
+    core.get(asking.by(request).workspace_id, run_id)
+    return history_of(request, run_id)
 
 
 def forget(request: Request) -> Response:
@@ -285,7 +291,7 @@ READS: Final[dict[str, Door]] = {
     "prompt": remaining,
     "history": history,
     "history/*": history_of,
-    "history_v2/*": history_of,
+    "history_v2/*": history_v2_of,
     "queue": queue,
     "view": pictures.view,
     "object_info": object_info,
@@ -293,6 +299,9 @@ READS: Final[dict[str, Door]] = {
     "features": features,
     "system_stats": system_stats,
     "ws": socket,
+    "jobs": native_jobs.listed,
+    "jobs/*": native_jobs.one,
+    "job/*": native_jobs.status,
 }
 DOES: Final[dict[str, Door]] = {
     "prompt": prompt,
@@ -301,6 +310,7 @@ DOES: Final[dict[str, Door]] = {
     "interrupt": interrupt,
     "upload/image": pictures.upload,
     "upload/mask": pictures.upload_mask,
+    "jobs/*": native_jobs.cancel,
 }
 
 
@@ -350,15 +360,6 @@ def _ids(given: dict[str, Any]) -> list[str]:
 def _is_texts(given: object) -> bool:
     is_list = isinstance(given, list) and len(given) <= MOST_IDS
     return is_list and all(isinstance(each, str) for each in given)  # type: ignore[attr-defined]
-
-
-def _whole(text: str | None, name: str, *, usual: int) -> int:
-    if text in (None, ""):
-        return usual
-    assert text is not None
-    if not (text.isascii() and text.isdecimal() and len(text) <= asking.LONGEST_NUMBER):
-        raise InvalidRequest(f"{name}: a number from 0 on.")
-    return int(text)
 
 
 def _numbers(version: str) -> list[int]:

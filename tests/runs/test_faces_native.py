@@ -180,7 +180,13 @@ def test_another_workspaces_ids_and_names_are_not_there(stage, ada, bob, address
     assert ask(f"{mine}/view?{urlencode(image)}")[0] == 200
 
     assert said(ask(f"{theirs}/history/{run.pk}")) == {}
-    assert said(ask(f"{theirs}/api/history_v2/{run.pk}")) == {}
+    for path in (f"history_v2/{run.pk}", f"jobs/{run.pk}", f"job/{run.pk}/status"):
+        assert (ask(f"{mine}/api/{path}")[0], ask(f"{theirs}/api/{path}")[0]) == (200, 404), path
+    assert said(ask(f"{mine}/api/jobs?status=completed"))["pagination"]["total"] == 1
+    assert said(ask(f"{theirs}/api/jobs"))["jobs"] == []
+    assert ask(f"{theirs}/api/jobs/{run.pk}/cancel", {})[0] == 404
+    assert ask(f"{theirs}/api/jobs/cancel", {"job_ids": [str(run.pk)]})[0] == 404
+    assert said(ask(f"{mine}/api/jobs/{run.pk}/cancel", {})) == {"cancelled": False}
     assert said(ask(f"{theirs}/history")) == {}
     assert ask(f"{theirs}/view?{urlencode(image)}")[0] == 404
     waiting = said(ask(f"{mine}/prompt", {"prompt": slow(30.0)}))["prompt_id"]
