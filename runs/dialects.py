@@ -81,16 +81,18 @@ def icu(run: Run, base: str, workflow_id: str) -> dict[str, Any]:
         "created_at": run.created_at.isoformat(),
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "completed_at": run.ended_at.isoformat() if run.ended_at else None,
-        "output": [
-            {
-                "filename": f"/workflows/{workflow_id}/output/{run.pk}/{each.name}",
-                "url": address(base, each)[0],
-                "thumbnail_url": None,
-            }
-            for each in made(run)
-        ],
+        "output": [_icu_file(each, run, base, workflow_id) for each in made(run)],
         "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
         "credits": credits_text(run.charged_micros),
+    }
+
+
+def _icu_file(output: Output, run: Run, base: str, workflow_id: str) -> dict[str, Any]:
+    url, is_picture = address(base, output)[0], output.content_type.startswith("image/")
+    return {
+        "filename": f"/workflows/{workflow_id}/output/{run.pk}/{output.name}",
+        "url": url,
+        "thumbnail_url": f"{url}&small=1" if is_picture else None,
     }
 
 

@@ -1,6 +1,6 @@
 """Files of runs at signed addresses: who has one may fetch that one file until its time is over.
 
-GET /files/<id>/<name>?e=<seconds>&s=<signature>
+GET /files/<id>/<name>?e=<seconds>&s=<signature>     and with &small=1, a small picture of it
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from common.drf import base_url
 from runs import assets, dialects
+from runs.faces import thumbnails
 from runs.models import Asset, Output
 from uploads import shelf
 
@@ -50,7 +51,7 @@ def fetch(request: HttpRequest, output_id: UUID, name: str) -> HttpResponse | St
             for kind in (Output, Asset):
                 found = kind.objects.filter(pk=output_id, expires_at__gt=timezone.now()).first()
                 if found is not None:
-                    return given(request, found)
+                    return _small(found) if "small" in request.GET else given(request, found)
     return gone()
 
 
@@ -77,6 +78,14 @@ def given(
     if isinstance(whole, ASGIRequest):  # Or all of it is read before the first byte is sent.
         answer.streaming_content = _blocks(content)
     return answer
+
+
+def _small(kept: Asset | Output) -> HttpResponse:
+    picture = thumbnails.made(kept)
+    if picture is None:
+        return gone()
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private"}
+    return HttpResponse(picture, content_type="image/webp", headers=headers)
 
 
 async def _blocks(content: IO[bytes]) -> AsyncIterator[bytes]:

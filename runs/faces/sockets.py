@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from apikeys import keys
 from apikeys.authentication import allowed_to
-from common.errors import AccessDisabled, PlatformError, Unauthorized
+from common.errors import AccessDisabled, InvalidRequest, PlatformError, Unauthorized
 from runs import books, core
 from runs.faces import address, asking, entries, streams
 from runs.models import ENDED, Preview, Run, RunEvent
@@ -52,6 +52,8 @@ Frames = list[str | bytes]
 async def serve(request: web.BaseRequest, *, client: str) -> web.StreamResponse:
     """Answer a connection that asks for a websocket; `client` is the address that it is from."""
     try:
+        if not PATH.fullmatch(request.path) or not web.WebSocketResponse().can_prepare(request):
+            raise InvalidRequest("Connect to /ws as a websocket, of version 13.")
         key = await books.aside(_authenticated, request, client)
         place = streams.take(str(key.family))
     except PlatformError as refusal:

@@ -1,10 +1,12 @@
 """ComfyICU's dialect, by a small client of ours against a demo worker; and workflows by API."""
 
+import io
 import json
 from uuid import uuid4
 
 import pytest
 from django.test import Client
+from PIL import Image
 from runs_stage import ended, picture, reached, slow
 from test_face_v2 import post
 
@@ -46,6 +48,10 @@ def test_a_workflow_runs_and_its_status_is_asked_until_completed_by_its_workspac
     now = client.get(f"{path}/{run.json()['id']}").json()
     assert (now["status"], now["error"], len(now["output"])) == ("COMPLETED", None, 1)
     assert client.get(path).json() == [now]
+    (file,) = now["output"]
+    small = Client().get(file["thumbnail_url"].partition("testserver")[2])
+    assert Image.open(io.BytesIO(small.content)).format == "WEBP"
+    assert Client().get(file["thumbnail_url"].replace("s=", "s=0", 1)).status_code == 404
     told = [json.loads(each.body) for each in Delivery.objects.filter(url=hook["webhook"])]
     assert {each["status"] for each in told} == {"STARTED", "COMPLETED"}
     assert now in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import struct
 import urllib.error
 import urllib.request
@@ -316,3 +317,34 @@ async def test_a_socket_needs_a_credential_and_ends_no_other_request(site, ada):
             assert refused.value.status == 401
         with pytest.raises(aiohttp.WSServerHandshakeError):  # An upgrade is ignored there.
             await session.ws_connect(f"{site}/health")
+
+
+def heard(site, *lines):
+    """What the site answers to a head that is written by hand, and whether it closed then."""
+    host, port = site.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall("\r\n".join([*lines, f"Host: {host}", "", ""]).encode())
+        told = b""
+        while part := client.recv(1 << 16):
+            told += part
+            if b"101 Switching" in told:
+                break
+        return told
+
+
+def test_no_other_request_comes_behind_one_for_a_websocket(site, ada):
+    ApiKey.objects.filter(pk=ada.api_key_record.pk).update(scopes=["runs"])
+    asks = [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    ]
+    own = [f"X-API-KEY: {ada.key}"]
+
+    good = heard(site, "GET /comfy/ws HTTP/1.1", *asks, "Sec-WebSocket-Version: 13", *own)
+    old = heard(site, "GET /comfy/ws HTTP/1.1", *asks, "Sec-WebSocket-Version: 1", *own)
+    strange = heard(site, "GET /comfy/ws HTTP/1.1", *asks, "Sec-WebSocket-Version: 13")
+
+    assert good.startswith(b"HTTP/1.1 101 ")
+    assert old.startswith(b"HTTP/1.1 400 ")  # And the connection is at its end.
+    assert strange.startswith(b"HTTP/1.1 401 ")
