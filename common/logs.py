@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from typing import Any
 import orjson
 
 _FLUSH_SECONDS = 0.05
+ADDRESS = re.compile("rt_[0-9a-f]{64}")
+"""What stands for a key in an address of runs; Django names paths where it could not answer."""
 _waiting: list[bytes] = []
 _loop: asyncio.AbstractEventLoop | None = None
 _thread = 0
@@ -105,4 +108,4 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             facts["trace"] = self.formatException(record.exc_info)
-        return _json(facts).decode()
+        return ADDRESS.sub("rt_...", _json(facts).decode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import uuid
 from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -12,9 +13,10 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from common.errors import InvalidRequest, NotFound
+from common import ids
+from common.errors import BodyTooLarge, InvalidRequest, NotFound
 from runs import isolation
-from runs.models import Asset, Output, Run, RunEvent
+from runs.models import ENDED, Asset, Output, Run, RunEvent
 from uploads import shelf
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_BYTES: Final = 100 << 20
+MOST_KEPT: Final = 10 << 30
+"""Of one workspace, beside what its runs made."""
 BLOCK: Final = 1 << 20
 BATCH: Final = 200
 
@@ -43,6 +47,12 @@ def keep(
     if len(file_path) > 300 or not isolation.is_safe(file_path):
         raise InvalidRequest("A file is named like cat.png, or sub/dir/cat.png.")
     digest, size = measured(arrived)
+    if size > MOST_BYTES:
+        raise BodyTooLarge(f"A file has at most {MOST_BYTES >> 20} MiB.")
+    if _kept_bytes(workspace_id) + size > MOST_KEPT:
+        raise BodyTooLarge(
+            f"This workspace keeps {MOST_KEPT >> 30} GiB of files here already. Delete some."
+        )
     usual = settings.RUNS_KEEP_DAYS * 86_400
     asset = Asset(
         id=uuid.uuid4(),
@@ -60,13 +70,66 @@ def keep(
     return asset
 
 
+def living(workspace_id: UUID) -> models.QuerySet[Asset]:
+    """Return the files of a workspace that are here still, the newest first."""
+    found = Asset.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
+    return found.order_by("-created_at", "-pk")
+
+
+def named(workspace_id: UUID, file_path: str) -> Asset | None:
+    """Return what a name means in the graphs of a workspace: the newest file that has it."""
+    return living(workspace_id).filter(file_path=file_path).first()
+
+
+def remove(asset: Asset) -> bool:
+    """Delete a file; False, and it stays, where a run that has not ended needs it."""
+    at_work = Run.objects.filter(workspace_id=asset.workspace_id).exclude(state__in=ENDED)
+    wanted = {"asset": str(asset.pk)}
+    if any(wanted in files.values() for files in at_work.values_list("files", flat=True)):
+        return False
+    shelf.drop(asset.key)
+    asset.delete()
+    return True
+
+
+def _kept_bytes(workspace_id: UUID) -> int:
+    return int(living(workspace_id).aggregate(sum=models.Sum("size_bytes"))["sum"] or 0)
+
+
 def one(workspace_id: UUID, asset_id: UUID) -> Asset:
     """Return a file of the workspace that is here still, or raise NotFound."""
-    living = Asset.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
-    found = living.filter(pk=asset_id).first()
+    found = living(workspace_id).filter(pk=asset_id).first()
     if found is None:
         raise NotFound("There is no such file, or its time is over.")
     return found
+
+
+def find(workspace_id: UUID, asset_id: object) -> Asset | None:
+    """Return a file of the workspace by what may be its id; None if there is none."""
+    wanted = ids.read(asset_id)
+    return living(workspace_id).filter(pk=wanted).first() if wanted else None
+
+
+def output(workspace_id: UUID, output_id: UUID) -> Output:
+    """Return a file that a run of the workspace made and that is here still; raise NotFound."""
+    own = Output.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
+    found = own.filter(pk=output_id).first()
+    if found is None:
+        raise NotFound("There is no such file, or its time is over.")
+    return found
+
+
+def made(workspace_id: UUID, name: str, *, subfolder: str, kind: str) -> Output | None:
+    """Return the newest file of that name that a run of the workspace made; None if none did."""
+    own = Output.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
+    found = own.filter(name=name, subfolder=subfolder, kind=kind)
+    return found.order_by("-created_at", "-pk").first()
+
+
+def copy(asset: Asset, into: Path) -> None:
+    """Write a file's content to a place of the disk; raise OSError where it is gone."""
+    with opened(asset) as content, into.open("wb") as written:
+        shutil.copyfileobj(content, written, BLOCK)
 
 
 def opened(kept: Asset | Output) -> IO[bytes]:

@@ -9,20 +9,17 @@ sent is staged again, one that may have been sent is looked for, and one that en
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils import timezone
 
 from common import failpoints, logs
-from runs import assets, books, collecting, ending, isolation, reading, scheduler, workers
+from runs import books, collecting, ending, isolation, reading, scheduler, staging, workers
 from runs.ending import Verdict
 from runs.hearing import Hearing
-from runs.models import Asset, Run, State
+from runs.models import Run, State
 from runs.native import Away, Rejected, TooLarge
-from uploads import shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,21 +91,15 @@ class Carrier:
             return True
         try:
             staged = await self._staged()
-        except (OSError, Asset.DoesNotExist):
-            await self._end(
-                State.FAILED,
-                "input_download_failed",
-                "A file that the run needs is not here any more. Nothing was charged.",
-            )
+        except staging.NotStaged as why:
+            await self._end(State.FAILED, "input_download_failed", str(why))
             return False
-        assert self.run.worker is not None, "it is being sent there"
-        assert self.run.graph is not None, "it is kept for as long as the run is not over"
-        info = await books.aside(workers.object_info, self.run.worker)
-        graph = isolation.prepared(self.run.graph, info, workspace=self._workspace, staged=staged)
-        key = await books.aside(books.sending, self.run)
+        key = None
+        if staged is not None:
+            graph = await self._prepared(staged)
+            key = await books.aside(books.sending, self.run)
         if key is None:
-            reason = await books.aside(books.asked_to_end, self.run.pk, self._attempt)
-            if reason:
+            if reason := await self._asked_to_end():
                 await self._end(State.CANCELED, reason, ending.STOPPED[reason])
             return False
         failpoints.reached("run.before_it_is_sent")
@@ -122,6 +113,13 @@ class Carrier:
         failpoints.reached("run.sent")
         await books.aside(books.is_running, self.run)
         return True
+
+    async def _prepared(self, staged: dict[str, str]) -> dict[str, Any]:
+        """Return its graph as its worker gets it."""
+        assert self.run.worker is not None, "it is being sent there"
+        assert self.run.graph is not None, "it is kept for as long as the run is not over"
+        info = await books.aside(workers.object_info, self.run.worker)
+        return isolation.prepared(self.run.graph, info, workspace=self._workspace, staged=staged)
 
     def _extra(self, key: str) -> dict[str, Any]:
         """Return what goes with the prompt; of a member's own credentials nothing does."""
@@ -148,21 +146,21 @@ class Carrier:
                 raise Gone("it was not heard whether the worker got it")
             await asyncio.sleep(0.5)
 
-    async def _staged(self) -> dict[str, str]:
-        """Put its files on the worker; return where each lies there, by its name in the graph."""
-        staged = {}
-        for path, source in sorted(self.run.files.items()):
-            asset = await books.aside(Asset.objects.get, pk=source["asset"])
-            name = path.removeprefix("input/")
-            place = isolation.staged_path(self._workspace, asset.sha256, name.rpartition("/")[2])
-            copy = Path((await asyncio.to_thread(shelf.arriving)).name)
-            try:
-                await asyncio.to_thread(_copied, asset, copy)
-                await self.native.upload(place, copy)
-            finally:
-                await asyncio.to_thread(shelf.put_away, copy)
-            staged[name] = place
-        return staged
+    async def _staged(self) -> dict[str, str] | None:
+        """Put its files on the worker; None where it was called off before that was done."""
+        staging_it = asyncio.create_task(staging.staged(self.native, self.run))
+        try:
+            while not staging_it.done():
+                await asyncio.wait({staging_it}, timeout=LOOK_SECONDS)
+                if not staging_it.done() and await self._asked_to_end() != "":
+                    return None
+            return staging_it.result()
+        finally:
+            staging_it.cancel()
+            await asyncio.gather(staging_it, return_exceptions=True)
+
+    async def _asked_to_end(self) -> str | None:
+        return await books.aside(books.asked_to_end, self.run.pk, self._attempt)
 
     async def _followed(self) -> reading.Ended | None:
         """Return how it ended; None if it was called off, and the worker says nothing of it.
@@ -174,7 +172,7 @@ class Carrier:
         stopping: float | None = None
         while True:
             now = time.monotonic()
-            reason = await books.aside(books.asked_to_end, self.run.pk, self._attempt)
+            reason = await self._asked_to_end()
             if reason is None:
                 raise asyncio.CancelledError  # Another has it, or it ended.
             try:
@@ -290,11 +288,6 @@ def _is_over(now: float, missed: float | None, stopping: float | None) -> bool:
 def _spent_ms(run: Run) -> int:
     found = Run.objects.filter(pk=run.pk).values_list("started_at", flat=True).first()
     return int((timezone.now() - found).total_seconds() * 1000) if found else 0
-
-
-def _copied(asset: Asset, into: Path) -> None:
-    with assets.opened(asset) as content, into.open("wb") as copy:
-        shutil.copyfileobj(content, copy, assets.BLOCK)
 
 
 def _first(said: dict[str, Any], workspace: str) -> str:

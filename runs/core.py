@@ -34,7 +34,7 @@ from common.ids import uuid7
 from common.money import Micros, show
 from credits.books import holds
 from runs import ending, events, graph, inputs, spending, workers, workflows
-from runs.models import Output, Run, RunEvent, State
+from runs.models import ENDED, Output, Run, RunEvent, State
 from usage import sums
 from usage.models import Call, RunSum
 from webhooks import addresses
@@ -154,7 +154,8 @@ def list_runs(
     if metadata:
         found = found.filter(metadata__contains=dict(metadata))
     if workflow_id is not None:
-        found = found.filter(workflow_version__workflow_id=workflow_id)
+        own = Q(workflow_version__workflow_id=workflow_id)
+        found = found.filter(own | Q(extra__workflow_id=str(workflow_id)))
     if before is not None:
         same = Q(created_at=before.created_at, pk__lt=before.pk)
         found = found.filter(Q(created_at__lt=before.created_at) | same)
@@ -171,6 +172,38 @@ def cancel(workspace_id: UUID, run_id: UUID | str, *, by: UUID) -> Run:
             ending.cancel_queued(run, by=by)
         else:
             ending.ask_to_cancel(run.pk, ending.CANCELED, by=by)
+
+
+def history(workspace_id: UUID, *, most: int, offset: int | None = None) -> list[Run]:
+    """Return ended runs of the workspace, the oldest first: the newest of them, or from one on."""
+    found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None, state__in=ENDED)
+    if offset is None:
+        return list(found.order_by("-created_at", "-pk")[:most])[::-1]
+    return list(found.order_by("created_at", "pk")[offset : offset + most])
+
+
+def page(
+    workspace_id: UUID, *, states: Sequence[str], limit: int, offset: int
+) -> tuple[list[Run], int]:
+    """Return runs of the workspace, the newest first, from one on; and how many there are."""
+    found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None)
+    if states:
+        found = found.filter(state__in=list(states))
+    return list(found.order_by("-created_at", "-pk")[offset : offset + limit]), found.count()
+
+
+def unfinished(workspace_id: UUID) -> list[Run]:
+    """Return the runs of the workspace that have not ended, in the order in which they came."""
+    found = Run.objects.filter(workspace_id=workspace_id).exclude(state__in=ENDED)
+    return list(found.order_by("created_at", "pk")[:MOST_LISTED])
+
+
+def hide(workspace_id: UUID, run_ids: Sequence[UUID] | None = None) -> int:
+    """Have ended runs be in no list any more; None: all that have ended. Return how many."""
+    found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None, state__in=ENDED)
+    if run_ids is not None:
+        found = found.filter(pk__in=list(run_ids))
+    return found.update(hidden_at=timezone.now())
 
 
 def events_after(
@@ -262,8 +295,8 @@ def _drafted(
     accelerator = ask.accelerator or (workflow.accelerator if workflow else "")
     able = workers.fitting(by.workspace_id, accelerator, nodes)
     info = workers.object_info(able[0])
-    looked = graph.look(nodes, info)
     files = inputs.read(by.workspace_id, ask.files)
+    looked = graph.look(nodes, info, names=inputs.names(files))
     inputs.check_references(nodes, info, files, able[0], by.workspace_id)
     price = spending.dearest([spending.Price.of(each) for each in able])
     most = _maximum(by, ask.max_micros, workflow, price)

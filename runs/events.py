@@ -1,7 +1,7 @@
 """What happens to a run, written down in the transaction in which it happens, and told at once.
 
 That it began and how it ended is told to the workspace's webhooks, too, and to the address that the
-run itself names.
+run itself names, there in the dialect in which the run was handed over.
 
 Whoever listens hears `runs` with the workspace and the run (LISTEN), and reads the rows: a
 notification that is lost costs time, and nothing else.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 
+from runs import dialects
 from runs.models import RunEvent, State
 from webhooks import events as webhooks
 
@@ -54,8 +55,7 @@ def _tell_programs(run: Run, name: str) -> None:
     }
     key = f"run:{run.pk}:{name}"
     webhooks.emit(run.workspace_id, name, data, key=key)
-    if run.webhook_url:
-        body = webhooks.message(name, data)
+    if run.webhook_url and (body := dialects.message(run, name, data)):
         webhooks.emit_to(run.workspace_id, run.webhook_url, name, body, key=key)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from common.errors import InvalidWorkflow, WorkflowFormatUi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 Graph = dict[str, Any]
 MOST_NODES: Final = 5_000
@@ -75,6 +75,20 @@ def read(given: object) -> Graph:
     for node_id, node in given.items():
         _look_at_shape(node_id, node)
     return given
+
+
+def holds_nul(given: object) -> bool:
+    """Whether a text in it, wherever, holds the character NUL: no database keeps that."""
+    waiting: list[Any] = [given]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str) and "\0" in each:
+            return True
+        if isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            waiting += each
+    return False
 
 
 def _look_at_shape(node_id: str, node: object) -> None:
@@ -148,10 +162,11 @@ def classes(graph: Graph) -> tuple[str, ...]:
     return tuple(sorted({node["class_type"] for node in graph.values()}))
 
 
-def look(graph: Graph, known: Mapping[str, Any]) -> Looked:
+def look(graph: Graph, known: Mapping[str, Any], *, names: Collection[str] = frozenset()) -> Looked:
     """Return what a workflow needs; raise InvalidWorkflow with all that is wrong with it.
 
-    `known` is the `/object_info` of a worker that has all of its classes.
+    `known` is the `/object_info` of a worker that has all of its classes; `names` are those of
+    files that the run brings, which that does not list.
     """
     wrong = _Wrong()
     outputs = [
@@ -160,7 +175,7 @@ def look(graph: Graph, known: Mapping[str, Any]) -> Looked:
     if not outputs:
         raise InvalidWorkflow("The workflow has no output node.", kind="prompt_no_outputs")
     for node_id in graph:
-        _look_at_inputs(graph, node_id, known, wrong)
+        _look_at_inputs(graph, node_id, known, wrong, names)
     if not wrong.nodes and (turning := _in_a_circle(graph)):
         wrong.note(
             turning,
@@ -222,7 +237,13 @@ def inputs_of(info: Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any], b
     return found
 
 
-def _look_at_inputs(graph: Graph, node_id: str, known: Mapping[str, Any], wrong: _Wrong) -> None:
+def _look_at_inputs(
+    graph: Graph,
+    node_id: str,
+    known: Mapping[str, Any],
+    wrong: _Wrong,
+    names: Collection[str],
+) -> None:
     node = graph[node_id]
     name, given = node["class_type"], node.get("inputs", {})
     declared = inputs_of(known[name])
@@ -231,7 +252,7 @@ def _look_at_inputs(graph: Graph, node_id: str, known: Mapping[str, Any], wrong:
     for each, value in given.items():
         if is_link(value):
             _look_at_link(graph, node_id, each, declared.get(each), known, wrong)
-        elif each in declared:
+        elif each in declared and not (isinstance(value, str) and value in names):
             kind, options, _ = declared[each]
             if problem := _problem(kind, options, value):
                 wrong.note(

@@ -62,9 +62,11 @@ class Hearing:
         if name in ("execution_success", "execution_error", "execution_interrupted"):
             self.ended.set()
             return
-        if name in PASSED_ON:
-            self._note(name, data)
-        if name in PASSED_ON and not (name == "progress" and self._is_soon()):
+        if name not in PASSED_ON:
+            return
+        is_soon = self._is_soon()
+        self._note(name, data)
+        if name != "progress" or not is_soon:
             self._put(books.told, self._run, name, self._ours(data))
 
     def picture(self, found: Picture) -> None:

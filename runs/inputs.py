@@ -1,22 +1,25 @@
-"""The files that a run needs: said with it, kept by its workspace, or the worker's own to share."""
+"""The files that a run needs: said with it, kept by its workspace, or the worker's own to share.
+
+    files: {"/input/cat.png": {"asset": id}, "/input/dog.png": {"url": "https://…"}}
+
+Here they are only read, and looked up among what the workspace has. What is named by an address is
+fetched later, by whoever carries the run (staging.py): never in a web process.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from django.utils import timezone
-
-from common import ids
-from common.errors import InvalidRequest, InvalidWorkflow
-from runs import isolation
-from runs.models import Asset
+from common.errors import InvalidFileUrl, InvalidRequest, InvalidWorkflow
+from runs import assets, isolation
+from runs.fetching import targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runs.graph import Graph
-    from runs.models import Worker
+    from runs.models import Asset, Worker
 
 MOST_FILES: Final = 20
 MOST_PATH: Final = 300
@@ -26,29 +29,48 @@ INPUT: Final = "input/"
 def read(workspace_id: UUID, given: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
     """Return the files of a run by their paths, like `input/cat.png`.
 
-    Raises InvalidRequest for a path that is none, and InvalidWorkflow for an asset that is not the
-    workspace's.
+    Raises InvalidRequest for a path that is none, InvalidFileUrl for an address that is not asked
+    or a place where nothing may go, and InvalidWorkflow for an asset that is not the workspace's.
     """
     if len(given) > MOST_FILES:
         raise InvalidRequest(f"files: at most {MOST_FILES}.")
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for path, source in given.items():
+        if set(source) == {"url"}:
+            continue
         place = path.removeprefix("/")
         if len(path) > MOST_PATH or not place.startswith(INPUT) or not isolation.is_safe(place):
             raise InvalidRequest(f"files: {path[:100]!r} is no path like /input/cat.png.")
         if set(source) != {"asset"}:
-            raise InvalidRequest(
-                "files: a file is one that was uploaded here before, by its id. Files by address "
-                "are not fetched here."
-            )
+            raise InvalidRequest("files: a file is an asset, by its id, or an address.")
         found[place] = {"asset": str(_asset(workspace_id, source["asset"]).pk)}
+    urls = {path: source["url"] for path, source in given.items() if set(source) == {"url"}}
+    for wanted in targets.read(urls):
+        found["/".join(wanted.names)] = {"url": wanted.target.url}
+    if len(found) < len(given) or len(names(found)) < len(found):
+        raise InvalidFileUrl(
+            "files: two of them have one name, and nodes could not tell them apart. Give one of "
+            "them another name."
+        )
     return found
 
 
+def named(path: str) -> tuple[str, str]:
+    """Return a file's folder of models, empty if it is an input, and its name in the graph."""
+    first, _, rest = path.partition("/")
+    if f"{first}/" == INPUT:
+        return "", rest
+    folder, _, name = rest.partition("/")
+    return folder, name
+
+
+def names(files: Mapping[str, object]) -> frozenset[str]:
+    """Return by which names graphs know the files of a run."""
+    return frozenset(named(path)[1] for path in files)
+
+
 def _asset(workspace_id: UUID, asset_id: str) -> Asset:
-    wanted = ids.read(asset_id)
-    living = Asset.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
-    found = living.filter(pk=wanted).first() if wanted else None
+    found = assets.find(workspace_id, asset_id)
     if found is None:
         raise InvalidWorkflow(
             "There is no such file here, or its time is over. Upload it again.",
@@ -75,8 +97,7 @@ def check_references(
         path = f"{INPUT}{value}"
         if path in files or value in worker.shared_inputs:
             continue
-        living = Asset.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())
-        own = living.filter(file_path=value).order_by("-created_at").first()
+        own = assets.named(workspace_id, value)
         if own is None:
             why = f"Invalid image file: {value[:100]}"
             raise isolation.refusal(node_id, graph[node_id], name, why)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+import orjson
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from audit import log
-from common.errors import InvalidRequest, NotFound
+from common.errors import BodyTooLarge, InvalidRequest, InvalidWorkflow, NotFound
 from runs import graph as graphs
 from runs.models import Workflow, WorkflowVersion
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_NAME: Final = 100
 MOST_WORKFLOWS: Final = 1000
+MOST_VERSIONS: Final = 1000
+MOST_BYTES: Final = 4 << 20
 LABEL: Final = re.compile(r"[A-Za-z0-9._-]{0,32}")
 WIDGETS: Final = (str, int, float, bool)
 
@@ -55,14 +58,9 @@ def make(
     max_micros: Micros | None = None,
 ) -> Workflow:
     """Keep a workflow under a name; its graph is its first version."""
-    name = " ".join(name.split())
-    if not 0 < len(name) <= MOST_NAME or "\0" in name:
-        raise InvalidRequest(f"A workflow needs a name of at most {MOST_NAME} characters.")
-    if not LABEL.fullmatch(accelerator):
-        raise InvalidRequest("accelerator: a label like A100_80GB.")
-    if max_micros is not None and max_micros <= 0:
-        raise InvalidRequest("The most that a run may cost is more than nothing.")
-    nodes = graphs.read(graph)
+    name = _named(name)
+    _check(accelerator, max_micros)
+    nodes = _pinned(graph)
     try:
         with transaction.atomic():
             workflow = Workflow.objects.create(
@@ -79,16 +77,105 @@ def make(
                 raise InvalidRequest(f"A workspace has at most {MOST_WORKFLOWS} workflows.")
             log.note("workflow.made", actor=by, workspace=workspace_id, target=workflow.pk)
     except IntegrityError:
-        raise InvalidRequest("There is a workflow of that name here. Choose another.") from None
+        raise _taken() from None
     return workflow
+
+
+def change(
+    workflow: Workflow,
+    *,
+    name: str | None = None,
+    accelerator: str | None = None,
+    max_micros: Micros | Literal["as it is"] | None = "as it is",
+    by: UUID,
+) -> Workflow:
+    """Have it another name, or other defaults; what is not given stays. Versions are not touched.
+
+    Raises NotFound where it was taken away meanwhile, and InvalidRequest for a name that is taken.
+    """
+    now: dict[str, Any] = {}
+    if name is not None:
+        now["name"] = _named(name)
+    if accelerator is not None:
+        now["accelerator"] = accelerator
+    if max_micros != "as it is":
+        now["max_micros"] = max_micros
+    _check(now.get("accelerator", ""), now.get("max_micros"))
+    before = {each: getattr(workflow, each) for each in now}
+    if before == now:
+        return workflow
+    try:
+        with transaction.atomic():
+            living = Workflow.objects.filter(pk=workflow.pk, removed_at=None)
+            if not living.update(**now):
+                raise NotFound("There is no such workflow.")
+            log.note(
+                "workflow.changed",
+                actor=by,
+                workspace=workflow.workspace_id,
+                target=workflow.pk,
+                before=before,
+                after=now,
+            )
+    except IntegrityError:
+        raise _taken() from None
+    return one(workflow.workspace_id, workflow.pk)
+
+
+def versions(workflow: Workflow) -> list[WorkflowVersion]:
+    """Return its versions, the newest first, without their graphs."""
+    found = WorkflowVersion.objects.filter(workflow=workflow).defer("graph", "form")
+    return list(found.order_by("-number"))
+
+
+def version(workflow: Workflow, number: str) -> WorkflowVersion:
+    """Return one of its versions, or raise NotFound."""
+    is_number = number.isascii() and number.isdecimal() and len(number) < 9
+    numbered = WorkflowVersion.objects.filter(workflow=workflow)
+    found = numbered.filter(number=int(number)).first() if is_number else None
+    if found is None:
+        raise NotFound("There is no such version of this workflow.")
+    return found
+
+
+def _named(name: str) -> str:
+    name = " ".join(name.split())
+    if not 0 < len(name) <= MOST_NAME or "\0" in name:
+        raise InvalidRequest(f"A workflow needs a name of at most {MOST_NAME} characters.")
+    return name
+
+
+def _check(accelerator: str, max_micros: int | None) -> None:
+    if not LABEL.fullmatch(accelerator):
+        raise InvalidRequest("accelerator: a label like A100_80GB.")
+    if max_micros is not None and max_micros <= 0:
+        raise InvalidRequest("The most that a run may cost is more than nothing.")
+
+
+def _pinned(graph: object) -> graphs.Graph:
+    """Return a graph that may be kept; raise WorkflowFormatUi, InvalidWorkflow or BodyTooLarge."""
+    nodes = graphs.read(graph)
+    if graphs.holds_nul(nodes):
+        raise InvalidWorkflow("No text of a workflow may hold the character NUL.")
+    if len(orjson.dumps(nodes)) > MOST_BYTES:
+        raise BodyTooLarge(f"A workflow has at most {MOST_BYTES >> 20} MiB.")
+    return nodes
+
+
+def _taken() -> InvalidRequest:
+    return InvalidRequest("There is a workflow of that name here. Choose another.")
 
 
 @transaction.atomic
 def give_version(workflow: Workflow, graph: object, *, by: UUID) -> WorkflowVersion:
     """Have a graph be what runs from now on; what ran before stays what it was."""
-    nodes = graphs.read(graph)
-    Workflow.objects.select_for_update().get(pk=workflow.pk)
+    nodes = _pinned(graph)
+    living = Workflow.objects.select_for_update().filter(pk=workflow.pk, removed_at=None)
+    if not living.exists():
+        raise NotFound("There is no such workflow.")
     last = workflow.versions.aggregate(last=Max("number"))["last"] or 0
+    if last >= MOST_VERSIONS:
+        raise InvalidRequest(f"A workflow has at most {MOST_VERSIONS} versions. Make another one.")
     version = WorkflowVersion.objects.create(
         workflow=workflow, number=last + 1, graph=nodes, form=form_of(nodes), made_by=by
     )

@@ -16,7 +16,7 @@ from apikeys.models import ApiKey
 from common import drf
 from common.errors import AccessDisabled, InvalidRequest, PlatformError
 from common.money import CREDITS_PER_USD, MICROS_PER_USD, Micros
-from runs import core
+from runs import core, graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SCOPE: Final = "runs"
 MOST_CREDITS: Final = 10**9
+LONGEST_NUMBER: Final = 9
 MOST_HEADER: Final = "Run-Max-Credits"
 WORDS: Final = {
     401: "unauthorized",
@@ -37,12 +38,16 @@ WORDS: Final = {
 """What the dialects call a refusal that has no word of its own there."""
 
 
+OWN: Final = ("no_worker", "blob_not_found")
+"""What they have words of their own for."""
+
+
 class RunKeyAuthentication(KeyAuthentication):
     """A key as scripts show one: `X-API-KEY`, a bearer, or the password of Basic."""
 
     def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
         """Return the key's user and the key, or None without a credential."""
-        given = request.headers.get("X-API-KEY", "").strip() or _of_header(request)
+        given = request.headers.get("X-API-KEY", "").strip() or of_header(request.headers)
         given = given or self.in_body(request)
         if not given:
             return None
@@ -56,8 +61,9 @@ class RunKeyAuthentication(KeyAuthentication):
         return ""
 
 
-def _of_header(request: Request) -> str:
-    scheme, _, given = request.headers.get("Authorization", "").strip().partition(" ")
+def of_header(headers: Mapping[str, str]) -> str:
+    """Return the key that `Authorization` shows: a bearer, or the password of Basic; or nothing."""
+    scheme, _, given = headers.get("Authorization", "").strip().partition(" ")
     if scheme.lower() == "bearer":
         return given.strip()
     if scheme.lower() != "basic":
@@ -103,8 +109,8 @@ def word(exc: PlatformError, status: int | None = None) -> str:
     at = status or exc.status
     if at in (400, 422) and getattr(exc, "kind", "") == "missing_asset":
         return "missing_asset"
-    if exc.code == "no_worker":
-        return "no_worker"
+    if exc.code in OWN:
+        return exc.code
     return WORDS.get(at, exc.code)
 
 
@@ -123,15 +129,8 @@ def sent(request: Request) -> dict[str, Any]:
     given = request.data
     if not isinstance(given, dict):
         raise InvalidRequest("Send a JSON object.")
-    waiting: list[Any] = [given]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, str) and "\0" in each:
-            raise InvalidRequest("No text may hold the character NUL.")
-        if isinstance(each, dict):
-            waiting += [*each.keys(), *each.values()]
-        elif isinstance(each, list):
-            waiting += each
+    if graph.holds_nul(given):
+        raise InvalidRequest("No text may hold the character NUL.")
     return dict(given)
 
 
@@ -146,6 +145,24 @@ def most(request: Request, given: Mapping[str, Any]) -> Micros | None:
     if isinstance(said, bool) or not isinstance(said, int) or not 0 < said <= MOST_CREDITS:
         raise InvalidRequest("max_credits: whole credits, from 1 on.")
     return Micros(said * MICROS_PER_USD // CREDITS_PER_USD)
+
+
+def count(text: str, name: str, *, most: int) -> int:
+    """Return a number that was asked for, from 1 on; of a text without end no number is made."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+    found = int(text) if is_number else 0
+    if not 1 <= found <= most:
+        raise InvalidRequest(f"{name}: from 1 to {most}.")
+    return found
+
+
+def whole(text: str | None, name: str, *, usual: int) -> int:
+    """Return a number that was asked for, from 0 on; the usual one where none was."""
+    if not text:
+        return usual
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER):
+        raise InvalidRequest(f"{name}: a number from 0 on.")
+    return int(text)
 
 
 def text(given: Mapping[str, Any], name: str, *, longest: int = 255) -> str:

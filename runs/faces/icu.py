@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rest_framework.response import Response
 
-from common.errors import InvalidWorkflow, NotFound, PlatformError
-from common.money import credits_text
-from runs import core, workflows
-from runs.faces import asking, files
-from runs.models import ENDED, Output, State
+from common.drf import base_url
+from common.errors import InvalidRequest, InvalidWorkflow, NotFound, PlatformError
+from runs import core, dialects, workflows
+from runs.faces import asking
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
 
     from runs.models import Run
 
-FACE: Final = "icu"
-WORDS: Final = {State.QUEUED: "QUEUED", State.STAGING: "QUEUED", State.SUCCEEDED: "COMPLETED"}
-ERRORS: Final = (State.FAILED, State.CANCELED, State.EXPIRED)
-ID: Final = "workflow_id"
+FACE: Final = dialects.ICU
+MOST_LISTED: Final = 100
 
 
 class Icu(asking.Face):
@@ -37,8 +34,6 @@ class Icu(asking.Face):
 class RunsView(Icu):
     """Runs of one workflow."""
 
-    scopes: ClassVar[dict[str, str]] = {"POST": asking.SCOPE}
-
     def post(self, request: Request, workflow_id: UUID) -> Response:
         """Take a run of it: of its own graph, or of the `prompt` that is sent."""
         who, given = asking.by(request), asking.sent(request)
@@ -46,18 +41,31 @@ class RunsView(Icu):
         prompt = given.get("prompt")
         if prompt is not None and not isinstance(prompt, dict):
             raise InvalidWorkflow("prompt: a workflow in API format, a JSON object.")
-        if given.get("webhook"):
-            raise InvalidWorkflow("webhook: runs call no address yet. Ask for the run's status.")
         ask = core.Ask(
             graph=prompt,
             workflow_id=workflow.pk,
             files=asking.addresses(given),
             accelerator=asking.text(given, "accelerator", longest=32),
             max_micros=asking.most(request, given),
-            extra={ID: str(workflow.pk)},
+            webhook_url=asking.text(given, "webhook", longest=2000),
+            extra={dialects.WORKFLOW: str(workflow.pk), dialects.BASE: base_url(request)},
             face=FACE,
         )
         return _answer(request, core.submit(who, ask), workflow_id)
+
+    def get(self, request: Request, workflow_id: UUID) -> Response:
+        """Return its runs, the newest first: `limit` of them, from the one behind `before` on."""
+        who, asked = asking.by(request), request.query_params
+        workflows.one(who.workspace_id, workflow_id)
+        before = asked.get("before")
+        found = core.list_runs(
+            who.workspace_id,
+            workflow_id=workflow_id,
+            before=_own(request, workflow_id, before) if before else None,
+            limit=asking.count(asked.get("limit", "50"), "limit", most=MOST_LISTED),
+        )
+        base = base_url(request)
+        return Response([dialects.icu(run, base, str(workflow_id)) for run in found])
 
 
 class RunView(Icu):
@@ -67,39 +75,36 @@ class RunView(Icu):
 
     def get(self, request: Request, workflow_id: UUID, run_id: UUID) -> Response:
         """Return how it is; a run of another workflow is not there."""
-        who = asking.by(request)
-        run = core.get(who.workspace_id, run_id)
-        version = run.workflow_version
-        own = str(version.workflow_id) if version else run.extra.get(ID)
-        if own != str(workflow_id):
-            raise NotFound("There is no such run of this workflow.")
-        return _answer(request, run, workflow_id)
+        return _answer(request, _own(request, workflow_id, run_id), workflow_id)
+
+
+class CancelView(Icu):
+    """The end of a run before its time."""
+
+    scopes: ClassVar[dict[str, str]] = {"POST": asking.SCOPE}
+
+    def post(self, request: Request, workflow_id: UUID, run_id: UUID) -> Response:
+        """Have it end; what waits ends at once. Again is fine."""
+        who, run = asking.by(request), _own(request, workflow_id, run_id)
+        ended = core.cancel(who.workspace_id, run.pk, by=who.user_id)
+        return _answer(request, ended, workflow_id)
+
+
+def _own(request: Request, workflow_id: UUID, run_id: UUID | str) -> Run:
+    """Return a run of this workflow, or raise NotFound."""
+    try:
+        run = core.get(asking.by(request).workspace_id, run_id)
+    except NotFound:
+        if isinstance(run_id, str):
+            raise InvalidRequest("before: the id of a run of this workflow.") from None
+        raise
+    version = run.workflow_version
+    own = str(version.workflow_id) if version else run.extra.get(dialects.WORKFLOW)
+    if own != str(workflow_id):
+        raise NotFound("There is no such run of this workflow.")
+    return run
 
 
 def _answer(request: Request, run: Run, workflow_id: UUID) -> Response:
-    body = {
-        "id": str(run.pk),
-        "status": "ERROR" if run.state in ERRORS else WORDS.get(State(run.state), "STARTED"),
-        "workflow_id": str(workflow_id),
-        "accelerator": run.accelerator or None,
-        "created_at": run.created_at.isoformat(),
-        "started_at": run.started_at.isoformat() if run.started_at else None,
-        "completed_at": run.ended_at.isoformat() if run.ended_at else None,
-        "output": _output(request, run, workflow_id),
-        "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
-        "credits": credits_text(run.charged_micros),
-    }
+    body = dialects.icu(run, base_url(request), str(workflow_id))
     return Response(body, headers={"Run-Id": str(run.pk)})
-
-
-def _output(request: Request, run: Run, workflow_id: UUID) -> list[dict[str, Any]]:
-    made = core.outputs(run.workspace_id, run.pk) if run.state in ENDED else []
-    return [
-        {
-            "filename": f"/workflows/{workflow_id}/output/{run.pk}/{each.name}",
-            "url": files.address(request, each)[0],
-            "thumbnail_url": None,
-        }
-        for each in made
-        if each.kind == Output.Kind.OUTPUT
-    ]

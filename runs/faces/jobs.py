@@ -87,7 +87,7 @@ def output(request: Request, made: Output) -> dict[str, Any]:
         "size_bytes": made.size_bytes,
         "hash": f"sha256:{made.sha256}",
         "url": url,
-        "url_expires_at": datetime.fromtimestamp(until, UTC).isoformat(),
+        "url_expires_at": instant_of(until),
         "job_id": str(made.run_id),
     }
 
@@ -98,6 +98,11 @@ def kind(made: Output) -> str:
     if first in ("image", "video", "audio", "text"):
         return first
     return "latent" if made.name.endswith(LATENT) else "file"
+
+
+def instant_of(seconds: int) -> str:
+    """Return a moment of the clock as text."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _instant(at: datetime | None) -> str | None:

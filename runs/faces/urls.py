@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from runs.faces import files, icu, v2
+from runs.faces import asset_views, files, icu, modelslab, native, registry, v2
 
-J, W = "api/v2/jobs", "api/v1/workflows/<uuid:workflow_id>/runs"
+J, A, W = "api/v2/jobs", "api/v2/assets", "api/v1/workflows/<uuid:workflow_id>/runs"
+R, M = "v1/workflows/<uuid:workflow_id>", "api/v7/comfyui"
 urlpatterns = [
     path("files/<uuid:output_id>/<path:name>", files.fetch),
     path(J, v2.JobsView.as_view()),
@@ -13,6 +14,21 @@ urlpatterns = [
     path(J + "/<uuid:run_id>/outputs", v2.OutputsView.as_view()),
     path(J + "/<uuid:run_id>/events", v2.EventsView.as_view()),
     path(J + "/<uuid:run_id>/cancel", v2.CancelView.as_view()),
+    path(A, asset_views.AssetsView.as_view()),
+    path(A + "/from-hash", asset_views.FromHashView.as_view()),
+    path(A + "/by-hash/<digest>", asset_views.ByHashView.as_view()),
+    path(A + "/<uuid:asset_id>", asset_views.AssetView.as_view()),
+    path(A + "/<uuid:asset_id>/content", asset_views.ContentView.as_view()),
     path(W, icu.RunsView.as_view()),
     path(W + "/<uuid:run_id>", icu.RunView.as_view()),
+    path(W + "/<uuid:run_id>/cancel", icu.CancelView.as_view()),
+    path(M + "/execute", modelslab.ExecuteView.as_view()),
+    path(M + "/fetch/<uuid:run_id>", modelslab.FetchView.as_view()),
+    path("v1/workflows", registry.WorkflowsView.as_view()),
+    path(R, registry.WorkflowView.as_view()),
+    path(R + "/versions", registry.VersionsView.as_view()),
+    path(R + "/versions/<number>", registry.VersionView.as_view()),
+    path("v1/run-address", native.AddressView.as_view()),
+    *native.urls("comfy"),
+    *native.urls("run/<token>"),
 ]

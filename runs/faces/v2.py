@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from common.errors import InvalidRequest, InvalidWorkflow, NotFound, PlatformError
 from runs import core
-from runs.faces import asking, jobs, streams
+from runs.faces import asking, jobs, placing, streams
 from runs.models import State
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ FACE: Final = "v2"
 MOST_METADATA: Final = 16
 MOST_VALUE: Final = 512
 MOST_LISTED: Final = 100
-LONGEST_LIMIT: Final = 9
 RESERVED: Final = ("webhook_url", "inputs")
 STATES: Final = {
     "queued": (State.QUEUED, State.STAGING),
@@ -90,10 +89,13 @@ class JobsView(V2):
         asking.own_key(request, (extra or {}).get(KEY_NAME))
         if not isinstance(given.get("workflow"), dict):
             raise InvalidWorkflow("workflow: a workflow in API format, a JSON object.")
+        who = asking.by(request)
+        workflow, files = placing.placed(who.workspace_id, given["workflow"])
         run = core.submit(
-            asking.by(request),
+            who,
             core.Ask(
-                graph=given["workflow"],
+                graph=workflow,
+                files=files,
                 metadata=_metadata(given.get("metadata")),
                 accelerator=asking.text(given, "accelerator", longest=32),
                 max_micros=asking.most(request, given),
@@ -106,7 +108,7 @@ class JobsView(V2):
     def get(self, request: Request) -> Response:
         """Return a page of one's jobs, the newest first."""
         asked, workspace = request.query_params, asking.by(request).workspace_id
-        limit = _limit(asked.get("limit", "50"))
+        limit = asking.count(asked.get("limit", "50"), "limit", most=MOST_LISTED)
         status = asked.get("status", "")
         if status and status not in STATES:
             raise InvalidRequest(f"status: one of {', '.join(STATES)}.")
@@ -209,14 +211,6 @@ class EventsView(V2):
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **_named(run)},
         )
-
-
-def _limit(text: str) -> int:
-    """Return how long a page is to be; of a text without end no number is made."""
-    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_LIMIT else 0
-    if not 1 <= limit <= MOST_LISTED:
-        raise InvalidRequest(f"limit: from 1 to {MOST_LISTED}.")
-    return limit
 
 
 def _own(request: Request, run_id: UUID) -> Run:

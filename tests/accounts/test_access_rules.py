@@ -24,7 +24,8 @@ from accounts.models import Membership
 from apikeys import asks, keys
 from apikeys.models import SCOPES, ApiKey, Pairing
 from common.drf import SESSION
-from runs.models import Run
+from runs import workflows
+from runs.models import Asset, Run
 from usage.models import Call
 from webhooks import events
 from webhooks.models import Delivery
@@ -277,11 +278,32 @@ def run_of(member):
     return made.pk if made else uuid.uuid4()  # Whose is whose: tests/runs/test_face_v2.py.
 
 
+def asset_of(member):
+    made = Asset.objects.filter(workspace_id=member.workspace_id).first()
+    return made.pk if made else uuid.uuid4()  # Whose is whose: tests/runs/test_faces_files.py.
+
+
+def workflow_of(member):
+    name, graph = f"w {uuid.uuid4()}", {"1": {"class_type": "A", "inputs": {}}}
+    return workflows.make(member.workspace_id, name=name, graph=graph, by=member.user.pk).pk
+
+
 JOB = "api/v2/jobs/<uuid:run_id>"
 OF_SOMEBODY = {
     **{JOB + what: run_of for what in ("", "/workflow", "/outputs", "/events", "/cancel")},
     "api/v1/workflows/<uuid:workflow_id>/runs": run_of,
     "api/v1/workflows/<uuid:workflow_id>/runs/<uuid:run_id>": run_of,
+    "api/v1/workflows/<uuid:workflow_id>/runs/<uuid:run_id>/cancel": run_of,
+    "api/v2/assets/<uuid:asset_id>": asset_of,
+    "api/v2/assets/<uuid:asset_id>/content": asset_of,
+    "api/v2/assets/by-hash/<digest>": asset_of,
+    "api/v7/comfyui/fetch/<uuid:run_id>": run_of,
+    **{f"v1/workflows/<uuid:workflow_id>{what}": workflow_of for what in (
+        "", "/versions", "/versions/<number>",
+    )},
+    # Which of its paths, and whose is whose: tests/runs/test_faces_native.py.
+    "comfy/<path:rest>": run_of,
+    "run/<token>/<path:rest>": run_of,
     "v1/calls/<uuid:call_id>": call_of,
     "v1/webhooks/<uuid:endpoint_id>": webhook_of,
     "v1/webhooks/<uuid:endpoint_id>/rotate": webhook_of,
@@ -294,7 +316,7 @@ OF_SOMEBODY = {
     "v1/keys/<uuid:key_id>/rotate": key_of,
     "v1/sign-ins/<uuid:sign_in_id>": sign_in_of,
     "v1/workspaces/<uuid:workspace_id>/vendors/<vendor>/account": workspace_of,
-}
+}  # fmt: skip
 """How each address by key comes by a thing of somebody's; one that is missing fails."""
 
 

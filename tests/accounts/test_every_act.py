@@ -23,6 +23,8 @@ from outbox.models import Mail
 UNSAFE = ("post", "put", "patch", "delete")
 TEAM = "v1/workspaces/<uuid:id>"
 WEBHOOK = "v1/webhooks/<uuid:endpoint_id>"
+WORKFLOW = "v1/workflows/<uuid:workflow_id>"
+RUNS = "api/v1/workflows/<uuid:workflow_id>/runs"
 
 NOTED = {
     # address and method, and what is written of it; with what it was before, where it was something
@@ -54,11 +56,18 @@ NOTED = {
     (f"{WEBHOOK}/rotate", "post"): ("webhook.rotated", False),
     (f"{WEBHOOK}/test", "post"): ("webhook.tried", False),
     ("v1/webhooks/deliveries/<uuid:delivery_id>/resend", "post"): ("webhook.resent", False),
+    ("v1/workflows", "post"): ("workflow.made", False),
+    (WORKFLOW, "patch"): ("workflow.changed", True),
+    (WORKFLOW, "delete"): ("workflow.removed", False),
+    (f"{WORKFLOW}/versions", "post"): ("workflow.changed", False),
 }
 ELSEWHERE = {
     ("v1/sign-ins", "delete"): "sign-in.ended: tests/accounts/test_oauth.py",
     ("v1/sign-ins/<uuid:sign_in_id>", "delete"): "sign-in.ended: tests/accounts/test_oauth.py",
     ("api/v2/jobs/<uuid:run_id>/cancel", "post"): "run.canceled: tests/runs/test_runs_story.py",
+    (f"{RUNS}/<uuid:run_id>/cancel", "post"): "the same: tests/runs/test_face_icu.py",
+    ("comfy/<path:rest>", "post"): "the same, by /interrupt: tests/runs/test_faces_native.py",
+    ("run/<token>/<path:rest>", "post"): "the same",
     ("v1/pairings/<uuid:pairing_id>", "delete"): "key.revoked, if one was made: test_pairing.py",
     ("v1/workspaces/<uuid:workspace_id>/vendors/<vendor>/account", "put"):
         "vendor_account.added: tests/proxy/test_own_accounts.py",
@@ -67,7 +76,12 @@ ELSEWHERE = {
 }  # fmt: skip
 WHY_NOT = {
     ("api/v2/jobs", "post"): "a run is a row of its own, and says who handed it over",
-    ("api/v1/workflows/<uuid:workflow_id>/runs", "post"): "the same",
+    (RUNS, "post"): "the same",
+    ("api/v7/comfyui/execute", "post"): "the same",
+    ("api/v7/comfyui/fetch/<uuid:run_id>", "post"): "it reads",
+    ("api/v2/assets", "post"): "a file for a run is a row of its own",
+    ("api/v2/assets/from-hash", "post"): "the same",
+    ("api/v2/assets/<uuid:asset_id>", "delete"): "the same; its time is over in days anyway",
     (f"{TEAM}/switch", "post"): "it is where one's own browser looks, and nobody's right",
     ("v1/pairings", "post"): "a machine waits, and may do nothing",
     ("v1/pairings/<uuid:pairing_id>/taken", "post"): "the approval is noted; the box is wiped",
@@ -209,6 +223,17 @@ def resending(studio):
     return studio.ask("POST", f"v1/webhooks/deliveries/{tried['id']}/resend")
 
 
+def with_workflow(path="", method="POST", **body):
+    """Return what makes a workflow, and then asks that of it."""
+
+    def do(studio):
+        made = studio.ask("POST", "v1/workflows", name="Poster", prompt=GRAPH).json()
+        return studio.ask(method, f"v1/workflows/{made['id']}{path}", **body)
+
+    return do
+
+
+GRAPH = {"1": {"class_type": "EmptyImage", "inputs": {}}}
 HERE = "v1/workspaces/{team}"
 DOING = {
     ("v1/keys", "post"): act("v1/keys", name="laptop"),
@@ -240,6 +265,10 @@ DOING = {
     ("v1/privacy/deletion", "delete"): staying,
     ("v1/privacy/archives", "post"): act("v1/privacy/archives"),
     ("v1/webhooks", "post"): act("v1/webhooks", url="https://8.8.8.8/", events=["run.failed"]),
+    ("v1/workflows", "post"): act("v1/workflows", name="Poster", prompt=GRAPH),
+    (WORKFLOW, "patch"): with_workflow(method="PATCH", name="Poster of films"),
+    (WORKFLOW, "delete"): with_workflow(method="DELETE"),
+    (f"{WORKFLOW}/versions", "post"): with_workflow("/versions", prompt=GRAPH),
     (WEBHOOK, "patch"): with_webhook(method="PATCH", enabled=False),
     (WEBHOOK, "delete"): with_webhook(method="DELETE"),
     (f"{WEBHOOK}/rotate", "post"): with_webhook("/rotate"),

@@ -30,7 +30,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from common import metrics
 from common.addresses import household
 from common.errors import combined
-from config.wire import forwarded
+from config.wire import forwarded, sockets
 from config.wire.crowd import Crowd, limits
 from config.wire.exchange import HIGH_WATER_BYTES, STATUS, Exchange
 from config.wire.http1 import Malformed, Reader
@@ -78,6 +78,9 @@ class Connection(asyncio.Protocol):
         self._unsent: tuple[float, int] = (0.0, 0)
         self._closing_since = 0.0
         self._skippable = 0
+        self._inner: asyncio.Protocol | None = None
+        """What speaks a websocket with the client, once it asked for one."""
+        self._inner_for = ""
 
     # --- what the transport says ----------------------------------------------------------------
 
@@ -103,9 +106,16 @@ class Connection(asyncio.Protocol):
         self._crowd.leave(self)
         self.resume_writing()
         self._let_go()
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
+        if self._inner_for:
+            self._crowd.end(self._inner_for)
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
+        if self._inner is not None:
+            self._inner.data_received(data)
+            return
         if self._closing_since:
             self._skip(len(data))
             return
@@ -126,11 +136,15 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Note that the client does not read as fast as it is written to."""
+        if self._inner is not None:
+            self._inner.pause_writing()
         self._drained = self.loop.create_future()
         self._unsent = (self.loop.time(), self._count_unsent())
 
     def resume_writing(self) -> None:
         """Wake who waits for it."""
+        if self._inner is not None and self._drained is not None:
+            self._inner.resume_writing()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
@@ -148,6 +162,8 @@ class Connection(asyncio.Protocol):
                         self._head_began, self.since = True, self.loop.time()
                     return
                 self._begin(head)
+                if self._exchange is None:
+                    return  # It was refused, or is a websocket from here on.
             elif not exchange.whole:
                 part = reader.body()
                 if not exchange.take(part, whole=reader.done):
@@ -176,6 +192,9 @@ class Connection(asyncio.Protocol):
             "client": self._peer,
             "server": self._local,
         }
+        if sockets.is_wanted(head) and not self._reader.pending:
+            self._hand_over(head, scope)
+            return
         exchange = self._exchange = Exchange(self, head, scope)
         if self._is_ours:
             forwarded.believe(scope)
@@ -188,6 +207,21 @@ class Connection(asyncio.Protocol):
             exchange.forwarded_for = address
         exchange.task = self.loop.create_task(exchange.run(self._application))
         self._state.tasks.add(exchange.task)
+
+    def _hand_over(self, head: Head, scope: Message) -> None:
+        """Have a websocket be spoken from here on."""
+        if self._is_ours:
+            forwarded.believe(scope)
+            address = household(scope["client"][0])
+            if not self._crowd.begin(address):
+                sentence = "There are too many requests from your address at once."
+                self.refuse(429, "rate_limited", sentence, counted="connections")
+                return
+            self._inner_for = address
+        client = scope["client"][0] if scope["client"] else ""
+        self._inner = sockets.protocol(head, client)
+        self._inner.connection_made(self.transport)
+        self._inner.data_received(sockets.written(head))
 
     def finished(self, task: asyncio.Task[None]) -> None:
         """Forget the task of a request: a server that stops does not wait for it any more."""
@@ -268,7 +302,9 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Let what is being answered be the last: the server stops."""
         self.is_last = True
-        if self._exchange is None:
+        if self._inner is not None:
+            self.transport.close()
+        elif self._exchange is None:
             self._end(linger=0)
 
     def give_way(self) -> None:
@@ -294,13 +330,15 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether it could end without anybody's loss."""
-        return self._exchange is None and not self._closing_since
+        return self._exchange is None and self._inner is None and not self._closing_since
 
     def check(self, now: float) -> None:
         """End it if its time is over; looked at once a second."""
         exchange = self._exchange
         if self.is_full:
             self._check_stall(now)
+        elif self._inner is not None:
+            return  # It asks its client for a sign of life by itself.
         elif self._closing_since:
             unsent = self.transport.get_write_buffer_size()
             most = limits().stall_seconds if unsent else limits().drain_seconds

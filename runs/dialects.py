@@ -1,0 +1,143 @@
+"""A run as two dialects tell it, to who asks and to the addresses that runs name.
+
+    icu          {"id", "status", "output": [{"filename", "url", "thumbnail_url"}], …}
+    modelslab    {"status", "id", "output": [url, …], "generationTime", "track_id", "meta"}
+
+Only files of type output count there. Their addresses hold until the files are deleted.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+import orjson
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from common import rotating
+from common.money import credits_text
+from runs.models import ENDED, Output, State
+from webhooks import events as webhooks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from runs.models import Asset, Run
+
+ICU: Final = "icu"
+MODELSLAB: Final = "modelslab"
+BASE: Final = "base"
+"""Under this name a run's `extra` has where its client reaches us."""
+WORKFLOW: Final = "workflow_id"
+TRACK: Final = "track_id"
+ICU_WORDS: Final = {State.QUEUED: "QUEUED", State.STAGING: "QUEUED", State.SUCCEEDED: "COMPLETED"}
+FAILED: Final = (State.FAILED, State.CANCELED, State.EXPIRED)
+ETA_SECONDS: Final = 10
+"""What a client is told to wait before it asks again; nobody knows when it ends."""
+MOST_TOLD: Final = 20_000
+"""Bytes of a message; of a run that made more files it names them by their ids."""
+
+
+def signatures(file_id: UUID, until: int) -> list[str]:
+    """Return what proves that an address of a file is ours, by each secret; by the newest first."""
+    said = f"{file_id}\n{until}"
+    return [
+        salted_hmac("runs.files", said, secret=key, algorithm="sha256").hexdigest()
+        for key in rotating.secret_keys()
+    ]
+
+
+def address(base: str, kept: Asset | Output, *, seconds: int | None = None) -> tuple[str, int]:
+    """Return where anybody may fetch a file, and until when; None: as long as it is here."""
+    end = int(kept.expires_at.timestamp())
+    until = end if seconds is None else min(end, int(time.time()) + seconds)
+    name = quote(path_of(kept).rpartition("/")[2] or "file", safe="")
+    query = urlencode({"e": until, "s": signatures(kept.pk, until)[0]})
+    return f"{base}/files/{kept.pk}/{name}?{query}", until
+
+
+def path_of(kept: Asset | Output) -> str:
+    """Return what a file is called, with its folder."""
+    if isinstance(kept, Output):
+        return f"{kept.subfolder}/{kept.name}" if kept.subfolder else kept.name
+    return kept.file_path
+
+
+def made(run: Run) -> list[Output]:
+    """Return the files of type output of a run that has ended, and that are here still."""
+    if run.state not in ENDED:
+        return []
+    now = datetime.now(UTC)
+    found = Output.objects.filter(run=run, kind=Output.Kind.OUTPUT, expires_at__gt=now)
+    return list(found.order_by("position"))
+
+
+def icu(run: Run, base: str, workflow_id: str) -> dict[str, Any]:
+    """Return a run as ComfyICU has it: canceled and expired are errors there."""
+    return {
+        "id": str(run.pk),
+        "status": "ERROR" if run.state in FAILED else ICU_WORDS.get(State(run.state), "STARTED"),
+        "workflow_id": workflow_id,
+        "accelerator": run.accelerator or None,
+        "created_at": run.created_at.isoformat(),
+        "started_at": run.started_at.isoformat() if run.started_at else None,
+        "completed_at": run.ended_at.isoformat() if run.ended_at else None,
+        "output": [_icu_file(each, run, base, workflow_id) for each in made(run)],
+        "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
+        "credits": credits_text(run.charged_micros),
+    }
+
+
+def _icu_file(output: Output, run: Run, base: str, workflow_id: str) -> dict[str, Any]:
+    url, is_picture = address(base, output)[0], output.content_type.startswith("image/")
+    return {
+        "filename": f"/workflows/{workflow_id}/output/{run.pk}/{output.name}",
+        "url": url,
+        "thumbnail_url": f"{url}&small=1" if is_picture else None,
+    }
+
+
+def modelslab(run: Run, base: str) -> dict[str, Any]:
+    """Return a run as ModelsLab has it: done, failed, or on its way."""
+    track = run.extra.get(TRACK)
+    if run.state in FAILED:
+        failed = {"status": "failed", "id": str(run.pk), "message": run.error_message}
+        return {**failed, "code": run.error_code, "output": [], "track_id": track}
+    if run.state != State.SUCCEEDED:
+        return {
+            "status": "processing",
+            "id": str(run.pk),
+            "eta": ETA_SECONDS,
+            "fetch_result": f"{base}/api/v7/comfyui/fetch/{run.pk}",
+            "output": [],
+            "track_id": track,
+        }
+    return {
+        "status": "success",
+        "id": str(run.pk),
+        "output": [address(base, each)[0] for each in made(run)],
+        "generationTime": round((run.gpu_ms or 0) / 1000, 3),
+        "track_id": track,
+        "meta": {"credits": credits_text(run.charged_micros)},
+    }
+
+
+def message(run: Run, name: str, data: Mapping[str, Any]) -> str | None:
+    """Return what the address that a run names is told of it; None: nothing at this step."""
+    base = str(run.extra.get(BASE) or settings.PUBLIC_URL)
+    if run.face == ICU:
+        return _fitting(icu(run, base, str(run.extra.get(WORKFLOW, ""))), run)
+    if run.face == MODELSLAB:
+        return None if name == "run.started" else _fitting(modelslab(run, base), run)
+    return webhooks.message(name, data)
+
+
+def _fitting(body: dict[str, Any], run: Run) -> str:
+    whole = orjson.dumps(body)
+    if len(whole) > MOST_TOLD:
+        whole = orjson.dumps({**body, "output": [str(each.pk) for each in made(run)]})
+    return whole.decode()

@@ -1,0 +1,171 @@
+"""Files in ComfyUI's own dialect: looked at by their names, and put here under one.
+
+    GET view?filename=&subfolder=&type=     POST upload/image, upload/mask
+
+A name is the workspace's own: two workspaces' `image.png` never meet. Of a name that stands for
+several files, the newest is meant.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from PIL import Image, UnidentifiedImageError
+from rest_framework.response import Response
+
+from common.errors import AccessDisabled, InvalidRequest, NotFound
+from runs import assets, isolation
+from runs.faces import asking, files, forms
+from runs.models import Output
+from uploads import shelf
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from django.core.files.uploadedfile import UploadedFile
+    from django.http import HttpResponse, QueryDict, StreamingHttpResponse
+    from rest_framework.request import Request
+
+    from runs.models import Asset
+
+MOST_BYTES: Final = assets.MOST_BYTES
+KINDS: Final = ("output", "input", "temp")
+MOST_NUMBER: Final = 1000
+MOST_PIXELS: Final = 64_000_000
+TRUE: Final = ("true", "1")
+MEDIA: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,58}", re.ASCII)
+
+
+def view(request: Request) -> HttpResponse | StreamingHttpResponse:
+    """Send a file of the workspace: what a run made, or what was put here for one."""
+    asked = request.query_params
+    name, subfolder = asked.get("filename", ""), asked.get("subfolder", "").strip("/")
+    kind = asked.get("type", "output")
+    if kind not in KINDS or not name or name.startswith("/") or ".." in name or "\0" in name:
+        raise InvalidRequest("view: filename, subfolder, and type (output, input or temp).")
+    whole = f"{subfolder}/{name}" if subfolder else name
+    if not isolation.is_safe(whole):
+        raise AccessDisabled("This place is outside of the folder.")
+    found = _find(asking.by(request).workspace_id, whole, kind)
+    if found is None:
+        raise NotFound("There is no such file.")
+    return files.given(request, found)
+
+
+def upload(request: Request) -> Response:
+    """Put a file here; of a name that has other bytes already, it is given another one."""
+    fields, sent = _sent(request)
+    path = forms.on_disk(sent)
+    try:
+        return _kept(request, fields, path, str(sent.name), sent.content_type or "")
+    finally:
+        shelf.put_away(path)
+
+
+def upload_mask(request: Request) -> Response:
+    """Put a picture here that is another one, with the transparency of what is sent."""
+    fields, sent = _sent(request)
+    original = _original(request, fields)
+    try:
+        with (
+            Image.open(sent) as mask,
+            assets.opened(original) as content,
+            Image.open(content) as found,
+        ):
+            picture = _masked(found, mask)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError):
+        raise InvalidRequest(
+            "upload/mask: send two pictures, `image` and `original_ref`."
+        ) from None
+    made = io.BytesIO()
+    picture.save(made, "PNG", compress_level=4)
+    path = _written(made.getvalue())
+    try:
+        return _kept(request, fields, path, str(sent.name), "image/png")
+    finally:
+        shelf.put_away(path)
+
+
+def _masked(found: Image.Image, mask: Image.Image) -> Image.Image:
+    if max(found.width * found.height, mask.width * mask.height) > MOST_PIXELS:
+        raise InvalidRequest(f"A picture has at most {MOST_PIXELS:,} pixels here.")
+    picture, alpha = found.convert("RGBA"), mask.convert("RGBA").getchannel("A")
+    picture.putalpha(alpha if alpha.size == picture.size else alpha.resize(picture.size))
+    return picture
+
+
+def _find(workspace_id: UUID, path: str, kind: str) -> Asset | Output | None:
+    if kind == "input":
+        return assets.named(workspace_id, path)
+    folder, _, name = path.rpartition("/")
+    return assets.made(workspace_id, name, subfolder=folder, kind=kind)
+
+
+def _original(request: Request, fields: QueryDict) -> Asset | Output:
+    try:
+        said = orjson.loads(str(fields.get("original_ref") or ""))
+    except ValueError:
+        said = None
+    if not isinstance(said, dict) or not isinstance(said.get("filename"), str):
+        raise InvalidRequest("original_ref: a JSON object with filename, subfolder and type.")
+    folder, kind = str(said.get("subfolder") or "").strip("/"), said.get("type") or "output"
+    whole = f"{folder}/{said['filename']}" if folder else said["filename"]
+    if kind not in KINDS or not isolation.is_safe(whole):
+        raise InvalidRequest("original_ref: a JSON object with filename, subfolder and type.")
+    found = _find(asking.by(request).workspace_id, whole, kind)
+    if found is None:
+        raise NotFound("There is no such file.")
+    return found
+
+
+def _sent(request: Request) -> tuple[QueryDict, UploadedFile[Any]]:
+    fields, sent = forms.read(request, "image")
+    if fields.get("type", "input") not in KINDS:
+        raise InvalidRequest("type: input.")
+    return fields, sent
+
+
+def _kept(request: Request, given: QueryDict, path: Path, name: str, media: str) -> Response:
+    who = asking.by(request)
+    subfolder = str(given.get("subfolder") or "").strip("/")
+    overwrite = str(given.get("overwrite", "")).lower() in TRUE
+    if not isolation.is_safe(f"{subfolder}/{name}" if subfolder else name):
+        raise InvalidRequest("A file is named like cat.png, its subfolder like cats/small.")
+    digest, _ = assets.measured(path)
+    free = _free(who.workspace_id, subfolder, name, digest, overwrite=overwrite)
+    whole = f"{subfolder}/{free}" if subfolder else free
+    known = assets.named(who.workspace_id, whole)
+    if known is None or known.sha256 != digest:
+        assets.keep(
+            who.workspace_id,
+            user_id=who.user_id,
+            file_path=whole,
+            content_type=media if MEDIA.fullmatch(media) else "application/octet-stream",
+            arrived=path,
+        )
+    return Response({"name": free, "subfolder": subfolder, "type": "input"})
+
+
+def _free(workspace_id: UUID, subfolder: str, name: str, digest: str, *, overwrite: bool) -> str:
+    """Return the name under which bytes may lie: as asked, unless other bytes have it."""
+    stem, dot, ending = name.rpartition(".")
+    for number in range(MOST_NUMBER):
+        if number == 0:
+            tried = name
+        else:
+            tried = f"{stem} ({number}){dot}{ending}" if stem else f"{name} ({number})"
+        whole = f"{subfolder}/{tried}" if subfolder else tried
+        known = assets.named(workspace_id, whole)
+        if known is None or known.sha256 == digest or overwrite:
+            return tried
+    raise InvalidRequest("There are too many files of that name. Choose another.")
+
+
+def _written(content: bytes) -> Path:
+    with shelf.arriving() as arrived:
+        arrived.write(content)
+        return Path(arrived.name)
