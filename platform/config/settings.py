@@ -443,6 +443,8 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.visits.Visits",
     "config.zones.ViewersZone",
+    # Last: whoever looks as a member is themselves to all that stands before.
+    "staff.viewing.AsMember",
 ]
 CSRF_FAILURE_VIEW = "config.health.forbidden"
 ROOT_URLCONF = "config.urls"
@@ -459,6 +461,7 @@ TEMPLATES = [
                 "dashboard.shell.everywhere",
                 "config.zones.zone",
                 "staff.bar.everywhere",
+                "desk.banners.everywhere",
             ]
         },
     }
