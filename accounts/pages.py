@@ -49,6 +49,8 @@ SAID: Final = {
     "member.deactivated": "Account deactivated by staff",
     "member.reactivated": "Account active again, by staff",
     "member.made_staff": "Made staff",
+    "member.viewed": "Your pages looked at by staff",
+    "member.view_ended": "Staff stopped looking at your pages",
     "deletion.asked": "Asked to be deleted",
     "deletion.confirmed": "Deletion confirmed",
     "deletion.cancelled": "Stayed after all",

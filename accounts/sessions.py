@@ -43,13 +43,16 @@ def of(request: HttpRequest) -> Session | None:
         place.workspace_id: place
         for place in Membership.objects.filter(user=user).select_related("workspace")
     }
-    chosen = ids.read(request.session.get(WORKSPACE))
+    # Who looks as a member does so for one workspace of theirs (staff/viewing.py).
+    viewing = getattr(request, "viewing", None)
+    chosen = viewing.workspace_id if viewing else ids.read(request.session.get(WORKSPACE))
     own = (each for each in places.values() if each.workspace.personal_of_id == user.pk)
     place = places.get(chosen) if chosen else None
     place = place or next(own, None)
     if place is None:
         return None
-    return Session(user, place.workspace_id, place.role, by_factors=_showed_factors(request))
+    by_factors = viewing is None and _showed_factors(request)
+    return Session(user, place.workspace_id, place.role, by_factors=by_factors)
 
 
 def _showed_factors(request: HttpRequest) -> bool:

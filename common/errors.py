@@ -262,6 +262,19 @@ class Unavailable(PlatformError):
         super().__init__(sentence, headers={"Retry-After": "2", **(headers or {})})
 
 
+class Maintained(PlatformError):
+    """New calls are paused while the platform is worked on; nothing was sent or set aside.
+
+    A status that clients repeat by themselves: it was certainly not done.
+    """
+
+    code = "maintenance"
+    status = 503
+
+    def __init__(self, sentence: str, *, seconds: int) -> None:
+        super().__init__(sentence, headers={"Retry-After": f"{seconds}"})
+
+
 class InvalidWorkflow(PlatformError):
     """A workflow that could not run anywhere here; `kind` is ComfyUI's own word for why."""
 

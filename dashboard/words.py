@@ -74,5 +74,6 @@ def limit_word(limit: str, whose: str = "") -> str:
         "network": _("The key was used from elsewhere"),
         "scope": _("The key may not call nodes"),
         "paused": _("No calls are taken now"),
+        "maintenance": _("The platform is worked on"),
     }
     return budgets.get(whose, _("A budget")) if limit == "budget" else words.get(limit, limit)

@@ -15,6 +15,8 @@ KNOWN = (
         whose=lambda person: Q(workspace_id__in=person.workspaces),
         shown=("words", "created_at"),
     ),
+    Known("desk.Banner", Fate.NOTHING, "What everybody is told.", harmless=frozenset({"by"})),
+    Known("desk.Maintenance", Fate.NOTHING, "What everybody is told.", harmless=frozenset({"by"})),
 )
 
 

@@ -61,12 +61,14 @@ def compare(draft_id: int, *, days: int = DAYS) -> list[Compared]:
         row.calls += calls
         row.charged += charged
         row.would_be += calls * _asked(book.term(vendor, operation), retail, inputs)
-    Draft.objects.filter(pk=found.pk).update(compared_at=timezone.now())
+    # Of these terms: whoever amended it meanwhile has it compared again.
+    Draft.objects.filter(pk=found.pk, terms=found.terms).update(compared_at=timezone.now())
     return sorted(compared.values(), key=lambda row: (-abs(row.difference), row.operation))
 
 
 def _calls(days: int) -> Iterator[tuple[str, str, int, dict[str, Any], int, int]]:
-    with transaction.atomic(), connection.cursor() as cursor:
+    # A cursor of the server's: calls whose inputs all differ are not held in memory at once.
+    with transaction.atomic(), connection.chunked_cursor() as cursor:
         cursor.execute(CALLS, [days])
         while rows := cursor.fetchmany(FETCHED):
             for vendor, operation, retail, inputs, calls, charged in rows:

@@ -1,6 +1,9 @@
 """A version of the price book on its way: drafted, compared, published.
 
     draft --> compared with the last week's calls --> published: holds from its instant on
+      ^ |                     |
+      | '--> discarded        |
+      '------- amended -------'
 
 Who prices a call asks the database which version holds, in the statement that sets the money aside
 (`IN_FORCE`): so all processes change at one instant, by the database's clock.
@@ -22,7 +25,7 @@ from prices import terms
 from prices.models import Draft, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -75,21 +78,85 @@ def draft(
     `known` are the vendors and operations that there are: a term about anything else is refused.
     """
     before = newest()
-    made = dict(before.terms)
-    for about in without:
-        if made.pop(about, None) is None:
-            raise InvalidRequest(f"There is no term about {about}.")
-    for term in changes:
-        if term.about != terms.EVERYTHING and term.about not in known:
-            raise InvalidRequest(f"There is nothing here that is called {term.about[:100]}.")
-        made[term.about] = term
     found = Draft.objects.create(
-        terms=[made[about].written() for about in sorted(made)],
+        terms=_changed(before.terms, changes=changes, without=without, known=known),
         based_on=before.number,
         by=by,
         reason=_told(reason),
     )
     log.note("prices.drafted", actor=by, target=found.pk, reason=reason)
+    return found
+
+
+def _changed(
+    before: Mapping[str, Term],
+    *,
+    changes: Iterable[Term],
+    without: Iterable[str],
+    known: Collection[str],
+) -> list[dict[str, Any]]:
+    """Return terms as they are kept, with changes and without some; raise InvalidRequest."""
+    made = dict(before)
+    for about in without:
+        if made.pop(about, None) is None:
+            raise InvalidRequest(f"There is no term about {about[:100]}.")
+    for term in changes:
+        if term.about != terms.EVERYTHING and term.about not in known:
+            raise InvalidRequest(f"There is nothing here that is called {term.about[:100]}.")
+        made[term.about] = term
+    return [made[about].written() for about in sorted(made)]
+
+
+@transaction.atomic
+def amend(
+    draft_id: int,
+    *,
+    changes: Iterable[Term] = (),
+    without: Iterable[str] = (),
+    known: Collection[str],
+    by: UUID,
+) -> Draft:
+    """Change the terms of a draft; it is compared anew before it is published.
+
+    Raises InvalidRequest for one that was published, and as `draft` does.
+    """
+    found = _unpublished(draft_id)
+    before = found.terms
+    terms_before = terms.book(0, before).terms
+    found.terms = _changed(terms_before, changes=changes, without=without, known=known)
+    found.compared_at = None
+    found.save(update_fields=["terms", "compared_at"])
+    log.note(
+        "prices.amended",
+        actor=by,
+        target=found.pk,
+        before={"terms": before},
+        after={"terms": found.terms},
+    )
+    return found
+
+
+@transaction.atomic
+def discard(draft_id: int, *, by: UUID, reason: str) -> None:
+    """Take a draft away that was not published; the log keeps what it said."""
+    found = _unpublished(draft_id)
+    log.note(
+        "prices.discarded",
+        actor=by,
+        target=found.pk,
+        before={"terms": found.terms},
+        reason=_told(reason),
+    )
+    found.delete()
+
+
+def _unpublished(draft_id: int) -> Draft:
+    """Return a draft that nobody publishes or changes meanwhile."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK)
+    found = find(draft_id)
+    if Version.objects.filter(draft=found).exists():
+        raise InvalidRequest("It was published, and is never changed. Draft the next version.")
     return found
 
 

@@ -21,6 +21,7 @@ from common.db import rows
 from common.errors import (
     AccessDisabled,
     BudgetExceeded,
+    Maintained,
     NotFound,
     PlatformError,
     Unauthorized,
@@ -29,6 +30,7 @@ from common.errors import (
 from common.lanes import Lane, Lost, away, deserved
 from common.money import show
 from credits.books import holds, limits, turns
+from desk import maintenance
 from proxy import sql
 from proxy.late import Late, pauses
 
@@ -255,7 +257,16 @@ class Books:
             refusal = answer
             if not isinstance(answer, Unauthorized):
                 break
-        raise refusal
+        raise await self._told(refusal)
+
+    async def _told(self, refusal: Exception) -> Exception:
+        """Return a refusal; that of a maintenance with what staff say of it."""
+        if not isinstance(refusal, Maintained):
+            return refusal
+        rows = await self.query(maintenance.SENTENCE)
+        told = maintenance.refusal((rows[0][0], rows[0][1]) if rows else None)
+        told.told = refusal.told
+        return told
 
     async def _paced(self, ask: Place, caller: Caller) -> Placed | Exception:
         """Place it; where its key has a pace, with one of the calls of this minute.
@@ -592,6 +603,8 @@ def came_to(ask: Place, answer: turns.Answer) -> Placed | PlatformError:
 def _refusal(ask: Place, answer: turns.Answer) -> PlatformError:
     if answer.verdict == "repriced":
         return Repriced()
+    if answer.verdict == "maintained":
+        return maintenance.refusal(None)
     if answer.verdict == "renew":  # Somebody changes rules all the time.
         return away()
     if answer.verdict == "frozen":

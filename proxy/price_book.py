@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prices import drafts, terms
+from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
     from prices.terms import Book
@@ -26,3 +27,9 @@ class PriceBook:
         """Know the version that holds now."""
         rows = await books.query(drafts.BOOK)
         self.now = drafts.of_row(rows[0]) if rows else terms.PUBLISHED
+
+
+def names() -> list[str]:
+    """Return what a term may be about: the vendors, then the operations that there are."""
+    vendors = catalogue().vendors
+    return [*vendors, *(each.path for one in vendors.values() for each in one.operations)]

@@ -43,6 +43,7 @@ LIMITS: Final = {
     "vendor_here": "vendor_here",
     "network": "network",
     "scope": "scope",
+    "maintained": "maintenance",
 }
 """What an owner reads for the books' words; a caller that is nobody's has no owner to read it."""
 

@@ -10,6 +10,7 @@ import dataclasses
 
 from apikeys import budgets, callers, paces
 from credits.books import batches, holds
+from desk import maintenance
 from prices import drafts
 from usage import record
 
@@ -140,7 +141,9 @@ _PAYER = dataclasses.replace(
                 CASE WHEN answer.intent IS NOT NULL THEN 'answered'
                      WHEN {budgets.STALE} THEN 'renew'
                      WHEN earlier.id IS NULL AND {paces.NEEDED} THEN 'pace' END)""",
-    meanwhile=f"CASE WHEN payer.keyed AND {ANSWERED_MEANWHILE} THEN 'answered' END",
+    # Last of all: what was begun before is answered, and who is refused for good is told so.
+    meanwhile=f"""CASE WHEN payer.keyed AND {ANSWERED_MEANWHILE} THEN 'answered'
+                       WHEN {maintenance.UNDER_WAY} THEN 'maintained' END""",
 )
 PLACE = batches.place_many(_PAYER)
 JUDGE = batches.judge_many(_PAYER)

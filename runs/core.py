@@ -33,6 +33,7 @@ from common.errors import (
 from common.ids import uuid7
 from common.money import Micros, show
 from credits.books import holds
+from desk import maintenance
 from runs import ending, events, graph, inputs, spending, workers, workflows
 from runs.models import ENDED, Output, Run, RunEvent, State
 from usage import sums
@@ -373,6 +374,7 @@ def _refuse_repeats(run: Run) -> None:
 @transaction.atomic
 def _place(by: By, run: Run, owners: Sequence[Any], *, title: str) -> bool:
     """Hold its first amount and queue it; False where budgets must be brought up before."""
+    maintenance.require_none()
     limits = budgets.running(by.workspace_id, owners)
     if limits is None:
         return False

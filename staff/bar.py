@@ -23,8 +23,11 @@ PLACES: Final = (
     ("staff:deletions", "Deletions", Right.READ, "deletions"),
     ("staff:vendors", "Vendors", Right.READ, "vendors"),
     ("staff:origins", "Origins", Right.READ, "origins"),
+    ("staff:prices", "Prices", Right.READ, ""),
+    ("staff:margin", "Margin", Right.READ, ""),
     ("staff:books", "Books", Right.READ, ""),
     ("staff:events", "Webhooks", Right.READ, "events"),
+    ("staff:notices", "Notices", Right.READ, ""),
     ("staff:log", "Staff log", Right.RECORDS, ""),
     ("staff:tables", "Tables", Right.RECORDS, ""),
 )

@@ -30,8 +30,8 @@ SHOWN: Final = 20
 def books(request: HttpRequest) -> HttpResponse:
     """Show the trial balance of each day, the newest first."""
     today = timezone.now().date()
-    first = _day(request.GET.get("from"), today - timedelta(days=DAYS - 1))
-    last = _day(request.GET.get("to"), today)
+    first = day_of(request.GET.get("from"), today - timedelta(days=DAYS - 1))
+    last = day_of(request.GET.get("to"), today)
     if not 0 <= (last - first).days < MOST_DAYS:
         raise InvalidRequest(f"From a day to one that is not before it: {MOST_DAYS} at most.")
     found = accounting.days(first, last + timedelta(days=1))
@@ -47,7 +47,8 @@ def books(request: HttpRequest) -> HttpResponse:
     return render(request, "staff/books.html", shown)
 
 
-def _day(text: str | None, otherwise: date) -> date:
+def day_of(text: str | None, otherwise: date) -> date:
+    """Return the day that a text names, or another; raise InvalidRequest for what is none."""
     try:
         return date.fromisoformat(text) if text else otherwise
     except ValueError:

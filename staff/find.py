@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Membership, User, Workspace
 from apikeys import keys
@@ -34,7 +36,7 @@ from desk.roles import Right
 from privacy.models import Deletion
 from proxy.models import Job
 from staff.pages import customer_url, page
-from usage.models import Call
+from usage.models import Call, RunSum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 MOST: Final = 20
 LONGEST: Final = 300
 LEAST_OF_A_NAME: Final = 3
+NOT_SUMMED_SECONDS: Final = 600
+"""A call that ended within this may not be in its run's sum yet (usage/sums.py)."""
 STRIPES: Final = re.compile(r"(cs|pi|re|pyr|dp|du|cus|evt|ch|py|seti)_[A-Za-z0-9_]+")
 
 
@@ -138,14 +142,24 @@ def _call(call_id: UUID, name: str, detail: str) -> Found:
 
 
 def _jobs(text: str) -> Iterator[Found]:
-    found = Job.objects.filter(Q(vendor_job_id=text) | Q(vendor_request_id=text))
+    """Find jobs that run; those that ended are calls."""
+    named = Q(vendor_job_id=text) | Q(vendor_request_id=text)
+    found = Job.objects.filter(named, ended_at=None)
     for job in found.order_by("-created_at")[:MOST]:
         yield _call(job.pk, job.operation, f"running since {job.created_at:%Y-%m-%d %H:%M}")
 
 
 def _run(text: str) -> Iterator[Found]:
     """Find the calls of one press of Run, by the id that ComfyUI gave it."""
-    yield from _calls(Q(run_id=text))
+    for run in RunSum.objects.filter(run_id=text)[:MOST]:
+        numbers = Q(number__gte=run.first_number, number__lte=run.last_number)
+        yield from _calls(numbers & Q(workspace_id=run.workspace_id, run_id=text))
+    # Sums are a minute behind; so short a time is found by its index.
+    since = timezone.now() - timedelta(seconds=NOT_SUMMED_SECONDS)
+    summed = RunSum.objects.filter(
+        workspace_id=OuterRef("workspace_id"), run_id=text, last_number__gte=OuterRef("number")
+    )
+    yield from _calls(Q(~Exists(summed), run_id=text, settled_at__gt=since))
     for hold in Hold.objects.filter(memo__run=text)[:MOST]:
         yield _call(hold.pk, hold.memo.get("operation", ""), "running")
 

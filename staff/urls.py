@@ -4,19 +4,24 @@ from django.urls import path
 
 from staff import (
     acts,
+    bills,
     books,
     customers,
     deletions,
     events,
     find,
     money,
+    notices,
     origins,
+    prices,
     records,
     vendors,
+    viewing,
 )
 
 app_name = "staff"
 VENDOR = "vendors/<slug:name>"
+DRAFT = "prices/drafts/<int:number>"
 WORKSPACE, KEY, PERSON = (
     "customers/<uuid:workspace_id>",
     "keys/<uuid:key_id>",
@@ -26,6 +31,8 @@ urlpatterns = [
     path("", find.home, name="home"),
     path("find", find.find, name="find"),
     path(WORKSPACE, customers.customer, name="customer"),
+    path(f"{WORKSPACE}/as/<uuid:user_id>", viewing.view_as, name="view_as"),
+    path("viewing/stop", viewing.stop_viewing, name="stop_viewing"),
     path(f"{WORKSPACE}/adjust", acts.adjust, name="adjust"),
     path(f"{WORKSPACE}/pause", acts.pause, name="pause"),
     path(f"{WORKSPACE}/release", acts.release, name="release"),
@@ -80,6 +87,22 @@ urlpatterns = [
     ),
     path("books", books.books, name="books"),
     path("books/proof", books.proof, name="proof"),
+    path("prices", prices.price_list, name="prices"),
+    path("prices/draft", prices.draft_prices, name="draft_prices"),
+    path(DRAFT, prices.price_draft, name="price_draft"),
+    path(f"{DRAFT}/compare", prices.compare_prices, name="compare_prices"),
+    path(f"{DRAFT}/term", prices.set_term, name="set_term"),
+    path(f"{DRAFT}/without/<path:term>", prices.drop_term, name="drop_term"),
+    path(f"{DRAFT}/publish", prices.publish_prices, name="publish_prices"),
+    path(f"{DRAFT}/discard", prices.discard_draft, name="discard_draft"),
+    path("margin", bills.margin, name="margin"),
+    path("margin/export", bills.bring_in, name="bring_in"),
+    path("margin/exports/<int:number>", bills.bill, name="bill"),
+    path("notices", notices.notice_list, name="notices"),
+    path("notices/banner", notices.put_up_banner, name="put_up_banner"),
+    path("notices/banner/<int:banner_id>/down", notices.take_down_banner, name="take_down_banner"),
+    path("notices/pause", notices.begin_maintenance, name="begin_maintenance"),
+    path("notices/resume", notices.end_maintenance, name="end_maintenance"),
     path("events", events.event_list, name="events"),
     path("events/<slug:event_id>", events.event, name="event"),
     path("events/<slug:event_id>/try", events.try_event, name="try_event"),

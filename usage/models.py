@@ -17,9 +17,10 @@ class Call(models.Model):
     """One use of an operation by a workspace, written in the commit that ended its hold.
 
     The table is partitioned by the month of `settled_at`; its database key is (workspace_id,
-    number, settled_at), which Django need not know. `number` comes from the wallet's row, gapless
-    with the numbered entries, so any page of a history is a range of numbers (reports.py). Ids
-    of people and keys are plain values: a call outlives them.
+    number, settled_at), which Django need not know. Rows are found by their id, by what the
+    vendor calls them, and by time, too (migrations 0001 and 0090). `number` comes from the
+    wallet's row, gapless with the numbered entries, so any page of a history is a range of numbers
+    (reports.py). Ids of people and keys are plain values: a call outlives them.
     """
 
     class Outcome(models.TextChoices):
@@ -118,6 +119,13 @@ class CallSum(models.Model):
                 condition=models.Q(calls__gt=0, delivered__lte=models.F("calls")),
             ),
         ]  # fmt: skip
+        indexes = [
+            models.Index(
+                name="call_sum_of_days",
+                fields=["begins_at", "vendor"],
+                condition=models.Q(span="day"),
+            ),
+        ]
 
 
 class CallBlock(models.Model):
@@ -178,6 +186,7 @@ class RunSum(models.Model):
         ]
         indexes = [
             models.Index(name="run_sum_newest", fields=["workspace_id", "-last_number"]),
+            models.Index(name="run_sum_by_run", fields=["run_id"]),
         ]
 
 

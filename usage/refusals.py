@@ -42,6 +42,7 @@ REMEDIES = {
     "scope": Remedy.CHANGE_KEY,
     "vendor_here": Remedy.ALLOW_VENDOR,
     "paused": Remedy.ASK_STAFF,
+    "maintenance": Remedy.WAIT,
 }
 
 

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from common.drf import base_url
 from common.errors import as_flat, combined, is_for_nodes
 from common.rows import rows, values
-from config import counted, preflight
+from config import counted, nowhere, preflight
 from credits.books import holds
 from privacy import watch
 from proxy import health as vendors_health
@@ -242,8 +242,13 @@ def forbidden(request: HttpRequest, reason: str = "") -> JsonResponse:
     return _refused(request, 403, "access_disabled", sentence)
 
 
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
-    """Say that there is no such path, as JSON; below /customers a node may have asked for it."""
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say that there is no such path, as JSON; below /customers a node may have asked for it.
+
+    To a person's browser it is a page, where pages are.
+    """
+    if nowhere.is_for_people(request):
+        return nowhere.page(request)
     sentence = "There is no such path."
     if request.path.startswith("/customers"):
         return JsonResponse(combined(sentence, "not_found"), status=404)

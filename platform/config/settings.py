@@ -472,6 +472,8 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.visits.Visits",
     "config.zones.ViewersZone",
+    # Last: whoever looks as a member is themselves to all that stands before.
+    "staff.viewing.AsMember",
 ]
 CSRF_FAILURE_VIEW = "config.health.forbidden"
 ROOT_URLCONF = "config.urls"
@@ -488,6 +490,7 @@ TEMPLATES = [
                 "dashboard.shell.everywhere",
                 "config.zones.zone",
                 "staff.bar.everywhere",
+                "desk.banners.everywhere",
             ]
         },
     }

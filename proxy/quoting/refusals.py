@@ -24,6 +24,7 @@ from common.errors import (
     AccessDisabled,
     InsufficientCredits,
     InvalidRequest,
+    Maintained,
     PlatformError,
     RateLimited,
     Unauthorized,
@@ -31,6 +32,7 @@ from common.errors import (
 from common.ids import uuid7
 from common.money import MICROS_PER_USD, credits_text
 from credits.books import turns
+from desk import maintenance
 from proxy import books, sql
 from proxy.books import Place
 from proxy.vendors import catalogue
@@ -171,7 +173,9 @@ async def _renew(way: Asked) -> None:
 
 
 def _refused(request: Request, ask: Place, answer: turns.Answer) -> Refused | None:
-    came = books.came_to(ask, answer)
+    came: object = books.came_to(ask, answer)
+    if isinstance(came, Maintained):
+        came = _maintained() or came
     if isinstance(came, PlatformError):
         limit = _limit(request, answer)
         return {"code": came.code, "message": f"{came}", **({"limit": limit} if limit else {})}
@@ -188,6 +192,15 @@ def _refused(request: Request, ask: Place, answer: turns.Answer) -> Refused | No
             "resets_at": pace["resets_at"],
         },
     }
+
+
+def _maintained() -> PlatformError | None:
+    """Return what staff say of the maintenance that is under way."""
+    try:
+        maintenance.require_none()
+    except Maintained as told:
+        return told
+    return None
 
 
 def _limit(request: Request, answer: turns.Answer) -> dict[str, Any] | None:

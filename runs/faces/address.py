@@ -18,6 +18,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from accounts.models import Membership
 from apikeys import keys
+from common import rotating
 from common.errors import AccessDisabled, Unauthorized
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ SALT: Final = "runs.address"
 
 def of(key: ApiKey) -> str:
     """Return the part of an address that stands for a key."""
-    return f"rt_{key.pk.hex}{_signature(key.pk.hex)}"
+    return f"rt_{key.pk.hex}{_signatures(key.pk.hex)[0]}"
 
 
 def authenticate(token: str, *, address: str) -> ApiKey:
@@ -38,7 +39,8 @@ def authenticate(token: str, *, address: str) -> ApiKey:
     Raises Unauthorized, or AccessDisabled if it may not be used from where it is.
     """
     found = FORM.fullmatch(token)
-    if found is None or not constant_time_compare(found[2], _signature(found[1])):
+    signed = _signatures(found[1]) if found else []
+    if found is None or not any(constant_time_compare(found[2], each) for each in signed):
         raise Unauthorized("This is no address for runs. Check it for a typing error.")
     seats = Membership.objects.filter(
         workspace_id=OuterRef("workspace_id"), user_id=OuterRef("user_id")
@@ -54,5 +56,9 @@ def authenticate(token: str, *, address: str) -> ApiKey:
     return key
 
 
-def _signature(key_id: str) -> str:
-    return salted_hmac(SALT, key_id, algorithm="sha256").hexdigest()[:32]
+def _signatures(key_id: str) -> list[str]:
+    """Return it under each secret that is known, the one that makes new addresses first."""
+    return [
+        salted_hmac(SALT, key_id, secret=each, algorithm="sha256").hexdigest()[:32]
+        for each in rotating.secret_keys()
+    ]

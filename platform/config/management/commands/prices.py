@@ -10,17 +10,25 @@
     prices lists [--json]                         what vendors list as high or higher, what holds
     prices preview DRAFT [--days N] [--json]      beside the calls of the last week
     prices publish DRAFT (--at INSTANT | --in SECONDS) --by STAFF --reason R
+    prices import VENDOR FILE --by STAFF --reason R [--json]      a vendor's usage export, as CSV
+        [--request COLUMN] [--cost COLUMN] [--time COLUMN] [--dollars RATE]
+    prices margin [--days N] [--vendor VENDOR] [--json]           charged against vendors' cost
 
 ABOUT is * for everything, a vendor (kling), or an operation (kling/v1/videos/text2video): the
 nearest term holds alone. INSTANT is like 2026-12-01T00:00:00+00:00. A draft is published once it
 was looked at beside the last week's calls.
+
+An export is matched with our calls by request id, and brought in whole or not at all. RATE is what
+one unit of its column of costs is worth in dollars: 0.01 for cents.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -30,11 +38,10 @@ from common.money import show
 from config.management import staff
 from config.management.arguments import days, dollars_or_none
 from config.management.staff import Row, StaffCommand, Told
-from prices import comparing, drafts, terms
+from prices import bills, comparing, drafts, exports, margins, terms
 from prices.models import Draft, Version
 from prices.terms import Term
-from proxy import listed
-from proxy.vendors import catalogue
+from proxy import listed, price_book, vendor_accounts
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 200
 PARTS_IN_A_PERCENT = 10_000
 MOST_SECONDS = 366 * 24 * 3600
+MOST_RATE = 1000
 
 
 class Command(StaffCommand):
@@ -68,6 +76,15 @@ class Command(StaffCommand):
         when = publish.add_mutually_exclusive_group(required=True)
         when.add_argument("--at", type=instant)
         when.add_argument("--in", type=seconds, dest="in_seconds", metavar="SECONDS")
+        bring = staff.action(actions, "import", by=True, reason=True)
+        bring.add_argument("vendor")
+        bring.add_argument("file", type=Path)
+        for column in ("--request", "--cost", "--time"):
+            bring.add_argument(column, default="", metavar="COLUMN")
+        bring.add_argument("--dollars", type=rate, default=Decimal(1), metavar="RATE")
+        margin = staff.action(actions, "margin")
+        margin.add_argument("--days", type=days, default=comparing.DAYS)
+        margin.add_argument("--vendor", default="")
 
     def _list(self, options: dict[str, Any]) -> Told:
         now = drafts.in_force().number
@@ -88,7 +105,7 @@ class Command(StaffCommand):
         made = drafts.draft(
             changes=[*raised, *options["markup"], *options["fixed"], *options["each"]],
             without=options["without"],
-            known=names(),
+            known=price_book.names(),
             by=staff.member_of_staff(options["by"]),
             reason=options["reason"],
         )
@@ -140,13 +157,33 @@ class Command(StaffCommand):
         row = {"version": made.number, "effective_at": made.effective_at}
         return row, lambda row: f"Version {row['version']} holds from {row['effective_at']} on."
 
+    def _import(self, options: dict[str, Any]) -> Told:
+        vendor = vendor_accounts.vendor_of(options["vendor"]).name
+        form = exports.Form(*(options[name] for name in ("request", "cost", "time", "dollars")))
+        by = staff.member_of_staff(options["by"])
+        try:
+            with options["file"].open("rb") as file:
+                made = bills.bring_in(
+                    file, vendor=vendor, filename=options["file"].name, form=form, by=by,
+                    reason=options["reason"],
+                )  # fmt: skip
+        except OSError as exc:
+            raise InvalidRequest(f"The file cannot be read: {exc.strerror}.") from exc
+        found = {verdict: count for verdict, (count, _) in bills.sums(made).items()}
+        row = {"export": made.pk, "lines": made.lines, "verdicts": found}
+        return row, lambda row: f"Export {row['export']}: {row['lines']} lines, {found}."
 
-def names() -> set[str]:
-    """Return what a term may be about: the vendors and operations that there are."""
-    found = set(catalogue().vendors)
-    for vendor in catalogue().vendors.values():
-        found |= {operation.path for operation in vendor.operations}
-    return found
+    def _margin(self, options: dict[str, Any]) -> Told:
+        last = timezone.now().date()
+        first = last - timedelta(days=options["days"] - 1)
+        found = margins.by_day(first, last, vendor=options["vendor"])
+        rows: list[Row] = [{**asdict(each), "margin": each.margin} for each in found]
+        return rows, _margin_line
+
+
+def _margin_line(row: Row) -> str:
+    cost, margin = ("-" if row[name] is None else show(row[name]) for name in ("cost", "margin"))
+    return f"{row['day']}  {row['vendor']:<16}{show(row['charged']):>14}{cost:>14}{margin:>14}"
 
 
 def _line(row: Row) -> str:
@@ -213,6 +250,17 @@ def instant(text: str) -> datetime:
     if found is None or found.tzinfo is None:
         raise ArgumentTypeError(f"{text!r} is no instant, like 2026-12-01T00:00:00+00:00")
     return found
+
+
+def rate(text: str) -> Decimal:
+    """Read what one unit is worth in dollars."""
+    try:
+        found = Decimal(text)
+        if found.is_finite() and 0 < found <= MOST_RATE:
+            return found
+    except InvalidOperation:
+        pass
+    raise ArgumentTypeError(f"{text!r} is not a number of dollars up to {MOST_RATE}, like 0.01")
 
 
 def seconds(text: str) -> int:
