@@ -9,6 +9,7 @@ from staff import (
     deletions,
     events,
     find,
+    machines,
     money,
     origins,
     records,
@@ -16,7 +17,7 @@ from staff import (
 )
 
 app_name = "staff"
-VENDOR = "vendors/<slug:name>"
+VENDOR, MACHINE = "vendors/<slug:name>", "machines/one/<str:name>"
 WORKSPACE, KEY, PERSON = (
     "customers/<uuid:workspace_id>",
     "keys/<uuid:key_id>",
@@ -78,6 +79,11 @@ urlpatterns = [
         )
         for verb in ("weigh", "disable", "enable", "remove")
     ),
+    path("machines", machines.machine_list, name="machines"),
+    path("machines/add", machines.add_machine, name="add_machine"),
+    path(f"{MACHINE}/drain", machines.drain_machine, name="drain_machine"),
+    path(f"{MACHINE}/back", machines.take_machine_back, name="take_machine_back"),
+    path(f"{MACHINE}/remove", machines.remove_machine, name="remove_machine"),
     path("books", books.books, name="books"),
     path("books/proof", books.proof, name="proof"),
     path("events", events.event_list, name="events"),
