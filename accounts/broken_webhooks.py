@@ -1,4 +1,4 @@
-"""Owners are told by mail that a webhook of theirs was switched off by us: found by a sweep, once."""
+"""Owners are told by mail that we switched a webhook of theirs off: found by a sweep, told once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs on the operator's machines: what runs, what came of it and what it cost; called off, run again.
+"""Runs on the operator's machines: what came of each and what it cost; called off, run again.
 
 A page of a run shows how far it is while it works: script asks `run_stream.py`, who has none reads
 it by loading the page again. Who is a member sees their own runs, an owner and billing all.

@@ -45,7 +45,7 @@ def event_word(type_: str) -> str:
         "run.expired": _("A run waited too long"),
         "credits.low": _("Credits run low"),
         "credits.added": _("Credits came in"),
-        "key.limit_reached": _("A key’s limit is used up"),
+        "key.limit_reached": _("The limit of a key is used up"),
         "budget.reached": _("A budget is used up"),
         "deletion.completed": _("A deletion was done"),
         "webhook.test": _("A test"),

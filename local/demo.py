@@ -82,7 +82,7 @@ def money(cents: Decimal) -> str:
 
 
 def member(file: Path, *, base_url: str, manage: Manage) -> Member:
-    """Have the demo member, with enough credits for a call and a run; kept in `file`, so its key stays valid.
+    """Have the demo member, with enough credits for a call and a run; kept in `file` with its key.
 
     The member of an earlier run is taken again if its key is still good.
     """

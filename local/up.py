@@ -4,9 +4,9 @@
              -> a machine for runs and their runner -> one call, one run
 
 DATABASE_URL and CELERY_BROKER_URL replace the embedded database and broker, VENDOR_BASE_URL the
-sandbox, STRIPE_API_KEY the look-alike of Stripe, COMFYUI_URL the machine for runs; whatever else the caller's environment says wins
-over what is made up here. What must survive a restart lies in the data folder: the database, the
-secrets, the demo member, the look-alike's memory.
+sandbox, STRIPE_API_KEY the look-alike of Stripe, COMFYUI_URL the machine for runs; whatever else
+the caller's environment says wins over what is made up here. What must survive a restart lies in
+the data folder: the database, the secrets, the demo member, the look-alike's memory.
 """
 
 from __future__ import annotations
