@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts import factors, forgotten, signingkeys, signins
+from accounts import broken_webhooks, factors, forgotten, signingkeys, signins
 
 
 @shared_task
@@ -18,3 +18,9 @@ def tend_sign_ins() -> None:
     signingkeys.reseal()
     signingkeys.tend()
     signins.forget()
+
+
+@shared_task
+def tell_of_webhooks() -> None:
+    """Tell owners of webhooks that were switched off."""
+    broken_webhooks.tell_owners()

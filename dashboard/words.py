@@ -19,6 +19,40 @@ def may(scope: str) -> str:
     return words[scope]
 
 
+def run_word(state: str) -> str:
+    """Return where a run is."""
+    words = {
+        "queued": _("Waits"),
+        "staging": _("Is prepared"),
+        "running": _("Runs"),
+        "canceling": _("Is being canceled"),
+        "collecting": _("Collects its files"),
+        "succeeded": _("Succeeded"),
+        "failed": _("Failed"),
+        "canceled": _("Canceled"),
+        "expired": _("Waited too long"),
+    }
+    return words.get(state, state)
+
+
+def event_word(type_: str) -> str:
+    """Return what a webhook is told of."""
+    words = {
+        "run.started": _("A run began"),
+        "run.succeeded": _("A run succeeded"),
+        "run.failed": _("A run failed"),
+        "run.canceled": _("A run was canceled"),
+        "run.expired": _("A run waited too long"),
+        "credits.low": _("Credits run low"),
+        "credits.added": _("Credits came in"),
+        "key.limit_reached": _("The limit of a key is used up"),
+        "budget.reached": _("A budget is used up"),
+        "deletion.completed": _("A deletion was done"),
+        "webhook.test": _("A test"),
+    }
+    return words.get(type_, type_)
+
+
 def per(period: str) -> str:
     """Return how often an amount may be spent."""
     words = {

@@ -13,16 +13,18 @@ import secrets
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 EMAIL, STAFF = "demo@example.org", "staff@example.org"
-SCOPES = ("proxy", "usage:read", "billing:manage")
+SCOPES = ("proxy", "usage:read", "billing:manage", "runs")
 OPERATION = "/proxy/bfl/flux-pro-1.1-ultra/generate"
 PRICE_CENTS = Decimal(6)
+ENOUGH_CENTS = Decimal(40)
+"""For the call, and for the most that the run may cost."""
 CREDITS_PER_USD = 211
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 POLLS = 120
@@ -80,7 +82,7 @@ def money(cents: Decimal) -> str:
 
 
 def member(file: Path, *, base_url: str, manage: Manage) -> Member:
-    """Have the demo member, with enough credits for a call; kept in `file`, so its key stays valid.
+    """Have the demo member, with enough credits for a call and a run; kept in `file` with its key.
 
     The member of an earlier run is taken again if its key is still good.
     """
@@ -88,7 +90,7 @@ def member(file: Path, *, base_url: str, manage: Manage) -> Member:
     if found is None or not _key_is_good(found):
         password = found.password if found else secrets.token_urlsafe(12)
         found = _add(base_url, password, manage)
-    if balance(found) < PRICE_CENTS:
+    if balance(found) < ENOUGH_CENTS:
         found = _add(base_url, found.password, manage)
     if not signs_in(found):  # One of an earlier version, whose address nobody confirmed.
         manage("member", "add", EMAIL, "--verified")
@@ -114,8 +116,8 @@ def signs_in(who: Member) -> bool:
 
 def balance(who: Member) -> Decimal:
     """Return the balance in cents: the wire calls them micros, and means cents."""
-    _, _, body = _ask("GET", f"{who.base_url}/customers/balance", key=who.api_key)
-    return Decimal(str(_object(body)["amount_micros"]))
+    _, _, body = ask("GET", f"{who.base_url}/customers/balance", key=who.api_key)
+    return Decimal(str(object_of(body)["amount_micros"]))
 
 
 def metered_call(who: Member, *, pause: Callable[[float], None]) -> Receipt:
@@ -133,8 +135,8 @@ def metered_call(who: Member, *, pause: Callable[[float], None]) -> Receipt:
         "output_format": "png",
         "raw": False,
     }
-    _, headers, body = _ask("POST", who.base_url + OPERATION, key=who.api_key, body=asked)
-    picture = _fetch_picture(str(_object(body)["polling_url"]), pause=pause)
+    _, headers, body = ask("POST", who.base_url + OPERATION, key=who.api_key, body=asked)
+    picture = _fetch_picture(str(object_of(body)["polling_url"]), pause=pause)
     receipt = Receipt(
         call_id=headers.get("Call-Id", ""),
         picture_bytes=len(picture),
@@ -168,9 +170,9 @@ def _fetch_picture(polling_url: str, *, pause: Callable[[float], None]) -> bytes
     if not polling_url.startswith(("http://", "https://")):
         raise DemoFailed(f"polling_url is not absolute, a node could not poll it: {polling_url}")
     for _ in range(POLLS):
-        job = _object(_ask("GET", polling_url)[2])
+        job = object_of(ask("GET", polling_url)[2])
         if job["status"] == "Ready":
-            _, _, picture = _ask("GET", str(job["result"]["sample"]))
+            _, _, picture = ask("GET", str(job["result"]["sample"]))
             if not picture.startswith(PNG_SIGNATURE):
                 raise DemoFailed("what came is not a PNG.")
             return picture
@@ -189,16 +191,18 @@ def _recall(file: Path, base_url: str) -> Member | None:
 
 
 def _key_is_good(who: Member) -> bool:
+    """Whether it may all that the demonstration does: one of an earlier version runs nothing."""
     try:
-        status, _, _ = _ask("GET", f"{who.base_url}/customers/me", key=who.api_key)
+        for path in ("/customers/me", "/api/v2/jobs?limit=1"):
+            ask("GET", who.base_url + path, key=who.api_key)
     except DemoFailed:
         return False
-    return status == 200
+    return True
 
 
 def _add(base_url: str, password: str, manage: Manage) -> Member:
     """Have the member, 5 USD richer and with a new key that may do everything."""
-    by = _of_staff(manage)
+    by = of_staff(manage)
     words = ["member", "add", EMAIL, "--credits", "5", "--by", by, "--reason", "demonstration"]
     words += [
         "--verified",
@@ -210,36 +214,48 @@ def _add(base_url: str, password: str, manage: Manage) -> Member:
     return Member(base_url=base_url, api_key=added["api_key"], email=EMAIL, password=password)
 
 
-def _of_staff(manage: Manage) -> str:
-    """Return whose gift it is: somebody of staff, or the first, whom nobody appoints."""
+def of_staff(manage: Manage) -> str:
+    """Return who does it: somebody of staff, or the first, whom nobody appoints."""
     there = json.loads(manage("member", "list", "--staff", "--json"))
     if not there:
         manage("member", "add", STAFF, "--staff")
     return str(there[0]["email"]) if there else STAFF
 
 
-def _ask(
-    method: str, url: str, *, key: str = "", body: dict[str, Any] | None = None
+def ask(
+    method: str,
+    url: str,
+    *,
+    key: str = "",
+    body: dict[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    fine: Collection[int] = (),
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """One request; anything but a success is a DemoFailed that quotes the answer."""
+    """One request; anything but a success, or what is fine, is a DemoFailed that quotes it."""
     request = urllib.request.Request(url, method=method)  # noqa: S310  The product's own address.
     if key:
         request.add_header("X-API-KEY", key)
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
+    for name, value in (headers or {}).items():
+        request.add_header(name, value)
     path = urllib.parse.urlsplit(url).path
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
-        said = error.read().decode(errors="replace")[:500]
+        answered = error.read()
+        if error.code in fine:
+            return error.code, error.headers, answered
+        said = answered.decode(errors="replace")[:500]
         raise DemoFailed(f"{method} {path} answered {error.code}: {said}") from None
     except OSError as error:
         raise DemoFailed(f"{method} {path} did not answer: {error}") from None
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def object_of(body: bytes) -> dict[str, Any]:
+    """Read a JSON object."""
     try:
         found = json.loads(body)
     except ValueError:

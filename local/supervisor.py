@@ -219,12 +219,22 @@ class Supervisor:
             self.pause(patience)
             patience = min(patience * 1.2, 0.5)
 
-    def run(self, command: Sequence[str], *, environment: Mapping[str, str], cwd: Path) -> str:
-        """Run one command to its end, and return what it printed; raise Failed if it fails."""
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        cwd: Path,
+        given: str = "",
+    ) -> str:
+        """Run one command to its end, and return what it printed; raise Failed if it fails.
+
+        `given` is what it reads, at most what a pipe holds.
+        """
         self.check()
         with subprocess.Popen(
             [*processes.tied("TERM"), *command],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -232,6 +242,10 @@ class Supervisor:
             cwd=cwd,
             start_new_session=True,
         ) as process:
+            assert process.stdin is not None, "it is a pipe"
+            with contextlib.suppress(BrokenPipeError), process.stdin as its_input:
+                its_input.write(given)
+            process.stdin = None  # Closed: nobody else writes there.
             while True:
                 try:
                     printed, complained = process.communicate(timeout=0.1)

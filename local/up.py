@@ -1,11 +1,12 @@
-"""Everything on this machine, and one metered call: `python3 dev.py up`.
+"""Everything on this machine, one metered call and one run: `python3 dev.py up`.
 
-    postgres -> pgmq and migrations -> sandbox, Stripe's look-alike -> web -> workers -> one call
+    postgres -> pgmq and migrations -> sandbox, Stripe's look-alike -> web -> workers
+             -> a machine for runs and their runner -> one call, one run
 
 DATABASE_URL and CELERY_BROKER_URL replace the embedded database and broker, VENDOR_BASE_URL the
-sandbox, STRIPE_API_KEY the look-alike of Stripe; whatever else the caller's environment says wins
-over what is made up here. What must survive a restart lies in the data folder: the database, the
-secrets, the demo member, the look-alike's memory.
+sandbox, STRIPE_API_KEY the look-alike of Stripe, COMFYUI_URL the machine for runs; whatever else
+the caller's environment says wins over what is made up here. What must survive a restart lies in
+the data folder: the database, the secrets, the demo member, the look-alike's memory.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import psycopg
 from pgmq import get_embedded_install_sql, install_pgmq_sql
 from psycopg import conninfo
 
-from local import demo, https, processes
+from local import demo, demo_run, https, machines, processes
 from local.postgres import Cluster, PostgresError
 from local.supervisor import Child, Failed, Stopped, Supervisor, answers
 from sandbox import service_account
@@ -30,6 +31,8 @@ from sandbox.vendors import VENDORS
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "comfy"
+READY_SECONDS = 240
+"""So long a program may take to begin on a machine that has much else to do."""
 
 Environment = dict[str, str]
 
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the flags."""
     parser = argparse.ArgumentParser(prog="dev.py up", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--once", action="store_true", help="stop after the metered call")
+    parser.add_argument("--once", action="store_true", help="stop after the call and the run")
     parser.add_argument("--port", type=port, default=8000, help="of the web process (8000)")
     parser.add_argument("--data", type=Path, default=ROOT / ".data", help="what is kept (.data)")
     parser.add_argument("--workers", type=count, default=1, help="number of web processes (1)")
@@ -105,14 +108,19 @@ def up(supervisor: Supervisor, options: argparse.Namespace) -> None:
         # Only for us, who look at the picture there: what was started has its own environment.
         os.environ["SSL_CERT_FILE"] = str(https.certificate(options).authority)
 
-    def manage(*words: str) -> str:
+    def manage(*words: str, given: str = "") -> str:
         return supervisor.run(
-            [sys.executable, "manage.py", *words], environment=environment, cwd=ROOT
+            [sys.executable, "manage.py", *words], environment=environment, cwd=ROOT, given=given
         )
 
+    machine = start_runs(supervisor, options, environment, base_url, manage=manage)
     who = demo.member(options.data / "demo.json", base_url=base_url, manage=manage)
     receipt = demo.metered_call(who, pause=supervisor.pause)
     say("", "One metered call, made as a ComfyUI node makes it:", *receipt.lines())
+    calls = machine.is_ours and environment["VENDOR_BASE_URL"].startswith("http://127.0.0.1:")
+    graph = demo_run.workflow(on_demo=machine.is_ours, calls=calls)
+    made = demo_run.machine_run(who, graph, pause=supervisor.pause)
+    say("", f"One run of a workflow, on the machine {machine.name}:", *made.lines())
     if not options.once:
         say(*welcome(who, options.data, payments=environment.get("STRIPE_API_BASE", "")))
         if options.https:
@@ -193,12 +201,41 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
             ready=ready[name],
             cwd=ROOT,
         )
-        supervisor.start(child)
+        supervisor.start(child, limit=READY_SECONDS)
         say(f"started {name}")
     if options.https:
         supervisor.start(https.front(options, base_url, environment))
         say("started tls")
     return environment
+
+
+def start_runs(
+    supervisor: Supervisor,
+    options: argparse.Namespace,
+    environment: Environment,
+    base_url: str,
+    *,
+    manage: demo.Manage,
+) -> machines.Machine:
+    """Start the machine for runs, unless there is one, and the runner; return the machine."""
+    machine = machines.of(environment, port=processes.free_port())
+    logs = options.data / "logs"
+    if machine.is_ours:
+        child = Child(
+            "machine",
+            [sys.executable, "-m", *machine.words(base_url)],
+            logs=logs,
+            environment={**environment, "COMFY_WORKER_TOKEN": machine.token},
+            ready=lambda: not processes.port_is_free(machine.port),
+            cwd=ROOT,
+        )
+        supervisor.start(child)
+        say("started machine")
+    machines.register(machine, manage)
+    runner = [sys.executable, "-m", "config.runs"]
+    supervisor.start(Child("runner", runner, logs=logs, environment=environment, cwd=ROOT))
+    say("started runner")
+    return machine
 
 
 def vendors_of_the_sandbox(environment: Environment, data: Path, port: int) -> Environment:
@@ -291,11 +328,13 @@ def welcome(who: demo.Member, data: Path, *, payments: str) -> list[str]:
         ("password", who.password),
         ("key", who.api_key),
         ("payments", payments or "Stripe's own, with your key"),
+        ("pages", f"{who.base_url}/my/, {who.base_url}/my/runs"),
         ("for scripts", str(data / "demo.json")),
         ("logs", str(data / "logs")),
     ]
     shown = [f"  {name:<16}{value}" for name, value in rows]
-    tries = [f"  {demo.curl(who)}", f"  {demo.curl_credit(who)}"]
+    lines = (demo.curl(who), demo.curl_credit(who), demo_run.curl_run(who))
+    tries = [f"  {line}" for line in lines]
     return ["", "Up. Ctrl-C stops everything.", *shown, "", "Try:", *tries, ""]
 
 

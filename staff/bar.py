@@ -22,6 +22,7 @@ PLACES: Final = (
     ("staff:vouchers", "Vouchers", Right.READ, ""),
     ("staff:deletions", "Deletions", Right.READ, "deletions"),
     ("staff:vendors", "Vendors", Right.READ, "vendors"),
+    ("staff:machines", "Machines", Right.READ, ""),
     ("staff:origins", "Origins", Right.READ, "origins"),
     ("staff:prices", "Prices", Right.READ, ""),
     ("staff:margin", "Margin", Right.READ, ""),

@@ -10,6 +10,7 @@ from staff import (
     deletions,
     events,
     find,
+    machines,
     money,
     notices,
     origins,
@@ -20,7 +21,7 @@ from staff import (
 )
 
 app_name = "staff"
-VENDOR = "vendors/<slug:name>"
+VENDOR, MACHINE = "vendors/<slug:name>", "machines/one/<str:name>"
 DRAFT = "prices/drafts/<int:number>"
 WORKSPACE, KEY, PERSON = (
     "customers/<uuid:workspace_id>",
@@ -85,6 +86,11 @@ urlpatterns = [
         )
         for verb in ("weigh", "disable", "enable", "remove")
     ),
+    path("machines", machines.machine_list, name="machines"),
+    path("machines/add", machines.add_machine, name="add_machine"),
+    path(f"{MACHINE}/drain", machines.drain_machine, name="drain_machine"),
+    path(f"{MACHINE}/back", machines.take_machine_back, name="take_machine_back"),
+    path(f"{MACHINE}/remove", machines.remove_machine, name="remove_machine"),
     path("books", books.books, name="books"),
     path("books/proof", books.proof, name="proof"),
     path("prices", prices.price_list, name="prices"),

@@ -178,6 +178,20 @@ def sent(workspace_id: UUID, endpoint_id: UUID) -> list[Delivery]:
     return list(found.deliveries.order_by("-created_at", "id")[:MOST_LISTED])
 
 
+def of_delivery(workspace_id: UUID, delivery_id: UUID) -> UUID:
+    """Return to which one a message was sent; raise NotFound for another's."""
+    mine = Delivery.objects.filter(pk=delivery_id, endpoint__workspace_id=workspace_id)
+    found = mine.values_list("endpoint_id", flat=True).first()
+    if found is None:
+        raise NotFound("There is no such message.")
+    return found
+
+
+def of_runs(workspace_id: UUID) -> Endpoint | None:
+    """Return what stands for the addresses that runs name, if a run named one."""
+    return Endpoint.objects.filter(workspace_id=workspace_id, url="").first()
+
+
 @transaction.atomic
 def resend(workspace_id: UUID, delivery_id: UUID, *, by: UUID) -> Delivery:
     """Send a message once more, now, under its own id; one that waits is only hurried.

@@ -318,7 +318,7 @@ def _follow(endpoint: Endpoint, outcome: Outcome, now: datetime) -> None:
 
 
 def switch_off(endpoint: Endpoint, *, reason: str) -> None:
-    """Send nothing there any more, and give up what waits; its owner sees it in the list."""
+    """Send nothing there any more, and give up what waits; its owner sees it, and is mailed."""
     changed = Endpoint.objects.filter(pk=endpoint.pk, off_at=None).update(
         off_at=timezone.now(), off_reason=reason, told_at=None
     )

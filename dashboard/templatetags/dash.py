@@ -12,15 +12,18 @@ from django.utils.translation import gettext as _
 from common.money import CREDITS_PER_USD, MICROS_PER_CENT, MICROS_PER_USD, credits_text
 from dashboard import words
 from dashboard.forms import DollarsField
+from uploads import shelf
 
 if TYPE_CHECKING:
     from django.forms import BoundField
     from django.utils.safestring import SafeString
 
     from credits.books.allowances import Standing
+    from runs.models import Output
 
 register = template.Library()
-for named in (words.limit_word, words.may, words.movement, words.named, words.per, words.role):
+for named in (words.limit_word, words.may, words.movement, words.named, words.per, words.role,
+              words.run_word, words.event_word):  # fmt: skip
     register.filter(named.__name__, named)
 KINDS = {
     "delivered": ("good", "check"),
@@ -30,6 +33,14 @@ KINDS = {
     "expired": ("", "clock"),
 }
 """The look of an outcome: a colour, and a shape for who sees none."""
+RUNS = {
+    "succeeded": ("good", "check"),
+    "failed": ("bad", "x"),
+    "canceled": ("", "ban"),
+    "expired": ("", "clock"),
+    "queued": ("wait", "hourglass"),
+}
+"""The same of where a run is; whatever else there is works."""
 
 
 @register.filter
@@ -90,6 +101,31 @@ def colour(outcome: str) -> str:
 def shape(outcome: str) -> str:
     """Return its icon."""
     return KINDS.get(outcome, ("", "info"))[1]
+
+
+@register.filter
+def run_colour(state: str) -> str:
+    """Return the class of where a run is."""
+    return RUNS.get(state, ("wait", ""))[0]
+
+
+@register.filter
+def run_shape(state: str) -> str:
+    """Return the icon of where a run is."""
+    return RUNS.get(state, ("", "loader"))[1]
+
+
+@register.filter
+def seconds(milliseconds: int) -> str:
+    """Show a span, to the millisecond that it is charged by."""
+    return f"{milliseconds / 1000:,.3f} s"
+
+
+@register.filter
+def is_picture(made: Output) -> bool:
+    """Whether a browser shows a file, and never runs it."""
+    shown = shelf.disposition(made.content_type) == "inline"
+    return shown and made.content_type.startswith("image/")
 
 
 @register.filter

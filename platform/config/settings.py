@@ -741,6 +741,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "forget-budgets": {"task": "credits.books.tasks.forget_budgets", "schedule": 3600},
     "send-mails": {"task": "outbox.tasks.send_mails", "schedule": 5, "options": {"expires": 10}},
+    "tell-of-webhooks": {
+        "task": "accounts.tasks.tell_of_webhooks",
+        "schedule": 30,
+        "options": {"expires": 60},
+    },
     "send-webhooks": {
         "task": "webhooks.tasks.send_webhooks",
         "schedule": 2,

@@ -116,7 +116,16 @@ RULES = {
         "my/team/invitations/<uuid:invitation>/withdraw", "my/team/asks/<uuid:ask>/answer",
         "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
         "my/team/<uuid:user>/transfer",
-        "my/runs", "my/refusals",
+        "my/usage/presses", "my/refusals", "my/runs",
+        *("my/runs/<uuid:run_id>" + what for what in (
+            "", "/events", "/preview", "/files/<uuid:output_id>", "/cancel", "/again",
+        )),
+        "my/workflows", "my/workflows/new",
+        *("my/workflows/<uuid:workflow_id>" + what for what in ("", "/version", "/remove")),
+        "my/webhooks", "my/webhooks/new", "my/webhooks/messages/<uuid:delivery_id>/resend",
+        *("my/webhooks/<uuid:endpoint_id>" + what for what in (
+            "", "/rotate", "/switch", "/test", "/remove",
+        )),
         "my/prices/of/<path:name>",
         "my/limits", "my/limits/ask", "my/limits/<slug:kind>", "my/prices", "my/quote",
         *(A + path for path in (

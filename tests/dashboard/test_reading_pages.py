@@ -91,8 +91,8 @@ def test_older_refusals_and_runs_are_led_to(alice, signed_in, monkeypatch):
     assert len(told) == 2
     assert [n for n in range(3) if f"The {n}th." in rest] == [n for n in range(3) if n not in told]
     assert browser.get("/my/refusals?older=nonsense").status_code == 400
-    assert browser.get("/my/runs?older=nonsense").status_code == 400
-    assert "No runs yet" in text(browser.get("/my/runs"))
+    assert browser.get("/my/usage/presses?older=nonsense").status_code == 400
+    assert "Nothing was run yet" in text(browser.get("/my/usage/presses"))
 
 
 def test_a_calculator_asks_what_a_quote_does(alice, signed_in, client):

@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from run_rows import GRAPH, output_of, run_of
 
 from accounts import invitations, signins, teams
 from accounts.models import SignIn
@@ -12,6 +13,9 @@ from accounts.sessions import Session
 from apikeys import allowances, asks, keys
 from dashboard import shell
 from dashboard.urls import urlpatterns
+from runs import workflows
+from webhooks import events
+from webhooks.models import Delivery
 
 PAGES = Path(shell.__file__).with_name("templates")
 HANGING = [str(each.pattern) for each in urlpatterns if "<uuid:" in str(each.pattern)]
@@ -37,7 +41,16 @@ def anothers(alice, bob):
         challenge="x" * 43,
     )  # fmt: skip
     SignIn.objects.filter(user=bob.user).update(code_used_at="2026-01-01T00:00Z")
+    workflow = workflows.make(team.pk, name="Theirs", graph=GRAPH, by=bob.user.pk)
+    endpoint = events.for_runs(team.pk)
+    sent = Delivery.objects.create(endpoint=endpoint, key="x", type="run.failed", body="{}")
+    run = run_of(team.pk, bob.user.pk)
     return {
+        "run_id": run.pk,
+        "output_id": output_of(run).pk,
+        "workflow_id": workflow.pk,
+        "endpoint_id": endpoint.pk,
+        "delivery_id": sent.pk,
         "call_id": uuid.uuid4(),
         "key_id": keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="laptop")[1].pk,
         "user": bob.user.pk,

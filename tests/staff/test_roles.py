@@ -22,6 +22,7 @@ ACTS = {route for route, view in ROUTES.items() if view.__name__ in pages.ACTS}
 
 def path_of(route):
     known = {"uuid": str(uuid.UUID(int=1)), "int": "1", "slug": "bfl", "path": "nothing"}
+    known["str"] = "no-machine"
     return re.sub(r"<(\w+):\w+>", lambda found: known[found[1]], route)
 
 

@@ -1,0 +1,172 @@
+"""What is filled in to run a workflow: a field for each plain input of it, and what it may cost.
+
+Only what was changed is said to the core, as overrides of the graph. Pressing the button twice is
+one intention: the page has a token, and the same inputs under it make one run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from common.errors import IdempotencyKeyReuse, PlatformError
+from dashboard.forms import DollarsField, Form
+from runs import core, shown, workflows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from accounts.sessions import Session
+    from runs.graph import Graph
+    from runs.models import Run
+
+FACE: Final = "page"
+MOST_FIELDS: Final = 200
+"""More are left as they are; the page says so."""
+LONG: Final = 60
+"""Text from so many characters on, or of several lines, has a large box."""
+MOST_TEXT: Final = 100_000
+ANYWHERE: Final = ("", _("Any that can run it"))
+
+
+class RunForm(Form):
+    """The inputs of a workflow as they are, to be changed."""
+
+    most = DollarsField(
+        label=_("Most that it may cost"),
+        required=False,
+        least="0.000001",
+        help_text=_("It is stopped there. Empty: as usual for it."),
+    )
+    accelerator = forms.ChoiceField(label=_("Machine"), required=False)
+    token = forms.CharField(widget=forms.HiddenInput, max_length=32)
+
+    def __init__(
+        self,
+        *args: Any,
+        graph: Graph,
+        choices: Mapping[tuple[str, str], list[str] | str],
+        accelerators: Sequence[str],
+        initial: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        start = {"token": uuid.uuid4().hex, **(initial or {})}
+        super().__init__(*args, initial=start, **kwargs)
+        known = sorted({*accelerators, *filter(None, [start.get("accelerator")])})
+        labels: Any = self.fields["accelerator"]
+        labels.choices = [ANYWHERE, *((each, each) for each in known)]
+        whole = workflows.form_of(graph)
+        self.left_out = max(len(whole) - MOST_FIELDS, 0)
+        self._places: dict[str, tuple[str, str, Any]] = {}
+        for number, each in enumerate(whole[:MOST_FIELDS]):
+            name, place = f"in{number}", (each["node"], each["input"])
+            self._places[name] = (*place, each["value"])
+            self.fields[name] = _field(each, choices.get(place))
+            self.initial[name] = each["value"]
+
+    @property
+    def inputs(self) -> list[forms.BoundField]:
+        """Return the fields of the workflow itself."""
+        return [self[name] for name in self._places]
+
+    @property
+    def changed_inputs(self) -> dict[str, dict[str, Any]]:
+        """Return what was said otherwise than it was, by node."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, (node, key, value) in self._places.items():
+            given = self.cleaned_data.get(name)
+            given = given.replace("\r\n", "\n") if isinstance(given, str) else given
+            if given is not None and (given != value or type(given) is not type(value)):
+                found.setdefault(node, {})[key] = given
+        return found
+
+    @property
+    def intention(self) -> str:
+        """Return a name for what is asked: the same for the same, from the same page."""
+        data = self.cleaned_data
+        whole = [data["token"], self.changed_inputs, data["accelerator"], data["most"]]
+        said = orjson.dumps(whole, option=orjson.OPT_SORT_KEYS, default=str)
+        return f"{FACE}:{hashlib.sha256(said).hexdigest()}"
+
+
+def handed_over(
+    form: RunForm,
+    session: Session,
+    *,
+    graph: Graph | None = None,
+    workflow_id: UUID | None = None,
+    files: Mapping[str, Mapping[str, str]] | None = None,
+) -> tuple[Run | None, int]:
+    """Hand a filled form over; return the run that it made, or None and the answer's status."""
+    if not form.is_bound:
+        return None, 200
+    if not form.is_valid():
+        return None, 400
+    data = form.cleaned_data
+    ask = core.Ask(
+        graph=graph,
+        workflow_id=workflow_id,
+        inputs={node: {"inputs": given} for node, given in form.changed_inputs.items()},
+        files={path: dict(source) for path, source in (files or {}).items()},
+        accelerator=data["accelerator"],
+        max_micros=data["most"],
+        face=FACE,
+        idempotency_key=form.intention,
+    )
+    by = core.By(workspace_id=session.workspace_id, user_id=session.user.pk)
+    try:
+        return core.submit(by, ask), 302
+    except IdempotencyKeyReuse as before:
+        if before.run_id and before.is_same:
+            return core.get(session.workspace_id, before.run_id), 302
+        return None, form.refuse(before)
+    except PlatformError as refusal:
+        return None, form.refuse(refusal)
+
+
+def _field(each: Mapping[str, Any], choices: list[str] | str | None) -> forms.Field:
+    """Return a field for one input, by what may be chosen for it, and else by its value."""
+    value, label = each["value"], each["label"]
+    if isinstance(value, bool):
+        return forms.BooleanField(label=label, required=False)
+    if isinstance(value, int):
+        return _WholeOrNot(label=label)
+    if isinstance(value, float):
+        return forms.FloatField(label=label, widget=forms.TextInput({"inputmode": "decimal"}))
+    if isinstance(choices, list):
+        options = choices if value in choices else [value, *choices]
+        return forms.ChoiceField(label=label, choices=[(one, one) for one in options])
+    is_long = len(value) >= LONG or "\n" in value
+    widget = forms.Textarea({"rows": 4}) if is_long else forms.TextInput({"autocomplete": "off"})
+    return forms.CharField(
+        label=label,
+        required=False,
+        strip=False,
+        max_length=max(MOST_TEXT, len(value)),
+        widget=widget,
+        help_text=_("A file of this workspace, by its name.") if choices == shown.FILE else "",
+    )
+
+
+class _WholeOrNot(forms.FloatField):
+    """A number whose value is whole now: a fraction may be said, too (ComfyUI converts it)."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(widget=forms.TextInput({"inputmode": "decimal"}), **options)
+
+    def to_python(self, value: Any) -> Any:
+        """Return a whole number exactly, however long it is, and any other as it is."""
+        text = str(value).strip() if value is not None else ""
+        if (
+            len(text) <= 20
+            and text.removeprefix("-").isascii()
+            and text.removeprefix("-").isdigit()
+        ):
+            return int(text)
+        return super().to_python(value)

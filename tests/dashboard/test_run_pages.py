@@ -1,0 +1,348 @@
+"""Runs, workflows and webhooks at their pages, as a browser without script reads and posts them."""
+
+import json
+import re
+import uuid
+
+import pytest
+from page_text import text
+from run_rows import GRAPH, machine_of, output_of, preview_of, run_of
+
+from audit.models import Event
+from credits.books import holds
+from runs import workflows
+from runs.models import Run, Workflow, WorkflowVersion
+from usage.models import Call
+from webhooks import endpoints, sending
+from webhooks.models import Delivery, Endpoint
+
+OUTSIDE = "https://8.8.8.8/hook"
+
+
+@pytest.fixture
+def browser(alice, signed_in):
+    return signed_in(alice)
+
+
+def tokens(answer):
+    return re.search(r'name="token" value="(\w+)"', text(answer))[1]
+
+
+def filled(page, **more):
+    """What a browser sends of the form of a workflow, as it is shown."""
+    fields = dict(re.findall(r'name="(in\d+)" value="([^"]*)"', text(page)))
+    return {**fields, "token": tokens(page), "most": "", "accelerator": "", **more}
+
+
+# --- Runs ---------------------------------------------------------------------------------------
+
+
+def test_a_receipt_names_seconds_files_and_calls_inside_and_they_add_up(alice, browser):
+    key = uuid.uuid4()
+    run = run_of(alice.workspace_id, alice.user.pk, run_key_id=key)
+    output_of(run)
+    Call.objects.create(
+        id=uuid.uuid4(), workspace_id=alice.workspace_id, number=10**9, user_id=alice.user.pk,
+        key_id=key, vendor="bfl", operation="flux", outcome="delivered", status=200,
+        quoted_micros=60_000, held_micros=60_000, charged_micros=60_000, price_version="1",
+        attempts=1, facts={"title": "Flux <i>"}, started_at=run.created_at,
+        settled_at=run.ended_at,
+    )  # fmt: skip
+
+    page = text(browser.get(f"/my/runs/{run.pk}"))
+
+    assert "2.000 s of the machine" in page
+    assert "1 file" in page
+    assert "Flux &lt;i&gt;" in page
+    assert "$0.0628" in re.sub(r"<span[^>]*>|</span>", "", page)
+    assert f"/my/runs/{run.pk}/files/" in page
+    listed = re.sub(r"<span[^>]*>|</span>", "", text(browser.get("/my/runs")))
+    assert "$0.0628" in listed
+    assert "$0.06 of it for paid nodes" in listed
+
+
+def test_what_a_node_said_is_text_and_what_failed_free_says_so(alice, browser):
+    run = run_of(alice.workspace_id, alice.user.pk, state="failed", forgiven_ms=2000)
+
+    page = text(browser.get(f"/my/runs/{run.pk}"))
+
+    assert "No such &lt;b&gt;model&lt;/b&gt;." in page
+    assert "Nothing was charged." in page
+    assert "up to ten minutes a day" in page
+    assert f"/my/runs/{run.pk}/again" in page
+
+
+def test_a_running_one_shows_how_far_it_is_without_script(alice, browser):
+    progress = {"value": 0.5, "nodes_done": 1, "nodes_total": 2, "step": 3, "steps": 8,
+                "current_node": "1", "current_node_class": "EmptyImage"}  # fmt: skip
+    run = run_of(alice.workspace_id, alice.user.pk, state="running", progress=progress)
+    preview_of(run)
+
+    page = text(browser.get(f"/my/runs/{run.pk}"))
+    shown = browser.get(f"/my/runs/{run.pk}/preview")
+
+    assert 'value="50"' in page
+    assert "1 of 2 nodes are done. EmptyImage, step 3 of 8." in page
+    assert f"/my/runs/{run.pk}/preview" in page
+    assert (shown.content[:2], shown["Content-Type"]) == (b"\xff\xd8", "image/jpeg")
+    assert shown["X-Content-Type-Options"] == "nosniff"
+    assert browser.get(f"/my/runs/{run.pk}/files/{uuid.uuid4()}").status_code == 404
+
+
+def test_what_waits_is_called_off_by_its_button_and_what_was_held_is_free(alice, browser):
+    hold = holds.place(alice.workspace_id, amount=26_000, ttl_seconds=900, apart=True)
+    run = run_of(alice.workspace_id, alice.user.pk, state="queued", hold_id=uuid.UUID(str(hold.id)))
+    assert "place 1 of your workspace" in text(browser.get(f"/my/runs/{run.pk}"))
+    assert browser.get(f"/my/runs/{run.pk}/cancel").status_code == 405
+
+    answers = [browser.post(f"/my/runs/{run.pk}/cancel") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [302, 302]
+    assert Run.objects.get(pk=run.pk).state == "canceled"
+    assert alice.now().held_micros == 0
+
+
+def test_a_member_sees_their_own_runs_and_the_owner_all(studio, alice, bob):
+    mine = run_of(studio.id, bob.user.pk)
+    theirs = run_of(studio.id, alice.user.pk)
+
+    seen = text(studio.member.get("/my/runs"))
+    assert str(mine.pk) in seen
+    assert str(theirs.pk) not in seen
+    assert studio.member.get(f"/my/runs/{theirs.pk}").status_code == 404
+    assert studio.member.post(f"/my/runs/{theirs.pk}/cancel").status_code == 404
+    assert studio.member.get(f"/my/runs/{theirs.pk}/events").status_code == 404
+    assert studio.owner.get(f"/my/runs/{mine.pk}").status_code == 200
+
+
+def test_a_list_goes_on_where_it_ended_and_is_narrowed(alice, browser, monkeypatch):
+    monkeypatch.setattr("dashboard.runs.ON_A_PAGE", 2)
+    made = [run_of(alice.workspace_id, alice.user.pk) for _ in range(3)]
+    run_of(alice.workspace_id, alice.user.pk, state="failed")
+
+    first = text(browser.get("/my/runs?state=succeeded"))
+    older = re.search(r'href="(\?state=succeeded&amp;older=[^"]+)"', first)[1]
+    rest = text(browser.get("/my/runs" + older.replace("&amp;", "&")))
+
+    on_first = {run.pk for run in made if str(run.pk) in first}
+    assert len(on_first) == 2
+    assert {run.pk for run in made if str(run.pk) in rest} == {r.pk for r in made} - on_first
+    assert browser.get("/my/runs?older=nonsense").status_code == 400
+    assert browser.get(f"/my/runs?older={uuid.uuid4()}").status_code == 404
+    assert browser.get("/my/runs?state=nonsense").status_code == 400
+
+
+def test_a_list_costs_as_many_questions_with_ten_as_with_one(
+    alice, browser, django_assert_max_num_queries
+):
+    for _ in range(10):
+        run_of(alice.workspace_id, alice.user.pk, run_key_id=uuid.uuid4())
+    browser.get("/my/runs")
+
+    with django_assert_max_num_queries(14):
+        assert browser.get("/my/runs").status_code == 200
+
+
+# --- Handing over -------------------------------------------------------------------------------
+
+
+def test_a_pasted_workflow_becomes_a_form_and_runs_with_what_was_changed(alice, browser):
+    machine_of(alice.workspace_id)
+    made = browser.post(
+        "/my/workflows/new", {"name": "Lamp", "graph": json.dumps(GRAPH), "most": "0.5"}
+    )
+    page = browser.get(made["Location"])
+    assert "Ground: width" in text(page)
+
+    form = filled(page, in0="128", in3="other")
+    answers = [browser.post(made["Location"], form) for _ in range(2)]
+
+    run = Run.objects.get(workspace_id=alice.workspace_id)  # Twice the same is one.
+    assert {answer["Location"] for answer in answers} == {f"/my/runs/{run.pk}"}
+    assert run.graph["1"]["inputs"] == {"width": 128, "height": 64, "color": 7}
+    assert run.graph["9"]["inputs"]["filename_prefix"] == "other"
+    assert (run.max_micros, run.key_id, run.face) == (500_000, None, "page")
+    assert run.workflow_version.workflow.name == "Lamp"
+    browser.post(made["Location"], {**form, "in0": "256"})
+    assert Run.objects.filter(workspace_id=alice.workspace_id).count() == 2
+
+
+def test_what_the_machine_would_refuse_is_said_at_the_form_and_nothing_is_held(alice, browser):
+    machine_of(alice.workspace_id)
+    flow = workflows.make(alice.workspace_id, name="Lamp", graph=GRAPH, by=alice.user.pk)
+    path = f"/my/workflows/{flow.pk}"
+    page = browser.get(path)
+
+    for form, status, said in (
+        (filled(page, in0="99999"), 422, "bigger than max"),
+        (filled(page, in0="wide"), 400, "Enter a number"),
+        (filled(page, in0="nan"), 400, "Enter a number"),
+        (filled(page, accelerator="H100"), 400, "not one of the available"),
+        (filled(page, most="1000000"), 402, "credits"),
+        ({}, 400, "required"),
+    ):
+        answer = browser.post(path, form)
+        assert answer.status_code == status, form
+        assert said in text(answer), form
+    assert not Run.objects.filter(workspace_id=alice.workspace_id).exists()
+    assert alice.now().held_micros == 0
+
+
+@pytest.mark.parametrize(
+    ("graph", "said"),
+    [
+        ("{no json", "This is no JSON: line 1"),
+        ('{"nodes": [], "links": []}', "Export (API)"),
+        ("[]", "a JSON object"),
+        ('{"1": {"inputs": {}}}', "no class_type"),
+        ("", "required"),
+    ],
+)
+def test_what_is_no_workflow_is_told_with_what_to_do(browser, alice, graph, said):
+    answer = browser.post("/my/workflows/new", {"name": "Lamp", "graph": graph})
+
+    assert answer.status_code in (400, 422)
+    assert said in text(answer)
+    assert not Workflow.objects.filter(workspace_id=alice.workspace_id).exists()
+
+
+def test_a_version_runs_from_then_on_and_a_removed_workflow_is_gone_with_its_runs_kept(
+    alice, browser
+):
+    flow = workflows.make(alice.workspace_id, name="Lamp", graph=GRAPH, by=alice.user.pk)
+    version = WorkflowVersion.objects.get(workflow=flow)
+    run = run_of(alice.workspace_id, alice.user.pk, workflow_version=version)
+    graph = {**GRAPH, "1": {**GRAPH["1"], "inputs": {"width": 8, "height": 8, "color": 1}}}
+
+    answer = browser.post(f"/my/workflows/{flow.pk}/version", {"graph": json.dumps(graph)})
+
+    assert answer.status_code == 302
+    assert workflows.newest(flow).number == 2
+    assert "Version 2" in text(browser.get(f"/my/workflows/{flow.pk}"))
+    assert browser.post(f"/my/workflows/{flow.pk}/remove").status_code == 302
+    assert browser.get(f"/my/workflows/{flow.pk}").status_code == 404
+    assert "Lamp" in text(browser.get(f"/my/runs/{run.pk}"))
+    noted = Event.objects.filter(workspace_id=alice.workspace_id, actor_id=alice.user.pk)
+    assert {"workflow.changed", "workflow.removed"} <= {each.action for each in noted}
+
+
+def test_a_run_is_run_again_with_other_inputs_and_not_once_its_workflow_is_forgotten(
+    alice, browser
+):
+    run = run_of(alice.workspace_id, alice.user.pk)
+    path = f"/my/runs/{run.pk}/again"
+
+    answer = browser.post(path, filled(browser.get(path), in2="8"))
+
+    new = Run.objects.exclude(pk=run.pk).get(workspace_id=alice.workspace_id)
+    assert answer["Location"] == f"/my/runs/{new.pk}"
+    assert new.graph["1"]["inputs"]["color"] == 8
+    Run.objects.filter(pk=run.pk).update(graph=None)
+    assert browser.get(path).status_code == 404
+    assert "Run it again" not in text(browser.get(f"/my/runs/{run.pk}"))
+
+
+def test_lists_of_a_machines_own_files_are_never_offered(alice, browser):
+    machine_of(alice.workspace_id)
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}},
+        "9": GRAPH["9"],
+    }
+    flow = workflows.make(alice.workspace_id, name="Cat", graph=graph, by=alice.user.pk)
+
+    page = text(browser.get(f"/my/workflows/{flow.pk}"))
+
+    assert "example.png" not in page
+    assert "A file of this workspace, by its name." in page
+
+
+# --- Presses of Run, and runs here ----------------------------------------------------------------
+
+
+def test_a_press_that_ran_on_a_machine_here_leads_to_its_run(alice, browser):
+    run = run_of(alice.workspace_id, alice.user.pk)
+
+    from runs import shown
+
+    assert shown.of_machines(alice.workspace_id, [str(run.pk), "run-1", ""]) == {str(run.pk)}
+    assert shown.of_machines(uuid.uuid4(), [str(run.pk)]) == set()
+    assert "/my/usage/presses" in text(browser.get("/my/usage"))
+
+
+# --- Webhooks -----------------------------------------------------------------------------------
+
+
+def test_a_secret_is_shown_once_and_rotated(alice, browser):
+    form = {"url": OUTSIDE, "name": "Mine", "types": ["run.failed"]}
+    made = text(browser.post("/my/webhooks/new", form))
+    one = Endpoint.objects.get(workspace_id=alice.workspace_id)
+    secret = re.search(r"whsec_[\w+/=]+", made)[0]
+
+    assert secret not in text(browser.get(f"/my/webhooks/{one.pk}"))
+    rotated = text(browser.post(f"/my/webhooks/{one.pk}/rotate"))
+
+    assert re.search(r"whsec_[\w+/=]+", rotated)[0] != secret
+    assert "signed by the old one, too" in rotated
+    one.refresh_from_db()
+    assert one.old_secret_until is not None
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/", "https://10.0.0.7/", "ftp://x", "hook"])
+def test_an_address_that_is_not_public_is_refused_at_the_form(alice, browser, url):
+    answer = browser.post("/my/webhooks/new", {"url": url, "types": ["run.failed"]})
+
+    assert answer.status_code == 422
+    assert "The address" in text(answer) or "the address" in text(answer)
+    assert not Endpoint.objects.filter(workspace_id=alice.workspace_id).exists()
+
+
+def test_what_was_sent_is_listed_sent_again_and_tried(alice, browser):
+    one, _ = endpoints.make(
+        alice.workspace_id, url=OUTSIDE, types=["run.failed"], name="", by=alice.user.pk
+    )
+    failed = Delivery.objects.create(
+        endpoint=one, key="k", type="run.failed", body='{"x":"<b>"}', attempts=10,
+        next_try_at=None, last_status=500, last_error="The receiver answered 500.",
+    )  # fmt: skip
+    page = text(browser.get(f"/my/webhooks/{one.pk}"))
+    assert "Given up" in page
+    assert "The receiver answered 500." in page
+    assert "&lt;b&gt;" in page
+
+    browser.post(f"/my/webhooks/messages/{failed.pk}/resend")
+    browser.post(f"/my/webhooks/{one.pk}/test")
+
+    assert Delivery.objects.filter(endpoint=one, next_try_at__isnull=False).count() == 2
+    browser.post(f"/my/webhooks/{one.pk}", {"types": ["credits.low"]})
+    one.refresh_from_db()
+    assert one.events == ["credits.low"]
+    assert browser.post(f"/my/webhooks/{one.pk}", {"types": ["no.such"]}).status_code == 400
+
+
+def test_one_that_we_switched_off_says_why_and_is_switched_on_again(alice, browser):
+    one, _ = endpoints.make(
+        alice.workspace_id, url=OUTSIDE, types=["run.failed"], name="", by=alice.user.pk
+    )
+    sending.switch_off(one, reason=sending.GONE)
+    page = text(browser.get(f"/my/webhooks/{one.pk}"))
+    assert sending.GONE in page
+    assert "We switched it off" in page
+    browser.post(f"/my/webhooks/{one.pk}/test")
+    assert not Delivery.objects.filter(endpoint=one).exists()
+    assert browser.post(f"/my/webhooks/{one.pk}/switch", {"on": "maybe"}).status_code == 400
+
+    browser.post(f"/my/webhooks/{one.pk}/switch", {"on": "yes"})
+
+    one.refresh_from_db()
+    assert (one.off_at, one.off_reason) == (None, "")
+    browser.post(f"/my/webhooks/{one.pk}/switch", {"on": "no"})
+    one.refresh_from_db()
+    assert one.off_at is not None
+    browser.post(f"/my/webhooks/{one.pk}/remove")
+    assert not Endpoint.objects.filter(pk=one.pk).exists()
+
+
+def test_webhooks_are_for_who_sees_all_of_the_workspace(studio):
+    for method, path in (("get", ""), ("get", "/new"), ("post", "/new")):
+        assert getattr(studio.member, method)(f"/my/webhooks{path}").status_code == 403
+    assert studio.owner.get("/my/webhooks").status_code == 200

@@ -1,0 +1,91 @@
+"""Machines at the pages of staff: as by command, each change is somebody's, and no token shows."""
+
+import uuid
+
+import pytest
+from django.utils import timezone
+
+from audit.models import Event
+from runs import workers
+from runs.models import Run, Worker
+
+TOKEN = "token-of-a-machine-4711"
+
+
+def form(**more):
+    name = f"gpu-{uuid.uuid4().hex[:8]}"
+    return {
+        "name": name, "base_url": f"http://{name}.test:8188", "accelerator": "L4", "slots": "1",
+        "per_second": "0.0004", "reason": "the first one", **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def machine(olga):
+    asked = form(token=TOKEN, per_output="0.002")
+    olga.post("machines/add", **asked)
+    return Worker.objects.get(name=asked["name"])
+
+
+def test_a_machine_is_registered_drained_taken_back_and_removed(olga, machine):
+    assert workers.token_of(machine) == TOKEN
+    assert (machine.micros_per_second, machine.micros_per_output) == (400, 2000)
+    page = olga.text("machines")
+    assert machine.name in page
+    assert TOKEN not in page
+    assert TOKEN not in olga.text(f"machines/one/{machine.name}/drain")
+
+    for verb, state in (("drain", "draining"), ("back", "active"), ("remove", "removed")):
+        olga.post(f"machines/one/{machine.name}/{verb}", reason="a test")
+        machine.refresh_from_db()
+        assert machine.state == state
+
+    noted = Event.objects.filter(target=machine.name, actor_id=olga.user.pk)
+    actions = ["worker.added", "worker.drained", "worker.taken_back", "worker.removed"]
+    assert [each.action for each in noted.order_by("id")] == actions
+    assert olga.get(f"machines/one/{machine.name}/drain").status_code == 404
+
+
+def test_what_each_earned_is_what_its_runs_were_charged(olga, machine, alice):
+    now = timezone.now()
+    for charged, state, code in ((2800, "succeeded", ""), (0, "failed", "node_execution_error")):
+        Run.objects.create(
+            id=uuid.uuid4(), workspace_id=alice.workspace_id, user_id=alice.user.pk,
+            fingerprint="x", hold_id=uuid.uuid4(), max_micros=9000, held_micros=9000,
+            micros_per_second=400, state=state, worker=machine, prompt_id=uuid.uuid4(),
+            claimed_at=now, ended_at=now, gpu_ms=2000, charged_micros=charged, error_code=code,
+            attempts=1,
+        )  # fmt: skip
+
+    page = olga.text("machines")
+
+    assert "1 failed" in page
+    assert '<span class="amt">$0.0028</span>' in page
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "GPU 1"}, "name is of a-z"),
+        ({"base_url": "ftp://x"}, "base_url is like"),
+        ({"slots": "0"}, "greater than or equal to 1"),
+        ({"reserved": "nobody"}, "There is no workspace nobody."),
+        ({"reserved": str(uuid.UUID(int=7))}, "There is no workspace"),
+        ({"per_second": ""}, "required"),
+        ({"reason": ""}, "required"),
+    ],
+)
+def test_what_is_no_machine_is_told_and_its_token_is_not_shown_again(olga, wrong, said):
+    answer = olga.post("machines/add", **(form(token=TOKEN) | wrong))
+
+    assert answer.status_code in (400, 422)
+    page = " ".join(answer.content.decode().split())
+    assert said in page
+    assert TOKEN not in page
+
+
+def test_a_machine_is_reserved_for_workspaces_that_there_are(olga, alice):
+    asked = form(reserved=f"{alice.workspace_id}\n")
+    olga.post("machines/add", **asked)
+
+    assert Worker.objects.get(name=asked["name"]).reserved_for == [alice.workspace_id]
