@@ -107,7 +107,7 @@ def output(
 ) -> HttpResponse | StreamingHttpResponse:
     """Send a file that a run made."""
     found = shown.output(session.workspace_id, run_id, output_id, user_id=only(session))
-    return files.given(found)
+    return files.given(request, found)
 
 
 @require_POST

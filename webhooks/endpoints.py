@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -209,30 +208,6 @@ def resend(workspace_id: UUID, delivery_id: UUID, *, by: UUID) -> Delivery:
     audit.note("webhook.resent", actor=by, workspace=workspace_id, target=delivery_id)
     found.refresh_from_db()
     return found
-
-
-def reseal() -> int:
-    """Have every secret sealed by the newest pepper; return of how many endpoints one was not.
-
-    What no pepper opens stays as it is: its owner can rotate it.
-    """
-    newest, changed = sealing.newest(), 0
-    old = ~Q(secret__startswith=newest) | (~Q(old_secret="") & ~Q(old_secret__startswith=newest))
-    for pk in list(Endpoint.objects.filter(old).values_list("pk", flat=True)):
-        with transaction.atomic():
-            found = Endpoint.objects.select_for_update().filter(pk=pk).first()
-            if found is None:
-                continue
-            try:
-                found.secret = signing.seal(signing.unseal(found.secret))
-                if found.old_secret:
-                    found.old_secret = signing.seal(signing.unseal(found.old_secret))
-            except signing.Unreadable:
-                log.warning("no pepper opens the secret of the webhook %s", pk)
-                continue
-            found.save(update_fields=["secret", "old_secret"])
-            changed += 1
-    return changed
 
 
 def secret_for_runs(workspace_id: UUID) -> str:

@@ -6,7 +6,7 @@ import threading
 
 from celery import shared_task
 
-from webhooks import endpoints, sending
+from webhooks import sending
 
 _turn = threading.Lock()
 
@@ -19,9 +19,3 @@ def send_webhooks() -> None:
             sending.send_due()
         finally:
             _turn.release()
-
-
-@shared_task
-def tend_webhooks() -> None:
-    """Seal secrets by the newest pepper."""
-    endpoints.reseal()

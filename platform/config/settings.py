@@ -751,7 +751,6 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2,
         "options": {"expires": 4},
     },
-    "tend-webhooks": {"task": "webhooks.tasks.tend_webhooks", "schedule": 3600},
     "listen-again": {"task": "credits.payments.tasks.listen_again", "schedule": 900},
     "compare-with-processor": {
         "task": "credits.payments.tasks.compare_with_processor",
