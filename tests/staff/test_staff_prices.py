@@ -152,3 +152,21 @@ def test_support_reads_prices_and_drafts_none(sam, fay):
     assert "Discard" not in sam.text(f"prices/drafts/{draft.pk}")
     assert sam.post("prices/draft", reason="x").status_code == 403
     assert sam.post(f"prices/drafts/{draft.pk}/compare").status_code == 403
+
+
+def test_what_loses_against_a_vendors_list_is_told_and_raised_by_one_draft(sam, fay):
+    said = fay.text("prices/lists")
+    assert "topaz/image/v1/enhance-gen/async" in said
+    assert "Loses" in said
+    assert "Draft what reaches them" in said
+    assert "Draft what reaches them" not in sam.text("prices/lists")
+    assert sam.post("prices/lists/draft", reason="x").status_code == 403
+
+    answer = fay.post("prices/lists/draft", reason="lists of July")
+
+    made = Draft.objects.order_by("-pk").first()
+    assert answer["Location"].endswith(f"/staff/prices/drafts/{made.pk}")
+    assert {each["about"] for each in made.terms} >= {
+        "topaz/image/v1/enhance-gen/async",
+        "synclabs/v2/generate",
+    }
