@@ -409,6 +409,47 @@ def test_a_passkey_is_for_our_own_name_whatever_host_was_asked(ines, settings):
     assert asked.json()["data"]["request_options"]["publicKey"]["rpId"] == "credits.example.org"
 
 
+def test_who_changes_how_they_sign_in_is_told_by_mail(ines):
+    ines.come_in()
+    ines.post("reauthenticate/", password=PASSWORD)
+    secret = ines.get("2fa/totp/activate/").context["form"].secret
+    ines.post("2fa/totp/activate/", code=totp_of(secret))
+    ines.post("2fa/totp/deactivate/")
+    other = "four other words of mine"
+    ines.post("password/change/", oldpassword=PASSWORD, password1=other, password2=other)
+
+    told = [mail.subject.lower() for mail in ines.mails()]
+    assert "password" in told[0]
+    assert "deactivated" in told[1]
+
+
+def test_nobody_is_written_to_who_has_no_account(ines):
+    ines.post("password/reset/", email=ines.email)
+
+    assert ines.mails() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["2fa/totp/activate/", "2fa/webauthn/add/", "2fa/recovery-codes/generate/", "email/"]
+)
+def test_who_came_in_a_while_ago_shows_again_that_it_is_them(ines, path):
+    ines.come_in()
+    ines.post("reauthenticate/", password=PASSWORD)
+    if "recovery" in path:
+        secret = ines.get("2fa/totp/activate/").context["form"].secret
+        ines.post("2fa/totp/activate/", code=totp_of(secret))
+    session = ines.browser.session
+    for shown in session["account_authentication_methods"]:
+        shown["at"] -= 600
+    session.save()
+
+    answer = ines.post(path, email="thief@example.org", action_add="")
+
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/account/reauthenticate/"), answer["Location"]
+    assert not EmailAddress.objects.filter(email="thief@example.org").exists()
+
+
 def test_a_mail_is_written_and_not_sent_while_somebody_waits(ines, mailoutbox):
     ines.sign_up()
 
