@@ -19,6 +19,7 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.expressions import DatabaseDefault
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from django.forms import BaseForm
     from django.http import HttpRequest, HttpResponse
 
+TYPED = "new_password"
+"""Under what name a request has the password that was typed for a new account."""
 NOT_WELCOME = "Accounts here are {}. Use such an address, or ask for an invitation to yours."
 
 
@@ -69,6 +72,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
             raise ValidationError(NOT_WELCOME.format(who))
         return str(super().clean_email(email))
 
+    def clean_password(self, password: str, user: User | None = None) -> str:
+        """Return a new password, or raise ValidationError; that one was typed is remembered."""
+        cleaned = str(super().clean_password(password, user))
+        setattr(context.request, TYPED, cleaned)
+        return cleaned
+
     def save_user(
         self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True
     ) -> User:
@@ -79,8 +88,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
         """
         assert commit, "a person is made whole, or not at all"
         given = form.cleaned_data
+        password = given.get("password1") or given.get("password")  # Of a page, or of a script.
         try:
-            return signup.sign_up(email=given["email"], password=given.get("password1") or None)
+            return signup.sign_up(email=given["email"], password=password or None)
         except InvalidRequest:
             raise ImmediateHttpResponse(
                 prevent_enumeration(request, email=given["email"])
@@ -118,7 +128,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
         mails.write(key, to=email, subject=str(letter.subject), text=str(letter.body))
 
     def send_account_already_exists_mail(self, email: str) -> None:
-        """Tell the owner of an address that somebody wanted an account with it."""
+        """Tell the owner of an address that somebody wanted an account with it.
+
+        It takes as long as making one, most of which is the digest of a password.
+        """
+        if (typed := getattr(context.request, TYPED, None)) is not None:
+            make_password(typed)
         place = base_url(self.request)
         links = {
             "signup_url": place + reverse("account_signup"),

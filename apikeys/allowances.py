@@ -48,9 +48,10 @@ def set_rule(
     if limit is not None and not 0 <= limit <= MOST_MICROS:
         raise InvalidRequest("limit_micro_usd: an amount from 0 to a million dollars.")
     teams.locked(by, workspace_id)
+    is_owner = teams.seat(by, workspace_id).role == Role.OWNER
+    if not is_owner:
+        _require_own(workspace_id, kind, of, period, by)
     owner = _owner(workspace_id, kind, of)
-    if teams.seat(by, workspace_id).role != Role.OWNER:
-        _require_own(owner, period, by)
     before = allowances.set_rule(owner, period, limit, by=by, under=_under(workspace_id, owner))
     budgets.outdate(workspace_id)
     log.note(
@@ -100,9 +101,9 @@ def set_key(
     For its own person, while the owner sets no project, and for the owner of the workspace.
     """
     teams.locked(by, workspace_id)
-    key = _key(workspace_id, str(key_id))
     is_owner = teams.seat(by, workspace_id).role == Role.OWNER
-    if not is_owner and (key.user_id != by or (key.project and project is not None)):
+    key = _key(workspace_id, str(key_id), only=None if is_owner else by)
+    if not is_owner and key.project and project is not None:
         raise AccessDisabled("For this one is owner of the workspace.")
     changed: dict[str, Any] = {}
     if project is not None:
@@ -170,19 +171,24 @@ def _under(workspace_id: UUID, owner: Owner) -> Sequence[Owner]:
     return [budgets.members(workspace_id, user) for user in found.values_list("user_id", flat=True)]
 
 
-def _require_own(owner: Owner, period: str, by: UUID) -> None:
-    """Raise AccessDisabled unless it is somebody's own key, with no limit of the workspace's."""
-    own = owner.kind == "key" and ApiKey.objects.filter(family=owner.id, user_id=by).exists()
-    if not own or any(
+def _require_own(workspace_id: UUID, kind: str, of: str, period: str, by: UUID) -> None:
+    """Raise AccessDisabled unless it is one's own key, with no limit of the workspace's.
+
+    Whether somebody else is there, or has a key, is not looked at: another's is a NotFound.
+    """
+    own = _key(workspace_id, of, only=by) if kind == "key" else None
+    if own is None or any(
         each.set_by != by
-        for each in allowances.rules(owner.kind, owner.id)
+        for each in allowances.rules("key", str(own.family))
         if each.period == period
     ):
         raise AccessDisabled("The owner of the workspace sets this. You can ask for more.")
 
 
-def _key(workspace_id: UUID, of: str) -> ApiKey:
-    key = ApiKey.objects.filter(workspace_id=workspace_id, pk=_id(of), run_id=None).first()
+def _key(workspace_id: UUID, of: str, *, only: UUID | None = None) -> ApiKey:
+    """Return a key of a workspace, or of one person of it; raise NotFound for any other."""
+    found = ApiKey.objects.filter(workspace_id=workspace_id, pk=_id(of), run_id=None)
+    key = (found if only is None else found.filter(user_id=only)).first()
     if key is None:
         raise NotFound("There is no such key.")
     return key

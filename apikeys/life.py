@@ -21,7 +21,7 @@ from accounts import teams
 from apikeys import keys, rights, states
 from apikeys.models import ApiKey
 from audit import log
-from common.errors import InvalidRequest, NotFound, Unauthorized
+from common.errors import AccessDisabled, InvalidRequest, NotFound, Unauthorized
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -71,6 +71,7 @@ def make(giver: Giver, *, name: str, description: str, asked: Rights) -> tuple[s
     _check(asked)
     rights.require_within(asked, giver.rights)
     _lock(giver)
+    _require_no_pace(giver)
     mine = ApiKey.objects.filter(
         user_id=giver.user_id, workspace_id=giver.workspace_id, revoked_at=None, run_id=None
     )
@@ -147,6 +148,8 @@ def rotate(giver: Giver, key_id: UUID, *, overlap: timedelta) -> tuple[str, ApiK
         raise InvalidRequest("This key has a successor already: rotate that.")
     same = rights.of(key)
     rights.require_within(same, giver.rights)
+    if giver.key is None or giver.key.family != key.family:
+        _require_no_pace(giver)
     made = keys.issue(
         workspace_id=key.workspace_id,
         user_id=key.user_id,
@@ -207,6 +210,21 @@ def _lock(giver: Giver) -> None:
     states.lock_owner(giver.user_id)
     if giver.key is not None and not keys.living().filter(pk=giver.key.pk).exists():
         raise Unauthorized("This API key is unknown, expired or revoked.")
+
+
+def _require_no_pace(giver: Giver) -> None:
+    """Raise AccessDisabled where a key has a pace of its own: what it makes is counted apart.
+
+    Amounts need no such rule: whatever a key makes is under its budgets, too (budgets.py).
+    """
+    if giver.key is None:
+        return
+    now = ApiKey.objects.filter(pk=giver.key.pk).values_list("requests_per_minute", flat=True)
+    if (pace := now.get()) is not None:
+        raise AccessDisabled(
+            f"This key may begin {pace} calls in a minute, and what it makes would begin more. "
+            "Sign in to make keys."
+        )
 
 
 def _locked(giver: Giver, key_id: UUID) -> ApiKey:

@@ -1,5 +1,6 @@
 """Signing up, in and out by our pages: what allauth does here, and what we make of it."""
 
+import json
 import re
 import time
 import uuid
@@ -9,7 +10,7 @@ import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import hotp_value
-from django.contrib.auth.hashers import identify_hasher
+from django.contrib.auth.hashers import Argon2PasswordHasher, identify_hasher
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -95,6 +96,49 @@ def test_whether_an_address_is_known_is_told_to_nobody_but_its_owner(ines, visit
     assert wrong.status_code == nobody.status_code == 200
     reset = [who.post("password/reset/", email=who.email) for who in (stranger, visit())]
     assert reset[0]["Location"] == reset[1]["Location"]
+
+
+@pytest.mark.parametrize("by", ["page", "script"])
+def test_a_known_address_takes_as_long_as_another_to_sign_up(ines, visit, monkeypatch, by):
+    """Most of that time is the digest of a password: as many are made for each of both."""
+    ines.come_in()
+    stranger, newcomer = visit(), visit()
+    stranger.email = ines.email
+    made = []
+    encode = Argon2PasswordHasher.encode
+    monkeypatch.setattr(
+        Argon2PasswordHasher, "encode", lambda *about: made.append(1) or encode(*about)
+    )
+    digests = []
+    for who in (stranger, newcomer):
+        cache.clear()
+        made.clear()
+        answer = who.sign_up() if by == "page" else sign_up_by_script(who)
+        assert answer.status_code in (302, 401)
+        digests.append(len(made))
+
+    assert digests == [1, 1]
+
+
+def sign_up_by_script(who):
+    asked = {"email": who.email, "password": PASSWORD}
+    path = "/_allauth/browser/v1/auth/signup"
+    return who.browser.post(path, json.dumps(asked), content_type="application/json")
+
+
+def test_who_signs_up_by_script_has_the_password_that_was_typed(ines):
+    assert sign_up_by_script(ines).status_code == 401, "the address is to be verified"
+    ines.browser.post(
+        "/_allauth/browser/v1/auth/email/verify",
+        json.dumps({"key": ines.code()}),
+        content_type="application/json",
+    )
+    assert ines.is_in()
+    ines.browser.logout()
+
+    ines.sign_in()
+
+    assert ines.is_in()
 
 
 def test_a_squatted_address_is_its_owners_by_a_reset(ines, visit):

@@ -115,9 +115,11 @@ def test_others_set_what_their_own_keys_may_and_no_more_than_the_owner_says(
             ("each_member", ""),
             ("project", "x"),
             ("member", str(who.member.user.pk)),
-            ("key", str(owner.key().pk)),
+            ("member", str(uuid.uuid4())),
         ]:
             assert who.rule(kind, DOLLAR, of).status_code == 403, kind
+        for others in (owner.key().pk, uuid.uuid4()):
+            assert who.rule("key", DOLLAR, str(others)).status_code == 404
     assert stranger.rule("key", DOLLAR, str(key.pk)).status_code == 404
     assert not Allowance.objects.filter(owner__contains=str(bobs.team.pk)).exists()
 
@@ -138,7 +140,7 @@ def test_pace_and_project_of_a_key(owner, bobs, payer):
     }
     for more in ({"requests_per_minute": 11}, {"requests_per_minute": None}, {"project": ""}):
         assert bobs.limits(key, **more).status_code == 403, more
-        assert payer.limits(key, **more).status_code == 403
+        assert payer.limits(key, **more).status_code == 404, "as one that is not there"
     assert owner.limits(key, requests_per_minute=None, project="").status_code == 200
     for bad in ({"requests_per_minute": 0}, {"requests_per_minute": 1e9}, {"project": "x" * 65}):
         assert owner.limits(key, **bad).status_code == 400

@@ -242,6 +242,20 @@ def test_a_key_gives_nothing_that_it_has_not(by_key, alice, field, value):
     assert ApiKey.objects.filter(made_by=alice.api_key_record).count() == 1
 
 
+def test_a_key_that_may_begin_so_many_calls_makes_none_that_begin_more(by_key, alice):
+    """Of 200 keys, each with a minute of its own, there would be no limit of calls in a minute."""
+    _, other = keys.issue(workspace_id=alice.workspace_id, user_id=alice.user.pk, name="other")
+    paced = {"scopes": list(SCOPES), "requests_per_minute": 5}
+
+    for path in ("/v1/keys", "/customers/api-keys", f"/v1/keys/{other.pk}/rotate"):
+        refused = by_key("POST", path, {} if "rotate" in path else NAME, **paced)
+        assert (refused.status_code, refused.json()["error"]) == (403, "access_disabled"), path
+        assert "5 calls in a minute" in refused.json()["message"]
+    rotated = by_key("POST", f"/v1/keys/{alice.api_key_record.pk}/rotate", {}, **paced)
+    assert rotated.status_code == 201
+    assert row(rotated.json()["id"]).requests_per_minute == 5
+
+
 def test_the_contracts_way_gives_no_more_either(by_key):
     assert by_key("POST", "/customers/api-keys", NAME, **OWN).status_code == 403
 
