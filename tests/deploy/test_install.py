@@ -33,6 +33,9 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 PLACES = ("/etc/platform", "/etc/systemd", "/etc/nginx", "/opt/platform", "/var/lib/platform",
           "/var/backups/platform", "/usr/local/bin/platform", "/usr/lib/sysusers.d")  # fmt: skip
 LIBRARIES = "sudo /opt/platform/bin/pip install --require-hashes -r requirements.lock"
+SETTINGS = re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+OURS = re.compile(rf"(PYTEST|COV_|PYTHONPATH|DJANGO|{'|'.join(SETTINGS)})")
+"""What a test's own environment has, and a machine has not."""
 KEPT = "^(OWNER=|PROGRAMS=|STRIPE=|SECRET=|cd )"
 WHEEL = "python3 -m pip wheel --no-deps -w release ."
 
@@ -99,8 +102,8 @@ class Machine:
         self.port, self.stripe_port = free_port(), free_port()
         self.stripe: subprocess.Popen[bytes] | None = None
         self.environment = {
+            **{name: value for name, value in os.environ.items() if not OURS.match(name)},
             "PATH": os.pathsep.join([str(self.bin), str(root / "usr/local/bin"), self._programs()]),
-            "HOME": str(root),
             "TMPDIR": str(root / "tmp"),
             "PGUSER": "postgres",
             "UV": the_uv() or "",
@@ -259,5 +262,6 @@ def test_a_stranger_installs_by_the_page(machine):
 
 def test_the_page_has_what_is_run_and_says_what_is_not():
     assert len(BLOCKS) >= 12
-    unmarked = re.findall(r"^```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert [block.split()[1] for block in unmarked] == ["apt-get"]
+    by_hand = re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert ["certbot" in block for block in by_hand] == [True]
+    assert len(re.findall(r"^```\w", PAGE, re.MULTILINE)) == len(BLOCKS) + len(by_hand)
