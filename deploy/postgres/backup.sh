@@ -4,6 +4,8 @@
 # Where it is reached is PGHOST, PGPORT, PGUSER; where it goes is BACKUPS. Then copy BACKUPS elsewhere:
 # a disk that dies takes what lies on it.
 set -eu
+# Debian keeps most of them there.
+PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 keep=${1:-2} root=${BACKUPS:-/var/backups/platform}
 mkdir -p "$root/base" "$root/wal"
 new=$root/base/unfinished

@@ -3,12 +3,15 @@
 A line is `NAME=value`, with or without quotes around it. What is not named stays as it is; the file
 is replaced as a whole, and keeps its owner and rights: who reads it meanwhile reads the old one or
 the new one.
+
+    python -m config.envfile FILE < lines of NAME=value
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,3 +73,26 @@ class EnvironmentFile:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def main() -> int:
+    """Write what standard input says into the file that the command line names."""
+    if len(sys.argv) != 2:
+        sys.stderr.write("config.envfile: name one file; lines of NAME=value come by stdin.\n")
+        return 2
+    lines = [line for line in sys.stdin.read().splitlines() if line.strip()]
+    given = [LINE.fullmatch(line) for line in lines]
+    if None in given:
+        sys.stderr.write(f"config.envfile: line {given.index(None) + 1} is not NAME=value.\n")
+        return 1
+    try:
+        file = EnvironmentFile(Path(sys.argv[1]))
+        file.write({found[1]: found[2] for found in given if found is not None})
+    except InvalidRequest as exc:
+        sys.stderr.write(f"config.envfile: {exc}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

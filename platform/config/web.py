@@ -59,6 +59,7 @@ def main() -> None:
         date_header=False,
         backlog=4096,
         timeout_graceful_shutdown=options.grace,
+        timeout_worker_healthcheck=60,  # A start takes longer than its 5 s where a machine is busy.
         proxy_headers=False,  # What ours say is read in config/wire/forwarded.py.
     )
 

@@ -4,9 +4,9 @@ The first API knows endpoints of whole events; thin ones are for the second alon
 """
 
 from sandbox.stripe import objects
-from sandbox.stripe.desk import Desk
+from sandbox.stripe.desk import Desk, new_id
 from sandbox.stripe.resources import PAGING, Call, Route
-from sandbox.stripe.wire import Json, listing
+from sandbox.stripe.wire import Json, Refusal, listing, text
 
 NAME = "we_fake"
 
@@ -15,6 +15,17 @@ def _endpoints(call: Call) -> Json:
     hook = call.desk.webhook
     found = [] if hook.thin or not hook.url else [_endpoint(call.desk)]
     return objects.listed(found, call.path)
+
+
+def _make(call: Call) -> Json:
+    """Have events go there from now on, and nowhere else; the secret is told once."""
+    hook, url = call.desk.webhook, text(call.params, "url")
+    if not url:
+        raise Refusal.invalid("url", "Missing required param: url.")
+    hook.url, hook.thin, hook.enabled = url, False, True
+    hook.events = [str(each) for each in listing(call.params, "enabled_events")] or ["*"]
+    hook.secrets = [new_id("whsec")]
+    return {**_endpoint(call.desk), "secret": hook.secrets[0]}
 
 
 def _endpoint(desk: Desk) -> Json:
@@ -51,5 +62,6 @@ def _destinations(call: Call) -> Json:
 
 ROUTES = (
     Route("GET", "/v1/webhook_endpoints", _endpoints, PAGING),
+    Route("POST", "/v1/webhook_endpoints", _make, frozenset({"url", "enabled_events"})),
     Route("GET", "/v2/core/event_destinations", _destinations, frozenset({"include", "limit"})),
 )

@@ -17,7 +17,10 @@ DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-GIVEN = re.compile(r"(?:manage\.py|dev\.py manage) ([a-z_]+)((?: +(?:\\\n *)?[^\s`|;&()]+)*)")
+GIVEN = re.compile(
+    r"(?:manage\.py|dev\.py manage|`platform|sudo (?:\S+=\S+ )?platform)"
+    r" ([a-z_]+)((?: +(?:\\\n *)?[^\s`|;&()]+)*)"
+)
 OURS = re.compile(r"dev\.py +(?!manage\b)([a-z]+)((?: +--[a-z-]+)*)")
 
 

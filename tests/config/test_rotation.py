@@ -182,9 +182,9 @@ def test_what_is_kept_in_boxes_is_readable_without_the_old_pepper(rotate, grace,
 
     rotate("begin", "pepper")
     rotate("use", "pepper")
-    assert rotation.reseal() | {"second factors": 0} == {
-        "accounts with vendors": 1, "second factors": 0, "secrets of webhooks": 1,
-        "tokens of machines": 1, "deletions that run": 1, "keys that sign tokens": 0,
+    resealed = {name for name, count in rotation.reseal().items() if count}
+    assert resealed >= {
+        "accounts with vendors", "secrets of webhooks", "tokens of machines", "deletions that run",
     }  # fmt: skip
     assert not any(rotation.reseal().values())
     keys.authenticate(alice.key)
