@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils import timezone
 
 from common import failpoints, logs
-from runs import assets, books, collecting, ending, isolation, reading, scheduler, workers
+from runs import assets, books, collecting, ending, isolation, reading, scheduler, spending, workers
 from runs.ending import Verdict
 from runs.hearing import Hearing
 from runs.models import Asset, Run, State
@@ -170,6 +170,8 @@ class Carrier:
         Raises Gone if the worker forgot it, and Away if it did not answer for a while.
         """
         heard = paid = time.monotonic()
+        # Of a small maximum the time in which it must be told to end is shorter than usual.
+        pay_seconds = min(PAY_SECONDS, spending.margin_ms(self.run) / 1000 or PAY_SECONDS)
         missed: float | None = None
         stopping: float | None = None
         while True:
@@ -194,7 +196,7 @@ class Carrier:
             missed = None if there or entry else missed or now
             if _is_over(now, missed, stopping):
                 return None
-            if now - paid >= PAY_SECONDS:
+            if now - paid >= pay_seconds:
                 paid = now
                 await self._pay()
             await self._pause()
