@@ -171,7 +171,9 @@ class Carrier:
         """
         heard = paid = time.monotonic()
         # Of a small maximum the time in which it must be told to end is shorter than usual.
-        pay_seconds = min(PAY_SECONDS, spending.margin_ms(self.run) / 1000 or PAY_SECONDS)
+        pay_seconds = PAY_SECONDS
+        if self.run.micros_per_second:
+            pay_seconds = min(pay_seconds, spending.margin_ms(self.run) / 1000)
         missed: float | None = None
         stopping: float | None = None
         while True:

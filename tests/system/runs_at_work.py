@@ -171,9 +171,9 @@ class Wiretap:
         self._server.server_close()
 
 
-def credits(count: int) -> int:  # noqa: A001 - as members call them
-    """Return so many credits in micros."""
-    return count * 1_000_000 // 211
+def in_micros(credits_: int) -> int:
+    """Return what so many credits are."""
+    return credits_ * 1_000_000 // 211
 
 
 def slow(seconds: float, *, color: int = 1, steps: int = 10, calls: int = 0) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runs_at_work import JOBS, RunStack, Wiretap, credits, slow
+from runs_at_work import JOBS, RunStack, Wiretap, in_micros, slow
 from system_stack import CENT, IMAGE
 
 
@@ -60,7 +60,7 @@ def test_calls_inside_stop_where_the_runs_maximum_does(house):
     assert run["error_node"] == "call-2"
     assert "403" in run["error_message"]
     assert "of this run" in run["error_message"]
-    assert house.entries(member) == 2 * CENT + run["charged_micros"] <= credits(6)
+    assert house.entries(member) == 2 * CENT + run["charged_micros"] <= in_micros(6)
     assert house.wallet(member)[1] == 0
     assert "DIFFERS" not in house.reconcile()
 
@@ -76,7 +76,7 @@ def test_a_hold_grows_while_it_can_and_the_run_ends_where_it_cannot(house):
     run = house.ended(ends)
     assert (run["state"], run["error_code"]) == ("canceled", "max_credits_reached")
     assert house.charged(capped) == {str(run["hold_id"]): run["charged_micros"]}
-    assert 0 < run["charged_micros"] <= run["max_micros"] == credits(17)
+    assert 0 < run["charged_micros"] <= run["max_micros"] == in_micros(17)
 
     run = house.ended(grows)
     assert (run["state"], run["error_message"]) == ("succeeded", "")
