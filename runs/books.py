@@ -158,16 +158,8 @@ def _covered(run: Run, spent_ms: int, files: int) -> str:
 
 
 def _is_near(run: Run, price: spending.Price, spent_ms: int, files: int, there: int) -> bool:
-    """Whether what there is lasts for no more than the time that an end takes.
-
-    Of a small maximum that is a tenth of it, or it would end before it began.
-    """
-    margin_ms = spending.MARGIN_SECONDS * 1000
-    whole = price.covered_ms(run.max_micros, files)
-    if whole is None:
-        return price.total(spent_ms, files) > there
-    margin_ms = min(margin_ms, whole // 10)
-    return price.total(spent_ms + margin_ms, files) > there
+    """Whether what there is lasts for no more than the time that an end takes."""
+    return price.total(spent_ms + spending.margin_ms(run, files), files) > there
 
 
 def progressed(run: Run, progress: dict[str, Any]) -> None:

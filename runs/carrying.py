@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils import timezone
 
 from common import failpoints, logs
-from runs import books, collecting, ending, isolation, reading, scheduler, staging, workers
+from runs import (
+    books,
+    collecting,
+    ending,
+    isolation,
+    reading,
+    scheduler,
+    spending,
+    staging,
+    workers,
+)
 from runs.ending import Verdict
 from runs.hearing import Hearing
 from runs.models import Run, State
@@ -168,6 +178,10 @@ class Carrier:
         Raises Gone if the worker forgot it, and Away if it did not answer for a while.
         """
         heard = paid = time.monotonic()
+        # Of a small maximum the time in which it must be told to end is shorter than usual.
+        pay_seconds = PAY_SECONDS
+        if self.run.micros_per_second:
+            pay_seconds = min(pay_seconds, spending.margin_ms(self.run) / 1000)
         missed: float | None = None
         stopping: float | None = None
         while True:
@@ -192,7 +206,7 @@ class Carrier:
             missed = None if there or entry else missed or now
             if _is_over(now, missed, stopping):
                 return None
-            if now - paid >= PAY_SECONDS:
+            if now - paid >= pay_seconds:
                 paid = now
                 await self._pay()
             await self._pause()

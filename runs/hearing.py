@@ -30,13 +30,14 @@ class Hearing:
         self.ended = asyncio.Event()
         """Set where the worker says that it works no more of it."""
         self.files = 0
-        """How many files of type output were reported so far."""
+        """How many files of type output were made so far: what came from the cache is nobody's."""
         self._run = run
         self._workspace = isolation.token(run.workspace_id)
         self._queue: asyncio.Queue[tuple[Callable[..., Any], tuple[Any, ...]]] = asyncio.Queue(
             MOST_WAITING
         )
         self._done: set[str] = set()
+        self._cached: frozenset[str] = frozenset()
         self._node = ""
         self._told = self._pictured = -BETWEEN_SECONDS
         self._progress: dict[str, Any] = {"value": 0.0, "nodes_total": len(run.graph or {})}
@@ -79,13 +80,15 @@ class Hearing:
 
     def _note(self, name: str, data: dict[str, Any]) -> None:
         if name == "execution_cached":
-            self._done |= {each for each in data.get("nodes") or () if isinstance(each, str)}
+            nodes = data.get("nodes") or ()
+            self._cached = frozenset(each for each in nodes if isinstance(each, str))
+            self._done |= self._cached
         if name == "executing":
             if self._node:
                 self._done.add(self._node)
             self._node = str(data.get("display_node") or data.get("node") or "")
             self._progress |= {"step": None, "steps": None}
-        if name == "executed":
+        if name == "executed" and data.get("node") not in self._cached:
             output = data.get("output")
             self.files += _files(output if isinstance(output, dict) else {})
         if name == "progress":

@@ -89,6 +89,16 @@ class Price(NamedTuple):
         return max(held - outputs * self.per_output, 0) * 1000 // self.per_second
 
 
+def margin_ms(run: Run, files: int = 0) -> int:
+    """Return how long before its maximum is used up a run is told to end.
+
+    Of a small maximum that is a tenth of it, or it would end before it began; none of one that no
+    time can use up.
+    """
+    whole = Price.of(run).covered_ms(run.max_micros, files)
+    return 0 if whole is None else min(MARGIN_SECONDS * 1000, whole // 10)
+
+
 def dearest(prices: Sequence[Price]) -> Price:
     """Return the most that any of them asks, part by part."""
     return Price(*(max(part) for part in zip(*prices, strict=True)))

@@ -176,7 +176,8 @@ class Server:
             return web.Response(status=400)
         folder.mkdir(parents=True, exist_ok=True)
         name = Path(image.filename).name
-        (folder / name).write_bytes(image.file.read())
+        with image.file as content:
+            (folder / name).write_bytes(content.read())
         return web.json_response({"name": name, "subfolder": subfolder, "type": kind})
 
     async def _info(self, _: web.Request) -> web.Response:

@@ -67,10 +67,11 @@ class Stage:
         async def lives(request, handler):
             if name in self._dead:
                 request.transport.abort()
+                return web.Response()
             return await handler(request)
 
         app.middlewares.insert(0, lives)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()

@@ -21,8 +21,6 @@ from local.processes import free_port
 
 ENDED = ("succeeded", "failed", "canceled", "expired")
 JOBS = "/api/v2/jobs"
-CREDIT = 1_000_000 // 211
-"""Micros of one credit."""
 
 
 class RunStack(Stack):
@@ -171,6 +169,11 @@ class Wiretap:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def in_micros(credits_: int) -> int:
+    """Return what so many credits are."""
+    return credits_ * 1_000_000 // 211
 
 
 def slow(seconds: float, *, color: int = 1, steps: int = 10, calls: int = 0) -> dict[str, Any]:
