@@ -11,36 +11,44 @@ aiohttp speaks the websocket; config/wire hands a connection over that asks for 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import struct
 import time
 import uuid
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from django.db.models import Max, Q
 from django.utils import timezone
 
 from apikeys import keys
 from apikeys.authentication import allowed_to
+from common import db
 from common.errors import AccessDisabled, InvalidRequest, PlatformError, Unauthorized
-from runs import books, core
+from runs import books
 from runs.faces import address, asking, entries, streams
-from runs.models import ENDED, Preview, Run, RunEvent
+from runs.models import ENDED, Preview, Run, RunEvent, State
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from apikeys.models import ApiKey
 
+log = logging.getLogger("runs")
 PATH: Final = re.compile(r"/(?:comfy|run/(?P<token>[^/]{1,200}))(?:/api)?/ws/?")
 LOOK_SECONDS: Final = 0.5
 STILL_SECONDS: Final = 30
 """How often it is looked whether the credential is one still."""
 BEAT_SECONDS: Final = 30
 MOST_MESSAGE: Final = 1 << 16
+MOST_NEWS: Final = 500
+ENDED_KEY: Final = 4401
+"""By which code a client hears that its key ended: as a 401, where there is no status."""
 LONGEST_ID: Final = 200
 JUST_NOW: Final = timedelta(seconds=30)
 FORMATS: Final = {"image/jpeg": 1, "image/png": 2}
@@ -98,18 +106,39 @@ async def _hear(socket: web.WebSocketResponse, ear: Ear, text: str) -> None:
 async def _tell(socket: web.WebSocketResponse, ear: Ear, key: ApiKey) -> None:
     """Tell what is new until the client is gone, or its credential has ended."""
     checked = time.monotonic()
-    while not socket.closed:
-        for frame in await books.aside(ear.look):
-            if isinstance(frame, bytes):
-                await socket.send_bytes(frame)
-            else:
-                await socket.send_str(frame)
-        if time.monotonic() - checked > STILL_SECONDS:
-            checked = time.monotonic()
-            if not await books.aside(_is_living, key):
-                await socket.close(code=4401, message=b"The key of this connection has ended.")
-                return
-        await asyncio.sleep(LOOK_SECONDS)
+    try:
+        while not socket.closed:
+            await _send(socket, await _looked(ear))
+            if time.monotonic() - checked > STILL_SECONDS:
+                checked = time.monotonic()
+                if not await books.aside(_is_living, key):
+                    ended = b"The key of this connection has ended."
+                    await socket.close(code=ENDED_KEY, message=ended)
+            await asyncio.sleep(LOOK_SECONDS)
+    except ConnectionError:
+        return  # The client is gone.
+    except Exception:
+        log.exception("a socket of runs ends by our own mistake")
+        await socket.close(code=WSCloseCode.INTERNAL_ERROR)
+
+
+async def _looked(ear: Ear) -> Frames:
+    """Return what is new; nothing while the database is away."""
+    try:
+        return await books.aside(ear.look)
+    except Exception as exc:
+        if not db.is_passing(exc):
+            raise
+        log.warning("a socket of runs waits for the database: %s", type(exc).__name__)
+        return []
+
+
+async def _send(socket: web.WebSocketResponse, frames: Frames) -> None:
+    for frame in frames:
+        if isinstance(frame, bytes):
+            await socket.send_bytes(frame)
+        else:
+            await socket.send_str(frame)
 
 
 class Ear:
@@ -122,20 +151,25 @@ class Ear:
         self._since = timezone.now()
         self._after: dict[UUID, int] = {}
         """Of each run that is followed, the last event that was told."""
-        self._over: set[UUID] = set()
+        self._over: dict[UUID, float] = {}
+        """Those whose end was told lately, and when."""
         self._seen: dict[UUID, Any] = {}
         self._remaining = -1
 
     def look(self) -> Frames:
         """Return what is new, as frames."""
         frames: Frames = [] if self._remaining >= 0 else self._hello()
-        runs = [run for run in self._runs() if self._is_mine(run)]
-        for run in runs:
-            frames += self._news(run)
-        frames += self._status()
-        return frames
+        # Of one that waits there is nothing to tell.
+        begun = [run.pk for run in self._runs() if run.state != State.QUEUED and self._is_mine(run)]
+        for run_id in begun:
+            self._after.setdefault(run_id, 0)
+        if begun:
+            frames += [*self._news(begun), *self._pictures(begun)]
+        return frames + self._status()
 
     def _runs(self) -> list[Run]:
+        long_ago = time.monotonic() - 2 * JUST_NOW.total_seconds()
+        self._over = {run_id: at for run_id, at in self._over.items() if at > long_ago}
         lately = Q(ended_at__gte=max(self._since, timezone.now() - JUST_NOW))
         followed = Q(ended_at=None) | Q(pk__in=list(self._after)) | lately
         found = Run.objects.filter(followed, workspace_id=self._workspace)
@@ -166,36 +200,40 @@ class Ear:
         said: dict[str, Any] = {"status": {"exec_info": {"queue_remaining": there}}}
         return [_frame("status", {**said, "sid": sid} if sid else said)]
 
-    def _news(self, run: Run) -> Frames:
+    def _news(self, begun: list[UUID]) -> Frames:
         frames: Frames = []
-        after = self._after.setdefault(run.pk, 0)
-        for event in RunEvent.objects.filter(run=run, pk__gt=after).order_by("pk")[:500]:
-            self._after[run.pk] = event.pk
+        new = [Q(run_id=run_id, pk__gt=self._after[run_id]) for run_id in begun]
+        for event in RunEvent.objects.filter(reduce(or_, new)).order_by("pk")[:MOST_NEWS]:
+            self._after[event.run_id] = event.pk
             if event.kind == "message":
                 frames.append(_frame(str(event.data.get("type")), event.data.get("data") or {}))
             elif event.kind == "status" and event.data.get("status") in ENDED:
-                frames += self._end(run.pk)
-        return frames + self._picture(run.pk)
+                frames += self._end(event.run_id)
+        return frames
 
     def _end(self, run_id: UUID) -> Frames:
         """Say how a run ended; it may have ended after it was read."""
-        run = core.get(self._workspace, run_id)
-        self._over.add(run_id)
+        run = Run.objects.filter(pk=run_id).first()
+        self._over[run_id] = time.monotonic()
         self._after.pop(run_id, None)
         self._seen.pop(run_id, None)
+        if run is None:
+            return []  # Its person was deleted meanwhile.
         name, data = entries.last(run)
         self._remaining = -2  # What is told next is how many are left, whatever that is.
         last = {"node": None, "display_node": None, "prompt_id": str(run.pk)}
         return [_frame(name, data), *self._status(), _frame("executing", last)]
 
-    def _picture(self, run_id: UUID) -> Frames:
-        if run_id in self._over:
-            return []
-        found = Preview.objects.filter(run_id=run_id).first()
-        if found is None or found.at == self._seen.get(run_id):
-            return []
-        self._seen[run_id] = found.at
-        return [_binary(found, with_facts=self.with_facts)]
+    def _pictures(self, begun: list[UUID]) -> Frames:
+        frames: Frames = []
+        works = [run_id for run_id in begun if run_id not in self._over]
+        for run_id, at in Preview.objects.filter(run__in=works).values_list("run_id", "at"):
+            if at == self._seen.get(run_id):
+                continue
+            if found := Preview.objects.filter(run_id=run_id).first():
+                self._seen[run_id] = found.at
+                frames.append(_binary(found, with_facts=self.with_facts))
+        return frames
 
 
 def _binary(preview: Preview, *, with_facts: bool) -> bytes:

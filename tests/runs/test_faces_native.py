@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from django.utils import timezone
 from PIL import Image
 from runs_live import live
 from runs_stage import ended, picture, slow, until
 
 from apikeys.models import ApiKey
-from runs.faces import address
+from runs.faces import address, sockets
 from runs.models import Run
 
 pytestmark = pytest.mark.slow
@@ -348,3 +349,37 @@ def test_no_other_request_comes_behind_one_for_a_websocket(site, ada):
     assert good.startswith(b"HTTP/1.1 101 ")
     assert old.startswith(b"HTTP/1.1 400 ")  # And the connection is at its end.
     assert strange.startswith(b"HTTP/1.1 401 ")
+
+
+async def test_an_address_and_what_listens_at_it_end_with_their_key(
+    site, ada, addresses, monkeypatch
+):
+    monkeypatch.setattr(sockets, "STILL_SECONDS", 0.5)
+    server = addresses[ada.key]
+    mine = ApiKey.objects.filter(pk=ada.api_key_record.pk)
+    asked = await in_thread(lambda: ask(f"{site}/v1/run-address", **{"X-API-KEY": ada.key}))
+    assert said(asked) == {"address": server}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{server}/ws?clientId=a") as listening,
+    ):
+        await listening.receive(timeout=10)
+        await in_thread(lambda: mine.update(disabled_at=timezone.now()))
+        assert (await listening.receive(timeout=10)).type == aiohttp.WSMsgType.CLOSE
+        assert listening.close_code == sockets.ENDED_KEY
+    assert (await in_thread(lambda: ask(f"{server}/queue")))[0] == 401
+    await in_thread(lambda: mine.update(disabled_at=None, allowed_networks=["192.0.2.0/24"]))
+    assert (await in_thread(lambda: ask(f"{server}/queue")))[0] == 403
+    forged = server[:-1] + ("0" if server[-1] != "0" else "1")
+    assert (await in_thread(lambda: ask(f"{forged}/queue")))[0] == 401
+
+
+async def test_a_client_that_connects_anew_takes_the_place_of_its_old_socket(site, ada, addresses):
+    server = addresses[ada.key]
+    async with aiohttp.ClientSession() as session:
+        old = await session.ws_connect(f"{server}/ws?clientId=mine")
+        told = (await old.receive_json(timeout=10))["data"]
+        assert told == {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "mine"}
+        async with session.ws_connect(f"{server}/ws?clientId=mine"):
+            assert (await old.receive(timeout=10)).type == aiohttp.WSMsgType.CLOSE
+        await old.close()
