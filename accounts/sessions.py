@@ -29,6 +29,8 @@ class Session:
     scopes: frozenset[str] = frozenset()
     by_factors: bool = False
     """Whether they showed a second factor, or a passkey, when they signed in."""
+    only_looks: bool = False
+    """Whether it is somebody of staff, who looks as them and may write nothing."""
 
 
 def of(request: HttpRequest) -> Session | None:
@@ -51,8 +53,13 @@ def of(request: HttpRequest) -> Session | None:
     place = place or next(own, None)
     if place is None:
         return None
-    by_factors = viewing is None and _showed_factors(request)
-    return Session(user, place.workspace_id, place.role, by_factors=by_factors)
+    return Session(
+        user,
+        place.workspace_id,
+        place.role,
+        by_factors=viewing is None and _showed_factors(request),
+        only_looks=viewing is not None,
+    )
 
 
 def _showed_factors(request: HttpRequest) -> bool:

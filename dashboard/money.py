@@ -176,7 +176,7 @@ def _credits(
     request: HttpRequest, session: Session, *, status: int = 200, **forms: Any
 ) -> HttpResponse:
     workspace = session.workspace_id
-    if following.watched(workspace):
+    if not session.only_looks and following.watched(workspace):
         tasks.hurry(tasks.check_purchases)
     wallet, wish = lots.contents(workspace), automatic.standing(workspace)
     pays = "billing:manage" in scopes_of(session)

@@ -29,7 +29,8 @@ NOW: Final = f"""
           FROM desk_maintenance
          UNION ALL
         SELECT words, level, for_staff, begins_at FROM desk_banner
-         WHERE begins_at <= now() AND (ends_at IS NULL OR ends_at > now())) told
+         WHERE begins_at <= clock_timestamp()
+           AND (ends_at IS NULL OR ends_at > clock_timestamp())) told
      WHERE NOT for_staff OR %s
      ORDER BY position(level IN 'trouble warning info'), at DESC LIMIT {MOST_SHOWN}
 """  # noqa: S608 - a constant of our own

@@ -149,7 +149,7 @@ def bill(request: HttpRequest, number: int) -> HttpResponse:
         "bill": found,
         "sums": [(each, WORDS[each], *sums[each]) for each in WORDS if each in sums],
         "verdict": verdict,
-        "word": WORDS.get(verdict, ""),
+        "heading": WORDS.get(verdict, ""),
         "rows": some[:most],
         "after": following,
         "names": names_of({found.by}),

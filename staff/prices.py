@@ -66,7 +66,8 @@ def price_list(request: HttpRequest) -> HttpResponse:
     open_drafts = list(Draft.objects.filter(version=None).order_by("-pk")[:MOST])
     versions = list(Version.objects.order_by("-number")[:MOST])
     holds = drafts.in_force().number
-    people: set[UUID | None] = {each.by for each in [*open_drafts, *versions]}
+    people: set[UUID | None] = {each.by for each in open_drafts}
+    people |= {each.by for each in versions}
     shown = {
         "drafts": [_said(each) for each in open_drafts],
         "versions": [_said(each, holds) for each in versions],

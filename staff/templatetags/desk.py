@@ -29,3 +29,9 @@ def name_of(names: dict[object, str], key: object) -> str:
 def in_micros(cents: int) -> int:
     """Return cents as the other filters of money take them."""
     return cents * MICROS_PER_CENT
+
+
+@register.filter
+def in_percent(part: float | None) -> str:
+    """Show a part of a hundred that may be below zero; what is not known as a dash."""
+    return "\N{EN DASH}" if part is None else f"{MINUS if part < 0 else ''}{abs(part)} %"

@@ -8,8 +8,9 @@ from runs_stage import by, ended, picture, reached, slow, submit, until
 
 from apikeys.models import ApiKey
 from audit.models import Event
-from common.errors import InvalidWebhookUrl, NotFound
+from common.errors import InvalidWebhookUrl, Maintained, NotFound
 from credits.models import Entry, Hold
+from desk import maintenance
 from runs import assets, core
 from runs.models import Run
 from usage.models import Call
@@ -213,3 +214,19 @@ def test_an_address_of_this_network_is_not_told(ada):
     with pytest.raises(InvalidWebhookUrl):
         submit(ada, picture(), webhook_url="http://127.0.0.1/hook")
     assert not Run.objects.filter(workspace_id=ada.workspace_id).exists()
+
+
+def test_while_the_platform_is_worked_on_none_begins_and_what_runs_ends(stage, ada):
+    stage.worker(ada, per_second=10_000)
+    stage.start()
+    before = submit(ada, slow(0.5))
+    maintenance.begin("We move.", until=None, by=ada.user.pk)
+    try:
+        with pytest.raises(Maintained, match="We move"):
+            submit(ada, slow(0.5, color=1))
+        assert ended(before).state == "succeeded"
+    finally:
+        maintenance.end(by=ada.user.pk, reason="moved")
+
+    assert ada.now().held_micros == 0
+    assert Run.objects.filter(workspace_id=ada.workspace_id).count() == 1

@@ -84,11 +84,12 @@ def desk(grace, alice):
         "person": alice.user.pk, "draft": drafted(grace), "bill": billed(grace, alice),
     }  # fmt: skip
     sums.catch_up(alice.workspace_id)
-    banners.put_up(
+    banner = banners.put_up(
         "Kling answers slowly today; what fails costs nothing.", level="warning", begins_at=now,
         ends_at=None, for_staff=False, by=grace.user.pk,
     )  # fmt: skip
-    return told
+    yield told
+    banners.take_down(banner.pk, by=grace.user.pk)  # No other test's pages say it.
 
 
 def drafted(grace):
@@ -151,7 +152,7 @@ def test_a_member_is_looked_at_as_they_see_it_and_left_by_the_button(
     expect(page.get_by_text(f"You look as {alice.user.email}")).to_be_visible()
     look(page, f"staff-looking-{size}-{scheme}", complaints)
 
-    page.goto(f"{url}/account/security/")
+    page.goto(f"{url}/account/")
     expect(page.get_by_role("heading", name="Only to read")).to_be_visible()
     complaints.clear()  # The browser tells of a 403.
     page.get_by_role("button", name="Stop looking").click()
