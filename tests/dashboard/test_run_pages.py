@@ -28,9 +28,11 @@ def tokens(answer):
     return re.search(r'name="token" value="(\w+)"', text(answer))[1]
 
 
-def filled(page, **more):
-    """What a browser sends of the form of a workflow, as it is shown."""
+def filled(page, changes=None, **more):
+    """What a browser sends of the form of a workflow, with other values by what fields are called."""
     fields = dict(re.findall(r'name="(in\d+)" value="([^"]*)"', text(page)))
+    names = {label: name for name, label in re.findall(r'for="id_(in\d+)">([^<]+)<', text(page))}
+    fields |= {names[label]: value for label, value in (changes or {}).items()}
     return {**fields, "token": tokens(page), "most": "", "accelerator": "", **more}
 
 
@@ -154,7 +156,7 @@ def test_a_pasted_workflow_becomes_a_form_and_runs_with_what_was_changed(alice, 
     page = browser.get(made["Location"])
     assert "Ground: width" in text(page)
 
-    form = filled(page, in0="128", in3="other")
+    form = filled(page, {"Ground: width": "128", "SaveImage: filename_prefix": "other"})
     answers = [browser.post(made["Location"], form) for _ in range(2)]
 
     run = Run.objects.get(workspace_id=alice.workspace_id)  # Twice the same is one.
@@ -163,7 +165,7 @@ def test_a_pasted_workflow_becomes_a_form_and_runs_with_what_was_changed(alice, 
     assert run.graph["9"]["inputs"]["filename_prefix"] == "other"
     assert (run.max_micros, run.key_id, run.face) == (500_000, None, "page")
     assert run.workflow_version.workflow.name == "Lamp"
-    browser.post(made["Location"], {**form, "in0": "256"})
+    browser.post(made["Location"], form | filled(page, {"Ground: width": "256"}))
     assert Run.objects.filter(workspace_id=alice.workspace_id).count() == 2
 
 
@@ -174,9 +176,9 @@ def test_what_the_machine_would_refuse_is_said_at_the_form_and_nothing_is_held(a
     page = browser.get(path)
 
     for form, status, said in (
-        (filled(page, in0="99999"), 422, "bigger than max"),
-        (filled(page, in0="wide"), 400, "Enter a number"),
-        (filled(page, in0="nan"), 400, "Enter a number"),
+        (filled(page, {"Ground: width": "99999"}), 422, "bigger than max"),
+        (filled(page, {"Ground: width": "wide"}), 400, "Enter a number"),
+        (filled(page, {"Ground: width": "nan"}), 400, "Enter a number"),
         (filled(page, accelerator="H100"), 400, "not one of the available"),
         (filled(page, most="1000000"), 402, "credits"),
         ({}, 400, "required"),
@@ -232,7 +234,7 @@ def test_a_run_is_run_again_with_other_inputs_and_not_once_its_workflow_is_forgo
     run = run_of(alice.workspace_id, alice.user.pk)
     path = f"/my/runs/{run.pk}/again"
 
-    answer = browser.post(path, filled(browser.get(path), in2="8"))
+    answer = browser.post(path, filled(browser.get(path), {"Ground: color": "8"}))
 
     new = Run.objects.exclude(pk=run.pk).get(workspace_id=alice.workspace_id)
     assert answer["Location"] == f"/my/runs/{new.pk}"
@@ -264,8 +266,9 @@ def test_a_press_that_ran_on_a_machine_here_leads_to_its_run(alice, browser):
 
     from runs import shown
 
-    assert shown.of_machines(alice.workspace_id, [str(run.pk), "run-1", ""]) == {str(run.pk)}
-    assert shown.of_machines(uuid.uuid4(), [str(run.pk)]) == set()
+    names = [str(run.pk), str(run.prompt_id), "run-1", ""]
+    assert shown.of_machines(alice.workspace_id, names) == dict.fromkeys(names[:2], run.pk)
+    assert shown.of_machines(uuid.uuid4(), names) == {}
     assert "/my/usage/presses" in text(browser.get("/my/usage"))
 
 
@@ -275,7 +278,7 @@ def test_a_press_that_ran_on_a_machine_here_leads_to_its_run(alice, browser):
 def test_a_secret_is_shown_once_and_rotated(alice, browser):
     form = {"url": OUTSIDE, "name": "Mine", "types": ["run.failed"]}
     made = text(browser.post("/my/webhooks/new", form))
-    one = Endpoint.objects.get(workspace_id=alice.workspace_id)
+    (one,) = endpoints.of(alice.workspace_id)
     secret = re.search(r"whsec_[\w+/=]+", made)[0]
 
     assert secret not in text(browser.get(f"/my/webhooks/{one.pk}"))
@@ -293,7 +296,7 @@ def test_an_address_that_is_not_public_is_refused_at_the_form(alice, browser, ur
 
     assert answer.status_code == 422
     assert "The address" in text(answer) or "the address" in text(answer)
-    assert not Endpoint.objects.filter(workspace_id=alice.workspace_id).exists()
+    assert endpoints.of(alice.workspace_id) == []
 
 
 def test_what_was_sent_is_listed_sent_again_and_tried(alice, browser):
