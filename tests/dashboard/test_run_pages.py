@@ -92,6 +92,17 @@ def test_a_running_one_shows_how_far_it_is_without_script(alice, browser):
     assert browser.get(f"/my/runs/{run.pk}/files/{uuid.uuid4()}").status_code == 404
 
 
+def test_a_file_is_led_to_where_the_page_is_and_signed_for_an_hour(alice, browser, settings):
+    settings.PUBLIC_URL = "https://elsewhere.example.org"
+    run = run_of(alice.workspace_id, alice.user.pk)
+    made = output_of(run)
+
+    led = browser.get(f"/my/runs/{run.pk}/files/{made.pk}")["Location"]
+
+    assert re.fullmatch(rf"/files/{made.pk}/made_00001_\.png\?e=\d+&s=\w+", led)
+    assert browser.get(f"/my/runs/{uuid.uuid4()}/files/{made.pk}").status_code == 404
+
+
 def test_what_waits_is_called_off_by_its_button_and_what_was_held_is_free(alice, browser):
     hold = holds.place(alice.workspace_id, amount=26_000, ttl_seconds=900, apart=True)
     run = run_of(alice.workspace_id, alice.user.pk, state="queued", hold_id=uuid.UUID(str(hold.id)))

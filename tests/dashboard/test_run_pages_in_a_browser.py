@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
-from in_process import site
+from in_process import live_site
 from looks import LOOKS, SIZES, look
 from playwright.sync_api import expect
 
@@ -43,7 +43,7 @@ GRAPH = {
 @pytest.fixture
 def url():
     cache.clear()
-    with site() as address:
+    with live_site() as address:
         yield address
 
 
