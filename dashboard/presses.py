@@ -31,9 +31,9 @@ def presses(request: HttpRequest, session: Session) -> HttpResponse:
     found, after = older(
         session.workspace_id, Wanted(user_id=only(session)), than=than, limit=ON_A_PAGE
     )
+    here = machines.of_machines(session.workspace_id, (each.id for each in found))
     shown = {
-        "runs": found,
-        "of_machines": machines.of_machines(session.workspace_id, (each.id for each in found)),
+        "runs": [(each, here.get(each.id)) for each in found],
         "older": "" if after is None else pages.sealed(f"{after}"),
         "is_first": than is None,
     }

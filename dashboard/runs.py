@@ -7,6 +7,7 @@ it by loading the page again. Who is a member sees their own runs, an owner and 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
@@ -17,16 +18,17 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from common import ids
+from common.drf import base_url
 from common.errors import InvalidRequest, NotFound
 from dashboard import run_forms
 from dashboard.run_forms import RunForm
 from dashboard.shell import only, page
-from runs import core, shown
+from runs import core, dialects, shown
 from runs.faces import files
 from runs.models import ENDED, State
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, StreamingHttpResponse
+    from django.http import HttpRequest
 
     from accounts.sessions import Session
     from runs.models import Run
@@ -102,12 +104,12 @@ def preview(request: HttpRequest, session: Session, run_id: UUID) -> HttpRespons
 
 @require_safe
 @page
-def output(
-    request: HttpRequest, session: Session, run_id: UUID, output_id: UUID
-) -> HttpResponse | StreamingHttpResponse:
-    """Send a file that a run made."""
+def output(request: HttpRequest, session: Session, run_id: UUID, output_id: UUID) -> HttpResponse:
+    """Lead to a file that a run made: for an hour, at the address where this page is."""
     found = shown.output(session.workspace_id, run_id, output_id, user_id=only(session))
-    return files.given(request, found)
+    address, _ = dialects.address(base_url(request), found, seconds=files.AN_HOUR)
+    parts = urlsplit(address)
+    return redirect(f"{parts.path}?{parts.query}")
 
 
 @require_POST
@@ -131,7 +133,7 @@ def again(request: HttpRequest, session: Session, run_id: UUID) -> HttpResponse:
     if found.graph is None:
         raise NotFound(_("The workflow of this run is not kept any more. Hand it over again."))
     form = RunForm(
-        request.POST or None,
+        request.POST if request.method == "POST" else None,
         graph=found.graph,
         choices=shown.choices(session.workspace_id, found.graph),
         accelerators=shown.accelerators(session.workspace_id),

@@ -146,6 +146,7 @@ def rotate(request: HttpRequest, session: Session, endpoint_id: UUID) -> HttpRes
 def switch(request: HttpRequest, session: Session, endpoint_id: UUID) -> HttpResponse:
     """Switch one on, or off."""
     _require_all(session)
+    endpoints.one(session.workspace_id, endpoint_id)
     wanted = request.POST.get("on")
     if wanted not in ("yes", "no"):
         raise InvalidRequest(_("On, or off?"))

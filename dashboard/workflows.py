@@ -126,7 +126,7 @@ def workflow(request: HttpRequest, session: Session, workflow_id: UUID) -> HttpR
     found = workflows.one(session.workspace_id, workflow_id)
     version = workflows.newest(found)
     form = RunForm(
-        request.POST or None,
+        request.POST if request.method == "POST" else None,
         graph=version.graph,
         choices=shown.choices(session.workspace_id, version.graph),
         accelerators=shown.accelerators(session.workspace_id),

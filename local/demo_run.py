@@ -12,14 +12,23 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from local.demo import PNG_SIGNATURE, DemoFailed, Member, ask, balance, money, object_of
+from local.demo import (
+    CREDITS_PER_USD,
+    PNG_SIGNATURE,
+    DemoFailed,
+    Member,
+    ask,
+    balance,
+    money,
+    object_of,
+)
 
 JOBS = "/api/v2/jobs"
 CALL = "/proxy/sandbox/v1/image"
 MOST_CREDITS = 60
 READY_TRIES, POLLS = 120, 480
 PAUSE_SECONDS = 0.25
-MICROS_PER_CENT = 10_000
+MICROS_PER_USD, MICROS_PER_CENT = 1_000_000, 10_000
 
 
 @dataclass(frozen=True)
@@ -37,19 +46,23 @@ class RunReceipt:
 
     def lines(self) -> list[str]:
         """Return it as it is shown in a terminal."""
-        charged = Decimal(self.charged_micros) / MICROS_PER_CENT
-        inner = Decimal(self.inner_micros) / MICROS_PER_CENT
         rows = [
             ("run", self.id),
             ("machine", f"{self.milliseconds / 1000:.3f} seconds of its own clock"),
             ("files", f"{self.files}; the first a PNG, {self.picture_bytes:,} bytes"),
-            ("time and files", money(charged)),
-            ("paid nodes", money(inner)),
-            ("all of it", money(charged + inner)),
+            ("time and files", exact(self.charged_micros)),
+            ("paid nodes", exact(self.inner_micros)),
+            ("all of it", exact(self.charged_micros + self.inner_micros)),
             ("balance before", money(self.before_cents)),
             ("balance after", money(self.after_cents)),
         ]
         return [f"  {name:<16}{value}" for name, value in rows]
+
+
+def exact(micros: int) -> str:
+    """Show an amount that is often less than a cent."""
+    usd = Decimal(micros) / MICROS_PER_USD
+    return f"{usd:.6f} USD  ({(usd * CREDITS_PER_USD).quantize(Decimal('0.01'))} credits)"
 
 
 def workflow(*, on_demo: bool, calls: bool) -> dict[str, Any]:

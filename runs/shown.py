@@ -105,11 +105,12 @@ def preview(run: Run) -> Preview | None:
     return Preview.objects.filter(run=run).first()
 
 
-def of_machines(workspace_id: UUID, names: Iterable[str]) -> set[str]:
-    """Return which of these are ids of runs of the workspace."""
+def of_machines(workspace_id: UUID, names: Iterable[str]) -> dict[str, UUID]:
+    """Return the runs of the workspace that calls name so: by their ids, or by their machine's."""
     known = [found for each in names if (found := ids.read(each)) is not None]
-    mine = Run.objects.filter(workspace_id=workspace_id, pk__in=known)
-    return {str(pk) for pk in mine.values_list("pk", flat=True)}
+    own = Q(pk__in=known) | Q(prompt_id__in=known)
+    mine = Run.objects.filter(own, workspace_id=workspace_id).values_list("pk", "prompt_id")
+    return {str(name): pk for pk, prompt_id in mine for name in (pk, prompt_id) if name}
 
 
 def accelerators(workspace_id: UUID) -> list[str]:

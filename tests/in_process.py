@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import uvicorn
+from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
@@ -56,3 +60,23 @@ def site() -> Iterator[str]:
     """Serve the site."""
     with serving(make_server("127.0.0.1", 0, django_closing, Threads, Quiet)) as url:
         yield url
+
+
+@contextmanager
+def live_site() -> Iterator[str]:
+    """Serve the site by ASGI, where answers are streams: as production does, without its wire."""
+    config = uvicorn.Config(
+        get_asgi_application(), lifespan="off", access_log=False, log_config=None,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server, door = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "it did not begin"
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)

@@ -5,6 +5,7 @@ import re
 import uuid
 
 import pytest
+from django.utils import timezone
 from page_text import text
 from run_rows import GRAPH, machine_of, output_of, preview_of, run_of
 
@@ -28,9 +29,11 @@ def tokens(answer):
     return re.search(r'name="token" value="(\w+)"', text(answer))[1]
 
 
-def filled(page, **more):
-    """What a browser sends of the form of a workflow, as it is shown."""
+def filled(page, changes=None, **more):
+    """What a browser sends of a workflow's form, with other values by what fields are called."""
     fields = dict(re.findall(r'name="(in\d+)" value="([^"]*)"', text(page)))
+    names = {label: name for name, label in re.findall(r'for="id_(in\d+)">([^<]+)<', text(page))}
+    fields |= {names[label]: value for label, value in (changes or {}).items()}
     return {**fields, "token": tokens(page), "most": "", "accelerator": "", **more}
 
 
@@ -45,8 +48,8 @@ def test_a_receipt_names_seconds_files_and_calls_inside_and_they_add_up(alice, b
         id=uuid.uuid4(), workspace_id=alice.workspace_id, number=10**9, user_id=alice.user.pk,
         key_id=key, vendor="bfl", operation="flux", outcome="delivered", status=200,
         quoted_micros=60_000, held_micros=60_000, charged_micros=60_000, price_version="1",
-        attempts=1, facts={"title": "Flux <i>"}, started_at=run.created_at,
-        settled_at=run.ended_at,
+        attempts=1, facts={"title": "Flux <i>"}, started_at=timezone.now(),
+        settled_at=timezone.now(),
     )  # fmt: skip
 
     page = text(browser.get(f"/my/runs/{run.pk}"))
@@ -87,6 +90,17 @@ def test_a_running_one_shows_how_far_it_is_without_script(alice, browser):
     assert (shown.content[:2], shown["Content-Type"]) == (b"\xff\xd8", "image/jpeg")
     assert shown["X-Content-Type-Options"] == "nosniff"
     assert browser.get(f"/my/runs/{run.pk}/files/{uuid.uuid4()}").status_code == 404
+
+
+def test_a_file_is_led_to_where_the_page_is_and_signed_for_an_hour(alice, browser, settings):
+    settings.PUBLIC_URL = "https://elsewhere.example.org"
+    run = run_of(alice.workspace_id, alice.user.pk)
+    made = output_of(run)
+
+    led = browser.get(f"/my/runs/{run.pk}/files/{made.pk}")["Location"]
+
+    assert re.fullmatch(rf"/files/{made.pk}/made_00001_\.png\?e=\d+&s=\w+", led)
+    assert browser.get(f"/my/runs/{uuid.uuid4()}/files/{made.pk}").status_code == 404
 
 
 def test_what_waits_is_called_off_by_its_button_and_what_was_held_is_free(alice, browser):
@@ -154,7 +168,7 @@ def test_a_pasted_workflow_becomes_a_form_and_runs_with_what_was_changed(alice, 
     page = browser.get(made["Location"])
     assert "Ground: width" in text(page)
 
-    form = filled(page, in0="128", in3="other")
+    form = filled(page, {"Ground: width": "128", "SaveImage: filename_prefix": "other"})
     answers = [browser.post(made["Location"], form) for _ in range(2)]
 
     run = Run.objects.get(workspace_id=alice.workspace_id)  # Twice the same is one.
@@ -163,7 +177,7 @@ def test_a_pasted_workflow_becomes_a_form_and_runs_with_what_was_changed(alice, 
     assert run.graph["9"]["inputs"]["filename_prefix"] == "other"
     assert (run.max_micros, run.key_id, run.face) == (500_000, None, "page")
     assert run.workflow_version.workflow.name == "Lamp"
-    browser.post(made["Location"], {**form, "in0": "256"})
+    browser.post(made["Location"], form | filled(page, {"Ground: width": "256"}))
     assert Run.objects.filter(workspace_id=alice.workspace_id).count() == 2
 
 
@@ -174,11 +188,10 @@ def test_what_the_machine_would_refuse_is_said_at_the_form_and_nothing_is_held(a
     page = browser.get(path)
 
     for form, status, said in (
-        (filled(page, in0="99999"), 422, "bigger than max"),
-        (filled(page, in0="wide"), 400, "Enter a number"),
-        (filled(page, in0="nan"), 400, "Enter a number"),
+        (filled(page, {"Ground: width": "99999"}), 422, "bigger than max"),
+        (filled(page, {"Ground: width": "wide"}), 400, "Enter a number"),
+        (filled(page, {"Ground: width": "nan"}), 400, "Enter a number"),
         (filled(page, accelerator="H100"), 400, "not one of the available"),
-        (filled(page, most="1000000"), 402, "credits"),
         ({}, 400, "required"),
     ):
         answer = browser.post(path, form)
@@ -186,6 +199,18 @@ def test_what_the_machine_would_refuse_is_said_at_the_form_and_nothing_is_held(a
         assert said in text(answer), form
     assert not Run.objects.filter(workspace_id=alice.workspace_id).exists()
     assert alice.now().held_micros == 0
+
+
+def test_what_cannot_be_paid_is_refused_at_the_form_with_both_sums(alice, browser):
+    machine_of(alice.workspace_id, micros_per_second=10**6)
+    flow = workflows.make(alice.workspace_id, name="Lamp", graph=GRAPH, by=alice.user.pk)
+    path = f"/my/workflows/{flow.pk}"
+
+    answer = browser.post(path, filled(browser.get(path)))
+
+    assert answer.status_code == 402
+    assert "$60" in text(answer)
+    assert not Run.objects.filter(workspace_id=alice.workspace_id).exists()
 
 
 @pytest.mark.parametrize(
@@ -232,7 +257,7 @@ def test_a_run_is_run_again_with_other_inputs_and_not_once_its_workflow_is_forgo
     run = run_of(alice.workspace_id, alice.user.pk)
     path = f"/my/runs/{run.pk}/again"
 
-    answer = browser.post(path, filled(browser.get(path), in2="8"))
+    answer = browser.post(path, filled(browser.get(path), {"Ground: color": "8"}))
 
     new = Run.objects.exclude(pk=run.pk).get(workspace_id=alice.workspace_id)
     assert answer["Location"] == f"/my/runs/{new.pk}"
@@ -264,8 +289,9 @@ def test_a_press_that_ran_on_a_machine_here_leads_to_its_run(alice, browser):
 
     from runs import shown
 
-    assert shown.of_machines(alice.workspace_id, [str(run.pk), "run-1", ""]) == {str(run.pk)}
-    assert shown.of_machines(uuid.uuid4(), [str(run.pk)]) == set()
+    names = [str(run.pk), str(run.prompt_id), "run-1", ""]
+    assert shown.of_machines(alice.workspace_id, names) == dict.fromkeys(names[:2], run.pk)
+    assert shown.of_machines(uuid.uuid4(), names) == {}
     assert "/my/usage/presses" in text(browser.get("/my/usage"))
 
 
@@ -275,7 +301,7 @@ def test_a_press_that_ran_on_a_machine_here_leads_to_its_run(alice, browser):
 def test_a_secret_is_shown_once_and_rotated(alice, browser):
     form = {"url": OUTSIDE, "name": "Mine", "types": ["run.failed"]}
     made = text(browser.post("/my/webhooks/new", form))
-    one = Endpoint.objects.get(workspace_id=alice.workspace_id)
+    (one,) = endpoints.of(alice.workspace_id)
     secret = re.search(r"whsec_[\w+/=]+", made)[0]
 
     assert secret not in text(browser.get(f"/my/webhooks/{one.pk}"))
@@ -293,7 +319,7 @@ def test_an_address_that_is_not_public_is_refused_at_the_form(alice, browser, ur
 
     assert answer.status_code == 422
     assert "The address" in text(answer) or "the address" in text(answer)
-    assert not Endpoint.objects.filter(workspace_id=alice.workspace_id).exists()
+    assert endpoints.of(alice.workspace_id) == []
 
 
 def test_what_was_sent_is_listed_sent_again_and_tried(alice, browser):

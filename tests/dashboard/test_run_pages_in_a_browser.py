@@ -6,6 +6,7 @@ With DASHBOARD_SHOTS=<folder> a picture of each page is left there.
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import orjson
 import pytest
 from django.conf import settings as site_settings
 from django.core.cache import cache
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
-from in_process import site
+from in_process import live_site
 from looks import LOOKS, SIZES, look
 from playwright.sync_api import expect
 
@@ -41,7 +43,7 @@ GRAPH = {
 @pytest.fixture
 def url():
     cache.clear()
-    with site() as address:
+    with live_site() as address:
         yield address
 
 
@@ -70,6 +72,24 @@ def come_in(url, page):
     return sign_in
 
 
+def aside(work):
+    """Do it in a thread: in this one is Playwright's loop, and some of ours has one, too."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(work).result()
+
+
+def hook(member, url, types, name=""):
+    def make():
+        try:
+            return endpoints.make(
+                member.workspace_id, url=url, types=types, name=name, by=member.user.pk
+            )[0]
+        finally:
+            connections.close_all()
+
+    return aside(make)
+
+
 def submit(member, graph, **more):
     from runs import core
 
@@ -93,13 +113,8 @@ def filled(stage, ada):
     failed = ended(submit(ada, bad))
     running = reached(submit(ada, slow(600.0, steps=1000)), "running")
     waiting = submit(ada, picture())
-    endpoint, _secret = endpoints.make(
-        ada.workspace_id, url="https://8.8.8.8/hooks", types=["run.failed", "run.succeeded"],
-        name="Render queue", by=ada.user.pk,
-    )  # fmt: skip
-    broken, _secret = endpoints.make(
-        ada.workspace_id, url="https://8.8.4.4/old", types=["credits.low"], name="", by=ada.user.pk
-    )
+    endpoint = hook(ada, "https://8.8.8.8/hooks", ["run.failed", "run.succeeded"], "Render queue")
+    broken = hook(ada, "https://8.8.4.4/old", ["credits.low"])
     for number in range(3):
         at = timezone.now() - timedelta(minutes=number)
         Delivery.objects.create(
@@ -139,3 +154,58 @@ def test_each_page_of_runs_reads_well(page, url, come_in, ada, filled, complaint
             if name == "run-now":
                 expect(page.locator(".preview img")).to_be_visible(timeout=20_000)
             look(page, f"{name}-{size}-{scheme}", complaints)
+
+
+def test_a_run_is_pasted_run_watched_and_called_off(page, url, come_in, ada, stage, complaints):
+    stage.worker(ada, per_second=400)
+    stage.start()
+    come_in(ada)
+    page.set_viewport_size(SIZES["desk"])
+    page.goto(f"{url}/my/workflows")
+    page.get_by_role("link", name="Paste a workflow").click()
+    page.get_by_label("Name").fill("Slow lamp")
+    page.get_by_label("The workflow, as JSON").fill('{"nodes": [], "links": []}')
+    page.get_by_role("button", name="Keep the workflow").click()
+    expect(page.get_by_text("Export (API), and send that file")).to_be_visible()
+    complaints.clear()  # The browser tells of the 422.
+    slow_graph = orjson.dumps(slow(0.1, steps=500)).decode()
+    page.get_by_label("The workflow, as JSON").fill(slow_graph)
+    page.get_by_role("button", name="Keep the workflow").click()
+    page.get_by_label("DemoSleep: seconds").fill("300")
+    page.get_by_role("button", name="Run it").click()
+
+    expect(page.locator(".preview img")).to_be_visible(timeout=60_000)
+    first = page.locator(".preview img").get_attribute("src")
+    expect(page.locator(".preview img")).not_to_have_attribute("src", first, timeout=30_000)
+    expect(page.get_by_text("step")).to_be_visible()
+    expect(page.get_by_text("Look again")).to_have_count(0)
+    page.get_by_role("button", name="Cancel the run").click()
+    expect(page.locator(".receipt .badge")).to_have_text("Canceled", timeout=60_000)
+    expect(page.get_by_text("of the machine")).to_be_visible()
+    look(page, "run-canceled", complaints)
+
+    page.get_by_role("link", name="Run it again").click()
+    page.get_by_label("DemoSleep: seconds").fill("0.2")
+    page.get_by_label("EmptyImage: color").fill("1133452")
+    page.get_by_role("button", name="Run it").click()
+    expect(page.locator(".receipt .badge")).to_have_text("Succeeded", timeout=60_000)
+    picture_of = page.locator(".made img")
+    expect(picture_of).to_be_visible()
+    assert picture_of.evaluate("each => each.naturalWidth") == 32
+
+
+def test_a_run_is_looked_at_and_ended_without_script(url, come_in, ada, stage, browser):
+    stage.worker(ada, per_second=400)
+    stage.start()
+    run = reached(submit(ada, slow(300.0, steps=500)), "running")
+    context = browser.new_context(java_script_enabled=False, viewport=SIZES["phone"])
+    come_in(ada, context=context)
+    page = context.new_page()
+    page.goto(f"{url}/my/runs/{run.pk}")
+    page.get_by_role("link", name="Look again").click()
+    page.get_by_role("button", name="Cancel the run").click()
+    expect(page.get_by_text("What it has used is charged")).to_be_visible()
+    ended(run)
+    page.goto(f"{url}/my/runs/{run.pk}")
+    expect(page.locator(".receipt .badge")).to_have_text("Canceled")
+    context.close()

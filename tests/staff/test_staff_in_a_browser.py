@@ -35,11 +35,13 @@ PAGES = {
     "money": "money", "vouchers": "vouchers", "voucher": "vouchers/make", "origins": "origins",
     "deletions": "deletions", "log": "log", "tables": "tables", "vendors": "vendors",
     "vendor": "vendors/bfl", "vendor-off": "vendors/bfl/off",
-    "prices": "prices", "lists": "prices/lists", "draft": "prices/drafts/{draft}", "term": "prices/drafts/{draft}/term",
+    "prices": "prices", "lists": "prices/lists", "draft": "prices/drafts/{draft}",
+    "term": "prices/drafts/{draft}/term",
     "publish": "prices/drafts/{draft}/publish", "margin": "margin?vendor=bfl",
     "export": "margin/export", "bill": "margin/exports/{bill}", "notices": "notices",
     "banner": "notices/banner", "maintenance": "notices/pause", "nowhere": "nothing/here",
     "view-as": "customers/{workspace}/as/{person}",
+    "machines": "machines", "machine-add": "machines/add",
 }  # fmt: skip
 
 
