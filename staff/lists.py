@@ -30,11 +30,11 @@ def about_lists() -> About:
     """Return what would be raised."""
     raised = listed.raising(drafts.newest())
     facts = [(each.about, each.words) for each in raised]
-    return About("Vendors’ lists", reverse("staff:price_lists"), facts)
+    return About("Lists of vendors", reverse("staff:price_lists"), facts)
 
 
 @act(
-    Right.PRICES, title="Raise to the vendors’ lists", button="Make the draft", about=about_lists,
+    Right.PRICES, title="Raise to what vendors list", button="Make the draft", about=about_lists,
     lead="A draft with the terms of the newest version and these. It is compared and published as "
     "any other; nodes go on showing the published prices.",
 )  # fmt: skip
