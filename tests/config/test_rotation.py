@@ -29,8 +29,8 @@ from privacy import tokens as links
 from privacy.models import Deletion
 from proxy import jobs, vault
 from proxy.models import VendorAccount
-from runs import isolation, workers
-from runs.faces import files
+from runs import dialects, isolation, workers
+from runs.faces import address as run_addresses
 from runs.models import Worker
 from uploads import signing as addresses
 from webhooks import endpoints
@@ -298,9 +298,10 @@ def what_is_signed(alice, signin):
         "token": ("token", tokens.sign(signin)),
         "job": ("job", jobs.token("one")),
         "upload": ("upload", {"expires": str(in_an_hour), "signed": put}),
-        "output": ("output", (output, in_an_hour, files._signatures(output, in_an_hour)[0])),
+        "output": ("output", (output, in_an_hour, dialects.signatures(output, in_an_hour)[0])),
         "pairing": ("pairing", (code, pairing._digests(code)[0])),
         "deletion": ("deletion", links.token(deletion, links.STATUS)),
+        "address": ("address", (alice.key[-32:], run_addresses._signatures(alice.key[-32:])[0])),
         "folder": ("folder", (alice.workspace_id, isolation.token(alice.workspace_id))),
     }
 
@@ -314,9 +315,11 @@ def good(what):
     if kind == "upload":
         return addresses.holds("put", "a", "", given)
     if kind == "output":
-        return given[2] in files._signatures(given[0], given[1])
+        return given[2] in dialects.signatures(given[0], given[1])
     if kind == "pairing":
         return given[1] in pairing._digests(given[0])
+    if kind == "address":
+        return given[1] in run_addresses._signatures(given[0])
     if kind == "folder":
         return given[1] in isolation.tokens(given[0])
     try:
