@@ -46,7 +46,8 @@ def test_a_receipt_names_seconds_files_and_calls_inside_and_they_add_up(alice, b
     output_of(run)
     Call.objects.create(
         id=uuid.uuid4(), workspace_id=alice.workspace_id, number=10**9, user_id=alice.user.pk,
-        key_id=key, vendor="bfl", operation="flux", outcome="delivered", status=200,
+        key_id=key, run_id=str(run.pk), vendor="bfl", operation="flux", outcome="delivered",
+        status=200,
         quoted_micros=60_000, held_micros=60_000, charged_micros=60_000, price_version="1",
         attempts=1, facts={"title": "Flux <i>"}, started_at=timezone.now(),
         settled_at=timezone.now(),
