@@ -10,6 +10,7 @@ from page_text import text
 from run_rows import GRAPH, machine_of, output_of, preview_of, run_of
 
 from audit.models import Event
+from common.rows import values
 from credits.books import holds
 from runs import workflows
 from runs.models import Run, Workflow, WorkflowVersion
@@ -44,8 +45,12 @@ def test_a_receipt_names_seconds_files_and_calls_inside_and_they_add_up(alice, b
     key = uuid.uuid4()
     run = run_of(alice.workspace_id, alice.user.pk, run_key_id=key)
     output_of(run)
+    (number,) = values(
+        "UPDATE credits_account SET events = events + 1 WHERE id = %s RETURNING events",
+        [alice.workspace_id],
+    )
     Call.objects.create(
-        id=uuid.uuid4(), workspace_id=alice.workspace_id, number=10**9, user_id=alice.user.pk,
+        id=uuid.uuid4(), workspace_id=alice.workspace_id, number=number, user_id=alice.user.pk,
         key_id=key, run_id=str(run.pk), vendor="bfl", operation="flux", outcome="delivered",
         status=200,
         quoted_micros=60_000, held_micros=60_000, charged_micros=60_000, price_version="1",
