@@ -292,6 +292,7 @@ def welcome(who: demo.Member, data: Path, *, payments: str) -> list[str]:
         ("key", who.api_key),
         ("payments", payments or "Stripe's own, with your key"),
         ("for scripts", str(data / "demo.json")),
+        ("mails", f"printed into {data / 'logs' / 'worker.log'}"),
         ("logs", str(data / "logs")),
     ]
     shown = [f"  {name:<16}{value}" for name, value in rows]
