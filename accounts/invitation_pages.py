@@ -37,13 +37,13 @@ def _shown(request: HttpRequest, token: str) -> HttpResponse:
     found = invitations.open_one(token)
     user: Any = request.user
     request.session[signup.INVITED] = found.email
-    back = urlencode({"next": request.path})
+    back, named = urlencode({"next": request.path}), urlencode({"email": found.email})
     shown = {
         "invitation": found,
         "who": found.invited_by.name or found.invited_by.email,
         "is_theirs": user.is_authenticated and user.email == found.email,
         "sign_in": f"{reverse('account_login')}?{back}",
-        "sign_up": f"{reverse('account_signup')}?{back}",
+        "sign_up": f"{reverse('account_signup')}?{back}&{named}",
     }
     return render(request, "accounts/invitation.html", shown)
 

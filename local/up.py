@@ -330,6 +330,7 @@ def welcome(who: demo.Member, data: Path, *, payments: str) -> list[str]:
         ("payments", payments or "Stripe's own, with your key"),
         ("pages", f"{who.base_url}/my/, {who.base_url}/my/runs"),
         ("for scripts", str(data / "demo.json")),
+        ("mails", f"printed into {data / 'logs' / 'worker.log'}"),
         ("logs", str(data / "logs")),
     ]
     shown = [f"  {name:<16}{value}" for name, value in rows]

@@ -18,8 +18,9 @@ from prometheus_client import CollectorRegistry, generate_latest, multiprocess, 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from accounts import doors
 from common.drf import base_url
-from common.errors import as_flat, combined, is_for_nodes
+from common.errors import AccessDisabled, as_flat, combined, is_for_nodes
 from common.rows import rows, values
 from config import counted, nowhere, preflight
 from credits.books import holds
@@ -36,6 +37,8 @@ WORKER_SILENT_SECONDS = 30
 OF_A_PROXY = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via")
 BOUND_TO = "WEB_BOUND_TO"
 """The environment variable in which `config.web` leaves the address that it listens at."""
+PAGES = ("/account/", "/my/", "/staff/", "/invitations/", "/privacy/", "/oauth/authorize")
+"""Where people are: a browser that reads pages is answered by one, a program by JSON."""
 WORKERS = ("worker", "jobs")
 """Names of heartbeats: of the worker that does the most, and of the one that asks vendors."""
 
@@ -236,9 +239,11 @@ def _refused(request: HttpRequest, status: int, code: str, sentence: str) -> Jso
     return JsonResponse(body, status=status, headers=headers)
 
 
-def forbidden(request: HttpRequest, reason: str = "") -> JsonResponse:
-    """Say that a browser's request lacks what proves that it is no other site's, as JSON."""
+def forbidden(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Say that a browser's request lacks what proves that it is no other site's."""
     sentence = "This must be sent from a page of ours. Reload it."
+    if request.path.startswith(PAGES):
+        return doors.refused(request, AccessDisabled(sentence), title="Reload the page")
     return _refused(request, 403, "access_disabled", sentence)
 
 

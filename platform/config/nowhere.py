@@ -14,7 +14,7 @@ from staff import pages
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-PLACES: Final = ("/my", "/staff", "/account")
+PLACES: Final = ("/my", "/staff", "/account", "/invitations", "/privacy")
 SENTENCE: Final = "There is no page at this address. It may have moved, or the link was cut off."
 
 

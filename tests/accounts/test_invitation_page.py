@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.utils import timezone
@@ -51,6 +52,17 @@ def test_where_one_must_be_invited_the_link_lets_its_address_in_and_no_other(
     assert answer.status_code == 302
     assert belong(team) == {alice.user.email, ines.email}
     assert ines.browser.session["workspace"] == str(team.pk)
+
+
+def test_who_makes_an_account_by_it_finds_the_address_filled_in(ines, link):
+    """With another they would join nothing, and learn that only at the end."""
+    page = ines.browser.get(link, **HTML).content.decode()
+    path = unescape(re.search(r'href="(/account/signup/[^"]*)"', page)[1])
+
+    form = ines.browser.get(path).content.decode()
+
+    assert f'value="{ines.email}"' in form
+    assert link in unescape(form), "and is led back"
 
 
 def test_where_some_domains_are_welcome_an_invited_address_is_too(ines, link, settings):

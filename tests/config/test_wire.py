@@ -5,6 +5,7 @@ import json
 import pytest
 from config import health, preflight
 from django.db import connection
+from django.test import Client
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -296,6 +297,27 @@ def test_an_unknown_path_is_a_404_in_json(client, db, path):
 
     assert answer.status_code == 404
     assert answer.json() == {"error": "not_found", "message": "There is no such path."}
+
+
+@pytest.mark.parametrize("path", ["/account/nothing", "/privacy/a/b/c"])
+def test_where_people_are_an_unknown_path_is_a_page_to_browsers(db, path):
+    client = Client(SERVER_NAME="localhost")
+    page = client.get(path, headers={"Accept": "text/html"})
+    told = client.get(path)
+
+    assert (page.status_code, told.status_code) == (404, 404)
+    assert "There is nothing here" in page.content.decode()
+    assert told.json()["error"] == "not_found"
+
+
+def test_a_form_that_is_too_old_is_a_page_too(db):
+    browser = Client(enforce_csrf_checks=True, SERVER_NAME="localhost")
+
+    page = browser.post("/account/login/", {}, headers={"Accept": "text/html"})
+
+    assert page.status_code == 403
+    assert "Reload the page" in page.content.decode()
+    assert browser.post("/account/login/", {}).json()["error"] == "access_disabled"
 
 
 @pytest.mark.parametrize("path", ["/customers/", "/customers/nothing", "/auth/x", "/proxy"])
