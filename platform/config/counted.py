@@ -12,7 +12,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,11 +68,12 @@ def _lives(number: int) -> bool:
 
 
 def _add(file: Path, to: Path) -> None:
-    from prometheus_client.mmap_dict import MmapedDict  # It asks for the folder when it is loaded.
+    from prometheus_client import mmap_dict  # It asks for the folder when it is loaded.
 
-    there = MmapedDict(str(to))
+    kept: Any = mmap_dict.MmapedDict
+    there = kept(str(to))
     try:
-        for key, value, at, _ in MmapedDict.read_all_values_from_file(str(file)):
+        for key, value, at, _ in kept.read_all_values_from_file(str(file)):
             before, before_at = there.read_value(key)
             there.write_value(key, before + value, max(at, before_at))
     finally:

@@ -79,6 +79,7 @@ def script(stack, environment, name, *words, status=0):
 
 def archive_all(stack):
     """Wait until all that was written is in the archive."""
+    stack.rows("SELECT pg_logical_emit_message(true, 'test', 'Of an empty file nobody hears.')")
     (row,) = stack.rows("SELECT pg_walfile_name(pg_switch_wal()) AS name")
     end = time.monotonic() + 60
     while True:
