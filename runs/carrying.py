@@ -59,7 +59,7 @@ class Carrier:
         run: Run,
         *,
         away_seconds: float = AWAY_SECONDS,
-        doubted: Callable[[], None] | None = None,
+        doubted: Callable[[Carrier], None] | None = None,
     ) -> None:
         """`doubted` is told before a run is given up: its worker gets none until it is seen."""
         self.run = run
@@ -88,7 +88,7 @@ class Carrier:
         except (Gone, Away) as exc:
             logs.line(event="run.lost", run=str(self.run.pk), why=str(exc)[:200])
             if self._doubted is not None:
-                self._doubted()
+                self._doubted(self)
             await books.aside(scheduler.lost, self.run, WORDS)
         finally:
             writing.cancel()

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 import psycopg
 from django.utils import timezone
@@ -26,8 +27,6 @@ from runs.models import Run, State, Worker
 from runs.native import Away, Native
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from common.db import Db
 
 log = logging.getLogger("runs")
@@ -51,6 +50,8 @@ class Leader:
         self._native = Native(worker.base_url, workers.token_of(worker), str(worker.client_id))
         self._carriers: dict[str, Carrier] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._left: set[str] = set()
+        """Prompts that were given up: a machine that was away may work on them still."""
         self._probed = self._nodes_read = -float("inf")
         self._is_up = False
 
@@ -87,9 +88,10 @@ class Leader:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _doubt(self) -> None:
-        """Give it nothing until it was seen again."""
+    def _doubt(self, carrier: Carrier) -> None:
+        """Give it nothing until it was seen again, and have it stop then what it still works on."""
         self._is_up, self._probed = False, -float("inf")
+        self._left.add(carrier.prompt_id)
 
     async def _carried(self, carrier: Carrier) -> None:
         """Carry a run to its end; where the database is away, go on once it is back."""
@@ -133,6 +135,9 @@ class Leader:
         try:
             stats = await self._native.stats()
             queue = await self._native.queue()
+            self._left &= queue.running | queue.pending
+            for each in self._left:
+                await self._native.stop(UUID(each))
             if not self._is_up or now - self._nodes_read > NODES_SECONDS:
                 info = await self._native.object_info()
                 await books.aside(workers.note_nodes, self._worker, info)

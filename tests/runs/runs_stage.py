@@ -82,6 +82,13 @@ class Stage:
         """Have a machine die: it forgets what it had."""
         self.do(self._sites.pop(worker.name).cleanup())
 
+    def cut(self, worker):
+        """Have nobody reach a machine, which works on."""
+        self._dead.add(worker.name)
+
+    def join(self, worker):
+        self._dead.discard(worker.name)
+
     def die(self, worker):
         """Have a machine be gone at this moment, also from within the runner's own loop."""
         server = self.servers[worker.name]

@@ -129,6 +129,25 @@ def test_while_its_machine_is_away_it_is_given_nothing(stage, ada):
     core.cancel(ada.workspace_id, run.pk, by=ada.user.pk)
 
 
+def test_a_machine_that_was_out_of_reach_stops_what_was_given_up(stage, ada):
+    machine = stage.worker(ada, per_second=10_000)
+    engine = stage.servers[machine.name].engine
+    stage.start(away_seconds=1.0)
+    run = reached(submit(ada, slow(60, steps=600)), "running")
+    stage.cut(machine)
+    until(lambda: Run.objects.get(pk=run.pk).state == "queued")
+
+    stage.join(machine)
+
+    told = until(lambda: engine.history.get(str(run.prompt_id)))
+    assert told["status"]["messages"][-1][0] == "execution_interrupted"
+    until(lambda: Run.objects.get(pk=run.pk).progress)
+    core.cancel(ada.workspace_id, run.pk, by=ada.user.pk)
+    run = agrees(ended(run), ada)
+    assert (run.state, run.attempts) == ("canceled", 2)
+    assert run.gpu_ms < 30_000, "of the second try alone"
+
+
 def test_two_deaths_end_it_and_nothing_is_charged(stage, ada):
     machine = stage.worker(ada, per_second=10_000)
     stage.start(away_seconds=1.0)
@@ -178,6 +197,21 @@ def test_it_is_canceled_at_each_stage(stage, ada, at_place, place):
     assert (asked.state, asked.error_code) == ("canceled", "canceled")
     assert asked.gpu_ms < 10_000
     assert asked.charged_micros == -(-asked.gpu_ms * 10_000 // 1000)
+
+
+def test_calling_one_off_stops_no_other_on_the_same_machine(stage, ada, bob):
+    stage.worker(ada, bob, per_second=10_000, slots=2)
+    stage.start()
+    hers = reached(submit(ada, slow(4, steps=40)), "running")
+    until(lambda: Run.objects.get(pk=hers.pk).progress)
+    his = reached(submit(bob, slow(30)), "running")
+
+    core.cancel(bob.workspace_id, his.pk, by=bob.user.pk)
+
+    his = agrees(ended(his), bob)
+    assert (his.state, his.gpu_ms, his.charged_micros) == ("canceled", 0, 0), "it never began"
+    hers = agrees(ended(hers), ada)
+    assert (hers.state, hers.gpu_ms >= 4000) == ("succeeded", True)
 
 
 def test_a_runner_that_ends_leaves_its_runs_to_the_next(stage, ada):

@@ -255,7 +255,11 @@ def test_one_that_paid_inside_is_not_tried_again(ada):
 COSTS = {
     "succeeded: seconds and files": ({"files": 2}, 15_010 + 2 * 500),
     "succeeded without a file": ({}, 15_010),
-    "canceled: seconds": ({"state": "canceled", "code": ending.CANCELED, "files": 2}, 15_010),
+    "canceled: seconds": ({"state": "canceled", "code": ending.CANCELED}, 15_010),
+    "canceled with a file: seconds": (
+        {"state": "canceled", "code": ending.CANCELED, "files": 2},
+        15_010,
+    ),
     "failed with a file: seconds": ({"state": "failed", "files": 1}, 15_010),
     "failed: nothing": ({"state": "failed"}, 0),
     "failed by our fault, with a file: nothing": ({"state": "failed", "files": 1, "ours": True}, 0),
