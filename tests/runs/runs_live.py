@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 
 import uvicorn
+import uvloop
 
 
 @contextmanager
@@ -30,9 +31,13 @@ def live():
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None
     door = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[door])), daemon=True)
+
+    def serve():
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(server.serve(sockets=[door]))
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive(), "the site did not start"
