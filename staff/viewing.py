@@ -126,7 +126,7 @@ def _may_be_seen(member: User) -> bool:
 
 
 def _refused(request: HttpRequest, viewing: Viewing, refusal: AccessDisabled) -> HttpResponse:
-    if request.path.startswith((SEEN, "/account/")) or request.path == "/":
+    if request.path.startswith(SEEN) or "text/html" in request.headers.get("Accept", ""):
         shown = {"viewing": viewing, "sentence": str(refusal)}
         return render(request, "staff/viewing_refused.html", shown, status=refusal.status)
     return JsonResponse(refusal.body_at(request.path), status=refusal.status)
