@@ -57,7 +57,8 @@ class RunForm(Form):
         **kwargs: Any,
     ) -> None:
         start = {"token": uuid.uuid4().hex, **(initial or {})}
-        super().__init__(*args, initial=start, **kwargs)
+        kwargs["initial"] = start
+        super().__init__(*args, **kwargs)
         known = sorted({*accelerators, *filter(None, [start.get("accelerator")])})
         labels: Any = self.fields["accelerator"]
         labels.choices = [ANYWHERE, *((each, each) for each in known)]

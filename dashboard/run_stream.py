@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from asgiref.sync import sync_to_async
@@ -41,7 +41,7 @@ LONGEST_SECONDS: Final = 3600
 
 @require_safe
 @page
-def run_events(request: HttpRequest, session: Session, run_id: UUID) -> StreamingHttpResponse:
+def run_events(request: HttpRequest, session: Session, run_id: UUID) -> Any:
     """Send the part until the run has ended, or the hour is over."""
     shown.one(session.workspace_id, run_id, user_id=only(session))
     place = streams.take(f"page:{session.user.pk}")

@@ -40,12 +40,15 @@ class GraphField(forms.CharField):
     def clean(self, value: Any) -> Any:
         """Return it as it was parsed."""
         try:
-            return orjson.loads(super().clean(value))
+            found = orjson.loads(super().clean(value))
         except orjson.JSONDecodeError as wrong:
             said = _("This is no JSON: line %(line)s. Paste the whole file.") % {
                 "line": wrong.lineno
             }
             raise forms.ValidationError(said) from None
+        if _has_nul(found):  # No database keeps it.
+            raise forms.ValidationError(_("No text may hold the character NUL."))
+        return found
 
 
 class VersionForm(Form):
@@ -172,3 +175,17 @@ def remove(request: HttpRequest, session: Session, workflow_id: UUID) -> HttpRes
     workflows.remove(found, by=session.user.pk)
     messages.success(request, _("“%(name)s” is removed. Its runs stay.") % {"name": found.name})
     return redirect("workflows")
+
+
+def _has_nul(found: Any) -> bool:
+    """Whether some text of what JSON says holds the character NUL."""
+    waiting = [found]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str) and "\0" in each:
+            return True
+        if isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            waiting += each
+    return False

@@ -5,7 +5,6 @@ It knows the product only from outside, by HTTP and by `manage.py`, so what it s
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +230,7 @@ def ask(
     body: dict[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     fine: Collection[int] = (),
-) -> tuple[int, http.client.HTTPMessage, bytes]:
+) -> tuple[int, Message, bytes]:
     """One request; anything but a success, or what is fine, is a DemoFailed that quotes it."""
     request = urllib.request.Request(url, method=method)  # noqa: S310  The product's own address.
     if key:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Count, Min, Q, Sum
 from django.utils import timezone
@@ -58,7 +58,7 @@ def machines() -> list[Standing]:
     """Return all that are not removed, by name."""
     month = timezone.now() - timedelta(days=DAYS)
     day = Q(ended_at__gt=timezone.now() - timedelta(days=1))
-    lately = {
+    lately: dict[int | None, Any] = {
         each["worker_id"]: each
         for each in Run.objects.filter(ended_at__gt=month)
         .exclude(worker=None)

@@ -5,6 +5,7 @@ import re
 import uuid
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.utils import timezone
 from page_text import text
 from run_rows import GRAPH, machine_of, output_of, preview_of, run_of
@@ -96,6 +97,46 @@ def test_a_running_one_shows_how_far_it_is_without_script(alice, browser):
     assert (shown.content[:2], shown["Content-Type"]) == (b"\xff\xd8", "image/jpeg")
     assert shown["X-Content-Type-Options"] == "nosniff"
     assert browser.get(f"/my/runs/{run.pk}/files/{uuid.uuid4()}").status_code == 404
+
+
+def read(answer, frames=1):
+    """What a stream says first."""
+
+    async def some():
+        said, stream = [], aiter(answer.streaming_content)
+        for _ in range(frames):
+            said.append(await anext(stream))
+        await answer.streaming_content.aclose()
+        return b"".join(said).decode()
+
+    return async_to_sync(some)()
+
+
+def test_a_stream_sends_the_part_of_the_page_and_ends_with_the_run(alice, browser):
+    progress = {"value": 0.25, "nodes_done": 1, "nodes_total": 4}
+    running = run_of(alice.workspace_id, alice.user.pk, state="running", progress=progress)
+    ended = run_of(alice.workspace_id, alice.user.pk)
+
+    first = browser.get(f"/my/runs/{running.pk}/events")
+    last = browser.get(f"/my/runs/{ended.pk}/events")
+
+    assert first["Content-Type"] == "text/event-stream"
+    assert first["Cache-Control"] == "no-store"
+    event, _, data = read(first).partition("\n")
+    assert event == "event: part"
+    assert "1 of 4 nodes are done." in " ".join(json.loads(data.removeprefix("data: ")).split())
+    assert read(last).startswith("event: end\n")
+
+
+def test_of_one_person_so_many_streams_are_open_at_once(alice, browser):
+    run = run_of(alice.workspace_id, alice.user.pk, state="running")
+    path = f"/my/runs/{run.pk}/events"
+    opened = [browser.get(path) for _ in range(8)]
+
+    assert browser.get(path).status_code == 429
+    for answer in opened:
+        read(answer)
+    assert browser.get(path).status_code == 200
 
 
 def test_a_file_is_led_to_where_the_page_is_and_signed_for_an_hour(alice, browser, settings):
@@ -227,6 +268,9 @@ def test_what_cannot_be_paid_is_refused_at_the_form_with_both_sums(alice, browse
         ("[]", "a JSON object"),
         ('{"1": {"inputs": {}}}', "no class_type"),
         ("", "required"),
+        ('{"1": {"class_type": "A", "inputs": {"a": "\\u0000"}}}', "NUL"),
+        ('{"1": {"class_type": "A", "inputs": {"a": "\\ud800"}}}', "no JSON"),
+        ("[" * 5000, "no JSON"),
     ],
 )
 def test_what_is_no_workflow_is_told_with_what_to_do(browser, alice, graph, said):

@@ -28,6 +28,7 @@ class Platform(http.server.ThreadingHTTPServer):
         self.price = 6
         self.statuses = ["Pending", "Ready"]
         self.picture = PICTURE
+        self.may_run = True
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,6 +70,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         known = self.headers["X-API-KEY"] == "good"
         if self.path.startswith("/customers/"):
             self.answer({"amount_micros": self.server.cents}, 200 if known else 401)
+        elif self.path.startswith("/api/v2/jobs"):
+            self.answer({"jobs": []}, 200 if known and self.server.may_run else 403)
         elif self.path in ("/picture", "/my/"):
             self.answer(self.server.picture)
         else:  # Polled, and that without a credential.
@@ -156,6 +159,25 @@ def test_the_member_of_an_earlier_run_is_taken_again_and_topped_up(platform, tmp
     (by,) = {words[words.index("--by") + 1] for words in added}
     assert by == (staff[0] if staff else demo.STAFF)
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_of_an_earlier_version_that_runs_nothing_is_followed_by_one_that_does(
+    platform, tmp_path
+):
+    platform.may_run = False
+    who = demo.Member(platform.url, "good", demo.EMAIL, "secret")
+    (tmp_path / "demo.json").write_text(json.dumps(vars(who)))
+    asked = []
+
+    def manage(*words):
+        asked.append(words)
+        staff = [{"email": "grace@example.org"}]
+        return json.dumps(staff if "list" in words else {"api_key": "good"})
+
+    demo.member(tmp_path / "demo.json", base_url=platform.url, manage=manage)
+
+    (added,) = [words for words in asked if words[:2] == ("member", "add")]
+    assert "runs" in added
 
 
 @pytest.mark.parametrize(("password", "is_in"), [("secret", True), ("other", False)])

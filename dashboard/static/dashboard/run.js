@@ -12,18 +12,30 @@ async function withItsPicture(part) {
     await loaded.decode().catch(() => loaded.remove());
 }
 
+async function show(text) {
+    const part = new DOMParser().parseFromString(JSON.parse(text), "text/html").body;
+    const before = place.querySelector("[data-state]")?.dataset.state;
+    await withItsPicture(part);
+    place.replaceChildren(...part.childNodes);
+    const now = place.querySelector("[data-state]");
+    if (now && now.dataset.state !== before) document.getElementById("say").textContent = now.textContent.trim();
+}
+
 if (place) {
     const source = new EventSource(place.dataset.events);
-    let newest = 0;
+    let next = null;
+    let isShowing = false;
+    // What comes while a picture loads is passed over, but for the last: a slow browser shows fewer, and each.
     source.addEventListener("part", async (event) => {
-        const number = ++newest;
-        const part = new DOMParser().parseFromString(JSON.parse(event.data), "text/html").body;
-        const now = place.querySelector("[data-state]")?.dataset.state;
-        await withItsPicture(part);
-        if (number !== newest) return;
-        place.replaceChildren(...part.childNodes);
-        const next = place.querySelector("[data-state]");
-        if (next && next.dataset.state !== now) document.getElementById("say").textContent = next.textContent.trim();
+        next = event.data;
+        if (isShowing) return;
+        isShowing = true;
+        while (next !== null) {
+            const text = next;
+            next = null;
+            await show(text);
+        }
+        isShowing = false;
     });
     source.addEventListener("end", () => {
         source.close();
