@@ -1,4 +1,4 @@
-"""Whatever changes how somebody signs in ends what programs do for them: at the pages that do it."""
+"""Whatever changes how somebody signs in ends what programs do for them, at the pages."""
 
 import pytest
 from allauth.mfa.models import Authenticator
