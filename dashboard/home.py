@@ -31,7 +31,7 @@ def home(request: HttpRequest, session: Session) -> HttpResponse:
     workspace, whose = session.workspace_id, only(session)
     wallet = lots.contents(workspace)
     spent = spend.by_day(workspace, days=DAYS, today=timezone.now().date(), user_id=whose)
-    vendors = spent.vendors(SERIES)
+    vendors = spent.dearest(SERIES)
     shown = {
         "wallet": wallet,
         "parts": parts(wallet),
@@ -41,7 +41,7 @@ def home(request: HttpRequest, session: Session) -> HttpResponse:
         "calls": history.page(workspace, history.Wanted(user_id=whose), limit=LAST).calls,
         "figures": [(1, spent.of_last(1)), (7, spent.of_last(7)), (DAYS, spent.of_last(DAYS))],
         "spent": spent,
-        "vendors": vendors,
+        "named": vendors,
         "days": spent.table(vendors),
         "is_everybodys": whose is None,
     }

@@ -58,10 +58,20 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class DaySum:
-    """The calls of one day and one vendor."""
+    """The calls of one day, and of what they were told apart by."""
 
     day: date
-    vendor: str
+    of: str
+    calls: int
+    uncharged: int
+    micros: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The calls of all those days, and of one of what they were told apart by."""
+
+    of: str
     calls: int
     uncharged: int
     micros: Micros
@@ -89,24 +99,40 @@ class Spend:
         """How many of them were not charged."""
         return sum(each.uncharged for each in self.sums)
 
-    def vendors(self, most: int) -> list[str]:
-        """Return the vendors that cost the most, dearest first; the rest is nobody by name."""
-        cost: dict[str, int] = {}
+    def totals(self) -> list[Total]:
+        """Return what each vendor, or whatever it is, cost in all, the dearest first."""
+        found: dict[str, tuple[int, int, int]] = {}
         for each in self.sums:
-            cost[each.vendor] = cost.get(each.vendor, 0) + each.micros
-        return [name for name in sorted(cost, key=lambda name: -cost[name]) if cost[name]][:most]
+            calls, uncharged, micros = found.get(each.of, (0, 0, 0))
+            found[each.of] = (calls + each.calls, uncharged + each.uncharged, micros + each.micros)
+        totals = [
+            Total(of, calls, uncharged, Micros(micros))
+            for of, (calls, uncharged, micros) in found.items()
+        ]
+        return sorted(totals, key=lambda each: (-each.micros, -each.calls, each.of))
 
-    def table(self, vendors: list[str]) -> list[tuple[date, list[Micros]]]:
-        """Return for each day what each of these vendors cost, and last what all others did."""
-        found = {day: [0] * (len(vendors) + 1) for day in self.days}
+    def dearest(self, most: int) -> list[str]:
+        """Return which of them cost the most, the dearest first; none that cost nothing."""
+        return [each.of for each in self.totals() if each.micros][:most]
+
+    def table(self, named: list[str]) -> list[tuple[date, list[Micros]]]:
+        """Return for each day what each of these cost, and last what all others did."""
+        found = {day: [0] * (len(named) + 1) for day in self.days}
         for each in self.sums:
-            place = vendors.index(each.vendor) if each.vendor in vendors else -1
+            place = named.index(each.of) if each.of in named else -1
             if each.day in found:
                 found[each.day][place] += each.micros
         return [(day, [Micros(amount) for amount in amounts]) for day, amounts in found.items()]
 
 
-def by_day(workspace_id: UUID, *, days: int, today: date, user_id: UUID | None = None) -> Spend:
+def by_day(
+    workspace_id: UUID,
+    *,
+    days: int,
+    today: date,
+    user_id: UUID | None = None,
+    by: By = By.VENDOR,
+) -> Spend:
     """Return what the last so many days cost, of one member if one is named."""
     first = today - timedelta(days=days - 1)
     found = _of(workspace_id, CallSum.Span.DAY).filter(
@@ -114,14 +140,15 @@ def by_day(workspace_id: UUID, *, days: int, today: date, user_id: UUID | None =
     )
     if user_id is not None:
         found = found.filter(user_id=user_id)
-    each = found.values("vendor", day=TruncDate("begins_at", tzinfo=UTC)).annotate(
+    of = F(COLUMN.get(by, by.value))
+    each = found.values(of=of, day=TruncDate("begins_at", tzinfo=UTC)).annotate(
         made=Sum("calls"), free=Sum("uncharged"), micros=Sum("charged_micros")
     )
     return Spend(
         [first + timedelta(days=n) for n in range(days)],
         [
-            DaySum(row["day"], row["vendor"], row["made"], row["free"], Micros(row["micros"]))
-            for row in each.order_by("day", "vendor")
+            DaySum(row["day"], _named(row["of"]), row["made"], row["free"], Micros(row["micros"]))
+            for row in each.order_by("day", "of")
         ],
     )
 
@@ -150,15 +177,18 @@ def by_span(workspace_id: UUID, wanted: Wanted, *, span: str, by: By | None) -> 
     if len(some) > MOST_ROWS:
         raise InvalidRequest("These are too many rows. Ask for less time, or for longer spans.")
     for row in some:
-        of = row.get("of", "")
         yield Part(
             row["begins_at"],
-            "" if of == NOBODY else f"{of}",
+            _named(row.get("of", "")),
             row["made"],
             row["good"],
             row["free"],
             Micros(row["micros"]),
         )
+
+
+def _named(of: UUID | str) -> str:
+    return "" if of == NOBODY else f"{of}"
 
 
 def _of(workspace_id: UUID, span: str) -> QuerySet[CallSum]:

@@ -116,7 +116,7 @@ RULES = {
         "my/team/invitations/<uuid:invitation>/withdraw", "my/team/asks/<uuid:ask>/answer",
         "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
         "my/team/<uuid:user>/transfer",
-        "my/usage/presses", "my/refusals", "my/runs",
+        "my/usage/presses", "my/usage/spend", "my/refusals", "my/runs",
         *("my/runs/<uuid:run_id>" + what for what in (
             "", "/events", "/preview", "/files/<uuid:output_id>", "/cancel", "/again",
         )),

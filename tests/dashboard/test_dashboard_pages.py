@@ -1,40 +1,15 @@
 """The pages of members: what they show, to whom, and with how many questions to the database."""
 
 import uuid
-from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection
+from call_rows import call_of
 from django.test import Client
-from django.utils import timezone
 
 from accounts.models import Membership
 from common.money import usd
 from credits.models import Hold
-from usage.models import Call
-
-
-def call_of(member, **fields):
-    """Write a call of theirs into the history of their workspace."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE credits_account SET events = events + 1 WHERE id = %s RETURNING events",
-            [member.workspace_id],
-        )
-        (number,) = cursor.fetchone()
-    now = timezone.now()
-    about = {
-        "user_id": member.user.pk, "vendor": "bfl", "operation": "flux-pro", "run_id": "run-1",
-        "outcome": "delivered", "status": 200, "quoted_micros": 60_000, "held_micros": 60_000,
-        "charged_micros": 40_000, "price_version": "1", "attempts": 1,
-        "facts": {"title": "Flux <b>Pro</b>", "inputs": {"images": 1}},
-        "started_at": now - timedelta(seconds=2), "settled_at": now,
-    }  # fmt: skip
-    return Call.objects.create(
-        id=uuid.uuid4(), workspace_id=member.workspace_id, number=number, **(about | fields)
-    )
-
 
 PAGES = ["/my/", "/my/usage", "/my/usage.csv", f"/my/usage/{uuid.UUID(int=1)}", "/my/nothing"]
 

@@ -141,7 +141,8 @@ PAGES = {
     "limits": "/my/limits", "limit": "/my/limits/member?of={user}",
     "prices": "/my/prices?q=flux", "quote": "/my/quote", "settings": "/my/settings",
     "security": "/account/", "mail": "/account/email/", "nowhere": "/my/nothing",
-    "presses": "/my/usage/presses", "refusals": "/my/refusals", "reference": "/reference",
+    "spend": "/my/usage/spend", "presses": "/my/usage/presses",
+    "refusals": "/my/refusals", "reference": "/reference",
     "operation": "/my/prices/of/{operation}?ask=1",
 }  # fmt: skip
 

@@ -3,8 +3,10 @@
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
+from call_rows import call_of
 from django.utils import timezone
 from page_text import text
 
@@ -204,3 +206,49 @@ def test_a_day_of_a_filter_is_the_viewers(alice, signed_in, monkeypatch):
 
 
 EMPTY = Page([], newer=None, older=None, is_cut=False)
+
+
+# --- Spend ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_owner(studio, alice):
+    return SimpleNamespace(workspace_id=studio.id, user=alice.user)
+
+
+def spent_by(browser, **asked):
+    """Return the rows of the page of spend: name, calls, not charged, and what was charged."""
+    said = text(browser.get("/my/usage/spend", asked))
+    rows = re.findall(r"<tr> <td class=\"lead\">(.*?)</tr>", said)
+    return [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in rows]
+
+
+def test_spend_is_told_apart_by_each_way_and_adds_up(studio, as_owner, bob):
+    key = str(bob.api_key_record.pk)
+    call_of(as_owner, project="kite", charged_micros=40_000)
+    call_of(as_owner, user_id=bob.user.pk, vendor="kling", charged_micros=60_000)
+    call_of(as_owner, user_id=bob.user.pk, key_id=key, charged_micros=0, outcome="failed")
+
+    assert [each.split()[0] for each in spent_by(studio.owner)] == ["kling", "bfl"]
+    for by, first in (("project", "No project"), ("key", "No key"), ("member", bob.user.name or bob.user.email)):
+        rows = spent_by(studio.owner, by=by)
+        assert rows[0].startswith(first), by
+    assert spent_by(studio.owner, by="project")[1].startswith("kite 1 0")
+    assert any(row.startswith(key) for row in spent_by(studio.owner, by="key")), "another's key"
+    assert "$0.10" in text(studio.owner.get("/my/usage/spend?days=7"))
+
+
+def test_a_member_reads_what_their_own_calls_cost(studio, as_owner, bob):
+    call_of(as_owner, charged_micros=40_000)
+    call_of(as_owner, user_id=bob.user.pk, vendor="kling", charged_micros=60_000)
+
+    said = text(studio.member.get("/my/usage/spend?by=member"))
+
+    assert "kling" in said
+    assert "bfl" not in said
+    assert "Members" not in said
+
+
+@pytest.mark.parametrize("asked", ["by=nothing", "days=9999", "by=key%00&days=-1", "by=&days="])
+def test_what_is_no_choice_is_the_usual_one(alice, signed_in, asked):
+    assert 'value="30" selected' in text(signed_in(alice).get(f"/my/usage/spend?{asked}"))

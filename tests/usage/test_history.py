@@ -123,7 +123,7 @@ def test_days_add_up_to_their_calls(many, month):
 
     whole = spent()
     assert (whole.calls, whole.uncharged, whole.of_last(1)) == (7, 5, 100_000)
-    assert whole.vendors(4) == ["kling"]
+    assert whole.dearest(4) == ["kling"]
     assert whole.table(["kling"])[-1] == (today, [100_000, 0])
     assert len(whole.days) == 30
     assert spent(user_id=many.user.pk).calls == 2

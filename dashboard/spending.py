@@ -1,0 +1,80 @@
+"""Spend: what credits went on in some days, by vendor, operation, key, member or project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from accounts.models import User
+from apikeys.models import ApiKey
+from dashboard.shell import only, page
+from usage import spend
+from usage.spend import By
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from django.http import HttpRequest, HttpResponse
+
+    from accounts.sessions import Session
+
+DAYS: Final = (7, 30, 90)
+SERIES: Final = 4
+MOST_ROWS: Final = 100
+WAYS: Final = {
+    By.VENDOR: gettext_lazy("Vendors"),
+    By.OPERATION: gettext_lazy("Operations"),
+    By.KEY: gettext_lazy("Keys"),
+    By.MEMBER: gettext_lazy("Members"),
+    By.PROJECT: gettext_lazy("Projects"),
+}
+
+
+@require_safe
+@page
+def spend_page(request: HttpRequest, session: Session) -> HttpResponse:
+    """Show it for the days and the way that are chosen; who is a member sees their own."""
+    whose = only(session)
+    ways = [each for each in WAYS if whose is None or each is not By.MEMBER]
+    by = next((each for each in ways if each == request.GET.get("by")), By.VENDOR)
+    days = next((each for each in DAYS if f"{each}" == request.GET.get("days")), 30)
+    spent = spend.by_day(
+        session.workspace_id, days=days, today=timezone.now().date(), user_id=whose, by=by
+    )
+    totals, dearest = spent.totals(), spent.dearest(SERIES)
+    names = _names(session.workspace_id, by, (each.of for each in totals))
+    shown = {
+        "by": by,
+        "ways": [(each, WAYS[each]) for each in ways],
+        "days_back": days,
+        "choices": DAYS,
+        "spent": spent,
+        "charged": spent.of_last(days),
+        "totals": [(names[each.of], each) for each in totals[:MOST_ROWS]],
+        "left_out": len(totals) - MOST_ROWS,
+        "named": [names[each] for each in dearest],
+        "days": spent.table(dearest),
+        "is_everybodys": whose is None,
+    }
+    return render(request, "dashboard/spend.html", shown)
+
+
+def _names(workspace_id: UUID, by: By, ids: Iterable[str]) -> dict[str, str]:
+    """Return what a person calls each; what has no name here any more is told by its id."""
+    found = {each: each for each in ids}
+    named = [each for each in found if each]
+    if by is By.KEY:
+        keys = ApiKey.objects.filter(workspace_id=workspace_id, pk__in=named)
+        found |= {f"{pk}": name for pk, name in keys.values_list("pk", "name") if name}
+    elif by is By.MEMBER:
+        people = User.objects.filter(memberships__workspace_id=workspace_id, pk__in=named)
+        found |= {f"{each.pk}": each.name or each.email for each in people}
+    if "" in found:
+        found[""] = _("No project") if by is By.PROJECT else _("No key: a signed-in browser")
+    return found
