@@ -230,7 +230,8 @@ def test_spend_is_told_apart_by_each_way_and_adds_up(studio, as_owner, bob):
     call_of(as_owner, user_id=bob.user.pk, key_id=key, charged_micros=0, outcome="failed")
 
     assert [each.split()[0] for each in spent_by(studio.owner)] == ["kling", "bfl"]
-    for by, first in (("project", "No project"), ("key", "No key"), ("member", bob.user.name or bob.user.email)):
+    name = bob.user.name or bob.user.email
+    for by, first in (("project", "No project"), ("key", "No key"), ("member", name)):
         rows = spent_by(studio.owner, by=by)
         assert rows[0].startswith(first), by
     assert spent_by(studio.owner, by="project")[1].startswith("kite 1 0")
