@@ -403,7 +403,9 @@ def test_a_passkey_is_for_our_own_name_whatever_host_was_asked(ines, settings):
         pattern="https://other.example", added_by=uuid.uuid4(), reason="another name of ours"
     )
 
-    asked = Client(HTTP_HOST="other.example").get("/_allauth/browser/v1/auth/webauthn/login", secure=True)
+    asked = Client(HTTP_HOST="other.example").get(
+        "/_allauth/browser/v1/auth/webauthn/login", secure=True
+    )
 
     assert asked.status_code == 200
     assert asked.json()["data"]["request_options"]["publicKey"]["rpId"] == "credits.example.org"

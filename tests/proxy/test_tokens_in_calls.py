@@ -65,9 +65,7 @@ def end(who, how):
         case "removed and back":
             seat = Membership.objects.get(user=who.user, workspace=who.workspace)
             seat.delete()
-            Membership.objects.create(
-                user_id=who.user, workspace_id=who.workspace, role=seat.role
-            )
+            Membership.objects.create(user_id=who.user, workspace_id=who.workspace, role=seat.role)
 
 
 HOWS = ["ended", "expired", "deactivated", "removed", "removed and back"]
