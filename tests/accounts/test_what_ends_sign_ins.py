@@ -1,4 +1,4 @@
-"""Whatever changes how somebody signs in ends what programs do for them, at the pages."""
+"""Whatever changes how one signs in ends what programs do for one: at the pages that do it."""
 
 import pytest
 from allauth.mfa.models import Authenticator

@@ -201,11 +201,8 @@ def test_a_code_is_good_once(machine, mira, bob):
 
 
 def test_the_page_warns_of_a_machine_in_another_network_and_proposes_small_amounts(db, mira):
-    near, far = (
-        Machine().shows_a_code(),
-        Machine(Client(SERVER_NAME=HERE, REMOTE_ADDR="203.0.113.9")),
-    )
-    far.shows_a_code()
+    away = Client(SERVER_NAME=HERE, REMOTE_ADDR="203.0.113.9")
+    near, far = Machine().shows_a_code(), Machine(away).shows_a_code()
 
     here, there = (mira.get(type_code(mira, each.code)["Location"]) for each in (near, far))
 
