@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -75,6 +76,14 @@ def _write(block: bytes) -> None:
             out.flush()
 
 
+_ROW = re.compile(
+    r"(DETAIL:  (?:Failing row contains|Key)) .*?"
+    r"(?=\n\nThe above exception|\n\nDuring handling|\Z)",
+    re.DOTALL,
+)
+"""What the database says of a row that it refuses: of whom it tells, and the digests in it."""
+
+
 def _json(facts: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(facts, default=str)
@@ -104,5 +113,5 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
         }
         if record.exc_info:
-            facts["trace"] = self.formatException(record.exc_info)
+            facts["trace"] = _ROW.sub(r"\1 ...", self.formatException(record.exc_info))
         return _json(facts).decode()
