@@ -70,7 +70,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
             who = "for addresses of " + ", ".join(settings.SIGN_UP_DOMAINS)
             who = who if settings.SIGN_UP == "domains" else "by invitation, for the invited address"
             raise ValidationError(NOT_WELCOME.format(who))
-        return str(super().clean_email(email))
+        return signup.address(str(super().clean_email(email)))
 
     def clean_password(self, password: str, user: User | None = None) -> str:
         """Return a new password, or raise ValidationError; that one was typed is remembered."""

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
@@ -67,10 +66,8 @@ def invite(
 
     Raises InvalidRequest for what is no address, or a member's, and RateLimited.
     """
-    email = email.strip().lower()
     try:
-        validate_email(email)
-        signup.LONGEST(email)
+        email = signup.address(email)
     except ValidationError as exc:
         raise InvalidRequest("email: this is not an e-mail address.") from exc
     if role == Membership.Role.OWNER:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +35,8 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
     Without a password the user cannot sign in with one. Raises InvalidRequest if the address is
     not one, or is taken.
     """
-    email = email.strip().lower()
     try:
-        validate_email(email)
-        LONGEST(email)
+        email = address(email)
     except ValidationError as exc:
         raise InvalidRequest(f"{email!r} is not an e-mail address.") from exc
     user = User(email=email, name=name or email.partition("@")[0])
@@ -56,6 +55,20 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
             raise InvalidRequest(f"{email} has an account already.") from exc
         raise
     return user
+
+
+def address(text: str) -> str:
+    """Return an e-mail address as it is kept; raise ValidationError if it is none.
+
+    Of a sign that is younger than our own tables nobody here knows the small letter: the database
+    may, and would refuse what we have made of it.
+    """
+    email = text.strip().lower()
+    validate_email(email)
+    LONGEST(email)
+    if any(unicodedata.category(sign) == "Cn" for sign in email):
+        raise ValidationError("This address has a sign that is not known here.")
+    return email
 
 
 def is_open(request: HttpRequest) -> bool:

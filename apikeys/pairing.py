@@ -64,6 +64,7 @@ MOST_ASKED: Final = 3000
 """From one household in a minute: that room, every few seconds."""
 MOST_WRONG: Final = {"person": 10, "address": 30}
 """Codes that lead nowhere, in ten minutes."""
+NONE: Final = "There is no such pairing."
 BY_ITSELF: Final = "nobody took it"
 KEPT_FOR: Final = timedelta(days=1)
 
@@ -229,7 +230,7 @@ def asked_by(pairing_id: UUID, secret: str, *, address: str) -> Pairing:
     row = Pairing.objects.select_related("found_by").filter(pk=pairing_id).first()
     shown = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
     if row is None or not hmac.compare_digest(shown, bytes(row.secret_digest)):
-        raise NotFound("There is no such pairing.")
+        raise NotFound(NONE)
     return row
 
 
@@ -248,7 +249,9 @@ def masked(email: str) -> str:
 @transaction.atomic
 def take(row: Pairing) -> None:
     """Forget the sealed key: the machine has it. Again: nothing; raises NotFound if it has none."""
-    now = Pairing.objects.select_for_update().get(pk=row.pk)
+    now = Pairing.objects.select_for_update().filter(pk=row.pk).first()
+    if now is None:
+        raise NotFound(NONE)
     if now.state == State.TAKEN:
         return
     if told(now) != State.APPROVED:
@@ -272,7 +275,10 @@ def tend() -> None:
 
 @transaction.atomic
 def _end(pairing_id: UUID, *, reason: str) -> None:
-    row = Pairing.objects.select_for_update(of=("self",)).select_related("key").get(pk=pairing_id)
+    rows = Pairing.objects.select_for_update(of=("self",)).select_related("key")
+    row = rows.filter(pk=pairing_id).first()
+    if row is None:
+        raise NotFound(NONE)
     if row.state in (State.TAKEN, State.REFUSED):
         return
     if row.key is not None:

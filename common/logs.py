@@ -78,6 +78,14 @@ def _write(block: bytes) -> None:
             out.flush()
 
 
+_ROW = re.compile(
+    r"(DETAIL:  (?:Failing row contains|Key)) .*?"
+    r"(?=\n\nThe above exception|\n\nDuring handling|\Z)",
+    re.DOTALL,
+)
+"""What the database says of a row that it refuses: of whom it tells, and the digests in it."""
+
+
 def _json(facts: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(facts, default=str)
@@ -107,5 +115,5 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
         }
         if record.exc_info:
-            facts["trace"] = self.formatException(record.exc_info)
+            facts["trace"] = _ROW.sub(r"\1 ...", self.formatException(record.exc_info))
         return ADDRESS.sub("rt_...", _json(facts).decode())

@@ -25,15 +25,20 @@ LEASE_SECONDS = 120
 def write(key: str, *, to: str, subject: str, text: str) -> None:
     """Have the mail go out once this transaction is committed; again under the key: nothing.
 
-    Without an address there is nobody to tell, and nothing is written.
+    Without an address there is nobody to tell, and nothing is written. What no database holds (NUL,
+    half of a surrogate) is told as a question mark: a letter stops nothing of what it tells.
     """
     if not to:
         return
-    one_line = " ".join(subject.split())[:200]
+    one_line = " ".join(_kept(subject).split())[:200]
     with transaction.atomic():
         Mail.objects.get_or_create(
-            key=key[:200], defaults={"to": to, "subject": one_line, "text": text}
+            key=key[:200], defaults={"to": to, "subject": one_line, "text": _kept(text)}
         )
+
+
+def _kept(text: str) -> str:
+    return text.replace("\0", "?").encode("utf-8", "replace").decode()
 
 
 def send_due(*, limit: int = 100) -> int:

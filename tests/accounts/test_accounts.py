@@ -126,6 +126,19 @@ def sign_up_by_script(who):
     return who.browser.post(path, json.dumps(asked), content_type="application/json")
 
 
+@pytest.mark.parametrize("path", ["signup/", "email/"])
+def test_a_sign_that_is_younger_than_we_is_refused_with_a_sentence(ines, visit, path):
+    """The database may know its small letter, and would say no to what we made of it."""
+    if path == "email/":
+        ines.come_in()
+        ines.post("reauthenticate/", password=PASSWORD)
+
+    page = ines.post(path, email="x@\u05ff.example", password1=PASSWORD, action_add="")
+
+    assert page.status_code == 200
+    assert "a sign that is not known here" in page.content.decode()
+
+
 def test_who_signs_up_by_script_has_the_password_that_was_typed(ines):
     assert sign_up_by_script(ines).status_code == 401, "the address is to be verified"
     ines.browser.post(

@@ -229,7 +229,8 @@ def test_an_invitation_that_is_over_leads_nowhere(alice, carol, team, end):
 
 
 def test_whom_one_invites(alice, bob, team):
-    for email in ("", "x", "a@b", f"{'x' * 250}@example.org", bob.user.email):
+    unheard_of = "x@\u05ff.example"  # No sign has this number.
+    for email in ("", "x", "a@b", f"{'x' * 250}@example.org", bob.user.email, unheard_of):
         with pytest.raises(InvalidRequest):
             invite(team, alice, email)
     with pytest.raises(InvalidRequest, match="ownership"):

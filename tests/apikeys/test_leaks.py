@@ -140,6 +140,14 @@ def test_a_published_key_is_disabled_and_its_owner_told_once(report, alice, bob)
     assert letters(bob) == []
 
 
+def test_an_address_that_no_database_holds_lets_no_key_live_on(report, alice):
+    assert report(alice.key, url="https://git.example/\0\ud800.py").status_code == 200
+
+    assert not acts(alice.key)
+    (letter,) = letters(alice)
+    assert "https://git.example/??.py" in letter.text
+
+
 def test_what_was_made_with_it_is_disabled_too(report, alice):
     ApiKey.objects.filter(pk=alice.api_key_record.pk).update(scopes=["proxy", "keys:manage"])
 

@@ -313,6 +313,15 @@ def test_the_id_alone_tells_nothing(machine, secret):
         assert machine.ask(what, method=method, secret=secret).status_code == 404
 
 
+def test_what_was_forgotten_meanwhile_is_not_there(machine):
+    row = Pairing.objects.get(pk=machine.id)
+    Pairing.objects.filter(pk=row.pk).delete()
+
+    for act in (pairing.take, pairing.give_up):
+        with pytest.raises(pairing.NotFound):
+            act(row)
+
+
 WEAK = [bytes(32), b"\1" + bytes(31)]
 
 

@@ -100,3 +100,26 @@ def test_what_json_has_no_form_for_is_told_all_the_same(said, odd):
     logs.line(**json.loads(logs.JsonFormatter().format(record)))
 
     assert len(said()) == 2
+
+
+def refuse(detail):
+    why = ValueError(f"violates a_rule\nDETAIL:  {detail}")
+    raise RuntimeError("outer") from why
+
+
+def test_of_a_row_that_the_database_refuses_nothing_is_told(said):
+    """PostgreSQL repeats the row: whose address it has, and the digests of what is secret."""
+    row = "ann@example.org,\nargon2$x\n\nmore"
+    for detail in (f"Failing row contains ({row}).", f"Key (email)=({row}) already exists."):
+        try:
+            refuse(detail)
+        except RuntimeError:
+            record = logging.LogRecord("x", 40, "", 1, "broke", (), sys.exc_info())
+
+        told = json.loads(logs.JsonFormatter().format(record))
+
+        assert "ann@" not in told["trace"]
+        assert "argon2" not in told["trace"]
+        assert "more" not in told["trace"]
+        assert "violates a_rule" in told["trace"]
+        assert "RuntimeError: outer" in told["trace"]
