@@ -117,7 +117,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the client's address, as the wire has found it behind our own proxies."""
-        return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - no address to bind to
+        return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104  # nosec B104
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Write the mail into the outbox: it leaves when what caused it is committed."""

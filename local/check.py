@@ -38,6 +38,7 @@ def main() -> int:
             "lint": lambda: tool("ruff", "check", "."),
             "types": types,
             "imports": lambda: tool("lint-imports"),
+            "bandit": bandit,
             "migrations": migrations,
             "expand": expand,
             "templates": templates,
@@ -83,6 +84,11 @@ def types() -> Outcome:
     )
     programs = sorted(path.name for path in ROOT.glob("*.py"))
     return tool("mypy", "--config-file", "pyproject.toml", *folders, *programs)
+
+
+def bandit() -> Outcome:
+    """See that bandit finds nothing in the product of medium weight and confidence, or more."""
+    return tool("bandit", "-q", "-r", "-ll", "-ii", *map(str, wheels.packages()))
 
 
 def migrations() -> Outcome:

@@ -28,7 +28,7 @@ def heartbeat(name: str = "worker") -> None:
     """Say that beat and a worker live; `/ready` tells. Also writes when keys were used."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {Heartbeat._meta.db_table} (name, seen_at) VALUES (%s, now())"  # noqa: S608, SLF001
+            f"INSERT INTO {Heartbeat._meta.db_table} (name, seen_at) VALUES (%s, now())"  # noqa: S608, SLF001  # nosec B608
             " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at",
             [name],
         )

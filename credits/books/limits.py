@@ -153,7 +153,7 @@ class Slots:
 def slots_of(wallet_id: UUID) -> tuple[Slots, Slots]:
     """Return those of a wallet: of its usual holds, and of its large ones."""
     ((most, large, usual),) = Account.objects.filter(pk=wallet_id).values_list(
-        RawSQL(of_wallet(settings.CONCURRENCY_TIERS), []),  # noqa: S611 - our own settings
+        RawSQL(of_wallet(settings.CONCURRENCY_TIERS), []),  # noqa: S611  # nosec B611
         "open_large",
         F("open_holds") - F("open_large") - F("open_apart"),
     )

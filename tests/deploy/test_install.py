@@ -249,7 +249,7 @@ def test_a_stranger_installs_by_the_page(machine):
     last = said[-1]
     assert "DIFFERS" not in last
     for line in ("role: programs may do what programs do", "webhook: Stripe tells",
-                 "vendor accounts: 1 are written", "queues:"):  # fmt: skip
+                 "vendor accounts: 1 are written", "queue jobs:"):  # fmt: skip
         assert line in last, last
     assert not [each for each in last.splitlines() if each.startswith("FAILED  secrets")]
     noted = (machine.root / "asked").read_text()
