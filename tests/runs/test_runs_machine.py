@@ -264,7 +264,7 @@ def test_whatever_befalls_runs_the_books_agree(db, make_member, monkeypatch):
     run_state_machine_as_test(
         Runs,
         settings=settings(
-            max_examples=examples(40),
+            max_examples=examples(24),
             stateful_step_count=40,
             deadline=None,
             phases=[Phase.generate],
