@@ -27,7 +27,7 @@ urlpatterns = [
     path("v1/workflows", registry.WorkflowsView.as_view()),
     path(R, registry.WorkflowView.as_view()),
     path(R + "/versions", registry.VersionsView.as_view()),
-    path(R + "/versions/<number>", registry.VersionView.as_view()),
+    path(R + "/versions/<str:number>", registry.VersionView.as_view()),
     path("v1/run-address", native.AddressView.as_view()),
     *native.urls("comfy"),
     *native.urls("run/<token>"),

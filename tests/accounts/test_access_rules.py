@@ -308,7 +308,7 @@ OF_SOMEBODY = {
     "api/v2/assets/by-hash/<digest>": asset_of,
     "api/v7/comfyui/fetch/<uuid:run_id>": run_of,
     **{f"v1/workflows/<uuid:workflow_id>{what}": workflow_of for what in (
-        "", "/versions", "/versions/<number>",
+        "", "/versions", "/versions/<str:number>",
     )},
     # Which of its paths, and whose is whose: tests/runs/test_faces_native.py.
     "comfy/<path:rest>": run_of,
