@@ -96,6 +96,8 @@ def test_a_running_one_shows_how_far_it_is_without_script(alice, browser):
     assert f"/my/runs/{run.pk}/preview" in page
     assert (shown.content[:2], shown["Content-Type"]) == (b"\xff\xd8", "image/jpeg")
     assert shown["X-Content-Type-Options"] == "nosniff"
+    ended = run_of(alice.workspace_id, alice.user.pk)
+    assert browser.get(f"/my/runs/{ended.pk}/preview").status_code == 204
     assert browser.get(f"/my/runs/{run.pk}/files/{uuid.uuid4()}").status_code == 404
 
 

@@ -1,21 +1,12 @@
 // A run while it works: each part that comes takes the place of the one before. Without script the page is loaded again.
 const place = document.querySelector("[data-events]");
 
-// The next picture is there before the last one goes: nothing flickers.
-async function withItsPicture(part) {
-    const picture = part.querySelector("img");
-    if (!picture) return;
-    const loaded = new Image();
-    loaded.alt = picture.alt;
-    loaded.src = picture.getAttribute("src");
-    picture.replaceWith(loaded);
-    await loaded.decode().catch(() => loaded.remove());
-}
-
 async function show(text) {
-    const part = new DOMParser().parseFromString(JSON.parse(text), "text/html").body;
+    const part = document.adoptNode(new DOMParser().parseFromString(JSON.parse(text), "text/html").body);
+    // The next picture is there before the last one goes: nothing flickers. One that is gone meanwhile is left out.
+    const picture = part.querySelector("img");
+    await picture?.decode().catch(() => picture.closest("figure").remove());
     const before = place.querySelector("[data-state]")?.dataset.state;
-    await withItsPicture(part);
     place.replaceChildren(...part.childNodes);
     const now = place.querySelector("[data-state]");
     if (now && now.dataset.state !== before) document.getElementById("say").textContent = now.textContent.trim();
