@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from PIL import Image, UnidentifiedImageError
-
 from common.errors import InvalidRequest
+from proxy import heads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 MEGAPIXEL = 1024 * 1024
-HEADER_CHARACTERS = 256 << 10
-FORMATS = ("PNG", "JPEG", "WEBP")
+HEADER_CHARACTERS, LONGEST_HEADER = 256 << 10, 8 << 20
+"""Of base64, in which the head of a picture stands; that of a JPEG may be longer."""
+MOST_PIXELS = 178_956_970
+"""Of a picture that nobody takes for a bomb: as Pillow has it."""
 HEAD_BYTES = 1 << 20
 LONGEST_SECONDS = 24 * 3600
 
@@ -31,28 +31,26 @@ def megapixels(name: str, value: object) -> Fraction:
     if not isinstance(value, str) or not value:
         raise InvalidRequest(f"{name} must be an image in base64.")
     try:
-        width, height = _size(value)
-    except (binascii.Error, ValueError, UnidentifiedImageError, OSError, SyntaxError) as exc:
+        found = _size(value)
+    except (binascii.Error, ValueError) as exc:
         raise InvalidRequest(f"{name} must be a PNG, JPEG or WebP image in base64.") from exc
-    except Image.DecompressionBombError as exc:
-        raise InvalidRequest(f"{name} has more pixels than any vendor takes.") from exc
-    return Fraction(width * height, MEGAPIXEL)
+    if found is None:
+        raise InvalidRequest(f"{name} must be a PNG, JPEG or WebP image in base64.")
+    if found > MOST_PIXELS:
+        raise InvalidRequest(f"{name} has more pixels than any vendor takes.")
+    return Fraction(found, MEGAPIXEL)
 
 
-def _size(text: str, characters: int = HEADER_CHARACTERS) -> tuple[int, int]:
+def _size(text: str, characters: int = HEADER_CHARACTERS) -> int | None:
     head = text[:characters]
     if head.startswith("data:"):
         head = head.partition(",")[2]
     head = "".join(head.split())
     raw = base64.b64decode(head[: len(head) // 4 * 4], validate=True)
-    try:
-        with Image.open(io.BytesIO(raw), formats=FORMATS) as image:  # Decodes no pixel.
-            return image.size
-    except OSError as exc:
-        # A workflow, a profile, or WebP, which is read to its end: its header is longer.
-        if isinstance(exc, UnidentifiedImageError) or characters >= len(text):
-            raise
-        return _size(text, len(text))
+    found = heads.pixels(raw)
+    if found is None and raw.startswith(heads.JPEG) and characters < min(len(text), LONGEST_HEADER):
+        return _size(text, LONGEST_HEADER)  # A profile or a preview stands before its frame.
+    return found
 
 
 async def delivered(what: str, chunks: AsyncIterator[bytes]) -> Fraction | None:
@@ -67,12 +65,8 @@ async def delivered(what: str, chunks: AsyncIterator[bytes]) -> Fraction | None:
 
 async def picture_pixels(chunks: AsyncIterator[bytes]) -> Fraction | None:
     """Return how many pixels a picture has, by its header; None where that cannot be read."""
-    head = await _Reader(chunks).take(HEAD_BYTES)
-    try:
-        with Image.open(io.BytesIO(head), formats=FORMATS) as image:  # Decodes no pixel.
-            return Fraction(image.width * image.height)
-    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError):
-        return None
+    found = heads.pixels(await _Reader(chunks).take(HEAD_BYTES))
+    return None if found is None or found > MOST_PIXELS else Fraction(found)
 
 
 async def mp4_seconds(chunks: AsyncIterator[bytes]) -> Fraction | None:

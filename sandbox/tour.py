@@ -1,8 +1,8 @@
 """`python3 -m sandbox.tour`: call what can be called, as its nodes would, on a running `dev.py up`.
 
-One operation of each vendor, or every one (`--all`), or those of some (their names). Each is
-sent with its recorded request, polled to its end, its first file fetched; then a line says what was
-held and charged for it, and what was expected. Where the price follows from what a vendor reports,
+Every operation, or those of some vendors (their names), or one of each (`--few`). Each is sent with
+its recorded request, polled to its end, its first file fetched; then a line says what was held and
+charged for it, and what was expected. Where the price follows from what a vendor reports,
 the sandbox reports something else than the record: then it is only seen that no more than the hold
 was charged. The exit status is 1 unless all is well.
 
@@ -22,10 +22,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-import django
-import psycopg
-from psycopg.rows import dict_row
+try:
+    import aiohttp
+    import django
+    import psycopg
+    from psycopg.rows import dict_row
+except ModuleNotFoundError:  # The system's Python runs it: the project's goes on.
+    from dev import interpreter
+
+    if not interpreter().exists() or sys.prefix == str(interpreter().parent.parent):
+        raise
+    os.execv(interpreter(), [str(interpreter()), "-m", "sandbox.tour", *sys.argv[1:]])  # noqa: S606
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -269,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Take the tour; return 1 unless all is well."""
     parser = argparse.ArgumentParser(prog="sandbox.tour", description=__doc__)
     parser.add_argument("vendors", nargs="*", help="only these, each operation of theirs")
-    parser.add_argument("--all", action="store_true", help="every operation of every vendor")
+    parser.add_argument("--few", action="store_true", help="one operation of each vendor")
     parser.add_argument("--data", type=Path, default=ROOT / ".data", help="of the `up` (.data)")
     options = parser.parse_args(arguments)
     try:
@@ -285,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     django.setup()
     key = payer(dict(os.environ))
     tourist = Tourist(base_url, key, os.environ["DATABASE_URL"])
-    visits = asyncio.run(tour(tourist, chosen(options.vendors, every=options.all)))
+    visits = asyncio.run(tour(tourist, chosen(options.vendors, every=not options.few)))
     bad = [each for each in visits if not each.is_ok]
     sys.stdout.write(f"{table(visits)}\n{len(visits) - len(bad)} of {len(visits)} are well\n")
     return 1 if bad or not visits else 0

@@ -7,6 +7,9 @@ import contextlib
 import io
 import os
 import random
+import struct
+import time
+import zlib
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from typing import Any
@@ -15,7 +18,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from common.errors import InvalidRequest
-from proxy import measure
+from proxy import heads, measure
 from sandbox.media import Media, render
 from sandbox.video import FRAMES_PER_SECOND
 
@@ -69,6 +72,46 @@ def test_a_damaged_picture_is_measured_or_refused(form):
         text = base64.b64encode(damaged[: chance.randrange(1, len(damaged))]).decode()
         with contextlib.suppress(InvalidRequest):
             assert measure.megapixels("image", text) >= 0
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("PNG", {}),
+        ("JPEG", {"progressive": True}),
+        ("JPEG", {"icc_profile": bytes(200_000), "exif": b"Exif\0\0" + bytes(60_000)}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"quality": 50}),
+        ("WEBP", {"quality": 50, "exif": b"Exif\0\0MM"}),
+        ("WEBP", {"save_all": True, "append_images": [Image.new("RGB", (300, 200), "red")]}),
+    ],
+)
+def test_a_head_says_what_a_library_says(form, options):
+    out = io.BytesIO()
+    Image.new("RGB", (300, 200), "blue").save(out, form, **options)
+
+    assert heads.pixels(out.getvalue()) == 300 * 200
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + bytes(4)
+
+
+def of_profiles() -> bytes:
+    """Return a PNG of 3 MB whose profiles unpack to 3 GB."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0))
+    profile = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1_000_000), 9))
+    return heads.PNG + head + profile * 3000 + chunk(b"IDAT", b"")
+
+
+def test_what_stands_before_the_pixels_costs_nobody_else_anything():
+    """The one event loop of a process waits for this."""
+    text = base64.b64encode(of_profiles()).decode()
+    begun = time.process_time()
+
+    assert measure.megapixels("image", text) == Fraction(64 * 64, measure.MEGAPIXEL)
+
+    assert time.process_time() - begun < 1
 
 
 async def parts(*given: bytes) -> AsyncIterator[bytes]:

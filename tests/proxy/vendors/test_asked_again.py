@@ -103,6 +103,22 @@ async def test_a_refused_question_says_nothing_of_the_request(
     assert stage.spent(member) == 0
 
 
+async def test_what_a_lookup_tells_of_the_end_is_a_polls_to_give(stage):
+    """It is not paid for yet, and what the account paid is nobody's affair."""
+    vendor, path = "kling", "/proxy/kling/v1/videos/text2video"
+    member = await stage.member(RICH)
+    stage.vendor.fail_next(vendor, "drop_after", "delay=0")
+
+    answer = await stage.post(path, member, json=sample(vendor, path)["body"])
+
+    assert answer.status == 200, answer.body
+    (job,) = stage.vendor.desks[vendor].jobs._by_id.values()
+    assert job.ending == "done"
+    told = answer.json()["data"]
+    assert told == {"task_id": job.id, "task_status": "processing", "task_status_msg": ""}
+    assert stage.spent(member) == 0
+
+
 async def test_it_is_asked_once(stage):
     vendor, path = KNOWN[0]
     member = await stage.member(RICH)
