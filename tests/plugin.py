@@ -6,8 +6,9 @@ With xdist the controller starts the server and finds the browser; the workers i
 The files that took longest the last time are begun first, so that no worker is left alone with
 one at the end.
 
-Hypothesis tries the same examples each time, so that a landing does not depend on luck;
-`dev.py test --hypothesis-profile=default` looks for new ones. It shrinks for half a minute at most.
+Hypothesis tries the same examples each time, and the tests have one order, so that a landing does
+not depend on luck; `dev.py test --hypothesis-profile=default --randomly-seed=7` looks for others.
+It shrinks for half a minute at most.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from local import browser, frontend, scratch
 MARKED = re.compile(r"^\s*(@|pytestmark\b).*\bmark\.browser\b", re.MULTILINE)
 QUICK = ("browser", "system", "slow")
 """The marks of what `--quick` leaves out."""
+ORDER = 2026
+"""The seed of the order in which tests are run, where none is given."""
 SHRINKING_SECONDS = 30
 SECONDS = "files/seconds"
 """Where pytest's cache has what each file took."""
@@ -66,6 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples; have a browser where one is needed.
 
@@ -76,6 +80,8 @@ def pytest_configure(config: pytest.Config) -> None:
         hypothesis.settings.load_profile("quick" if option.quick else "landing")
     if hasattr(config, "workerinput"):
         return
+    if option.randomly_seed == "default":
+        option.randomly_seed = ORDER
     option.loadscopereorder = False  # `pytest_collection_modifyitems` has an order of its own.
     if option.no_browser or option.quick or option.collectonly:
         return
