@@ -271,7 +271,7 @@ class Maintained(PlatformError):
     code = "maintenance"
     status = 503
 
-    def __init__(self, sentence: str, *, seconds: int) -> None:
+    def __init__(self, sentence: str, *, seconds: int = 60) -> None:
         super().__init__(sentence, headers={"Retry-After": f"{seconds}"})
 
 
