@@ -14,9 +14,10 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from accounts import origins
-from common import ratelimits
+from common import db, ratelimits
 from common.addresses import household
 from common.errors import InvalidRequest, PlatformError
+from common.lanes import away
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,11 @@ class Doors:
                 ratelimits.take("doors", address, most=TRIES, seconds=SECONDS)
         except PlatformError as refusal:
             return refused(request, refusal)
+        except Exception as exc:
+            if not db.is_passing(exc) and not db.is_cache_away(exc):
+                raise
+            later = away()  # Not as a page: that would ask the same database.
+            return JsonResponse(later.body(), status=later.status, headers=later.headers)
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

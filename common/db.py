@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from typing import Any
 
 import psycopg
@@ -101,6 +102,12 @@ def is_away(error: BaseException) -> bool:
 def is_passing(error: BaseException) -> bool:
     """Whether the same may succeed in a moment: nothing is wrong with what was asked."""
     return is_away(error) or is_slow(error) or _state(error) in UNDONE
+
+
+def is_cache_away(error: BaseException) -> bool:
+    """Whether an error says that Redis, where tries are counted by setting, does not answer."""
+    redis = sys.modules.get("redis.exceptions")  # Who counts in the database never loads it.
+    return redis is not None and isinstance(error, redis.ConnectionError | redis.TimeoutError)
 
 
 def is_read_only(error: BaseException) -> bool:

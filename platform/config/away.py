@@ -1,4 +1,8 @@
-"""The database away, full or only read from, at any of Django's views: come again, never a 500."""
+"""The database away, full or only read from, at any of Django's views: come again, never a 500.
+
+So where tries are counted in Redis, and that is away. What stands before the views, and asks them,
+answers for itself (accounts/doors.py).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,8 @@ class DatabaseAway(MiddlewareMixin):
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> JsonResponse | None:
         """Answer if the same request may succeed in a moment; leave every other error alone."""
-        if not isinstance(exception, Error) or not db.is_passing(exception):
+        is_ours = isinstance(exception, Error) and db.is_passing(exception)
+        if not is_ours and not db.is_cache_away(exception):
             return None
         log.warning("%s cannot be answered: %s", request.path[:200], first_line(exception))
         if db.is_read_only(exception):  # Another server is the primary now: find it.

@@ -7,12 +7,16 @@ from urllib.parse import urlencode
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.test import Client
+from redis.exceptions import ConnectionError as RedisAway
 from test_access_rules import DOOR, MEMBER, RULES, path_of
 
 from accounts import doors
+from apikeys import pairing
 from common import ratelimits
 
+LIKE_A_BROWSER = {"Accept": "text/html"}
 DOORS = [path_of(route) for route in RULES[DOOR]]
 ALL = DOORS + [path_of(route) for route in RULES[MEMBER]]
 ODD = [
@@ -50,6 +54,38 @@ def test_every_door_is_limited_for_whoever_knocks(db, monkeypatch, path):
     assert knock(REMOTE_ADDR="2001:db8::1").status_code != 429
     knock(REMOTE_ADDR="2001:db8::2")
     assert knock(REMOTE_ADDR="2001:db8::3").status_code == 429, "a household has many addresses"
+
+
+def database_away(*_, **__):
+    raise OperationalError("the connection is lost")
+
+
+def redis_away(*_, **__):
+    raise RedisAway("Connection refused.")
+
+
+@pytest.mark.parametrize("away", [database_away, redis_away])
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("/account/login/", (doors.ratelimits, "take")),  # Before the view,
+        ("/account/login/", (doors.origins, "check")),
+        ("/v1/pairings", (pairing, "begin")),  # and in one.
+    ],
+)
+def test_where_tries_cannot_be_counted_nobody_is_heard_and_may_come_again(
+    db, monkeypatch, away, path, where
+):
+    monkeypatch.setattr(*where, away)
+    client = Client(SERVER_NAME="localhost", raise_request_exception=False)
+    body = {"public_key": "A" * 43 + "=", "secret_digest": "00" * 32}
+
+    headers = LIKE_A_BROWSER if where[0] is not pairing else {}
+
+    answer = client.post(path, body, content_type="application/json", headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]) == (503, "service_unavailable")
+    assert int(answer["Retry-After"]) > 0
 
 
 @pytest.mark.usefixtures("one_minute")
