@@ -196,8 +196,11 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, service: Service, *, limit: float = 60) -> None:
-        """Return when the service is ready; raise Failed if it dies first, or takes too long."""
+    def start(self, service: Service, *, limit: float = 180) -> None:
+        """Return when the service is ready; raise Failed if it dies first, or takes too long.
+
+        A machine that has much else to do takes minutes for what is done in seconds.
+        """
         self.check()
         self._services.append(service)
         service.start()

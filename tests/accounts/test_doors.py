@@ -152,6 +152,21 @@ def test_who_begins_in_the_middle_is_told_so_at_each_address_for_scripts(db, pat
         assert answer.status_code < 500, method
 
 
+def test_who_began_to_sign_up_by_a_passkey_is_read_to_the_end(ines):
+    def send(method, what, body):
+        path = f"/_allauth/browser/v1/auth/{what}"
+        return ines.browser.generic(method, path, json.dumps(body), "application/json")
+
+    assert send("PUT", "webauthn/signup", {}).status_code == 409, "nobody has begun"
+    assert send("POST", "webauthn/signup", {"email": ines.email}).status_code == 401
+    assert send("POST", "email/verify", {"key": ines.code()}).status_code == 401
+
+    read = send("PUT", "webauthn/signup", {"name": "mine"})
+
+    assert read.status_code == 400
+    assert [each["param"] for each in read.json()["errors"]] == ["credential"]
+
+
 @pytest.mark.parametrize("path", FOR_SCRIPTS)
 def test_what_no_text_and_no_number_can_hold_is_refused_at_each_address_for_scripts(
     db, path, monkeypatch

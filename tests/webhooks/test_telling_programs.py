@@ -444,6 +444,12 @@ def test_a_secret_that_no_pepper_opens_is_one_endpoints_fault(alice, bob, listen
 
     assert [asked.line for asked in server.asked] == ["POST /bobs HTTP/1.1"]
     assert of(endpoint).last_error == "Its secret cannot be read any more. Rotate it."
+    runs = Endpoint.objects.filter(workspace_id=alice.workspace_id, url="")
+    runs.update(secret="77:AAAA")
+    assert endpoints.secret_for_runs(alice.workspace_id).startswith("whsec_")
+    assert endpoints.secret_for_runs(alice.workspace_id) == endpoints.secret_for_runs(
+        alice.workspace_id
+    )
 
 
 def test_a_fault_of_ours_is_one_messages(alice, bob, listen, monkeypatch, caplog):
