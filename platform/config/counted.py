@@ -7,8 +7,10 @@ others that ended, so that a thousand restarts leave a few files.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
+import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +34,8 @@ def together(*, processes: int) -> None:
     if os.environ.get(FOLDER):
         join_the_dead(Path(os.environ[FOLDER]))
     elif processes > 1:
-        os.environ[FOLDER] = tempfile.mkdtemp(prefix="metrics-")
+        os.environ[FOLDER] = folder = tempfile.mkdtemp(prefix="metrics-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def join_the_dead(folder: Path) -> int:

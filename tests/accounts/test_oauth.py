@@ -9,9 +9,15 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from signin_flow import AUTHORIZE, ORIGIN, Flow, refresh
 
-from accounts import issuing, origins, signins
+from accounts import issuing, origins, signingkeys, signins
 from accounts.models import Membership, RefusedOrigin, SignIn
 from audit.models import Event
+
+
+@pytest.fixture(autouse=True)
+def no_key_is_remembered(monkeypatch):
+    """A process knows keys for a minute; those of other tests went with their transactions."""
+    monkeypatch.setattr(signingkeys, "ring", signingkeys.Ring())
 
 
 @pytest.fixture

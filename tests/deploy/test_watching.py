@@ -103,6 +103,7 @@ WANTED = {
 }
 
 
+@pytest.mark.system
 def test_one_scrape_adds_up_what_all_processes_counted_also_those_that_ended(folder):
     for n in (2, 3, 4):
         count(folder, n)
@@ -122,6 +123,7 @@ def test_one_scrape_adds_up_what_all_processes_counted_also_those_that_ended(fol
     assert sums()["platform_shortfalls_total"] == 10.0
 
 
+@pytest.mark.system
 def test_the_file_of_who_lives_is_left_alone(folder):
     count(folder, 2)
     (file,) = folder.glob("counter_*.db")
