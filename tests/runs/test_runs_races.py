@@ -18,7 +18,7 @@ from common.money import usd
 from credits.books import holds
 from credits.models import Budget, Entry, Hold
 from runs import books, core, ending, scheduler, spending
-from runs.models import Run, State
+from runs.models import Run, State, Worker
 
 
 def now(run):
@@ -321,10 +321,12 @@ def test_the_dearest_is_held_and_the_one_that_took_it_is_paid(ada):
 def test_what_became_dearer_meanwhile_is_not_given_the_run(ada):
     machine = worker(ada, per_second=1_000)
     submitted(ada)
-    machine.micros_per_second = 1_001
-    machine.save()
+    Worker.objects.filter(pk=machine.pk).update(micros_per_second=1_001)
 
     assert scheduler.claim(machine.pk) is None
+
+    Worker.objects.filter(pk=machine.pk).update(micros_per_second=1_000)
+    assert scheduler.claim(machine.pk) is not None
 
 
 def test_who_has_the_fewest_at_work_is_next_then_who_had_the_least_time(ada, bob):
