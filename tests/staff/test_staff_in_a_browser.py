@@ -29,7 +29,6 @@ PAGES = {
     "money": "money", "vouchers": "vouchers", "voucher": "vouchers/make", "origins": "origins",
     "deletions": "deletions", "log": "log", "tables": "tables", "vendors": "vendors",
     "vendor": "vendors/bfl", "vendor-off": "vendors/bfl/off",
-    "machines": "machines", "machine-add": "machines/add",
 }  # fmt: skip
 
 
