@@ -49,6 +49,10 @@ READ_ONLY: Final = "You look as a member: nothing can be changed. Stop looking f
 NOT_SHOWN: Final = "You look as a member: of theirs only the pages below /my/ are shown."
 
 
+BY_ITSELF: Final = frozenset(("X-Api-Key", "Authorization"))
+"""Headers of what shows who it is with each request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Viewing:
     """Who is looked as, for which workspace, and until when (seconds since 1970)."""
@@ -71,8 +75,9 @@ class AsMember:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request: as the member where it is to be shown, refused where it is not."""
-        # What asks by key has no session: none is read for it.
-        if settings.SESSION_COOKIE_NAME not in request.COOKIES or request.path.startswith(OWN):
+        # What asks by key or token has no session, whatever cookies come along: none is read for it.
+        has_none = settings.SESSION_COOKIE_NAME not in request.COOKIES
+        if has_none or request.path.startswith(OWN) or not BY_ITSELF.isdisjoint(request.headers):
             return self._get_response(request)
         if SESSION_KEY not in request.session or request.path == reverse("account_logout"):
             return self._get_response(request)

@@ -41,7 +41,6 @@ PAGES = {
     "export": "margin/export", "bill": "margin/exports/{bill}", "notices": "notices",
     "banner": "notices/banner", "maintenance": "notices/pause", "nowhere": "nothing/here",
     "view-as": "customers/{workspace}/as/{person}",
-    "machines": "machines", "machine-add": "machines/add",
 }  # fmt: skip
 
 
