@@ -11,9 +11,9 @@ import orjson
 from accounts import signingkeys, tokens
 from accounts.signingkeys import ring
 from apikeys import callers
-from proxy import along, dialect, forms, inputs
+from proxy import along, callbacks, dialect, forms, inputs
 from proxy.asked import Asked
-from proxy.catalogue import Takes
+from proxy.catalogue import Kind, Takes
 from proxy.relay import Lost, Outgoing, Refused
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PASSED_ON = ("content-type", "accept")
 JSON = "application/json"
+PAID = (Kind.SYNC, Kind.SUBMIT)
 STREAM_SECONDS = 3600
 """The whole of an exchange whose body or answer passes through as it comes."""
 
@@ -86,7 +87,11 @@ def reads_body(route: Route) -> bool:
     """Whether anything depends on what the body says."""
     operation = route.operation
     return bool(
-        operation.price.reads_body or operation.prepare or operation.uses or operation.names
+        operation.price.reads_body
+        or operation.prepare
+        or operation.uses
+        or operation.names
+        or operation.kind in PAID
     )
 
 
@@ -106,6 +111,9 @@ async def outgoing(
     """
     operation = route.operation
     prepared = operation.prepare(asked, priced) if operation.prepare is not None else None
+    if operation.kind in PAID:
+        ours_alone = callbacks.left_out(asked.body if prepared is None else prepared)
+        prepared = prepared if ours_alone is None else ours_alone
     headers = _headers(request, asked)
     if operation.known_by is not None and name:
         prepared = operation.known_by.put(name, headers, asked.body, prepared)

@@ -75,7 +75,7 @@ class AsMember:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request: as the member where it is to be shown, refused where it is not."""
-        # What asks by key or token has no session, whatever cookies come along: none is read for it.
+        # What asks by key or token has no session, whatever cookies come along: none is read.
         has_none = settings.SESSION_COOKIE_NAME not in request.COOKIES
         if has_none or request.path.startswith(OWN) or not BY_ITSELF.isdisjoint(request.headers):
             return self._get_response(request)
