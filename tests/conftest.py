@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,16 @@ def cheap_passwords() -> Iterator[None]:
         for name, least in {"time_cost": 1, "memory_cost": 8, "parallelism": 1}.items():
             patch.setattr(Argon2PasswordHasher, name, least)
         yield
+
+
+@pytest.fixture(autouse=True)
+def keys_of_this_test() -> None:
+    """Forget the keys that signed another test's tokens: with its database they are gone.
+
+    A ring that still had one would sign by it, and know it no more once its minute is over.
+    """
+    if (loaded := sys.modules.get("accounts.signingkeys")) is not None:
+        loaded.ring.__init__()
 
 
 @pytest.fixture(scope="session")
