@@ -85,6 +85,7 @@ FILES = {
     "by a drive": lambda place: f"C:\\{place}",
     "among what was made": lambda place: "made_00001_.png [output]",
     "among what was made, without a space": lambda place: "made_00001_.png[output]",
+    "among what was made, by a name that all may load": lambda place: "example.png [output]",
     "among what is passing": lambda place: "ComfyUI_temp_abcde_00001_.png [temp]",
     "wrapped": lambda place: {"__value__": f"{place}"},
     "wrapped, of what was made": lambda place: {"__value__": "made_00001_.png [output]"},
@@ -108,6 +109,15 @@ def test_a_file_of_another_workspace_is_not_loaded(shared, ada, bob, how):
 
     assert not Run.objects.filter(workspace_id=bob.workspace_id).exists()
     assert not Hold.objects.filter(account_id=bob.workspace_id).exists()
+
+
+@pytest.mark.parametrize("number", [False, 0.0, 1, -1])
+def test_a_link_names_an_output_by_its_number(shared, bob, number):
+    graph = picture()
+    graph["9"]["inputs"]["images"] = ["1", number]
+
+    with pytest.raises(InvalidWorkflow, match="linked input"):
+        submitted(bob, graph)
 
 
 TEXTS = {
