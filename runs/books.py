@@ -6,6 +6,7 @@ The functions are plain and wait for the database; the runner calls them in thre
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from uuid import UUID
@@ -27,13 +28,18 @@ if TYPE_CHECKING:
 
 Given = ParamSpec("Given")
 Done = TypeVar("Done")
+_THREADS: Final = ThreadPoolExecutor(8, thread_name_prefix="runs")
 KEY_SECONDS: Final = 600
 """A run's key outlives the longest run by this."""
 
 
 async def aside(work: Callable[Given, Done], *args: Given.args, **more: Given.kwargs) -> Done:
-    """Do something with the database in a thread; its connection is given back at once."""
-    return await asyncio.to_thread(lambda: _closing(work, *args, **more))
+    """Do something with the database in a thread; its connection is given back at once.
+
+    The threads are its own: names of machines that nobody answers for take all of the loop's.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_THREADS, lambda: _closing(work, *args, **more))
 
 
 def _closing(work: Callable[Given, Done], *args: Given.args, **more: Given.kwargs) -> Done:

@@ -1,7 +1,18 @@
 from __future__ import annotations
 
 import pytest
+import runs_by_hand
 from runs_stage import Stage
+
+
+@pytest.fixture(autouse=True)
+def _nothing_by_hand_is_left(request):
+    if "committed" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("committed")
+    yield
+    runs_by_hand.clear()
 
 
 @pytest.fixture

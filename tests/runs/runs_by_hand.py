@@ -32,6 +32,18 @@ def worker(*members, per_second=10_000, per_output=0, minimum=0, **more):
     return made
 
 
+def clear():
+    """Leave no such machine to the runner of a later test, and nothing on one."""
+    from runs import ending
+    from runs.models import ENDED, Run, Worker
+
+    here = Worker.objects.filter(base_url__endswith=".invalid").exclude(state="removed")
+    for run in Run.objects.filter(worker__in=here).exclude(state__in=ENDED):
+        verdict = ending.Verdict(state="failed", code="test", message="over", ours=True)
+        ending.finish(run.pk, run.prompt_id, verdict)
+    here.update(state="removed")
+
+
 def calling():
     """A graph with a node that can spend."""
     graph = picture()

@@ -85,10 +85,13 @@ FILES = {
     "by a drive": lambda place: f"C:\\{place}",
     "among what was made": lambda place: "made_00001_.png [output]",
     "among what was made, without a space": lambda place: "made_00001_.png[output]",
+    "among what was made, by a name that all may load": lambda place: "example.png [output]",
     "among what is passing": lambda place: "ComfyUI_temp_abcde_00001_.png [temp]",
     "wrapped": lambda place: {"__value__": f"{place}"},
     "wrapped, of what was made": lambda place: {"__value__": "made_00001_.png [output]"},
+    "wrapped, one of the machine's own": lambda place: {"__value__": "cat.png"},
     "in a list": lambda place: [place],
+    "in a list, one of the machine's own": lambda place: ["cat.png"],
     "by a link": lambda place: ["5", 0],
     "by a link that looks like none": lambda place: ["5", False],
     "by a link of a broken number": lambda place: ["5", 0.0],
@@ -106,6 +109,15 @@ def test_a_file_of_another_workspace_is_not_loaded(shared, ada, bob, how):
 
     assert not Run.objects.filter(workspace_id=bob.workspace_id).exists()
     assert not Hold.objects.filter(account_id=bob.workspace_id).exists()
+
+
+@pytest.mark.parametrize("number", [False, 0.0, 1, -1])
+def test_a_link_names_an_output_by_its_number(shared, bob, number):
+    graph = picture()
+    graph["9"]["inputs"]["images"] = ["1", number]
+
+    with pytest.raises(InvalidWorkflow, match="linked input"):
+        submitted(bob, graph)
 
 
 TEXTS = {
