@@ -236,6 +236,9 @@ class Operation:
     reports: Callable[[Any], bool] = lambda _: True
     """Whether an answer says what the price is made of; of a job its end, where the submit did not
     say the price. One that does not is charged by the rule's own estimate, and leaves a finding."""
+    delivers: Callable[[Any], bool] = lambda _: True
+    """Whether the JSON of an answer that is the result holds one. One that does not costs nothing,
+    whatever its status."""
     judge_head: Callable[[Callable[[bytes], str]], Judged | None] | None = None
     """Of an operation that gives bytes: what the head of an answer means, from what it says under
     a header's name; None if it is a result."""

@@ -119,6 +119,11 @@ def judge(vendor: Vendor, said: Said) -> Judged:
     return judged
 
 
+def nothing(vendor: Vendor, said: Said) -> Judged:
+    """Return what an answer means that says it is fine and holds no result."""
+    return Judged(Verdict.FAILED, _sentence(vendor, said) or "it made nothing of this request")
+
+
 def by_status(said: Said) -> Judged:
     """Return what a status means by itself."""
     status = said.status

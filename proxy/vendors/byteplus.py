@@ -24,7 +24,7 @@ from proxy.vendors import byteplus_seedance as seedance
 from proxy.vendors.byteplus_assets import ASSETS
 from proxy.vendors.byteplus_mediakit import MEDIAKIT
 from proxy.vendors.openai_prices import shown, used
-from proxy.vendors.states import ID, States, id_at, saying, text_at, without
+from proxy.vendors.states import ID, States, id_at, saying, text_at, there, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,6 +183,7 @@ BYTEPLUS = Vendor(
             f"byteplus{ARK}/images/generations",
             f"{ARK}/images/generations",
             prices.Pictures(),
+            delivers=there("data[]"),
             answer_limit_bytes=256 << 20,
             timeout_seconds=1200,
             price_version=prices.VERSION,
@@ -196,6 +197,7 @@ BYTEPLUS = Vendor(
             prepare=_response,
             reports=lambda answer: used(answer) is not None,
             timeout_seconds=1200,
+            delivers=there("output[]", "usage.output_tokens"),
             price_version=prices.VERSION,
             title="ByteDance Seed",
         ),
@@ -207,6 +209,7 @@ BYTEPLUS = Vendor(
             reports=lambda answer: prices.sound_seconds(answer) is not None,
             base="voice",
             credential=Numbered("x-api-key", setting="VOICE_KEY"),
+            delivers=there("audio", "url"),
             price_version=prices.VERSION,
             title="ByteDance Seed Audio",
         ),

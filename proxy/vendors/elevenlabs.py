@@ -25,7 +25,7 @@ from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.inputs import Input
 from proxy.pricing import Quote
 from proxy.pricing.shapes import Ruled, known, model_of, of_input, only
-from proxy.vendors.states import file_at, listed, text_at
+from proxy.vendors.states import file_at, listed, text_at, there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -234,6 +234,7 @@ def _speak(path: str, title: str, price: Price, *, upstream: str = "", **more: A
         gives=Gives.BYTES,
         query=("output_format",),
         uses=_voice,
+        delivers=there(),
         price_version=VERSION,
         title=f"ElevenLabs {title}",
         **more,
@@ -287,8 +288,9 @@ ELEVENLABS = Vendor(
             prepare=_heard_sent,
             measures=tuple(Input(name, file_at(name)) for name in HEARD_AT),
             reports=lambda answer: _last_word(answer) is not None,
+            delivers=there("text", "transcripts[]"),
         ),
-        _form("voices/add", "Voice Clone", Ruled(clone), makes=_cloned),
+        _form("voices/add", "Voice Clone", Ruled(clone), makes=_cloned, delivers=there("voice_id")),
     ),
     along={"audio": Part("file"), "video": Part("file")},
     judge=_judge,

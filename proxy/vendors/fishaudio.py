@@ -20,7 +20,7 @@ from proxy.catalogue import PUBLIC, Gives, Kind, Operation, Takes, Vendor
 from proxy.credentials import bearer
 from proxy.pricing import Quote
 from proxy.pricing.shapes import Ruled, known, only
-from proxy.vendors.states import by_words, text_at
+from proxy.vendors.states import by_words, text_at, there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -110,6 +110,7 @@ FISHAUDIO = Vendor(
             gives=Gives.BYTES,
             headers=("model",),
             uses=_voices,
+            delivers=there(),
             price_version=VERSION,
             title="Fish Audio Text to Speech",
         ),
@@ -120,6 +121,7 @@ FISHAUDIO = Vendor(
             Heard(),
             takes=Takes.FORM,
             sends_form=True,
+            delivers=there("text"),
             price_version=VERSION,
             title="Fish Audio Speech to Text",
         ),

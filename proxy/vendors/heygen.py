@@ -21,7 +21,7 @@ from proxy.pricing.shapes import (
     Ruled,
 )
 from proxy.vendors import heygen_prices as prices
-from proxy.vendors.states import BLOCKED, States, by_words, file_at, id_at, text_at, without
+from proxy.vendors.states import BLOCKED, States, by_words, file_at, id_at, text_at, there, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -184,6 +184,7 @@ HEYGEN = Vendor(
             "/v3/voices/speech",
             prices.Speech(),
             reports=lambda answer: prices.duration(answer) is not None,
+            delivers=there("data.audio_url"),
             price_version=prices.VERSION,
             title="HeyGen Speech",
         ),

@@ -18,7 +18,7 @@ from common.money import MICROS_PER_CENT, Micros, usd
 from proxy.catalogue import Operation, Takes, Vendor
 from proxy.credentials import Header
 from proxy.pricing.shapes import Ruled, choice_of, count, known, model_of, only
-from proxy.vendors.states import by_words, text_at
+from proxy.vendors.states import by_words, text_at, there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,6 +126,7 @@ def _v3(path: str, title: str) -> Operation:
         sends_form=True,
         file_names={OLD_MASK: MASK},
         repeated=("style_codes",),
+        delivers=there("data[]"),
         price_version=VERSION,
         title=f"Ideogram V3 {title}",
     )
@@ -143,6 +144,7 @@ IDEOGRAM = Vendor(
             "ideogram/generate",
             "/generate",
             Ruled(old),
+            delivers=there("data[]"),
             price_version=VERSION,
             title="Ideogram",
         ),
@@ -155,6 +157,7 @@ IDEOGRAM = Vendor(
             Ruled(v4),
             prepare=_fields,
             sends_form=True,
+            delivers=there("data[]"),
             price_version=VERSION,
             title="Ideogram V4",
         ),
@@ -165,6 +168,7 @@ IDEOGRAM = Vendor(
             Ruled(p_image),
             prepare=_fields,
             sends_form=True,
+            delivers=there("data[]"),
             price_version=VERSION,
             title="Ideogram P-Image",
         ),

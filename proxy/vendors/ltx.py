@@ -17,7 +17,7 @@ from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
 from proxy.inputs import Input
 from proxy.pricing.shapes import Ruled, choice_of, count, known, of_input, one_only
-from proxy.vendors.states import States, by_words, file_at, id_at, saying, text_at
+from proxy.vendors.states import States, by_words, file_at, id_at, saying, text_at, there
 from proxy.withdrawn import Gone, Withdrawn
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def _v1(path: str, title: str) -> Operation:
         gives=Gives.BYTES,
         prepare=_prepare,
         timeout_seconds=1500,
+        delivers=there(),
         price_version=VERSION,
         title=f"LTX-2 {title}",
     )

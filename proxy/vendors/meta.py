@@ -17,7 +17,7 @@ from proxy.catalogue import Operation, Vendor
 from proxy.credentials import bearer
 from proxy.pricing import Quote
 from proxy.pricing.shapes import count, model_of, only
-from proxy.vendors.states import by_words, text_at
+from proxy.vendors.states import by_words, text_at, there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +85,7 @@ def _work(path: str, title: str) -> Operation:
         Pictures(),
         prepare=_prepare,
         reports=lambda answer: bool(_came(answer)),
+        delivers=there("data[].url", "data[].b64_json"),
         price_version=VERSION,
         title=f"Meta Muse Image {title}",
     )

@@ -17,7 +17,7 @@ from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.pricing.language import Spoken
 from proxy.pricing.shapes import Ruled
 from proxy.vendors import openai_prices as prices
-from proxy.vendors.states import States, id_at, text_at
+from proxy.vendors.states import States, id_at, text_at, there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,6 +98,7 @@ def _paint(path: str, title: str, price: prices.Painted) -> Operation:
         prepare=_picture,
         reports=_has_usage,
         answer_limit_bytes=128 << 20,
+        delivers=there("data[].url", "data[].b64_json"),
         price_version=prices.VERSION,
         title=f"OpenAI Image {title}",
     )
@@ -144,6 +145,7 @@ OPENAI = Vendor(
             prepare=_response,
             reports=_has_usage,
             timeout_seconds=3000,
+            delivers=there("output[]", "usage.output_tokens"),
             price_version=prices.VERSION,
             title="OpenAI ChatGPT",
         ),

@@ -16,7 +16,7 @@ from proxy.catalogue import Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.pricing.shapes import Ruled, known, model_of, one_only, only
-from proxy.vendors.states import text_at
+from proxy.vendors.states import text_at, there
 
 if TYPE_CHECKING:
     from proxy.asked import Asked
@@ -59,6 +59,7 @@ def _draw(path: str, title: str) -> Operation:
         f"quiver/v1/svgs/{path}",
         f"/v1/svgs/{path}",
         Ruled(price),
+        delivers=there("data[].svg"),
         price_version=VERSION,
         title=f"Quiver {title}",
     )

@@ -17,7 +17,7 @@ from proxy.catalogue import Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
 from proxy.pricing.shapes import Ruled, at, count, known, model_of, only
-from proxy.vendors.states import text_at
+from proxy.vendors.states import text_at, there
 
 if TYPE_CHECKING:
     from proxy.asked import Asked
@@ -111,6 +111,7 @@ QWEN = Vendor(
             f"qwen/{PATH}",
             f"/{PATH}",
             Ruled(price),
+            delivers=there("output.choices[].message.content[].image"),
             price_version=VERSION,
             title="Qwen Image",
         ),

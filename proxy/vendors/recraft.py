@@ -20,7 +20,7 @@ from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.pricing import Quote
 from proxy.pricing.shapes import One, Ruled, choice_of, count, known, model_of, one_only, only
 from proxy.pricing.tokens import number
-from proxy.vendors.states import OUT_OF_CREDIT, text_at
+from proxy.vendors.states import OUT_OF_CREDIT, text_at, there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -154,6 +154,9 @@ def _made(answer: Any) -> Iterable[Asset]:
     return [("style", found)] if isinstance(found, str) and 0 < len(found) <= 1000 else []
 
 
+PICTURES = ("data[].url", "data[].b64_json", "image.url", "image.b64_json")
+
+
 def _form(path: str, title: str, price: Ruled, *, one_file: bool = False) -> Operation:
     return Operation(
         "POST",
@@ -166,6 +169,7 @@ def _form(path: str, title: str, price: Ruled, *, one_file: bool = False) -> Ope
         file_names={"image": "file"} if one_file else {},
         repeated=CONTROLS[:2],
         uses=_style,
+        delivers=there(*PICTURES),
         price_version=VERSION,
         title=f"Recraft {title}",
     )
@@ -185,6 +189,7 @@ RECRAFT = Vendor(
             Drawn(),
             uses=_style,
             reports=lambda answer: bool(_credits(answer)),
+            delivers=there(*PICTURES),
             price_version=VERSION,
             title="Recraft Image",
         ),
@@ -203,6 +208,7 @@ RECRAFT = Vendor(
             takes=Takes.FORM,
             sends_form=True,
             makes=_made,
+            delivers=there("id"),
             price_version=VERSION,
             title="Recraft Style",
         ),

@@ -16,7 +16,7 @@ from proxy.catalogue import Gives, Operation, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import Judged, Verdict
 from proxy.pricing.shapes import Ruled, count, known, model_of, only
-from proxy.vendors.states import by_words, text_at
+from proxy.vendors.states import by_words, text_at, there
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +109,7 @@ def _work(work: str) -> Operation:
         _priced(work),
         gives=Gives.BYTES,
         judge_head=_judge_head,
+        delivers=there("image"),
         price_version=VERSION,
         title=f"Reve {work.title()}",
     )

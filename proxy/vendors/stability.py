@@ -15,7 +15,7 @@ from proxy.catalogue import Job, Kind, Named, Operation, Takes, Vendor
 from proxy.credentials import bearer
 from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.pricing.shapes import Ruled, known, model_of, only
-from proxy.vendors.states import by_words, id_at, text_at
+from proxy.vendors.states import by_words, id_at, text_at, there
 
 if TYPE_CHECKING:
     from proxy.asked import Asked
@@ -130,6 +130,7 @@ def _form(path: str, title: str, price: Ruled, job: Job | None = None) -> Operat
         takes=Takes.FORM,
         sends_form=True,
         job=job,
+        delivers=there("image", "audio"),
         price_version=VERSION,
         title=f"Stability {title}",
     )

@@ -43,6 +43,11 @@ def each(value: Any, path: str) -> Iterator[Any]:
             yield one
 
 
+def there(*paths: str) -> Callable[[Any], bool]:
+    """Return how it is seen that an answer holds a result: at one of these places."""
+    return lambda answer: any(True for path in paths for _ in each(answer, path))
+
+
 def id_at(path: str) -> Callable[[Any], str | None]:
     """Return how an answer's id is read: a text, or a number."""
 

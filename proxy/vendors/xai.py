@@ -21,7 +21,7 @@ from proxy.dialect import DELIVERING, Judged, Verdict
 from proxy.inputs import Input
 from proxy.pricing.shapes import Ruled, at
 from proxy.vendors import xai_prices as prices
-from proxy.vendors.states import BLOCKED, by_words, file_at, id_at, text_at
+from proxy.vendors.states import BLOCKED, by_words, file_at, id_at, text_at, there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -149,6 +149,7 @@ def _draw(path: str, title: str, price: prices.Pictures) -> Operation:
         price,
         prepare=_sent,
         reports=lambda answer: bool(prices.pictures_of(answer)),
+        delivers=there("data[].url", "data[].b64_json"),
         price_version=prices.VERSION,
         title=f"Grok Image {title}",
     )
