@@ -253,3 +253,10 @@ def test_a_member_reads_what_their_own_calls_cost(studio, as_owner, bob):
 @pytest.mark.parametrize("asked", ["by=nothing", "days=9999", "by=key%00&days=-1", "by=&days="])
 def test_what_is_no_choice_is_the_usual_one(alice, signed_in, asked):
     assert 'value="30" selected' in text(signed_in(alice).get(f"/my/usage/spend?{asked}"))
+
+
+def test_who_never_had_credits_is_not_told_that_they_are_nearly_used_up(make_member, signed_in):
+    said = text(signed_in(make_member("0")).get("/my/"))
+
+    assert "There are no credits here." in said
+    assert "nearly used up" not in said
