@@ -234,7 +234,7 @@ def test_spend_is_told_apart_by_each_way_and_adds_up(studio, as_owner, bob):
     for by, first in (("project", "No project"), ("key", "No key"), ("member", name)):
         rows = spent_by(studio.owner, by=by)
         assert rows[0].startswith(first), by
-    assert spent_by(studio.owner, by="project")[1].startswith("kite 1 0")
+    assert spent_by(studio.owner, by="project")[1].startswith("kite 1 call $0.04")
     assert any(row.startswith(key) for row in spent_by(studio.owner, by="key")), "another's key"
     assert "$0.10" in text(studio.owner.get("/my/usage/spend?days=7"))
 
