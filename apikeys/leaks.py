@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 REPORTER = uuid.UUID(int=0)
 """Who disables a key because of a report: nobody of us."""
 MOST_REPORTS = 5000
-MOST_MADE = 1000
 FETCH_SECONDS = 5
 MOST_KEYS_BYTES = 1 << 20
 FRESH_SECONDS = 24 * 3600
@@ -161,24 +160,14 @@ def _end(key: ApiKey, url: str) -> None:
     reason = "It was found published, and may be in anybody's hands."
     if not states.disable(key, by=REPORTER, reason=reason):
         return
-    made = [each for each in _made_with(key) if states.disable(each, by=REPORTER, reason=reason)]
+    found = states.made_with(key)
+    made = [each for each in found if states.disable(each, by=REPORTER, reason=reason)]
     mails.write(
         f"leak:{key.pk}:{key.disabled_at}",
         to=key.user.email,
         subject=f"Your API key {key.prefix} was found published",
         text=_letter(key, made, url),
     )
-
-
-def _made_with(key: ApiKey) -> list[ApiKey]:
-    """Return the keys that were made with a key, with these, and so on."""
-    found: list[ApiKey] = []
-    parents = [key.pk]
-    while parents and len(found) < MOST_MADE:
-        made = list(ApiKey.objects.filter(made_by__in=parents).select_related("user"))
-        found += made
-        parents = [each.pk for each in made]
-    return found
 
 
 def _letter(key: ApiKey, made: list[ApiKey], url: str) -> str:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 PREFIX_FORM = re.compile(rf"{keys.PREFIX}{keys.OWN_PART}[0-9a-f]{{1,8}}")
+MOST_MADE = 1000
+"""Keys that were made with one, in every generation, that are ended with it."""
 ENABLED = Q(revoked_at=None, disabled_at=None)
 
 
@@ -92,6 +94,30 @@ def revoke(key: ApiKey, *, by: UUID, reason: str) -> bool:
     """End a key for good; False if it was revoked already."""
     left = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
     return _change(key, left, "revoked", by=by, reason=reason, revoked_at=timezone.now())
+
+
+def made_with(key: ApiKey) -> list[ApiKey]:
+    """Return the keys that were made with a key, with these, and so on, whether they work or not.
+
+    Ended ones are among them: what was made with one may work still.
+    """
+    found: list[ApiKey] = []
+    parents = [key.pk]
+    while parents and len(found) < MOST_MADE:
+        made = list(ApiKey.objects.filter(made_by__in=parents).select_related("user"))
+        found += made
+        parents = [each.pk for each in made]
+    return found
+
+
+@transaction.atomic
+def revoke_with_made(key: ApiKey, *, by: UUID, reason: str) -> int:
+    """End a key for good, and all that were made with it; return how many were ended now.
+
+    For a key that somebody else may have had: what it made may be theirs.
+    """
+    lock_owner(key.user_id)
+    return sum(revoke(each, by=by, reason=reason) for each in (key, *made_with(key)))
 
 
 @transaction.atomic

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,7 +17,7 @@ from apikeys.models import SCOPES, ApiKey, default_scopes
 from apikeys.rights import Rights
 from apikeys.wire import contracted, read, shown
 from common.drf import valid, workspace_id
-from common.errors import NotFound
+from common.errors import InvalidRequest, NotFound
 from common.openapi import holding
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MANAGE = "keys:manage"
 A_DAY = 24 * 3600
 BY_ITS_OWNER = "by its owner"
+WITH_MADE = OpenApiParameter(
+    "with_made", bool, description="Also end the keys that were made with it, and with these."
+)
 
 
 class CustomerKeysView(APIView):
@@ -137,10 +140,13 @@ class KeyView(APIView):
         )
         return Response(shown(key))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(parameters=[WITH_MADE], responses={204: None})
     def delete(self, request: Request, key_id: UUID) -> Response:
-        """End it at once and for good."""
-        revoke(request, key_id)
+        """End it at once and for good; `with_made`: also what was made with it, and with these."""
+        with_made = request.query_params.get("with_made", "false")
+        if with_made not in ("true", "false"):
+            raise InvalidRequest("with_made: true or false.")
+        revoke(request, key_id, with_made=with_made == "true")
         return Response(status=204)
 
 
@@ -211,8 +217,9 @@ def own(request: Request) -> list[ApiKey]:
     return list(found.order_by("-created_at", "id")[:MOST_LISTED])
 
 
-def revoke(request: Request, key_id: UUID) -> None:
+def revoke(request: Request, key_id: UUID, *, with_made: bool = False) -> None:
     """End a key; raise NotFound for what is not there, another's, or ended already."""
     giver = giver_of(request)
-    if not states.revoke(life.one(giver, key_id), by=giver.user_id, reason=BY_ITS_OWNER):
+    end = states.revoke_with_made if with_made else states.revoke
+    if not end(life.one(giver, key_id), by=giver.user_id, reason=BY_ITS_OWNER):
         raise NotFound("This key was revoked before.")

@@ -40,6 +40,7 @@ class Key(Contracted):
     last_used_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
     replaces = serializers.UUIDField(allow_null=True)
+    made_by = serializers.UUIDField(allow_null=True, help_text="The key that it was made with")
     status_reason = serializers.CharField()
 
 
@@ -112,5 +113,6 @@ def shown(key: ApiKey) -> dict[str, Any]:
         "last_used_at": key.last_used_at,
         "expires_at": key.expires_at,
         "replaces": str(key.replaces_id) if key.replaces_id else None,
+        "made_by": str(key.made_by_id) if key.made_by_id else None,
         "status_reason": key.status_reason,
     }

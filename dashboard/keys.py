@@ -91,8 +91,10 @@ def new(request: HttpRequest, session: Session) -> HttpResponse:
 def key(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse:
     """Show what a key may, what it has left, and what can be done with it."""
     found = life.one(authentication.giver(session), key_id)
-    (shown,) = _shown(session, [found])
-    return render(request, "dashboard/key.html", {"one": shown, "rotate": RotateForm()})
+    (one,) = _shown(session, [found])
+    made = [each for each in states.made_with(found) if each.revoked_at is None]
+    shown = {"one": one, "rotate": RotateForm(), "made": made}
+    return render(request, "dashboard/key.html", shown)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -156,9 +158,10 @@ def enable(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse
 @require_POST
 @page
 def revoke(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse:
-    """End a key for good; who says it twice is told the same."""
+    """End a key for good, or it and what was made with it; said twice, the same is told."""
     found = life.one(authentication.giver(session), key_id)
-    states.revoke(found, by=session.user.pk, reason=BY_ITS_OWNER)
+    end = states.revoke_with_made if request.POST.get("with_made") else states.revoke
+    end(found, by=session.user.pk, reason=BY_ITS_OWNER)
     messages.success(request, _("The key “%(name)s” is revoked, for good.") % {"name": found.name})
     return redirect("keys")
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.drf import base_url, valid, workspace_id
 from common.money import CREDITS_PER_USD, MICROS_PER_USD, Micros
+from common.openapi import holding
 from runs import workflows
 
 if TYPE_CHECKING:
@@ -50,19 +52,60 @@ class _Graph(serializers.Serializer[object]):
     prompt = serializers.JSONField()
 
 
+class _Shown(serializers.Serializer[object]):
+    """A workflow without its graph."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    accelerator = serializers.CharField(allow_null=True)
+    max_credits = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    runs_url = serializers.URLField()
+
+
+class _Whole(_Shown):
+    """The same with the graph that runs."""
+
+    version = serializers.IntegerField()
+    prompt = serializers.JSONField()
+    form = serializers.JSONField(help_text="Inputs that one may want to change, by node")
+
+
+class _Pinned(serializers.Serializer[object]):
+    """A version without its graph."""
+
+    version = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+
+
+class _Version(_Pinned):
+    """The same with its graph."""
+
+    prompt = serializers.JSONField()
+    form = serializers.JSONField()
+
+
+REFUSED: Final = OpenApiResponse(
+    OpenApiTypes.OBJECT, "No graph in API format, or one that nothing could run."
+)
+
+
 class WorkflowsView(APIView):
     """List the workflows of a workspace; keep one more."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": SCOPE, "POST": SCOPE}
     Input = _Given
 
-    @extend_schema(operation_id="v1_workflows_list", responses={200: None})
+    @extend_schema(
+        operation_id="v1_workflows_list",
+        responses=holding("Workflows", workflows=_Shown(many=True)),
+    )
     def get(self, request: Request) -> Response:
         """Return them by name, without their graphs."""
         found = workflows.all_of(workspace_id(request))
         return Response({"workflows": [_shown(request, each) for each in found]})
 
-    @extend_schema(request=_Given, responses={201: None})
+    @extend_schema(request=_Given, responses={201: _Whole, 422: REFUSED})
     def post(self, request: Request) -> Response:
         """Keep a workflow in API format under a name; one that was saved for the page is refused.
 
@@ -86,12 +129,12 @@ class WorkflowView(APIView):
     scopes: ClassVar[dict[str, str]] = {"GET": SCOPE, "PATCH": SCOPE, "DELETE": SCOPE}
     Input = _Changes
 
-    @extend_schema(responses={200: None})
+    @extend_schema(responses=_Whole)
     def get(self, request: Request, workflow_id: UUID) -> Response:
         """Return it with the graph that runs, its form, and the numbers of its versions."""
         return Response(_whole(request, workflows.one(workspace_id(request), workflow_id)))
 
-    @extend_schema(request=_Changes, responses={200: None})
+    @extend_schema(request=_Changes, responses=_Whole)
     def patch(self, request: Request, workflow_id: UUID) -> Response:
         """Change its name or its defaults; only what is there is changed."""
         found = workflows.one(workspace_id(request), workflow_id)
@@ -121,13 +164,16 @@ class VersionsView(APIView):
     scopes: ClassVar[dict[str, str]] = {"GET": SCOPE, "POST": SCOPE}
     Input = _Graph
 
-    @extend_schema(operation_id="v1_workflows_versions_list", responses={200: None})
+    @extend_schema(
+        operation_id="v1_workflows_versions_list",
+        responses=holding("Versions", versions=_Pinned(many=True)),
+    )
     def get(self, request: Request, workflow_id: UUID) -> Response:
         """Return them, the newest first."""
         found = workflows.one(workspace_id(request), workflow_id)
         return Response({"versions": [_pinned(each) for each in workflows.versions(found)]})
 
-    @extend_schema(request=_Graph, responses={201: None})
+    @extend_schema(request=_Graph, responses={201: _Version, 422: REFUSED})
     def post(self, request: Request, workflow_id: UUID) -> Response:
         """Have another graph be what runs from now on."""
         found = workflows.one(workspace_id(request), workflow_id)
@@ -140,7 +186,7 @@ class VersionView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": SCOPE}
 
-    @extend_schema(responses={200: None})
+    @extend_schema(responses=_Version)
     def get(self, request: Request, workflow_id: UUID, number: str) -> Response:
         """Return its graph and its form."""
         found = workflows.one(workspace_id(request), workflow_id)

@@ -501,3 +501,57 @@ def test_without_the_secret_nobody_asks(client, alice, settings, secrets, given)
     settings.ADMIN_SECRETS = secrets
 
     assert verify(client, alice.key, given).status_code == 401
+
+
+# --- What was made with it ----------------------------------------------------------------------
+
+
+def a_line(by_key, client):
+    """Return three keys: one, what was made with it, and what was made with that."""
+    grants = {"scopes": ["proxy", "keys:manage"]}
+    first = by_key("POST", "/v1/keys", {**NAME, **grants}).json()
+    headers = {"X-API-KEY": first["key"]}
+    second = post(client, "/v1/keys", {**NAME, **grants}, headers=headers).json()
+    headers = {"X-API-KEY": second["key"]}
+    last = {**NAME, "scopes": ["proxy"]}
+    return first, second, post(client, "/v1/keys", last, headers=headers).json()
+
+
+def test_a_key_says_with_which_it_was_made(by_key, client, alice):
+    first, second, third = a_line(by_key, client)
+
+    told = [first["made_by"], second["made_by"], third["made_by"]]
+    assert told == [str(alice.api_key_record.pk), first["id"], second["id"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "left"), [("", [False, True, True]), ("?with_made=true", [False] * 3)]
+)
+def test_a_key_is_ended_alone_or_with_what_was_made_with_it(by_key, client, alice, query, left):
+    line = a_line(by_key, client)
+
+    answer = by_key("DELETE", f"/v1/keys/{line[0]['id']}{query}")
+
+    assert answer.status_code == 204
+    assert [acts(each["key"]) is True for each in line] == left
+    assert acts(alice.key) is True
+
+
+def test_what_an_ended_key_made_is_ended_later(by_key, client):
+    line = a_line(by_key, client)
+    by_key("DELETE", f"/v1/keys/{line[1]['id']}")
+
+    assert by_key("DELETE", f"/v1/keys/{line[0]['id']}?with_made=true").status_code == 204
+    assert [acts(each["key"]) is True for each in line] == [False] * 3
+    assert by_key("DELETE", f"/v1/keys/{line[0]['id']}?with_made=true").status_code == 404
+    assert by_key("DELETE", f"/v1/keys/{line[0]['id']}?with_made=perhaps").status_code == 400
+
+
+def test_its_page_names_what_it_made_and_ends_them_with_it(by_key, client, signed_in):
+    line = a_line(by_key, client)
+    page = f"/my/keys/{line[0]['id']}"
+
+    assert "2 keys were made with it" in signed_in.get(page).content.decode()
+    signed_in.post(f"{page}/revoke", {"with_made": "1"})
+
+    assert [acts(each["key"]) is True for each in line] == [False] * 3
