@@ -35,7 +35,7 @@ from apikeys.models import ApiKey
 from apikeys.rights import Rights
 from common.ids import uuid7
 from common.money import usd
-from credits.books import holds
+from credits.books import holds, limits
 from credits.gifts import adjustments, grants
 from credits.payments import topups
 from desk import notes
@@ -44,7 +44,7 @@ from usage import sums
 from usage.models import Refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
-SIZE = {"width": 1200, "height": 780}
+MEMBERS, SUPPORT = {"width": 1200, "height": 780}, {"width": 1440, "height": 900}
 COLOURS = 128
 """Of a picture: a page has few, and a file is half as large."""
 FLUX = ("bfl", "flux-pro-1.1-ultra/generate", "Flux Pro 1.1 Ultra", 60_000, {"images": 1})
@@ -97,13 +97,14 @@ def paper_lantern(stripe, domain):
     )  # fmt: skip
     top_up = bought(stripe, team, ines)
     rights = Rights(scopes=frozenset({"proxy", "usage:read"}))
-    limits = Limits("Night train", None, {"day": usd("5"), "month": usd("60")})
+    caps = Limits("Night train", None, {"day": usd("5"), "month": usd("60")})
     session = Session(ines, team.pk, "owner")
-    _whole, key = limited.make(giver(session), name="Render farm", asked=rights, limits=limits)
+    _whole, key = limited.make(giver(session), name="Render farm", asked=rights, limits=caps)
     for kind, of, period, limit in (
         ("workspace", "", "month", "200"), ("member", str(tomas.pk), "week", "20"),
     ):  # fmt: skip
         allowances.set_rule(team.pk, kind, of, period, usd(limit), by=ines.pk)
+    limits.set_concurrency(team.pk, 5, by=ines.pk, reason="As agreed.")
     call_id = called(Lantern(ines, team.pk, key.pk, uuid.uuid4(), top_up))
     for at, refusal in refusals():
         refused(team.pk, ines, key, at, **refusal)
@@ -122,14 +123,14 @@ def bought(stripe, team, user):
 
 
 def called(lantern):
-    """Write the calls of some days, as far back as the month goes; return the newest's id."""
+    """Write the calls of five runs, as far back as the month goes; return the newest's id."""
     now = timezone.now()
     month = now.replace(day=1, hour=0, minute=0, second=1, microsecond=0)
     spent, last = 0, None
     for back, (vendor, operation, title, price, inputs) in enumerate(
         reversed([FLUX, FLUX, FILM, LOGO, FLUX, FILM, FLUX, LOGO, FILM, FLUX])
     ):
-        ended = max(month, now - timedelta(days=9 - back, minutes=7))
+        ended = max(month, now - timedelta(days=8 - back // 2 * 2, minutes=7 - back % 2 * 2))
         fails = back == 6
         last = call_of(
             lantern, vendor=vendor, operation=f"{vendor}/{operation}", key_id=lantern.key_id,
@@ -179,12 +180,12 @@ def shown(page, name, complaints):
         picture.quantize(COLOURS).save(Path(folder) / f"{name}.png", optimize=True)
 
 
-def come_in(page, site, browser):
+def come_in(page, site, browser, size):
     """Have a page's browser have the session of one without pages."""
     name = settings.SESSION_COOKIE_NAME
     cookie = {"name": name, "value": browser.cookies[name].value, "url": site.address}
     page.context.add_cookies([cookie])
-    page.set_viewport_size(SIZE)
+    page.set_viewport_size(size)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
 
 
@@ -193,7 +194,7 @@ def test_what_the_page_for_members_shows(page, url, complaints):
     browser = Client(SERVER_NAME="localhost")
     browser.force_login(lantern.user)
     browser.post("/my/workspace", {"workspace": lantern.workspace_id})
-    come_in(page, url, browser)
+    come_in(page, url, browser, MEMBERS)
 
     page.goto(f"{url.address}/my/")
     expect(page.get_by_text("Available in Paper Lantern")).to_be_visible()
@@ -214,7 +215,7 @@ def test_what_the_page_for_members_shows(page, url, complaints):
 
 
 def test_what_the_page_for_support_shows(page, url, of_staff, complaints):
-    lantern = paper_lantern(url.stripe, "paper-lantern.example")
+    lantern = paper_lantern(url.stripe, "lantern.example")
     sam = of_staff("support")
     User.objects.filter(pk=sam.user.pk).update(name="Sam", email="sam@credits.example")
     adjustments.request(
@@ -222,7 +223,7 @@ def test_what_the_page_for_support_shows(page, url, of_staff, complaints):
         reason="Half of the video was black.",
     )  # fmt: skip
     notes.write(lantern.workspace_id, "Renders at night; calls from 8 on.", by=sam.user.pk)
-    come_in(page, url, sam.browser)
+    come_in(page, url, sam.browser, SUPPORT)
 
     page.goto(f"{url.address}/staff/")
     page.get_by_label("Find").fill(str(lantern.workspace_id))
