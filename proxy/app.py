@@ -197,7 +197,8 @@ async def _answer(
     limit = operation.answer_limit_bytes
     said = await delivery.gather(reply, owner=request.owner, limit=limit, account=made.account)
     judged = dialect.judge(made.route.vendor, said)
-    if judged.verdict is Verdict.DONE and not operation.delivers(said.json):
+    is_result = judged.verdict is Verdict.DONE and operation.kind is Kind.SYNC
+    if is_result and not operation.delivers(said.json):
         judged = dialect.nothing(made.route.vendor, said)
     if judged.verdict is not Verdict.DONE:
         if judged.verdict is Verdict.UNKNOWN and not is_delivery:

@@ -142,7 +142,7 @@ async def test_openai_is_sent_a_limit_and_no_field_that_it_refuses(stage, settin
     async def openai(request):
         seen.append(json.loads(await request.read()))
         usage = {"input_tokens": 1, "output_tokens": 1}
-        told = {"id": "r", "status": "completed", "data": [], "usage": usage}
+        told = {"id": "r", "status": "completed", "data": [{"b64_json": ""}], "usage": usage}
         return web.json_response(told)
 
     async with answering(openai) as settings.VENDOR_BASE_URL:
