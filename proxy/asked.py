@@ -39,6 +39,9 @@ class Asked:
     """The account that they were given under: no other knows them."""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
     """What was measured of the files that it names, by the field: seconds, frames or pixels."""
+    client: str = ""
+    """A name of whoever calls, for a vendor that tells our clients apart: it says nothing of them,
+    and is the same for each call with a key, or of a sign-in."""
     is_question: bool = False
     """Whether only a price is asked: files may be named whose content is not here."""
     told: Any = None

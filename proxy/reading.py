@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -47,6 +48,7 @@ async def read(platform: Platform, request: Request, route: Route, caller: Calle
         headers={
             name: value for name in operation.headers if (value := request.header(name.encode()))
         },
+        client=_client(caller),
     )
     if request.method == "GET":
         return asked
@@ -64,6 +66,10 @@ async def read(platform: Platform, request: Request, route: Route, caller: Calle
     if operation.price.fits_wallet and caller is not None:
         asked.available = await platform.books.available(caller)
     return asked
+
+
+def _client(caller: Caller | None) -> str:
+    return hashlib.sha256(b"client\0" + caller.name).hexdigest()[:32] if caller is not None else ""
 
 
 async def _look_at_files(

@@ -3,7 +3,7 @@
 No node sends a limit: one is set. The models of Perplexity search, which is billed beside the
 tokens: of them the larger is charged of the rule and the vendor's own `usage.cost` with the node's
 mark-up. A name with anything after a colon, a fallback, a plug-in has no price. An error may stand
-in a 200. Source: the vendor's package 1.3.84. Prices: the nodes' of August 2026.
+in a 200. `user` names whoever calls, so that a provider blocks one client and not our account. Source: the vendor's package 1.3.84. Prices: the nodes' of August 2026.
 """
 
 from __future__ import annotations
@@ -151,7 +151,8 @@ def _shown(answer: Any) -> int:
 
 def _prepare(asked: Asked, inputs: Mapping[str, Any]) -> dict[str, Any]:
     body = {name: value for name, value in asked.body.items() if name != "max_tokens"}
-    return {**body, "max_completion_tokens": inputs["limit"]}
+    user = {"user": asked.client} if asked.client else {}
+    return {**body, **user, "max_completion_tokens": inputs["limit"]}
 
 
 SAYS = text_at("error.message")

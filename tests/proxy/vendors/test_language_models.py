@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 from aiohttp import web
@@ -260,3 +261,24 @@ def test_what_claude_withdraws_is_refused_from_its_day_on(settings, monkeypatch)
         assert gone.is_to_come is is_to_come
     with pytest.raises(InvalidRequest, match=r"sonnet-4-5-20250929 on 2026-11-30\. Use"):
         quote(CLAUDE, model="claude-sonnet-4-5-20250929")
+
+
+async def test_openrouter_is_told_which_client_asks_and_not_who_it_is(stage):
+    one, other = await stage.member(micros=RICH), await stage.member(micros=RICH)
+    seen = []
+
+    async def router(request: web.Request) -> web.Response:
+        seen.append(await request.json())
+        return web.json_response({"error": {"code": 502, "message": "no"}}, status=502)
+
+    body = {"model": "z-ai/glm-5", "messages": [{"role": "user", "content": "hello"}]}
+    async with answering(router) as url:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("proxy.catalogue.moved_to", lambda vendor, base="": url)
+            for member in (one, one, other):
+                await stage.post(ROUTER, member, json=body)
+
+    users = [each["user"] for each in seen]
+    assert users[0] == users[1] != users[2]
+    assert all(re.fullmatch(r"[0-9a-f]{32}", each) for each in users)
+    assert all(member.key not in str(seen) for member in (one, other))
