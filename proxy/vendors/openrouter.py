@@ -3,7 +3,8 @@
 No node sends a limit: one is set. The models of Perplexity search, which is billed beside the
 tokens: of them the larger is charged of the rule and the vendor's own `usage.cost` with the node's
 mark-up. A name with anything after a colon, a fallback, a plug-in has no price. An error may stand
-in a 200. `user` names whoever calls, so that a provider blocks one client and not our account. Source: the vendor's package 1.3.84. Prices: the nodes' of August 2026.
+in a 200. `user` names whoever calls: a provider blocks that client then, and not our account.
+Source: the vendor's package 1.3.84. Prices: the nodes' of August 2026.
 """
 
 from __future__ import annotations
