@@ -54,10 +54,9 @@ async def test_an_upgrade_is_ignored_and_the_body_is_a_body(stage, door, pause, 
 
     (only,) = await answers(stage, head(door, member, *lines), pause, SECOND)
 
-    assert only[0] == 200
+    # A call reads it as its own body, which is no JSON; the other door reads past it.
+    assert only[0] == (400 if door == IMAGE else 200)
     assert b'"status"' not in only[2]
-    if door == IMAGE:
-        assert stage.vendor.requests("sandbox")[-1].size == len(SECOND)
 
 
 @pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES.keys())
