@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import PlatformError
 from runs import assets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from runs.models import Asset
+
+
+GONE: Final = "There is no such file here, or its time is over. Upload it again."
 
 
 class MissingAsset(PlatformError):
@@ -23,9 +26,9 @@ class MissingAsset(PlatformError):
     code = "missing_asset"
     status = 422
 
-    def __init__(self, missing: list[str]) -> None:
-        super().__init__("There is no such file here, or its time is over. Upload it again.")
-        self.details = {"missing_ids": missing}
+    def __init__(self, sentence: str = GONE, *, missing: Sequence[str] = ()) -> None:
+        super().__init__(sentence)
+        self.details = {"missing_ids": list(missing)}
 
 
 def placed(
@@ -53,7 +56,7 @@ def placed(
                 changed[name] = _called(asset, found)
         graph[node_id] = {**node, "inputs": changed}
     if missing:
-        raise MissingAsset(missing)
+        raise MissingAsset(missing=missing)
     return graph, found
 
 
