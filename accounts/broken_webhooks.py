@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
@@ -11,9 +11,6 @@ from django.utils import timezone
 from accounts.models import Membership
 from outbox import mails
 from webhooks.models import Endpoint
-
-if TYPE_CHECKING:
-    from webhooks.models import Endpoint as Broken
 
 BATCH: Final = 50
 PATH: Final = "/my/webhooks"
@@ -47,7 +44,7 @@ def _tell_one() -> bool:
     return True
 
 
-def _text(endpoint: Broken) -> str:
+def _text(endpoint: Endpoint) -> str:
     where = f"{settings.PUBLIC_URL or ''}{PATH}/{endpoint.pk}"
     lines = [
         "We send nothing any more to this address of your program:",

@@ -125,7 +125,7 @@ def digest(key: str, version: int) -> bytes:
 
 
 def digests(key: str) -> list[bytes]:
-    """Return the digests to look for, the newest first; raise Unauthorized if it is no key."""
+    """Return the digests to look for, that of new keys first; raise Unauthorized if it is none."""
     if not is_wellformed(key):
         raise Unauthorized("This is not an API key of this platform. Check for a typing error.")
     return [hmac.digest(pepper, key.encode(), "sha256") for pepper in _peppers()]

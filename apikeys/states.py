@@ -22,14 +22,21 @@ from apikeys import keys
 from apikeys.models import ApiKey
 from audit import log
 from common.errors import InvalidRequest, NotFound
+from common.rows import values
 from credits.books import reasons
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 PREFIX_FORM = re.compile(rf"{keys.PREFIX}{keys.OWN_PART}[0-9a-f]{{1,8}}")
-MOST_MADE = 1000
-"""Keys that were made with one, in every generation, that are ended with it."""
+MADE_WITH = """
+    WITH RECURSIVE made AS (
+        SELECT id, revoked_at FROM apikeys_apikey WHERE made_by_id = %s
+         UNION ALL
+        SELECT key.id, key.revoked_at FROM apikeys_apikey key JOIN made ON key.made_by_id = made.id
+    )
+    SELECT id FROM made WHERE revoked_at IS NULL
+"""
 ENABLED = Q(revoked_at=None, disabled_at=None)
 
 
@@ -97,17 +104,12 @@ def revoke(key: ApiKey, *, by: UUID, reason: str) -> bool:
 
 
 def made_with(key: ApiKey) -> list[ApiKey]:
-    """Return the keys that were made with a key, with these, and so on, whether they work or not.
+    """Return the keys that were made with a key, with these, and so on, and were not revoked.
 
-    Ended ones are among them: what was made with one may work still.
+    Those that were lead on to others, however many they are: what was made with one may work still.
     """
-    found: list[ApiKey] = []
-    parents = [key.pk]
-    while parents and len(found) < MOST_MADE:
-        made = list(ApiKey.objects.filter(made_by__in=parents).select_related("user"))
-        found += made
-        parents = [each.pk for each in made]
-    return found
+    found = ApiKey.objects.filter(pk__in=values(MADE_WITH, [key.pk])).select_related("user")
+    return list(found.order_by("created_at", "id"))
 
 
 @transaction.atomic

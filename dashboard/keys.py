@@ -92,8 +92,7 @@ def key(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse:
     """Show what a key may, what it has left, and what can be done with it."""
     found = life.one(authentication.giver(session), key_id)
     (one,) = _shown(session, [found])
-    made = [each for each in states.made_with(found) if each.revoked_at is None]
-    shown = {"one": one, "rotate": RotateForm(), "made": made}
+    shown = {"one": one, "rotate": RotateForm(), "made": states.made_with(found)}
     return render(request, "dashboard/key.html", shown)
 
 

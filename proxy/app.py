@@ -201,10 +201,9 @@ async def _answer(
     if is_result and not operation.delivers(said.json):
         judged = dialect.nothing(made.route.vendor, said)
     if judged.verdict is not Verdict.DONE:
-        if judged.verdict is Verdict.UNKNOWN and not is_delivery:
-            known = await again.ask(platform, made, outgoing)
-            if known is not None:
-                return known
+        is_lost = judged.verdict is Verdict.UNKNOWN and not is_delivery
+        if is_lost and (known := await again.ask(platform, made, outgoing)) is not None:
+            return known
         if is_delivery and judged.verdict is Verdict.REJECTED:
             await metered.undo(platform, made)
         await metered.refuse(platform, request, made, judged, said, reply)

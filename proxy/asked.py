@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +40,20 @@ class Asked:
     """The account that they were given under: no other knows them."""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
     """What was measured of the files that it names, by the field: seconds, frames or pixels."""
-    client: str = ""
-    """A name of whoever calls, for a vendor that tells our clients apart: it says nothing of them,
-    and is the same for each call with a key, or of a sign-in."""
+    caller: bytes = b""
+    """What is the same for each call with a key, or of a sign-in, and of no other."""
     is_question: bool = False
     """Whether only a price is asked: files may be named whose content is not here."""
     told: Any = None
     """What the vendor says of the job that a submit names, before it is paid for."""
     available: int | None = None
     """Micros that the wallet has free, where the price wants to know (`Price.fits_wallet`)."""
+
+    @property
+    def client(self) -> str:
+        """A name of whoever calls, for a vendor that tells our clients apart; it says no more."""
+        named = b"client\0" + self.caller
+        return hashlib.sha256(named).hexdigest()[:32] if self.caller else ""
 
     def text(self, name: str, *, most: int = 1000) -> str:
         """Return a text of the body, or raise InvalidRequest: an id, the name of a model."""

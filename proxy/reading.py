@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -48,7 +47,7 @@ async def read(platform: Platform, request: Request, route: Route, caller: Calle
         headers={
             name: value for name in operation.headers if (value := request.header(name.encode()))
         },
-        client=_client(caller),
+        caller=caller.name if caller is not None else b"",
     )
     if request.method == "GET":
         return asked
@@ -66,10 +65,6 @@ async def read(platform: Platform, request: Request, route: Route, caller: Calle
     if operation.price.fits_wallet and caller is not None:
         asked.available = await platform.books.available(caller)
     return asked
-
-
-def _client(caller: Caller | None) -> str:
-    return hashlib.sha256(b"client\0" + caller.name).hexdigest()[:32] if caller is not None else ""
 
 
 async def _look_at_files(
@@ -92,13 +87,7 @@ async def _look_at_files(
 def reads_body(route: Route) -> bool:
     """Whether anything depends on what the body says."""
     operation = route.operation
-    return bool(
-        operation.price.reads_body
-        or operation.prepare
-        or operation.uses
-        or operation.names
-        or operation.kind in PAID
-    )
+    return bool(operation.kind in PAID or operation.prepare or operation.uses or operation.names)
 
 
 async def outgoing(

@@ -34,10 +34,6 @@ class Price(Protocol):
     """A price rule of an operation."""
 
     @property
-    def reads_body(self) -> bool:
-        """Whether the quote depends on the request's JSON."""
-
-    @property
     def fits_wallet(self) -> bool:
         """Whether the quote depends on what the wallet has: a limit is injected that it affords."""
 
@@ -57,7 +53,6 @@ class Flat:
     """The same amount for every call."""
 
     amount: Micros
-    reads_body: bool = False
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

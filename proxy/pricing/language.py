@@ -74,7 +74,6 @@ class Spoken:
     """Tokens that a byte of text can be billed as."""
     billed: Callable[[dict[str, Any], Any], Micros] = lambda _, __: Micros(0)
     """What the answer says the call costs at least, from the inputs and the answer."""
-    reads_body: bool = True
     fits_wallet: bool = True
 
     async def quote(self, asked: Asked) -> Quote:

@@ -113,7 +113,6 @@ def longest(asked: Asked, name: str, *, least: str, most: str, beside: int = 0) 
 class One(Flat):
     """The same amount for every call, each of which makes one."""
 
-    reads_body: bool = True
     inside: tuple[str, ...] = ()
     """Objects of the body in which it might be said how many, too."""
 
@@ -128,7 +127,6 @@ class Ruled:
     """What a rule makes of the request: see `known` and `per_second`."""
 
     rule: Callable[[Asked], Quote]
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -37,7 +37,6 @@ MOST_FRAMES = 240
 class ByFrames:
     """A picture, or each begun thirty frames of a video."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -30,7 +30,6 @@ class Flux2:
 
     first: Micros
     further: Micros
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:
@@ -60,7 +59,6 @@ class Flux3Video:
 
     LONGEST_AUTO = 20
     SHORTEST_AUTO = 5
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:
@@ -102,7 +100,6 @@ class ByInputPixels:
     first: Micros
     further: Micros
     most: Micros
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:
@@ -131,7 +128,6 @@ class VideoUpscale:
     """
 
     LONGEST_SECONDS = 120
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -45,7 +45,6 @@ FIELDS = (
 class Enhanced:
     """By the seconds of the video, the size and the frame rate of what is delivered."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

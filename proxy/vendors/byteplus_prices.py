@@ -58,7 +58,6 @@ OF_A_PICTURE = (
 class Pictures:
     """By the pictures that come; held for as many as may."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:
@@ -196,7 +195,6 @@ LONGEST_SOUND = 120
 class Sound:
     """By the seconds that were made."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -69,7 +69,6 @@ DEARER = ("frames", "fps", "framespersecond", "draft", "service_tier", "generate
 class Video:
     """By the tokens that the end reports."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -110,7 +110,6 @@ class Changed:
     """What is made of a sound that comes along, by its length."""
 
     check: Callable[[Asked], None]
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -55,7 +55,6 @@ def speech(asked: Asked) -> Quote:
 class Heard:
     """A transcript, by the length of the sound that comes along."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

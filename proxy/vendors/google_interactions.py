@@ -53,7 +53,6 @@ class Omni:
     No field of a request bounds them, but a clip has ten seconds at most.
     """
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

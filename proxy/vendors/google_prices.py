@@ -150,7 +150,6 @@ def request_of(asked: Asked) -> dict[str, Any]:
 class Generated:
     """By tokens: those that Google reports, held for what the request can come to."""
 
-    reads_body: bool = True
     fits_wallet: bool = True
 
     async def quote(self, asked: Asked) -> Quote:

@@ -95,7 +95,6 @@ def avatar(asked: Asked) -> Quote:
 class Speech:
     """So much for a second of speech, as the answer tells; held by the characters."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

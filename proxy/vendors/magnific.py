@@ -48,7 +48,6 @@ class Doublings:
     """A price for each doubling of a picture, within the published range of its factor."""
 
     most: dict[int, str]
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

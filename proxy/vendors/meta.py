@@ -38,7 +38,6 @@ MOST, MOST_SHOWN = 10, 16
 class Pictures:
     """An amount for each picture that comes; for all that were asked where none can be counted."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

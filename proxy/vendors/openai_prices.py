@@ -174,7 +174,6 @@ class Painted:
 
     files: tuple[str, ...] = ()
     """The fields of an edit's pictures."""
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -61,7 +61,6 @@ MOST = 6
 class Drawn:
     """A picture by its model; of the third generation by its style, which the answer may tell."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -25,7 +25,6 @@ class PerUnit:
     """By what the vendor reports: `usage.units`; at most `most_units` of the request."""
 
     unit: Micros
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

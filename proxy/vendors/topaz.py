@@ -61,7 +61,6 @@ FILTERS = ("ast-2", "slf-1", "slc-1", "slp-2", "slp-2.5", "apo-8")
 class Pictures:
     """So much for each started 8 megapixels of a picture that comes out."""
 
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:
@@ -97,7 +96,6 @@ class Pictures:
 class Estimated:
     """What the vendor estimates of a film: held for the upper figure, charged by the lower."""
 
-    reads_body: bool = False
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -128,7 +128,6 @@ class Pictures:
     """So much for each picture: held for all that are asked, charged for those that came."""
 
     models: tuple[str, ...]
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

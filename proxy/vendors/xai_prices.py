@@ -45,7 +45,6 @@ class Pictures:
     """By model, quality and size for each picture that comes, and by those that are shown."""
 
     shows: bool = False
-    reads_body: bool = True
     fits_wallet: bool = False
 
     async def quote(self, asked: Asked) -> Quote:

@@ -547,6 +547,21 @@ def test_what_an_ended_key_made_is_ended_later(by_key, client):
     assert by_key("DELETE", f"/v1/keys/{line[0]['id']}?with_made=perhaps").status_code == 400
 
 
+def test_no_crowd_of_ended_keys_hides_one_that_works(by_key, client):
+    """Of whoever knew that only so many are looked through: what they made would go on."""
+    first, second, third = a_line(by_key, client)
+    by_key("DELETE", f"/v1/keys/{second['id']}")
+    ended = ApiKey.objects.values().get(pk=second["id"])
+    ApiKey.objects.bulk_create(
+        ApiKey(**{**ended, "id": (made := uuid.uuid4()), "family": made, "digest": made.bytes * 2})
+        for _ in range(1100)
+    )
+
+    by_key("DELETE", f"/v1/keys/{first['id']}?with_made=true")
+
+    assert acts(third["key"]) == "unauthorized"
+
+
 def test_its_page_names_what_it_made_and_ends_them_with_it(by_key, client, signed_in):
     line = a_line(by_key, client)
     page = f"/my/keys/{line[0]['id']}"

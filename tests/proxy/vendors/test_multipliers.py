@@ -82,4 +82,3 @@ def test_what_is_sent_as_it_came_costs_the_same_whatever_it_says():
         price = FIRST[path].operation.price
         assert isinstance(price, Flat)
         assert not isinstance(price, One)
-        assert not price.reads_body
