@@ -32,7 +32,7 @@ from runs.models import Run, State
 from runs.native import Away, Rejected, TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from runs.native import Native
 
@@ -59,7 +59,7 @@ class Carrier:
         run: Run,
         *,
         away_seconds: float = AWAY_SECONDS,
-        doubted: Callable[[Carrier], None] | None = None,
+        doubted: Callable[[Carrier], Awaitable[None]] | None = None,
     ) -> None:
         """`doubted` is told before a run is given up: its worker gets none until it is seen."""
         self.run = run
@@ -88,7 +88,7 @@ class Carrier:
         except (Gone, Away) as exc:
             logs.line(event="run.lost", run=str(self.run.pk), why=str(exc)[:200])
             if self._doubted is not None:
-                self._doubted(self)
+                await self._doubted(self)
             await books.aside(scheduler.lost, self.run, WORDS)
         finally:
             writing.cancel()

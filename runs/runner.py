@@ -54,6 +54,8 @@ class Leader:
         """Prompts that were given up: a machine that was away may work on them still."""
         self._probed = self._nodes_read = -float("inf")
         self._is_up = False
+        self._doubts = 0
+        self._claiming = asyncio.Lock()
 
     async def lead(self) -> None:
         """Lead it until cancelled."""
@@ -76,7 +78,8 @@ class Leader:
 
     async def _fill(self) -> None:
         while self._is_up:
-            run = await books.aside(scheduler.claim, self._worker.pk)
+            async with self._claiming:
+                run = await books.aside(scheduler.claim, self._worker.pk)
             if run is None:
                 return
             self._carry(run)
@@ -88,10 +91,17 @@ class Leader:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _doubt(self, carrier: Carrier) -> None:
-        """Give it nothing until it was seen again, and have it stop then what it still works on."""
+    async def _doubt(self, carrier: Carrier) -> None:
+        """Give it nothing until it was seen again, and have it stop then what it still works on.
+
+        A look or a claim that is under way knows nothing of the doubt: the look counts no more,
+        and the claim is over when this returns, so it did not get what is given up after that.
+        """
         self._is_up, self._probed = False, -float("inf")
+        self._doubts += 1
         self._left.add(carrier.prompt_id)
+        async with self._claiming:
+            return
 
     async def _carried(self, carrier: Carrier) -> None:
         """Carry a run to its end; where the database is away, go on once it is back."""
@@ -131,12 +141,12 @@ class Leader:
         now = time.monotonic()
         if now - self._probed < (PROBE_SECONDS if self._is_up else AGAIN_SECONDS):
             return
-        self._probed = now
+        self._probed, doubts = now, self._doubts
         try:
             stats = await self._native.stats()
             queue = await self._native.queue()
             self._left &= queue.running | queue.pending
-            for each in self._left:
+            for each in tuple(self._left):  # One more may be given up meanwhile.
                 await self._native.stop(UUID(each))
             if not self._is_up or now - self._nodes_read > NODES_SECONDS:
                 info = await self._native.object_info()
@@ -150,7 +160,7 @@ class Leader:
         if strangers:
             logs.line(event="worker.strangers", worker=self._worker.name, prompts=len(strangers))
         await books.aside(_seen, self._worker.pk, _version(stats))
-        self._is_up = True
+        self._is_up = self._doubts == doubts
 
     async def _listen(self) -> None:
         """Pass what the worker tells on to whom it is about."""

@@ -1,6 +1,7 @@
 """A machine that dies at each stage of a run, and a member who cancels at each: what it costs."""
 
 import threading
+import time
 import uuid
 
 import pytest
@@ -11,7 +12,7 @@ from test_runs_races import nothing_is_held
 from common import failpoints
 from credits.models import Entry
 from credits.proofs import reconciliation as proofs
-from runs import assets, carrying, collecting, core, reconciliation
+from runs import assets, carrying, collecting, core, reconciliation, runner, scheduler
 from runs.models import Run, Worker
 
 pytestmark = pytest.mark.slow
@@ -126,6 +127,37 @@ def test_while_its_machine_is_away_it_is_given_nothing(stage, ada):
     until(lambda: Worker.objects.get(pk=machine.pk).health == "down")
 
     assert Run.objects.get(pk=run.pk).attempts == 1, "the second try is kept for a machine that is"
+    core.cancel(ada.workspace_id, run.pk, by=ada.user.pk)
+
+
+@pytest.mark.parametrize("late", ["claim", "_seen"])
+def test_what_was_under_way_when_its_machine_died_gives_it_there_no_second_time(
+    stage, ada, monkeypatch, late
+):
+    """A claim, or a look at the machine, that began before and ends after its loss."""
+    machine = stage.worker(ada)
+    place = scheduler if late == "claim" else runner
+    real = getattr(place, late)
+    began = threading.Event()
+
+    def slowly(*args):
+        began.set()
+        end = time.monotonic() + 5
+        while Run.objects.get(pk=run.pk).state != "queued" and time.monotonic() < end:
+            time.sleep(0.05)
+        return real(*args)
+
+    stage.start(away_seconds=1.0)
+    run = reached(submit(ada, slow(30)), "running")
+    monkeypatch.setattr(runner, "PROBE_SECONDS", 0 if late == "_seen" else 1e6)
+    monkeypatch.setattr(place, late, slowly)
+    assert began.wait(10)
+    stage.die(machine)
+
+    until(lambda: Run.objects.get(pk=run.pk).state == "queued")
+    until(lambda: Worker.objects.get(pk=machine.pk).health == "down")
+
+    assert Run.objects.get(pk=run.pk).attempts == 1
     core.cancel(ada.workspace_id, run.pk, by=ada.user.pk)
 
 
