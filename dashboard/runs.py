@@ -60,6 +60,7 @@ def runs(request: HttpRequest, session: Session) -> HttpResponse:
         "runs": found,
         "older": older,
         "group": group,
+        "query": f"state={group}" if group else "",
         "groups": [(name, word) for name, (word, _states) in GROUPS.items()],
         "is_first": "older" not in request.GET,
     }
@@ -139,11 +140,11 @@ def again(request: HttpRequest, session: Session, run_id: UUID) -> HttpResponse:
         accelerators=shown.accelerators(session.workspace_id),
         initial={"accelerator": found.accelerator, "most": found.max_micros},
     )
-    made, status = run_forms.handed_over(form, session, graph=found.graph, files=found.files)
+    made = run_forms.handed_over(form, session, graph=found.graph, files=found.files)
     if made is not None:
         return redirect("run", made.pk)
     context = {"form": form, "run": found, "title": shown.title(found)}
-    return render(request, "dashboard/run_again.html", context, status=status)
+    return render(request, "dashboard/run_again.html", context, status=form.status)
 
 
 def _before(request: HttpRequest) -> UUID | None:
