@@ -47,8 +47,6 @@ OWN: Final = ("/staff/", "/static/")
 SAFE: Final = frozenset({"GET", "HEAD"})
 READ_ONLY: Final = "You look as a member: nothing can be changed. Stop looking first."
 NOT_SHOWN: Final = "You look as a member: of theirs only the pages below /my/ are shown."
-
-
 BY_ITSELF: Final = frozenset(("X-Api-Key", "Authorization"))
 """Headers of what shows who it is with each request."""
 
