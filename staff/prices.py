@@ -65,12 +65,13 @@ def price_list(request: HttpRequest) -> HttpResponse:
     open_drafts = list(Draft.objects.filter(version=None).order_by("-pk")[:MOST])
     versions = list(Version.objects.order_by("-number")[:MOST])
     holds = drafts.in_force().number
+    people = {each.by for each in open_drafts} | {each.by for each in versions}
     shown = {
         "drafts": [_said(each) for each in open_drafts],
         "versions": [_said(each, holds) for each in versions],
         "holds": holds,
         "now": timezone.now(),
-        "names": names_of(each.by for each in (*open_drafts, *versions)),
+        "names": names_of(people),
     }
     return render(request, "staff/prices.html", shown)
 
