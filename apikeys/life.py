@@ -24,6 +24,7 @@ from audit import log
 from common.errors import AccessDisabled, InvalidRequest, NotFound, Unauthorized
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from uuid import UUID
 
     from django.db.models import QuerySet
@@ -60,6 +61,12 @@ def one(giver: Giver, key_id: UUID) -> ApiKey:
     if found is None:
         raise NotFound("There is no such key.")
     return found
+
+
+def names(workspace_id: UUID, key_ids: Collection[UUID | str]) -> dict[UUID, str]:
+    """Return what keys of the workspace are called, those that ended too; of others nothing."""
+    found = ApiKey.objects.filter(workspace_id=workspace_id, pk__in=key_ids)
+    return dict(found.values_list("pk", "name"))
 
 
 @transaction.atomic

@@ -52,10 +52,18 @@ class DollarsField(forms.DecimalField):
 class Form(forms.Form):
     """A form that a refusal of a function can be said in."""
 
+    _refused: int | None = None
+
     def refuse(self, refusal: PlatformError) -> int:
         """Say above it why not; return the status of the answer."""
         self.add_error(None, said(refusal))
+        self._refused = refusal.status
         return refusal.status
+
+    @property
+    def status(self) -> int:
+        """The status of a page with it: the refusal's, 400 where a field is wrong, else 200."""
+        return self._refused or (400 if self.errors else 200)
 
 
 def said(refusal: PlatformError) -> str:

@@ -71,7 +71,7 @@ def keys(request: HttpRequest, session: Session) -> HttpResponse:
 @page
 def new(request: HttpRequest, session: Session) -> HttpResponse:
     """Make a key, and show it for the only time."""
-    giver, status = authentication.giver(session), 200
+    giver = authentication.giver(session)
     form = KeyForm(request.POST or None, scopes=giver.rights.scopes)
     if request.method == "POST" and form.is_valid():
         try:
@@ -79,11 +79,11 @@ def new(request: HttpRequest, session: Session) -> HttpResponse:
                 giver, name=form.cleaned_data["name"], asked=form.rights(), limits=form.limits()
             )
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             return render(request, "dashboard/key_made.html", {"whole": whole, "key": key})
     shown = {"form": form, "key": None}
-    return render(request, "dashboard/key_form.html", shown, status=_status(form, status))
+    return render(request, "dashboard/key_form.html", shown, status=form.status)
 
 
 @require_safe
@@ -100,7 +100,7 @@ def key(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse:
 @page
 def change(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse:
     """Change what a key is called, what it may, and its limits; what was not touched stays."""
-    giver, status = authentication.giver(session), 200
+    giver = authentication.giver(session)
     found = life.one(giver, key_id)
     own, now = rights.of(found), limited.of(found)
     form = KeyForm(
@@ -117,12 +117,12 @@ def change(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse
                 limits=form.limits(),
             )
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             messages.success(request, _("The key is changed. It holds from the next call on."))
             return redirect("key", key_id)
     shown = {"form": form, "key": found}
-    return render(request, "dashboard/key_form.html", shown, status=_status(form, status))
+    return render(request, "dashboard/key_form.html", shown, status=form.status)
 
 
 @require_POST
@@ -201,8 +201,3 @@ def _shown(session: Session, found: QuerySet[ApiKey] | list[ApiKey]) -> list[Sho
 
 def _initial(own: rights.Rights, now: limited.Limits) -> Mapping[str, Any]:
     return KeyForm.filled(own, now)
-
-
-def _status(form: KeyForm, status: int) -> int:
-    """Return the status of a page with a form: 400 where a field is wrong."""
-    return 400 if status == 200 and form.errors else status

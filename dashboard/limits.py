@@ -71,18 +71,17 @@ def change(request: HttpRequest, session: Session, kind: str) -> HttpResponse:
     of = request.GET.get("of", "").replace("\0", "")
     workspace = session.workspace_id
     now: dict[str, Micros] = allowances.own(workspace, kind, of)
-    form, status = AmountsForm(request.POST or None, initial=now), 200
+    form = AmountsForm(request.POST or None, initial=now)
     if request.method == "POST" and form.is_valid():
         try:
             allowances.set_rules(workspace, kind, of, form.amounts, by=session.user.pk)
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             messages.success(request, _("The limits hold from the next call on."))
             return redirect("limits")
     shown = {"form": form, "kind": kind, "name": _name(session, kind, of)}
-    status = 400 if status == 200 and form.errors else status
-    return render(request, "dashboard/limit_form.html", shown, status=status)
+    return render(request, "dashboard/limit_form.html", shown, status=form.status)
 
 
 def _limits(

@@ -70,12 +70,11 @@ def switch(request: HttpRequest, session: Session) -> HttpResponse:
 def settings(request: HttpRequest, session: Session) -> HttpResponse:
     """Show what is one's own; take another name."""
     form = NameForm(request.POST or None, initial={"name": session.user.name})
-    status = 200
     if request.method == "POST" and form.is_valid():
         try:
             person.rename(session.user.pk, form.cleaned_data["name"])
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             messages.success(request, _("Your name is changed."))
             return redirect("settings")
@@ -90,8 +89,7 @@ def settings(request: HttpRequest, session: Session) -> HttpResponse:
         for each in signins.open_of(session.user)
     ]
     shown = {"form": form, "programs": programs}
-    status = 400 if status == 200 and form.errors else status
-    return render(request, "dashboard/settings.html", shown, status=status)
+    return render(request, "dashboard/settings.html", shown, status=form.status)
 
 
 @require_POST

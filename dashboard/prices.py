@@ -121,14 +121,13 @@ def price_page(request: HttpRequest, session: Session) -> HttpResponse:
 @page
 def quote(request: HttpRequest, session: Session) -> HttpResponse:
     """Say what each node of a workflow would cost, and how often it can be run."""
-    form, status, found = WorkflowForm(request.POST or None), 200, {}
+    form, found = WorkflowForm(request.POST or None), {}
     if request.method == "POST" and form.is_valid():
         try:
             found = _quoted(session, form.cleaned_data["prompt"])
         except PlatformError as refusal:
-            status = form.refuse(refusal)
-    status = 400 if status == 200 and form.errors else status
-    return render(request, "dashboard/quote.html", {"form": form, **found}, status=status)
+            form.refuse(refusal)
+    return render(request, "dashboard/quote.html", {"form": form, **found}, status=form.status)
 
 
 def _quoted(session: Session, prompt: dict[str, Any]) -> dict[str, Any]:

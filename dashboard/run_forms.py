@@ -103,12 +103,10 @@ def handed_over(
     graph: Graph | None = None,
     workflow_id: UUID | None = None,
     files: Mapping[str, Mapping[str, str]] | None = None,
-) -> tuple[Run | None, int]:
-    """Hand a filled form over; return the run that it made, or None and the answer's status."""
-    if not form.is_bound:
-        return None, 200
+) -> Run | None:
+    """Hand a filled form over; return the run that it made, None where the form says why not."""
     if not form.is_valid():
-        return None, 400
+        return None
     data = form.cleaned_data
     ask = core.Ask(
         graph=graph,
@@ -122,13 +120,14 @@ def handed_over(
     )
     by = core.By(workspace_id=session.workspace_id, user_id=session.user.pk)
     try:
-        return core.submit(by, ask), 302
+        return core.submit(by, ask)
     except IdempotencyKeyReuse as before:
         if before.run_id and before.is_same:
-            return core.get(session.workspace_id, before.run_id), 302
-        return None, form.refuse(before)
+            return core.get(session.workspace_id, before.run_id)
+        form.refuse(before)
     except PlatformError as refusal:
-        return None, form.refuse(refusal)
+        form.refuse(refusal)
+    return None
 
 
 def _field(each: Mapping[str, Any], choices: list[str] | str | None) -> forms.Field:

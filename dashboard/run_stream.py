@@ -8,12 +8,9 @@ Rows are read twice a second; no connection is kept between two looks, and nothi
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
@@ -26,15 +23,12 @@ from runs import shown
 from runs.faces import streams
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from uuid import UUID
 
     from django.http import HttpRequest
 
     from accounts.sessions import Session
 
-LOOK_SECONDS: Final = 0.5
-QUIET_SECONDS: Final = 15.0
 LONGEST_SECONDS: Final = 3600
 """Then the browser asks anew, and is asked who it is."""
 
@@ -46,7 +40,7 @@ def run_events(request: HttpRequest, session: Session, run_id: UUID) -> Any:
     shown.one(session.workspace_id, run_id, user_id=only(session))
     place = streams.take(f"page:{session.user.pk}")
     return StreamingHttpResponse(
-        _frames(_Looker(session, run_id), place),
+        streams.told(_Looker(session, run_id).look, place, seconds=LONGEST_SECONDS),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -74,22 +68,3 @@ class _Looker:
             return b"", False
         self._before = part
         return b"event: part\ndata: %s\n\n" % orjson.dumps(part), False
-
-
-async def _frames(looker: _Looker, place: streams.Place) -> AsyncIterator[bytes]:
-    """Yield frames; a comment where there is nothing to say for long."""
-    begun = spoke = time.monotonic()
-    try:
-        while time.monotonic() - begun < LONGEST_SECONDS:
-            said, has_ended = await sync_to_async(looker.look)()
-            if said:
-                yield said
-                spoke = time.monotonic()
-            elif time.monotonic() - spoke > QUIET_SECONDS:
-                yield b": still here\n\n"
-                spoke = time.monotonic()
-            if has_ended:
-                return
-            await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        place.leave()

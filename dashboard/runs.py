@@ -7,7 +7,6 @@ it by loading the page again. Who is a member sees their own runs, an owner and 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
@@ -18,7 +17,6 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from common import ids
-from common.drf import base_url
 from common.errors import InvalidRequest, NotFound
 from dashboard import run_forms
 from dashboard.run_forms import RunForm
@@ -60,6 +58,7 @@ def runs(request: HttpRequest, session: Session) -> HttpResponse:
         "runs": found,
         "older": older,
         "group": group,
+        "query": f"state={group}" if group else "",
         "groups": [(name, word) for name, (word, _states) in GROUPS.items()],
         "is_first": "older" not in request.GET,
     }
@@ -107,9 +106,8 @@ def preview(request: HttpRequest, session: Session, run_id: UUID) -> HttpRespons
 def output(request: HttpRequest, session: Session, run_id: UUID, output_id: UUID) -> HttpResponse:
     """Lead to a file that a run made: for an hour, at the address where this page is."""
     found = shown.output(session.workspace_id, run_id, output_id, user_id=only(session))
-    address, _ = dialects.address(base_url(request), found, seconds=files.AN_HOUR)
-    parts = urlsplit(address)
-    return redirect(f"{parts.path}?{parts.query}")
+    address, _until = dialects.address("", found, seconds=files.AN_HOUR)
+    return redirect(address)
 
 
 @require_POST
@@ -139,11 +137,11 @@ def again(request: HttpRequest, session: Session, run_id: UUID) -> HttpResponse:
         accelerators=shown.accelerators(session.workspace_id),
         initial={"accelerator": found.accelerator, "most": found.max_micros},
     )
-    made, status = run_forms.handed_over(form, session, graph=found.graph, files=found.files)
+    made = run_forms.handed_over(form, session, graph=found.graph, files=found.files)
     if made is not None:
         return redirect("run", made.pk)
     context = {"form": form, "run": found, "title": shown.title(found)}
-    return render(request, "dashboard/run_again.html", context, status=status)
+    return render(request, "dashboard/run_again.html", context, status=form.status)
 
 
 def _before(request: HttpRequest) -> UUID | None:

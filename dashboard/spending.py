@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from accounts.models import User
-from apikeys.models import ApiKey
+from accounts import teams
+from apikeys import life
 from dashboard.shell import only, page
+from dashboard.words import named
 from usage import spend
 from usage.spend import By
 
@@ -68,13 +69,12 @@ def spend_page(request: HttpRequest, session: Session) -> HttpResponse:
 def _names(workspace_id: UUID, by: By, ids: Iterable[str]) -> dict[str, str]:
     """Return what a person calls each; what has no name here any more is told by its id."""
     found = {each: each for each in ids}
-    named = [each for each in found if each]
+    wanted = [each for each in found if each]
     if by is By.KEY:
-        keys = ApiKey.objects.filter(workspace_id=workspace_id, pk__in=named)
-        found |= {f"{pk}": name for pk, name in keys.values_list("pk", "name") if name}
+        found |= {f"{pk}": name for pk, name in life.names(workspace_id, wanted).items() if name}
     elif by is By.MEMBER:
-        people = User.objects.filter(memberships__workspace_id=workspace_id, pk__in=named)
-        found |= {f"{each.pk}": each.name or each.email for each in people}
+        seats = teams.members(workspace_id).filter(user_id__in=wanted)
+        found |= {f"{each.user_id}": named(each.user) for each in seats}
     if "" in found:
         found[""] = _("No project") if by is By.PROJECT else _("No key: a signed-in browser")
     return found

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from accounts.models import Membership
     from accounts.sessions import Session
     from credits.books.allowances import Standing
+    from dashboard.forms import Form
 
 OWNER: Final = teams.Role.OWNER
 MOST_SHOWN: Final = 1000
@@ -157,17 +158,17 @@ def transfer(request: HttpRequest, session: Session, user: UUID) -> HttpResponse
 @page
 def new(request: HttpRequest, session: Session) -> HttpResponse:
     """Make a team, and act for it."""
-    form, status = TeamForm(request.POST or None), 200
+    form = TeamForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             made = teams.create(owner=session.user, name=form.cleaned_data["name"])
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             sessions.choose(request, made.pk)
             messages.success(request, _("The team is made. Invite its members."))
             return redirect("team")
-    return _form_page(request, form, "new", status)
+    return _form_page(request, form, "new")
 
 
 @require_http_methods(POST)
@@ -175,16 +176,16 @@ def new(request: HttpRequest, session: Session) -> HttpResponse:
 def rename(request: HttpRequest, session: Session) -> HttpResponse:
     """Give the workspace another name."""
     mine = teams.seat(session.user.pk, session.workspace_id, OWNER)
-    form, status = TeamForm(request.POST or None, initial={"name": mine.workspace.name}), 200
+    form = TeamForm(request.POST or None, initial={"name": mine.workspace.name})
     if request.method == "POST" and form.is_valid():
         try:
             teams.rename(session.workspace_id, name=form.cleaned_data["name"], by=session.user.pk)
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             messages.success(request, _("The workspace has another name."))
             return redirect("team")
-    return _form_page(request, form, "rename", status)
+    return _form_page(request, form, "rename")
 
 
 @require_http_methods(POST)
@@ -197,7 +198,7 @@ def vendors(request: HttpRequest, session: Session) -> HttpResponse:
         teams.allow_vendors(session.workspace_id, form.allowed(), by=session.user.pk)
         messages.success(request, _("It holds from the next call on."))
         return redirect("team")
-    return _form_page(request, form, "vendors", 200)
+    return _form_page(request, form, "vendors")
 
 
 def _team(
@@ -221,10 +222,9 @@ def _team(
     return render(request, "dashboard/team.html", shown, status=status)
 
 
-def _form_page(request: HttpRequest, form: Any, what: str, status: int) -> HttpResponse:
-    status = 400 if status == 200 and form.errors else status
+def _form_page(request: HttpRequest, form: Form, what: str) -> HttpResponse:
     shown = {"form": form, "what": what}
-    return render(request, "dashboard/team_form.html", shown, status=status)
+    return render(request, "dashboard/team_form.html", shown, status=form.status)
 
 
 def _member(session: Session, user: UUID) -> Membership:

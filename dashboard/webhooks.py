@@ -82,7 +82,7 @@ def webhooks(request: HttpRequest, session: Session) -> HttpResponse:
 def new(request: HttpRequest, session: Session) -> HttpResponse:
     """Make one, and show its secret for the only time."""
     _require_all(session)
-    form, status = EndpointForm(request.POST or None), 200
+    form = EndpointForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
@@ -94,12 +94,11 @@ def new(request: HttpRequest, session: Session) -> HttpResponse:
                 by=session.user.pk,
             )
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             context = {"one": made, "secret": secret}
             return render(request, "dashboard/webhook_made.html", context)
-    status = 400 if status == 200 and form.errors else status
-    return render(request, "dashboard/webhook_new.html", {"form": form}, status=status)
+    return render(request, "dashboard/webhook_new.html", {"form": form}, status=form.status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -108,7 +107,7 @@ def webhook(request: HttpRequest, session: Session, endpoint_id: UUID) -> HttpRe
     """Show one, with what was sent there; change what it is told."""
     _require_all(session)
     found = endpoints.one(session.workspace_id, endpoint_id)
-    form, status = EventsForm(request.POST or None, initial={"types": found.events}), 200
+    form = EventsForm(request.POST or None, initial={"types": found.events})
     if request.method == "POST" and form.is_valid():
         try:
             endpoints.change(
@@ -118,17 +117,17 @@ def webhook(request: HttpRequest, session: Session, endpoint_id: UUID) -> HttpRe
                 types=form.cleaned_data["types"],
             )
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             messages.success(request, _("It is told so from the next event on."))
             return redirect("webhook", endpoint_id)
-    status = 400 if status == 200 and form.errors else status
     context = {
         "one": found,
         "form": form,
         "sent": endpoints.sent(session.workspace_id, endpoint_id)[:ON_A_PAGE],
+        "most": ON_A_PAGE,
     }
-    return render(request, "dashboard/webhook.html", context, status=status)
+    return render(request, "dashboard/webhook.html", context, status=form.status)
 
 
 @require_POST

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from accounts.sessions import Session
-    from runs.models import Workflow
 
 LAST: Final = 10
 
@@ -35,20 +34,17 @@ class GraphField(forms.CharField):
 
     def __init__(self, **options: Any) -> None:
         widget = forms.Textarea({"rows": 10, "spellcheck": "false", "class": "mono"})
-        super().__init__(strip=True, max_length=core.MOST_BYTES, widget=widget, **options)
+        super().__init__(max_length=core.MOST_BYTES, widget=widget, **options)
 
     def clean(self, value: Any) -> Any:
         """Return it as it was parsed."""
         try:
-            found = orjson.loads(super().clean(value))
+            return orjson.loads(super().clean(value))
         except orjson.JSONDecodeError as wrong:
             said = _("This is no JSON: line %(line)s. Paste the whole file.") % {
                 "line": wrong.lineno
             }
             raise forms.ValidationError(said) from None
-        if _has_nul(found):  # No database keeps it.
-            raise forms.ValidationError(_("No text may hold the character NUL."))
-        return found
 
 
 class VersionForm(Form):
@@ -101,7 +97,7 @@ def workflow_list(request: HttpRequest, session: Session) -> HttpResponse:
 def new(request: HttpRequest, session: Session) -> HttpResponse:
     """Make one of what is pasted."""
     labels = shown.accelerators(session.workspace_id)
-    form, status = WorkflowForm(request.POST or None, accelerators=labels), 200
+    form = WorkflowForm(request.POST or None, accelerators=labels)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
@@ -114,12 +110,11 @@ def new(request: HttpRequest, session: Session) -> HttpResponse:
                 max_micros=given["most"],
             )
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             messages.success(request, _("It is here. Fill in what it shall run with."))
             return redirect("workflow", made.pk)
-    status = 400 if status == 200 and form.errors else status
-    return render(request, "dashboard/workflow_new.html", {"form": form}, status=status)
+    return render(request, "dashboard/workflow_new.html", {"form": form}, status=form.status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -135,14 +130,14 @@ def workflow(request: HttpRequest, session: Session, workflow_id: UUID) -> HttpR
         accelerators=shown.accelerators(session.workspace_id),
         initial={"accelerator": found.accelerator, "most": found.max_micros},
     )
-    made, status = run_forms.handed_over(form, session, workflow_id=found.pk)
+    made = run_forms.handed_over(form, session, workflow_id=found.pk)
     if made is not None:
         return redirect("run", made.pk)
     runs, _older = shown.some(
         session.workspace_id, user_id=only(session), workflow_id=found.pk, limit=LAST
     )
     context = {"workflow": found, "version": version, "form": form, "runs": runs}
-    return render(request, "dashboard/workflow.html", context, status=status)
+    return render(request, "dashboard/workflow.html", context, status=form.status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -152,40 +147,25 @@ def version(request: HttpRequest, session: Session, workflow_id: UUID) -> HttpRe
     found = workflows.one(session.workspace_id, workflow_id)
     now = workflows.newest(found)
     pretty = orjson.dumps(now.graph, option=orjson.OPT_INDENT_2).decode()
-    form, status = VersionForm(request.POST or None, initial={"graph": pretty}), 200
+    form = VersionForm(request.POST or None, initial={"graph": pretty})
     if request.method == "POST" and form.is_valid():
         try:
             made = workflows.give_version(found, form.cleaned_data["graph"], by=session.user.pk)
         except PlatformError as refusal:
-            status = form.refuse(refusal)
+            form.refuse(refusal)
         else:
             said = _("Version %(number)s runs from now on.") % {"number": made.number}
             messages.success(request, said)
             return redirect("workflow", found.pk)
-    status = 400 if status == 200 and form.errors else status
     context = {"form": form, "workflow": found, "version": now}
-    return render(request, "dashboard/workflow_version.html", context, status=status)
+    return render(request, "dashboard/workflow_version.html", context, status=form.status)
 
 
 @require_POST
 @page
 def remove(request: HttpRequest, session: Session, workflow_id: UUID) -> HttpResponse:
     """Have it be none any more; its runs stay."""
-    found: Workflow = workflows.one(session.workspace_id, workflow_id)
+    found = workflows.one(session.workspace_id, workflow_id)
     workflows.remove(found, by=session.user.pk)
     messages.success(request, _("“%(name)s” is removed. Its runs stay.") % {"name": found.name})
     return redirect("workflows")
-
-
-def _has_nul(found: Any) -> bool:
-    """Whether some text of what JSON says holds the character NUL."""
-    waiting = [found]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, str) and "\0" in each:
-            return True
-        if isinstance(each, dict):
-            waiting += [*each.keys(), *each.values()]
-        elif isinstance(each, list):
-            waiting += each
-    return False

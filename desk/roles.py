@@ -41,7 +41,7 @@ class Right(StrEnum):
     PRICES = "prices"
     """Draft and publish prices, and bring in what vendors charged."""
     OPERATE = "operate"
-    """Vendors, their accounts, events, and what all members read."""
+    """Vendors, their accounts, machines, events, and what all members read."""
 
 
 ROLES: Final[dict[str, frozenset[Right]]] = {

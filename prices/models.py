@@ -86,8 +86,8 @@ class BilledCall(models.Model):
         MATCHED = "matched"
         MISSING = "missing"  # The vendor asks for a call that is not here.
         DOUBLE = "double"  # It asks for one request more than once.
-        DIFFERENT = "different"  # It asks more than was due, or for what it did not deliver.
-        UNBILLED = "unbilled"  # We had it delivered, and the export does not name it.
+        DIFFERENT = "different"  # More than was due, not delivered, or not as told before.
+        UNBILLED = "unbilled"  # We had it delivered, and no export names it.
         AGAIN = "again"  # An earlier export said the same.
 
     bill = models.ForeignKey(Bill, on_delete=models.CASCADE, related_name="calls")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def price_lists(request: HttpRequest) -> HttpResponse:
     """Show each list that is known, and how the version that holds stands to it."""
     found = listed.standing(drafts.in_force())
-    losing = sum(each.standing is Standing.LOSES for each in found)
+    losing = any(each.standing is Standing.LOSES for each in found)
     return render(request, "staff/price_lists.html", {"found": found, "losing": losing})
 
 
@@ -46,4 +46,4 @@ def draft_to_lists(request: HttpRequest, given: dict[str, Any]) -> HttpResponse:
     made = drafts.draft(
         changes=raised, known=price_book.names(), by=who(request), reason=given["reason"]
     )
-    return redirect(reverse("staff:price_draft", kwargs={"number": made.pk}))
+    return redirect("staff:price_draft", number=made.pk)

@@ -24,6 +24,8 @@ from staff import customers
 from staff.pages import About, ReasonForm, SureForm, act, page, who
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.http import HttpRequest, HttpResponse
 
 MOST: Final = 50
@@ -97,7 +99,7 @@ def _links(kind: str, pk: UUID) -> tuple[str, str]:
     )
 
 
-def names_of(ids: set[UUID | None]) -> dict[UUID, str]:
+def names_of(ids: Iterable[UUID | None]) -> dict[UUID, str]:
     """Return what people are called, by their ids."""
     found = User.objects.filter(pk__in=[each for each in ids if each])
     return {user.pk: user.name or user.email for user in found}

@@ -16,13 +16,12 @@ from desk import banners, maintenance
 from desk.models import Banner
 from desk.roles import Right
 from staff.money import names_of
-from staff.pages import About, ReasonForm, act, page, who
+from staff.pages import About, InstantField, ReasonForm, act, page, who
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 LEVELS = (("info", "To know"), ("warning", "To mind"), ("trouble", "Something does not work"))
-SHOWN_FORMAT = "%Y-%m-%dT%H:%M"
 
 
 @page(Right.READ)
@@ -33,31 +32,13 @@ def notice_list(request: HttpRequest) -> HttpResponse:
     shown = {
         "found": found,
         "maintenance": under_way,
-        "levels": dict(LEVELS),
         "now": timezone.now(),
-        "names": names_of(set(people)),
+        "names": names_of(people),
     }
     return render(request, "staff/notices.html", shown)
 
 
-class InstantField(forms.DateTimeField):
-    """An instant, typed as the viewer's clock shows it."""
-
-    widget = forms.DateTimeInput({"type": "datetime-local"}, format=SHOWN_FORMAT)
-
-
-class _InZone(Form):
-    """A form whose times say of which zone they are."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        zone = timezone.get_current_timezone_name()
-        for field in self.fields.values():
-            if isinstance(field, InstantField):
-                field.help_text = f"{field.help_text} Time of {zone}.".strip()
-
-
-class BannerForm(_InZone):
+class BannerForm(Form):
     """The words, how grave they are, and when they stand there."""
 
     words = forms.CharField(
@@ -101,7 +82,7 @@ def take_down_banner(request: HttpRequest, given: dict[str, Any], banner_id: int
     return "It is gone." if gone else "It was gone before."
 
 
-class MaintenanceForm(_InZone):
+class MaintenanceForm(Form):
     """What members read, and when it is thought to be over."""
 
     sentence = forms.CharField(

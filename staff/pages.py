@@ -17,6 +17,8 @@ from django.contrib import admin, messages
 from django.http import HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from common.errors import PlatformError
@@ -49,6 +51,18 @@ class ReasonForm(Form):
 
 class SureForm(Form):
     """Nothing but that it is meant."""
+
+
+class InstantField(forms.DateTimeField):
+    """An instant, typed as the viewer's clock shows it; its help says of which zone that is."""
+
+    widget = forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+
+    def __init__(self, *, help_text: str, **options: Any) -> None:
+        def told() -> str:
+            return f"{help_text} Time of {timezone.get_current_timezone_name()}."
+
+        super().__init__(help_text=lazy(told, str)(), **options)
 
 
 @dataclass(frozen=True, slots=True)

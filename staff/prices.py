@@ -28,11 +28,10 @@ from prices.models import Draft, Version
 from prices.terms import Term
 from proxy import price_book
 from staff.money import names_of
-from staff.pages import About, ReasonForm, SureForm, act, page, who
+from staff.pages import About, InstantField, ReasonForm, SureForm, act, page, who
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from uuid import UUID
 
     from django.http import HttpRequest
     from django.utils.safestring import SafeString
@@ -66,8 +65,7 @@ def price_list(request: HttpRequest) -> HttpResponse:
     open_drafts = list(Draft.objects.filter(version=None).order_by("-pk")[:MOST])
     versions = list(Version.objects.order_by("-number")[:MOST])
     holds = drafts.in_force().number
-    people: set[UUID | None] = {each.by for each in open_drafts}
-    people |= {each.by for each in versions}
+    people = {each.by for each in open_drafts} | {each.by for each in versions}
     shown = {
         "drafts": [_said(each) for each in open_drafts],
         "versions": [_said(each, holds) for each in versions],
@@ -80,8 +78,8 @@ def price_list(request: HttpRequest) -> HttpResponse:
 
 def about_prices() -> About:
     """Return what a new draft is about."""
-    newest = Version.objects.order_by("-number").first()
-    began = f"Version {newest.number}" if newest else "The published prices"
+    newest = drafts.newest().number
+    began = f"Version {newest}" if newest else "The published prices"
     return About("Prices", reverse("staff:prices"), [("It goes on from", began)])
 
 
@@ -236,19 +234,11 @@ def discard_draft(request: HttpRequest, given: dict[str, Any], number: int) -> H
 class PublishForm(ReasonForm):
     """From when on."""
 
-    at = forms.DateTimeField(
+    at = InstantField(
         label="From",
-        widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text=f"After every version before, and {drafts.LEAD.seconds} seconds away at least.",
     )
     field_order = ("at", "reason")
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        zone = timezone.get_current_timezone_name()
-        self.fields["at"].help_text = (
-            f"A time of {zone}, after every version before and at least "
-            f"{drafts.LEAD.seconds} seconds away."
-        )
 
 
 @act(

@@ -23,7 +23,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from accounts.models import Membership, User
+from accounts import teams
 from audit import log
 from common import db, ids
 from common.errors import AccessDisabled, InvalidRequest, NotFound
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponseBase
 
+    from accounts.models import User
+
 SESSION_KEY: Final = "viewing"
 """Where the session of somebody of staff names whom they look as."""
 SECONDS: Final = 15 * 60
@@ -47,8 +49,6 @@ OWN: Final = ("/staff/", "/static/")
 SAFE: Final = frozenset({"GET", "HEAD"})
 READ_ONLY: Final = "You look as a member: nothing can be changed. Stop looking first."
 NOT_SHOWN: Final = "You look as a member: of theirs only the pages below /my/ are shown."
-
-
 BY_ITSELF: Final = frozenset(("X-Api-Key", "Authorization"))
 """Headers of what shows who it is with each request."""
 
@@ -86,9 +86,9 @@ class AsMember:
             _end(request, why="its time was over, or its right")
             return redirect("staff:home")
         if request.method not in SAFE:
-            return _refused(request, viewing, AccessDisabled(READ_ONLY))
+            return _refused(request, viewing, READ_ONLY)
         if not request.path.startswith(SEEN):
-            return _refused(request, viewing, AccessDisabled(NOT_SHOWN))
+            return _refused(request, viewing, NOT_SHOWN)
         return self._seen(request, viewing)
 
     def _seen(self, request: HttpRequest, viewing: Viewing) -> HttpResponseBase:
@@ -109,7 +109,7 @@ class AsMember:
         viewing = getattr(request, "viewing", None)
         if viewing is None or not db.is_read_only(exception):
             return None
-        return _refused(request, viewing, AccessDisabled(READ_ONLY))
+        return _refused(request, viewing, READ_ONLY)
 
 
 def _of(request: HttpRequest) -> Viewing | None:
@@ -120,19 +120,29 @@ def _of(request: HttpRequest) -> Viewing | None:
         return None
     if Right.HELP not in roles.rights(request.user):
         return None
-    seat = Membership.objects.select_related("user").filter(user=member, workspace=workspace)
-    if (found := seat.first()) is None or not _may_be_seen(found.user):
+    try:
+        found = _person(workspace, member)
+    except NotFound:
         return None
-    return Viewing(found.user, workspace, told["until"])
+    return Viewing(found, workspace, told["until"]) if _may_be_seen(found) else None
+
+
+def _person(workspace_id: UUID, user_id: UUID) -> User:
+    """Return somebody of a customer, or raise NotFound."""
+    seat = teams.members(workspace_id).filter(user_id=user_id).first()
+    if seat is None:
+        raise NotFound("Nobody of that customer has this id.")
+    return seat.user
 
 
 def _may_be_seen(member: User) -> bool:
     return member.is_active and not member.is_staff
 
 
-def _refused(request: HttpRequest, viewing: Viewing, refusal: AccessDisabled) -> HttpResponse:
+def _refused(request: HttpRequest, viewing: Viewing, sentence: str) -> HttpResponse:
+    refusal = AccessDisabled(sentence)
     if request.path.startswith(SEEN) or "text/html" in request.headers.get("Accept", ""):
-        shown = {"viewing": viewing, "sentence": str(refusal)}
+        shown = {"viewing": viewing, "sentence": sentence}
         return render(request, "staff/viewing_refused.html", shown, status=refusal.status)
     return JsonResponse(refusal.body_at(request.path), status=refusal.status)
 
@@ -157,10 +167,8 @@ def _end(request: HttpRequest, *, why: str) -> bool:
 def about_member(workspace_id: UUID, user_id: UUID) -> About:
     """Return who is meant, of which customer."""
     about = customers.about(workspace_id)
-    seat = Membership.objects.filter(user=user_id, workspace=workspace_id).select_related("user")
-    if (found := seat.first()) is None:
-        raise NotFound("Nobody of that customer has this id.")
-    return About(about.name, about.back, [("Person", found.user.email)])
+    person = _person(workspace_id, user_id)
+    return About(about.name, about.back, [("Person", person.email)])
 
 
 @act(
@@ -172,8 +180,7 @@ def view_as(
     request: HttpRequest, given: dict[str, Any], workspace_id: UUID, user_id: UUID
 ) -> HttpResponse:
     """Have who asks see the member's pages from now on."""
-    member = User.objects.get(pk=user_id)
-    if not _may_be_seen(member):
+    if not _may_be_seen(_person(workspace_id, user_id)):
         raise InvalidRequest("Nobody looks as who is of staff, or is deactivated.")
     _end(request, why="another member is looked at")
     with transaction.atomic():

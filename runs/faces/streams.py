@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +25,7 @@ from runs.faces import jobs
 from runs.models import ENDED, Preview
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from uuid import UUID
 
     from rest_framework.request import Request
@@ -146,12 +147,22 @@ class _Reader:
         return [frame("preview", {**said, "data_base64": data})]
 
 
-async def frames(request: Request, run: Run, place: Place) -> AsyncIterator[bytes]:
-    """Yield frames until the run has ended; a comment where there is nothing to say for long."""
-    reader, spoke = _Reader(request, run), time.monotonic()
+def frames(request: Request, run: Run, place: Place) -> AsyncIterator[bytes]:
+    """Yield frames until the run has ended."""
+    return told(_Reader(request, run).look, place)
+
+
+async def told(
+    look: Callable[[], tuple[bytes, bool]], place: Place, *, seconds: float = math.inf
+) -> AsyncIterator[bytes]:
+    """Yield the frames of look after look, until one says that it was the last, or time is over.
+
+    A comment goes out where there is nothing to say for long. The place is given back at the end.
+    """
+    begun = spoke = time.monotonic()
     try:
-        while True:
-            said, has_ended = await sync_to_async(reader.look)()
+        while time.monotonic() - begun < seconds:
+            said, has_ended = await sync_to_async(look)()
             if said:
                 yield said
                 spoke = time.monotonic()

@@ -6,16 +6,14 @@ import uuid
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.utils import timezone
+from call_rows import call_of
 from page_text import text
 from run_rows import GRAPH, machine_of, output_of, preview_of, run_of
 
 from audit.models import Event
-from common.rows import values
 from credits.books import holds
-from runs import workflows
+from runs import shown, workflows
 from runs.models import Run, Workflow, WorkflowVersion
-from usage.models import Call
 from webhooks import endpoints, sending
 from webhooks.models import Delivery, Endpoint
 
@@ -46,18 +44,9 @@ def test_a_receipt_names_seconds_files_and_calls_inside_and_they_add_up(alice, b
     key = uuid.uuid4()
     run = run_of(alice.workspace_id, alice.user.pk, run_key_id=key)
     output_of(run)
-    (number,) = values(
-        "UPDATE credits_account SET events = events + 1 WHERE id = %s RETURNING events",
-        [alice.workspace_id],
+    call_of(
+        alice, key_id=key, run_id=str(run.pk), charged_micros=60_000, facts={"title": "Flux <i>"}
     )
-    Call.objects.create(
-        id=uuid.uuid4(), workspace_id=alice.workspace_id, number=number, user_id=alice.user.pk,
-        key_id=key, run_id=str(run.pk), vendor="bfl", operation="flux", outcome="delivered",
-        status=200,
-        quoted_micros=60_000, held_micros=60_000, charged_micros=60_000, price_version="1",
-        attempts=1, facts={"title": "Flux <i>"}, started_at=timezone.now(),
-        settled_at=timezone.now(),
-    )  # fmt: skip
 
     page = text(browser.get(f"/my/runs/{run.pk}"))
 
@@ -338,8 +327,6 @@ def test_lists_of_a_machines_own_files_are_never_offered(alice, browser):
 
 def test_a_press_that_ran_on_a_machine_here_leads_to_its_run(alice, browser):
     run = run_of(alice.workspace_id, alice.user.pk)
-
-    from runs import shown
 
     names = [str(run.pk), str(run.prompt_id), "run-1", ""]
     assert shown.of_machines(alice.workspace_id, names) == dict.fromkeys(names[:2], run.pk)

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from call_rows import call_of
 from django.db import connection
 from django.utils import timezone
 
@@ -46,22 +47,7 @@ def called(alice):
     """Write calls of Alice's, each with an id of the vendor's."""
 
     def make(request, **fields):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE credits_account SET events = events + 1 WHERE id = %s RETURNING events",
-                [alice.workspace_id],
-            )
-            (number,) = cursor.fetchone()
-        now = timezone.now()
-        about = {
-            "user_id": alice.user.pk, "vendor": "bfl", "operation": "flux", "status": 200,
-            "outcome": "delivered", "quoted_micros": 60_000, "held_micros": 60_000,
-            "charged_micros": 40_000, "price_version": "1", "attempts": 1, "facts": {},
-            "started_at": now, "settled_at": now, "vendor_request_id": request,
-        }  # fmt: skip
-        return Call.objects.create(
-            id=uuid.uuid4(), workspace_id=alice.workspace_id, number=number, **(about | fields)
-        )
+        return call_of(alice, vendor_request_id=request, **fields)
 
     return make
 

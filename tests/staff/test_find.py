@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from staff_cast import call_of
+from call_rows import call_of
 
 from common.money import usd
 from credits.models import Billing, Dispute, Hold, TopUp

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from call_rows import call_of
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
@@ -22,7 +23,6 @@ from in_process import site
 from looks import look
 from PIL import Image
 from playwright.sync_api import expect
-from staff_cast import call_of
 
 from accounts import teams
 from accounts.models import User

@@ -6,12 +6,12 @@ import io
 import uuid
 
 import pytest
+from call_rows import call_of
 from django.conf import settings
 from django.utils import timezone
 from in_process import site
 from looks import LOOKS, SIZES, look
 from playwright.sync_api import expect
-from staff_cast import call_of
 
 from accounts.models import RefusedOrigin
 from common.money import usd

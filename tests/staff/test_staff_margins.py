@@ -5,10 +5,10 @@ import uuid
 from io import StringIO
 
 import pytest
+from call_rows import call_of
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from staff_cast import call_of
 
 from audit.models import Event
 from prices.models import Bill

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from call_rows import call_of
 from django.utils import timezone
-from staff_cast import call_of
 
 from audit.models import Event
 from prices import comparing, drafts
@@ -87,7 +87,7 @@ def test_a_draft_is_compared_with_what_was_called_and_then_published_with_a_reas
 
 
 def test_no_version_begins_before_another_or_in_the_past(fay):
-    first, second = drafted(fay), None
+    first = drafted(fay)
     comparing.compare(first.pk)
     assert publish(fay, first, timezone.now() - timedelta(hours=1)).status_code == 400
     later = timezone.now() + timedelta(days=2)

@@ -3,11 +3,11 @@
 import re
 
 import pytest
+from call_rows import call_of
 from django.apps import apps
 from django.contrib import admin
 from django.db.models import BinaryField
 from django.urls.resolvers import URLResolver
-from staff_cast import call_of
 
 from audit.models import Event
 from credits.models import Account, Entry, Hold

@@ -5,12 +5,12 @@ import time
 import uuid
 
 import pytest
+from call_rows import call_of
 from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.urls import get_resolver, reverse
 from django.urls.resolvers import URLResolver
-from staff_cast import call_of
 
 from accounts.models import User
 from apikeys.models import ApiKey

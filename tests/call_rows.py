@@ -3,20 +3,18 @@
 import uuid
 from datetime import timedelta
 
-from django.db import connection
 from django.utils import timezone
 
+from common.rows import values
 from usage.models import Call
 
 
 def call_of(member, **fields):
     """Write a call of theirs into the history of their workspace."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE credits_account SET events = events + 1 WHERE id = %s RETURNING events",
-            [member.workspace_id],
-        )
-        (number,) = cursor.fetchone()
+    (number,) = values(
+        "UPDATE credits_account SET events = events + 1 WHERE id = %s RETURNING events",
+        [member.workspace_id],
+    )
     now = timezone.now()
     about = {
         "user_id": member.user.pk, "vendor": "bfl", "operation": "flux-pro", "run_id": "run-1",
