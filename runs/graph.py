@@ -237,6 +237,12 @@ def inputs_of(info: Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any], b
     return found
 
 
+def choices_of(kind: object, options: Mapping[str, Any]) -> list[Any] | None:
+    """Return what an input of that type may be one of; None where it may be anything."""
+    said = options.get("options") if kind == "COMBO" else kind
+    return said if isinstance(said, list) else None
+
+
 def _look_at_inputs(
     graph: Graph,
     node_id: str,
@@ -327,8 +333,8 @@ def _problem(kind: object, options: Mapping[str, Any], value: Any) -> tuple[str,
     """Return what is wrong with a value: type, message and details; None: nothing that we see."""
     if isinstance(kind, str) and kind in NUMBERS:
         return _number_problem(kind, options, value)
-    choices = kind if isinstance(kind, list) else options.get("options")
-    if not (isinstance(kind, list) or kind == "COMBO") or not isinstance(choices, list):
+    choices = choices_of(kind, options)
+    if choices is None:
         return None
     if any(options.get(each) for each in UPLOADS) or options.get("remote"):
         return None  # The names of files are ours to know (isolation.py), or nobody's.
