@@ -32,7 +32,6 @@ DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 MOST_TAGS: Final = 20
 LONGEST_TAG: Final = 100
 LEAST_SECONDS, MOST_SECONDS = 60, 604_800
-MEDIA: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,58}(?:;.{0,60})?", re.ASCII)
 
 
 class HashMismatch(PlatformError):
@@ -66,7 +65,7 @@ class AssetsView(v2.V2):
         """Keep what comes as `file`; known bytes under a known name are one file (200)."""
         given, sent = forms.read(request, "file")
         name = _name(given.get("file_path") or sent.name)
-        media = given.get("content_type") or sent.content_type or ""
+        media = forms.media(given.get("content_type") or sent.content_type)
         tags, seconds = _tags(given.getlist("tags")), _seconds(given.get("expires_in"))
         wanted = _digest(given.get("expected_hash"))
         path = forms.on_disk(sent)
@@ -80,7 +79,7 @@ class AssetsView(v2.V2):
                 who.workspace_id,
                 user_id=who.user_id,
                 file_path=name,
-                content_type=media if MEDIA.fullmatch(media) else "application/octet-stream",
+                content_type=media,
                 arrived=path,
                 seconds=seconds,
                 tags=tags,

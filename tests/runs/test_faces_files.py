@@ -198,6 +198,28 @@ def test_an_asset_is_kept_named_in_a_graph_and_deleted_when_nothing_needs_it(sta
         core.submit(by(ada), core.Ask(graph=loads("cats/cat.png")))
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("text/plain;charset=utf-8", "text/plain;charset=utf-8"),
+        ("text/plain;\0", "application/octet-stream"),
+        ("text/plain;\ra", "application/octet-stream"),
+        (f"text/plain;{'a' * 60}{'b' * 30}", "application/octet-stream"),
+        (f"{'a' * 40}/{'b' * 58};{'c' * 60}", "application/octet-stream"),
+        ("picture", "application/octet-stream"),
+    ],
+)
+def test_a_file_is_called_only_what_can_be_kept_and_sent(stage, ada, said, kept):
+    client = asking(ada)
+
+    made = put(client, png(), content_type=said)
+
+    assert (made.status_code, made.json()["content_type"]) == (201, kept)
+    sent = client.get(f"{ASSETS}/{made.json()['id']}/content")
+    assert sent.headers["Content-Type"] == kept
+    assert b"".join(sent.streaming_content) == png()
+
+
 WRONG = {
     "no file": ({"file": ""}, 400, "invalid_request"),
     "a digest": ({"expected_hash": "sha256:" + "0" * 64}, 409, "hash_mismatch"),
