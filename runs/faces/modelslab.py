@@ -151,7 +151,7 @@ def _look(run: Run, base: str) -> tuple[bytes, bool]:
 def _place(who: core.By) -> Place | None:
     """Return a place to wait in; None where all of a key's are taken: then it is told at once."""
     try:
-        return streams.take(str(who.key.family if who.key else who.user_id))
+        return streams.take(who.name)
     except streams.TooManyStreams:
         return None
 
