@@ -157,6 +157,11 @@ def is_link(value: object) -> bool:
     )
 
 
+def sources(node: Mapping[str, Any]) -> list[str]:
+    """Return the nodes whose outputs a node takes, also such as are not there."""
+    return [value[0] for value in node.get("inputs", {}).values() if is_link(value)]
+
+
 def classes(graph: Graph) -> tuple[str, ...]:
     """Return the names of its nodes' classes, each once, in order."""
     return tuple(sorted({node["class_type"] for node in graph.values()}))
@@ -385,8 +390,7 @@ def _in_a_circle(graph: Graph) -> str | None:
 
 
 def _sources(graph: Graph, node_id: str) -> Iterator[str]:
-    values = graph[node_id].get("inputs", {}).values()
-    return iter([value[0] for value in values if is_link(value) and value[0] in graph])
+    return iter([each for each in sources(graph[node_id]) if each in graph])
 
 
 def _first_of(wrong: _Wrong) -> str:
