@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from django.http import HttpResponse
 from django.urls import path
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -31,6 +32,7 @@ from common.errors import (
     NotFound,
     PlatformError,
 )
+from common.openapi import holding
 from runs import core, workers
 from runs.faces import address, asking, entries, native_jobs, nodes, partial, pictures
 from runs.models import State
@@ -136,9 +138,9 @@ class AddressView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE}
 
-    @extend_schema(responses={200: None})
+    @extend_schema(responses=holding("RunAddress", address=serializers.URLField()))
     def get(self, request: Request) -> Response:
-        """Return it: whoever has it may hand over runs, as with the key, until the key ends."""
+        """Return it: who has it may hand over runs and see the workspace's, until the key ends."""
         who = asking.by(request)
         if who.key is None:
             raise AccessDisabled("An address is a key's. Ask for it with that key.")
