@@ -63,8 +63,9 @@ class RunsView(Icu):
             before=_before(request, workflow_id),
             limit=asking.count(asked.get("limit", "50"), "limit", most=MOST_LISTED),
         )
-        base = base_url(request)
-        return Response([dialects.icu(run, base, str(workflow_id)) for run in found])
+        base, made = base_url(request), core.outputs_of(found)
+        told = [dialects.icu(run, base, str(workflow_id), made[run.pk]) for run in found]
+        return Response(told)
 
 
 class RunView(Icu):
@@ -109,5 +110,6 @@ def _before(request: Request, workflow_id: UUID) -> Run | None:
 
 
 def _answer(request: Request, run: Run, workflow_id: UUID) -> Response:
-    body = dialects.icu(run, base_url(request), str(workflow_id))
+    made = core.outputs(run.workspace_id, run.pk)
+    body = dialects.icu(run, base_url(request), str(workflow_id), made)
     return Response(body, headers={"Run-Id": str(run.pk)})
