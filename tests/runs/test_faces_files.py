@@ -173,6 +173,8 @@ def test_an_asset_is_kept_named_in_a_graph_and_deleted_when_nothing_needs_it(sta
     assert put(client, png(), file_path="cats/cat.png").status_code == 200
     renamed = post(client, f"{ASSETS}/from-hash", {"hash": digest, "file_path": "dog.png"})
     assert (renamed.status_code, renamed.json()["file_path"]) == (201, "dog.png")
+    again = post(client, f"{ASSETS}/from-hash", {"hash": digest, "file_path": "cats/cat.png"})
+    assert (again.status_code, again.json()["id"]) == (200, asset["id"])
     assert client.head(f"{ASSETS}/by-hash/{digest}").status_code == 200
     graph = loads({"__type": "core/ASSET", "info": {"id": asset["id"]}})
     job = post(client, "/api/v2/jobs", {"workflow": graph}).json()
