@@ -61,6 +61,11 @@ class By:
     user_id: UUID
     key: ApiKey | None = None
 
+    @property
+    def name(self) -> str:
+        """By which its requests are counted: its key, also a rotated one, or else its person."""
+        return str(self.key.family if self.key else self.user_id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
@@ -112,8 +117,7 @@ def submit(by: By, ask: Ask) -> Run:
     AccessDisabled, QueueFull, RateLimited, NoWorker; and IdempotencyKeyReuse where its id or its
     idempotency key made a run before: that one is named, and nothing is made.
     """
-    who = str(by.key.family if by.key else by.user_id)
-    ratelimits.take("runs.submit", who, most=SUBMITS_A_MINUTE, seconds=60)
+    ratelimits.take("runs.submit", by.name, most=SUBMITS_A_MINUTE, seconds=60)
     found = workflows.one(by.workspace_id, ask.workflow_id) if ask.workflow_id else None
     version = workflows.newest(found) if found else None
     run, title = _drafted(by, ask, found, version)
@@ -199,6 +203,11 @@ def unfinished(workspace_id: UUID) -> list[Run]:
     return list(found.order_by("created_at", "pk")[:MOST_LISTED])
 
 
+def remaining(workspace_id: UUID) -> int:
+    """Return how many runs of the workspace have not ended."""
+    return Run.objects.filter(workspace_id=workspace_id).exclude(state__in=ENDED).count()
+
+
 def hide(workspace_id: UUID, run_ids: Sequence[UUID] | None = None) -> int:
     """Have ended runs be in no list any more; None: all that have ended. Return how many."""
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None, state__in=ENDED)
@@ -220,6 +229,15 @@ def outputs(workspace_id: UUID, run_id: UUID | str) -> list[Output]:
     run = get(workspace_id, run_id)
     living = Output.objects.filter(run=run, expires_at__gt=timezone.now())
     return list(living.order_by("position"))
+
+
+def outputs_of(runs: Sequence[Run]) -> dict[UUID, list[Output]]:
+    """Return the same of each of several runs, by their ids, in one question."""
+    found: dict[UUID, list[Output]] = {run.pk: [] for run in runs}
+    living = Output.objects.filter(run__in=list(found), expires_at__gt=timezone.now())
+    for each in living.order_by("position"):
+        found[each.run_id].append(each)
+    return found
 
 
 def queue_position(run: Run) -> int | None:

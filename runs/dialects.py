@@ -23,7 +23,7 @@ from runs.models import ENDED, Output, State
 from webhooks import events as webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from runs.models import Asset, Run
@@ -76,8 +76,8 @@ def made(run: Run) -> list[Output]:
     return list(found.order_by("position"))
 
 
-def icu(run: Run, base: str, workflow_id: str) -> dict[str, Any]:
-    """Return a run as ComfyICU has it: canceled and expired are errors there."""
+def icu(run: Run, base: str, workflow_id: str, files: Iterable[Output]) -> dict[str, Any]:
+    """Return a run with its files as ComfyICU has it: canceled and expired are errors there."""
     return {
         "id": str(run.pk),
         "status": "ERROR" if run.state in FAILED else ICU_WORDS.get(State(run.state), "STARTED"),
@@ -86,7 +86,11 @@ def icu(run: Run, base: str, workflow_id: str) -> dict[str, Any]:
         "created_at": run.created_at.isoformat(),
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "completed_at": run.ended_at.isoformat() if run.ended_at else None,
-        "output": [_icu_file(each, run, base, workflow_id) for each in made(run)],
+        "output": [
+            _icu_file(each, run, base, workflow_id)
+            for each in files
+            if each.kind == Output.Kind.OUTPUT
+        ],
         "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
         "credits": credits_text(run.charged_micros),
     }
@@ -130,7 +134,8 @@ def message(run: Run, name: str, data: Mapping[str, Any]) -> str | None:
     """Return what the address that a run names is told of it; None: nothing at this step."""
     base = str(run.extra.get(BASE) or settings.PUBLIC_URL)
     if run.face == ICU:
-        return _fitting(icu(run, base, str(run.extra.get(WORKFLOW, ""))), run)
+        workflow_id = str(run.extra.get(WORKFLOW, ""))
+        return _fitting(icu(run, base, workflow_id, made(run)), run)
     if run.face == MODELSLAB:
         return None if name == "run.started" else _fitting(modelslab(run, base), run)
     return webhooks.message(name, data)

@@ -157,6 +157,11 @@ def is_link(value: object) -> bool:
     )
 
 
+def sources(node: Mapping[str, Any]) -> list[str]:
+    """Return the nodes whose outputs a node takes, also such as are not there."""
+    return [value[0] for value in node.get("inputs", {}).values() if is_link(value)]
+
+
 def classes(graph: Graph) -> tuple[str, ...]:
     """Return the names of its nodes' classes, each once, in order."""
     return tuple(sorted({node["class_type"] for node in graph.values()}))
@@ -235,6 +240,12 @@ def inputs_of(info: Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any], b
                 options = said[1] if len(said) > 1 and isinstance(said[1], dict) else {}
                 found[name] = (said[0], options, part == "required")
     return found
+
+
+def choices_of(kind: object, options: Mapping[str, Any]) -> list[Any] | None:
+    """Return what an input of that type may be one of; None where it may be anything."""
+    said = options.get("options") if kind == "COMBO" else kind
+    return said if isinstance(said, list) else None
 
 
 def _look_at_inputs(
@@ -327,8 +338,8 @@ def _problem(kind: object, options: Mapping[str, Any], value: Any) -> tuple[str,
     """Return what is wrong with a value: type, message and details; None: nothing that we see."""
     if isinstance(kind, str) and kind in NUMBERS:
         return _number_problem(kind, options, value)
-    choices = kind if isinstance(kind, list) else options.get("options")
-    if not (isinstance(kind, list) or kind == "COMBO") or not isinstance(choices, list):
+    choices = choices_of(kind, options)
+    if choices is None:
         return None
     if any(options.get(each) for each in UPLOADS) or options.get("remote"):
         return None  # The names of files are ours to know (isolation.py), or nobody's.
@@ -379,8 +390,7 @@ def _in_a_circle(graph: Graph) -> str | None:
 
 
 def _sources(graph: Graph, node_id: str) -> Iterator[str]:
-    values = graph[node_id].get("inputs", {}).values()
-    return iter([value[0] for value in values if is_link(value) and value[0] in graph])
+    return iter([each for each in sources(graph[node_id]) if each in graph])
 
 
 def _first_of(wrong: _Wrong) -> str:

@@ -16,7 +16,7 @@ from runs import assets, isolation
 from runs.fetching import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from runs.graph import Graph
     from runs.models import Asset, Worker
@@ -69,14 +69,19 @@ def names(files: Mapping[str, object]) -> frozenset[str]:
     return frozenset(named(path)[1] for path in files)
 
 
+def missing(asset_ids: Sequence[str]) -> InvalidWorkflow:
+    """Return the refusal of files that are none of the workspace's, or whose time is over."""
+    return InvalidWorkflow(
+        "There is no such file here, or its time is over. Upload it again.",
+        kind="missing_asset",
+        details={"missing_ids": [str(each)[:100] for each in asset_ids]},
+    )
+
+
 def _asset(workspace_id: UUID, asset_id: str) -> Asset:
     found = assets.find(workspace_id, asset_id)
     if found is None:
-        raise InvalidWorkflow(
-            "There is no such file here, or its time is over. Upload it again.",
-            kind="missing_asset",
-            details={"missing_ids": [str(asset_id)[:100]]},
-        )
+        raise missing([asset_id])
     return found
 
 

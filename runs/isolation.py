@@ -26,7 +26,7 @@ from common.errors import InvalidWorkflow
 from runs import graph as graphs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     Declared = tuple[Any, dict[str, Any], bool]
 
@@ -67,6 +67,11 @@ def is_safe(path: str) -> bool:
         or ":" in path
         or any(each in ("", ".", "..") for each in parts)
     )
+
+
+def common(choices: Iterable[Any]) -> list[Any]:
+    """Return what of a worker's choices is there for everybody: no file that a run brought."""
+    return [each for each in choices if not (isinstance(each, str) and OURS.match(each))]
 
 
 def wanted_files(graph: graphs.Graph, info: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -123,14 +123,14 @@ def choices(workspace_id: UUID, graph: Graph) -> dict[tuple[str, str], list[str]
     """Return what may be chosen for inputs of a workflow, by node and input; FILE for a file.
 
     By what a machine says that the workspace's runs may go to; an input of which nothing is said
-    may be anything. Lists of files that lie on a machine are never told.
+    may be anything. Neither its input files nor what runs brought are told.
     """
     info = _info(workspace_id, graph)
     known = {node_id: node for node_id, node in graph.items() if node["class_type"] in info}
     found: dict[tuple[str, str], list[str] | str] = {}
     for node_id, node in known.items():
-        for name, declared in graphs.inputs_of(info[node["class_type"]]).items():
-            if options := _options(declared):
+        for name, (kind, said, _) in graphs.inputs_of(info[node["class_type"]]).items():
+            if options := _options(graphs.choices_of(kind, said)):
                 found[node_id, name] = options
     for node_id, name, _ in isolation.wanted_files(known, info):
         found[node_id, name] = FILE
@@ -146,12 +146,10 @@ def _info(workspace_id: UUID, graph: Graph) -> Mapping[str, Any]:
     return {}
 
 
-def _options(declared: Any) -> list[str]:
-    first = declared[0] if isinstance(declared, list) and declared else None
-    if first == "COMBO" and len(declared) > 1 and isinstance(declared[1], dict):
-        first = declared[1].get("options")
-    named = first if isinstance(first, list) and len(first) <= MOST_CHOICES else []
-    return [each for each in named if isinstance(each, str)]
+def _options(choices: list[Any] | None) -> list[str]:
+    if choices is None or len(choices) > MOST_CHOICES:
+        return []
+    return [each for each in isolation.common(choices) if isinstance(each, str)]
 
 
 def _own(workspace_id: UUID, user_id: UUID | None) -> Any:

@@ -2,9 +2,10 @@
 
     https://…/run/rt_<the key's id><32 digits of a signature>/prompt
 
-Such an address is its key, and can do one thing of what that may: hand over runs in ComfyUI's own
-dialect. It needs no row: it ends with the key (revoked, disabled, expired, rotated), and has the
-key's limits. Nobody can make one who does not have the platform's secret.
+Such an address is its key, and can do one thing of what that may: speak ComfyUI's own dialect, with
+all that it has of the workspace's runs. It needs no row: it ends with the key (revoked, disabled,
+expired, rotated), and has the key's limits. Nobody can make one who does not have the platform's
+secret.
 """
 
 from __future__ import annotations

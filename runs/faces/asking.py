@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 SCOPE: Final = "runs"
+KEY_NAME: Final = "api_key_comfy_org"
+"""Under this name in `extra_data` headless scripts for a ComfyUI show a key."""
+MOST_IDS: Final = 1000
 MOST_CREDITS: Final = 10**9
 LONGEST_NUMBER: Final = 9
 MOST_HEADER: Final = "Run-Max-Credits"
@@ -175,6 +178,15 @@ def text(given: Mapping[str, Any], name: str, *, longest: int = 255) -> str:
     return said
 
 
+def ids_in(said: object, name: str) -> list[str]:
+    """Return a list of ids that was sent. Raises InvalidRequest where it is none."""
+    if not isinstance(said, list) or len(said) > MOST_IDS:
+        raise InvalidRequest(f"{name}: a list of at most {MOST_IDS} ids.")
+    if not all(isinstance(each, str) for each in said):
+        raise InvalidRequest(f"{name}: a list of ids, as texts.")
+    return list(said)
+
+
 def addresses(given: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Return `files` as the core has them: path -> where its bytes are from."""
     said = given.get("files") or {}
@@ -188,6 +200,6 @@ def own_key(request: Request, said: object) -> None:
     if said is None:
         return
     if not isinstance(said, str):
-        raise InvalidRequest("extra_data.api_key_comfy_org: a key, as text.")
+        raise InvalidRequest(f"extra_data.{KEY_NAME}: a key, as text.")
     if keys.living_of(said).workspace_id != drf.workspace_id(request):
         raise AccessDisabled("The key in extra_data is another workspace's. Use one of this one.")

@@ -32,7 +32,6 @@ DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 MOST_TAGS: Final = 20
 LONGEST_TAG: Final = 100
 LEAST_SECONDS, MOST_SECONDS = 60, 604_800
-MEDIA: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,58}(?:;.{0,60})?", re.ASCII)
 
 
 class HashMismatch(PlatformError):
@@ -66,7 +65,7 @@ class AssetsView(v2.V2):
         """Keep what comes as `file`; known bytes under a known name are one file (200)."""
         given, sent = forms.read(request, "file")
         name = _name(given.get("file_path") or sent.name)
-        media = given.get("content_type") or sent.content_type or ""
+        media = forms.media(given.get("content_type") or sent.content_type)
         tags, seconds = _tags(given.getlist("tags")), _seconds(given.get("expires_in"))
         wanted = _digest(given.get("expected_hash"))
         path = forms.on_disk(sent)
@@ -80,7 +79,7 @@ class AssetsView(v2.V2):
                 who.workspace_id,
                 user_id=who.user_id,
                 file_path=name,
-                content_type=media if MEDIA.fullmatch(media) else "application/octet-stream",
+                content_type=media,
                 arrived=path,
                 seconds=seconds,
                 tags=tags,
@@ -96,16 +95,17 @@ class FromHashView(v2.V2):
     scopes: ClassVar[dict[str, str]] = {"POST": asking.SCOPE}
 
     def post(self, request: Request) -> Response:
-        """Keep bytes that this workspace put here before; another's are not found."""
+        """Keep bytes that are here under one more name (200: they have it); not another's."""
         given, who = asking.sent(request), asking.by(request)
         found = DIGEST.fullmatch(str(given.get("hash") or ""))
-        same = assets.living(who.workspace_id).filter(sha256=found[1]) if found else None
-        known = same.first() if same is not None else None
+        same = assets.living(who.workspace_id).filter(sha256=found[1] if found else "")
+        known = same.first()
         if known is None:
             raise BlobNotFound("No file of this workspace has that digest (sha256). Upload it.")
         name = _name(given.get("file_path") or known.file_path)
-        if name == known.file_path:
-            return _created(request, known, is_new=False)
+        seconds, tags = _seconds(given.get("expires_in")), _tags(given.get("tags") or [])
+        if (before := same.filter(file_path=name).first()) is not None:
+            return _created(request, before, is_new=False)
         with shelf.arriving() as arrived:
             path = Path(arrived.name)
         try:
@@ -116,8 +116,8 @@ class FromHashView(v2.V2):
                 file_path=name,
                 content_type=known.content_type,
                 arrived=path,
-                seconds=_seconds(given.get("expires_in")),
-                tags=_tags(given.get("tags") or []),
+                seconds=seconds,
+                tags=tags,
             )
         finally:
             shelf.put_away(path)

@@ -57,15 +57,15 @@ class RunsView(Icu):
         """Return its runs, the newest first: `limit` of them, from the one behind `before` on."""
         who, asked = asking.by(request), request.query_params
         workflows.one(who.workspace_id, workflow_id)
-        before = asked.get("before")
         found = core.list_runs(
             who.workspace_id,
             workflow_id=workflow_id,
-            before=_own(request, workflow_id, before) if before else None,
+            before=_before(request, workflow_id),
             limit=asking.count(asked.get("limit", "50"), "limit", most=MOST_LISTED),
         )
-        base = base_url(request)
-        return Response([dialects.icu(run, base, str(workflow_id)) for run in found])
+        base, made = base_url(request), core.outputs_of(found)
+        told = [dialects.icu(run, base, str(workflow_id), made[run.pk]) for run in found]
+        return Response(told)
 
 
 class RunView(Icu):
@@ -92,12 +92,7 @@ class CancelView(Icu):
 
 def _own(request: Request, workflow_id: UUID, run_id: UUID | str) -> Run:
     """Return a run of this workflow, or raise NotFound."""
-    try:
-        run = core.get(asking.by(request).workspace_id, run_id)
-    except NotFound:
-        if isinstance(run_id, str):
-            raise InvalidRequest("before: the id of a run of this workflow.") from None
-        raise
+    run = core.get(asking.by(request).workspace_id, run_id)
     version = run.workflow_version
     own = str(version.workflow_id) if version else run.extra.get(dialects.WORKFLOW)
     if own != str(workflow_id):
@@ -105,6 +100,16 @@ def _own(request: Request, workflow_id: UUID, run_id: UUID | str) -> Run:
     return run
 
 
+def _before(request: Request, workflow_id: UUID) -> Run | None:
+    """Return the last run of the page before, if one is named."""
+    said = request.query_params.get("before")
+    try:
+        return _own(request, workflow_id, said) if said else None
+    except NotFound:
+        raise InvalidRequest("before: the id of a run of this workflow.") from None
+
+
 def _answer(request: Request, run: Run, workflow_id: UUID) -> Response:
-    body = dialects.icu(run, base_url(request), str(workflow_id))
+    made = core.outputs(run.workspace_id, run.pk)
+    body = dialects.icu(run, base_url(request), str(workflow_id), made)
     return Response(body, headers={"Run-Id": str(run.pk)})

@@ -76,29 +76,22 @@ class ExecuteView(ModelsLab):
         if not isinstance(replace_links, bool):
             raise InvalidRequest("replace_links: true or false.")
         seconds = _wait(given)
+        ask = core.Ask(
+            graph=given["workflow"],
+            inputs=given.get("inputs"),
+            replace_links=replace_links,
+            files=asking.addresses(given),
+            accelerator=asking.text(given, "accelerator", longest=32),
+            max_micros=asking.most(request, given),
+            webhook_url=_webhook(given),
+            extra={
+                dialects.TRACK: asking.text(given, "track_id") or None,
+                dialects.BASE: base_url(request),
+            },
+            face=FACE,
+        )
+        run = core.submit(who, ask)
         place = _place(who) if seconds else None
-        try:
-            run = core.submit(
-                who,
-                core.Ask(
-                    graph=given["workflow"],
-                    inputs=given.get("inputs"),
-                    replace_links=replace_links,
-                    files=asking.addresses(given),
-                    accelerator=asking.text(given, "accelerator", longest=32),
-                    max_micros=asking.most(request, given),
-                    webhook_url=_webhook(given),
-                    extra={
-                        dialects.TRACK: asking.text(given, "track_id") or None,
-                        dialects.BASE: base_url(request),
-                    },
-                    face=FACE,
-                ),
-            )
-        except BaseException:
-            if place is not None:
-                place.leave()
-            raise
         if place is None:
             return _answer(request, run)
         return StreamingHttpResponse(
@@ -151,7 +144,7 @@ def _look(run: Run, base: str) -> tuple[bytes, bool]:
 def _place(who: core.By) -> Place | None:
     """Return a place to wait in; None where all of a key's are taken: then it is told at once."""
     try:
-        return streams.take(str(who.key.family if who.key else who.user_id))
+        return streams.take(who.name)
     except streams.TooManyStreams:
         return None
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from django.http import HttpResponse
 from django.urls import path
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -31,9 +32,10 @@ from common.errors import (
     NotFound,
     PlatformError,
 )
+from common.openapi import holding
 from runs import core, workers
 from runs.faces import address, asking, entries, native_jobs, nodes, partial, pictures
-from runs.models import ENDED, State
+from runs.models import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +50,7 @@ if TYPE_CHECKING:
     Door = Callable[..., HttpResponseBase]
 
 FACE: Final = "native"
-KEY_NAME: Final = "api_key_comfy_org"
 MOST_HISTORY, USUAL_HISTORY = 1000, 200
-MOST_IDS: Final = 1000
 UUID_FORM: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
@@ -90,7 +90,7 @@ class NativeAuthentication(asking.RunKeyAuthentication):
         except PlatformError:
             return ""
         extra = given.get("extra_data") if isinstance(given, dict) else None
-        key = extra.get(KEY_NAME) if isinstance(extra, dict) else None
+        key = extra.get(asking.KEY_NAME) if isinstance(extra, dict) else None
         return key if isinstance(key, str) else ""
 
 
@@ -138,9 +138,9 @@ class AddressView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE}
 
-    @extend_schema(responses={200: None})
+    @extend_schema(responses=holding("RunAddress", address=serializers.URLField()))
     def get(self, request: Request) -> Response:
-        """Return it: whoever has it may hand over runs, as with the key, until the key ends."""
+        """Return it: who has it may hand over runs and see the workspace's, until the key ends."""
         who = asking.by(request)
         if who.key is None:
             raise AccessDisabled("An address is a key's. Ask for it with that key.")
@@ -153,12 +153,12 @@ def prompt(request: Request) -> Response:
     extra = {} if given.get("extra_data") is None else given["extra_data"]
     if not isinstance(extra, dict):
         raise InvalidRequest("extra_data: a JSON object.")
-    asking.own_key(request, extra.get(KEY_NAME))
+    asking.own_key(request, extra.get(asking.KEY_NAME))
     if given.get("prompt") is None:
         raise InvalidWorkflow("No prompt provided", kind="no_prompt")
     targets = given.get("partial_execution_targets")
-    if targets is not None and not _is_texts(targets):
-        raise InvalidRequest("partial_execution_targets: a list of the ids of nodes.")
+    if targets is not None:
+        targets = asking.ids_in(targets, "partial_execution_targets")
     client = asking.text(given, entries.CLIENT, longest=200)
     ask = core.Ask(
         graph=given["prompt"],
@@ -185,7 +185,7 @@ def prompt(request: Request) -> Response:
 
 def remaining(request: Request) -> Response:
     """Say how many runs of the workspace have not ended."""
-    count = len(core.unfinished(asking.by(request).workspace_id))
+    count = core.remaining(asking.by(request).workspace_id)
     return Response({"exec_info": {"queue_remaining": count}})
 
 
@@ -196,20 +196,19 @@ def history(request: Request) -> Response:
     offset = asked.get("offset")
     start = None if offset in (None, "", "-1") else asking.whole(offset, "offset", usual=0)
     found = core.history(workspace, most=min(most, MOST_HISTORY), offset=start)
-    return Response({str(run.pk): _entry(run) for run in found})
+    made = core.outputs_of(found)
+    return Response({str(run.pk): entries.entry(run, made[run.pk]) for run in found})
 
 
 def history_of(request: Request, run_id: str) -> Response:
     """Return one ended run; nothing of one that has not, or is not there."""
     run = _found(request, run_id)
-    is_told = run is not None and run.state in ENDED and run.hidden_at is None
-    return Response({str(run.pk): _entry(run)} if run and is_told else {})
+    return Response(_entry(run) if run else {})
 
 
 def history_v2_of(request: Request, run_id: str) -> Response:
     """Do the same; what is not there is a 404, as the cloud has it."""
-    core.get(asking.by(request).workspace_id, run_id)
-    return history_of(request, run_id)
+    return Response(_entry(core.get(asking.by(request).workspace_id, run_id)))
 
 
 def forget(request: Request) -> Response:
@@ -218,7 +217,7 @@ def forget(request: Request) -> Response:
     if given.get("clear") is True:
         core.hide(workspace)
     else:
-        core.hide(workspace, [found for each in _ids(given) if (found := ids.read(each))])
+        core.hide(workspace, [found for each in _to_delete(given) if (found := ids.read(each))])
     return Response()
 
 
@@ -239,7 +238,7 @@ def unqueue(request: Request) -> Response:
     given, who = _object(request), asking.by(request)
     waiting = [run for run in core.unfinished(who.workspace_id) if run.state == State.QUEUED]
     clear = given.get("clear") is True
-    wanted = {} if clear else dict.fromkeys(_ids(given))
+    wanted = {} if clear else dict.fromkeys(_to_delete(given))
     gone = [
         str(run.pk)
         for run in waiting
@@ -347,19 +346,13 @@ def _found(request: Request, run_id: str) -> Run | None:
 
 
 def _entry(run: Run) -> dict[str, Any]:
-    return entries.entry(run, core.outputs(run.workspace_id, run.pk))
+    if not run.has_ended or run.hidden_at is not None:
+        return {}
+    return {str(run.pk): entries.entry(run, core.outputs(run.workspace_id, run.pk))}
 
 
-def _ids(given: dict[str, Any]) -> list[str]:
-    wanted = given.get("delete") or []
-    if not _is_texts(wanted):
-        raise InvalidRequest("delete: a list of ids.")
-    return list(wanted)
-
-
-def _is_texts(given: object) -> bool:
-    is_list = isinstance(given, list) and len(given) <= MOST_IDS
-    return is_list and all(isinstance(each, str) for each in given)  # type: ignore[attr-defined]
+def _to_delete(given: dict[str, Any]) -> list[str]:
+    return asking.ids_in(given.get("delete") or [], "delete")
 
 
 def _numbers(version: str) -> list[int]:

@@ -31,7 +31,6 @@ STATES: Final = {
 }
 WORDS: Final = {state: word for word, states in STATES.items() for state in states}
 MOST_LISTED, USUAL_LISTED = 1000, 100
-MOST_IDS: Final = 1000
 
 
 def listed(request: Request) -> Response:
@@ -44,9 +43,10 @@ def listed(request: Request) -> Response:
     offset = asking.whole(asked.get("offset"), "offset", usual=0)
     states = [state for word in words for state in STATES[word]]
     found, total = core.page(workspace, states=states, limit=limit, offset=offset)
+    made = core.outputs_of(found)
     return Response(
         {
-            "jobs": [_short(run, core.outputs(workspace, run.pk)) for run in found],
+            "jobs": [_short(run, made[run.pk]) for run in found],
             "pagination": {
                 "offset": offset,
                 "limit": limit,
@@ -92,11 +92,8 @@ def cancel(request: Request, rest: str) -> Response:
     """Call off one job, or those that are named; say whether any was there to be."""
     who, given = asking.by(request), asking.sent(request)
     if rest == "cancel":
-        wanted = given.get("job_ids")
-        is_list = isinstance(wanted, list) and len(wanted) <= MOST_IDS
-        if not is_list or not all(isinstance(each, str) for each in wanted or ()):
-            raise InvalidRequest("job_ids: a list of ids.")
-        found = [core.get(who.workspace_id, each) for each in wanted or ()]
+        wanted = asking.ids_in(given.get("job_ids"), "job_ids")
+        found = [core.get(who.workspace_id, each) for each in wanted]
     else:
         run_id, _, what = rest.partition("/")
         if what != "cancel":

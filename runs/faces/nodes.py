@@ -13,8 +13,6 @@ from runs import graph as graphs
 if TYPE_CHECKING:
     from uuid import UUID
 
-OWN = f"{isolation.HOME}/"
-
 
 def shown(workspace_id: UUID, name: str | None = None) -> dict[str, Any]:
     """Return `/object_info` for a workspace, of one class or of all."""
@@ -51,13 +49,8 @@ def _input(said: Any, files: list[str]) -> Any:
     options = rest[0] if rest and isinstance(rest[0], dict) else {}
     is_of_files = any(options.get(each) for each in graphs.UPLOADS)
     if isinstance(kind, list):
-        kind = files if is_of_files else _common(kind)
+        kind = files if is_of_files else isolation.common(kind)
     if isinstance(options.get("options"), list):
-        known = files if is_of_files else _common(options["options"])
+        known = files if is_of_files else isolation.common(options["options"])
         rest = [{**options, "options": known}, *rest[1:]]
     return [kind, *rest]
-
-
-def _common(choices: list[Any]) -> list[Any]:
-    """Return what is there for everybody: files of models that runs brought are not."""
-    return [each for each in choices if not (isinstance(each, str) and each.startswith(OWN))]

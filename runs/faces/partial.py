@@ -50,33 +50,27 @@ def without(nodes: graphs.Graph, bad: Collection[str]) -> graphs.Graph:
     """Return the nodes that are needed by ends that need none of the bad ones."""
     followers: dict[str, list[str]] = {}
     for node_id, node in nodes.items():
-        for source in _sources(node):
+        for source in graphs.sources(node):
             followers.setdefault(source, []).append(node_id)
     spoilt, waiting = set(bad), list(bad)
     while waiting:
         more = [each for each in followers.get(waiting.pop(), ()) if each not in spoilt]
         spoilt |= set(more)
         waiting += more
-    ends = [each for each in nodes if each not in followers and each not in spoilt]
-    return _with_sources(nodes, ends)
+    return _with_sources(nodes, [each for each in ends(nodes) if each not in spoilt])
 
 
 def ends(nodes: graphs.Graph) -> list[str]:
     """Return the nodes that no other needs."""
-    needed = {source for node in nodes.values() for source in _sources(node)}
+    needed = {source for node in nodes.values() for source in graphs.sources(node)}
     return [each for each in nodes if each not in needed]
 
 
 def _with_sources(nodes: graphs.Graph, wanted: Collection[str]) -> graphs.Graph:
     kept, waiting = set(wanted), list(wanted)
     while waiting:
-        more = {
-            each for each in _sources(nodes[waiting.pop()]) if each in nodes and each not in kept
-        }
+        found = graphs.sources(nodes[waiting.pop()])
+        more = {each for each in found if each in nodes} - kept
         kept |= more
         waiting += more
     return {node_id: node for node_id, node in nodes.items() if node_id in kept}
-
-
-def _sources(node: dict[str, Any]) -> list[str]:
-    return [value[0] for value in node.get("inputs", {}).values() if graphs.is_link(value)]

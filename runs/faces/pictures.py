@@ -9,17 +9,16 @@ several files, the newest is meant.
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from rest_framework.response import Response
 
 from common.errors import AccessDisabled, InvalidRequest, NotFound
 from runs import assets, isolation
-from runs.faces import asking, files, forms
+from runs.faces import asking, files, forms, thumbnails
 from runs.models import Output
 from uploads import shelf
 
@@ -35,9 +34,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = assets.MOST_BYTES
 KINDS: Final = ("output", "input", "temp")
 MOST_NUMBER: Final = 1000
-MOST_PIXELS: Final = 64_000_000
 TRUE: Final = ("true", "1")
-MEDIA: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,58}", re.ASCII)
 
 
 def view(request: Request) -> HttpResponse | StreamingHttpResponse:
@@ -61,7 +58,7 @@ def upload(request: Request) -> Response:
     fields, sent = _sent(request)
     path = forms.on_disk(sent)
     try:
-        return _kept(request, fields, path, str(sent.name), sent.content_type or "")
+        return _kept(request, fields, path, str(sent.name), sent.content_type)
     finally:
         shelf.put_away(path)
 
@@ -77,7 +74,7 @@ def upload_mask(request: Request) -> Response:
             Image.open(content) as found,
         ):
             picture = _masked(found, mask)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError):
+    except thumbnails.FAILED:
         raise InvalidRequest(
             "upload/mask: send two pictures, `image` and `original_ref`."
         ) from None
@@ -91,8 +88,8 @@ def upload_mask(request: Request) -> Response:
 
 
 def _masked(found: Image.Image, mask: Image.Image) -> Image.Image:
-    if max(found.width * found.height, mask.width * mask.height) > MOST_PIXELS:
-        raise InvalidRequest(f"A picture has at most {MOST_PIXELS:,} pixels here.")
+    if max(found.width * found.height, mask.width * mask.height) > thumbnails.MOST_PIXELS:
+        raise InvalidRequest(f"A picture has at most {thumbnails.MOST_PIXELS:,} pixels here.")
     picture, alpha = found.convert("RGBA"), mask.convert("RGBA").getchannel("A")
     picture.putalpha(alpha if alpha.size == picture.size else alpha.resize(picture.size))
     return picture
@@ -129,7 +126,7 @@ def _sent(request: Request) -> tuple[QueryDict, UploadedFile[Any]]:
     return fields, sent
 
 
-def _kept(request: Request, given: QueryDict, path: Path, name: str, media: str) -> Response:
+def _kept(request: Request, given: QueryDict, path: Path, name: str, media: str | None) -> Response:
     who = asking.by(request)
     subfolder = str(given.get("subfolder") or "").strip("/")
     overwrite = str(given.get("overwrite", "")).lower() in TRUE
@@ -144,7 +141,7 @@ def _kept(request: Request, given: QueryDict, path: Path, name: str, media: str)
             who.workspace_id,
             user_id=who.user_id,
             file_path=whole,
-            content_type=media if MEDIA.fullmatch(media) else "application/octet-stream",
+            content_type=forms.media(media),
             arrived=path,
         )
     return Response({"name": free, "subfolder": subfolder, "type": "input"})

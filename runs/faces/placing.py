@@ -1,34 +1,19 @@
 """Assets in a graph of Comfy API v2: each gives way to its name, and is among the run's files.
 
-{"image": {"__type": "core/ASSET", "info": {"id": "…"}}}  -->  {"image": "cat.png"}`
+{"image": {"__type": "core/ASSET", "info": {"id": "…"}}}  -->  {"image": "cat.png"}
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from common.errors import PlatformError
-from runs import assets
+from runs import assets, inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from uuid import UUID
 
     from runs.models import Asset
-
-
-GONE: Final = "There is no such file here, or its time is over. Upload it again."
-
-
-class MissingAsset(PlatformError):
-    """Files that are none of this workspace's, or whose time is over."""
-
-    code = "missing_asset"
-    status = 422
-
-    def __init__(self, sentence: str = GONE, *, missing: Sequence[str] = ()) -> None:
-        super().__init__(sentence)
-        self.details = {"missing_ids": list(missing)}
 
 
 def placed(
@@ -36,27 +21,27 @@ def placed(
 ) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
     """Return a graph that names files where it held assets, and those files.
 
-    Raises MissingAsset, naming all that are none of this workspace's.
+    Raises InvalidWorkflow, naming all that are none of this workspace's.
     """
     graph: dict[str, Any] = {}
     found: dict[str, dict[str, str]] = {}
     missing: list[str] = []
     for node_id, node in workflow.items():
-        inputs = node.get("inputs") if isinstance(node, dict) else None
-        if not isinstance(inputs, dict) or not any(map(_is_asset, inputs.values())):
+        given = node.get("inputs") if isinstance(node, dict) else None
+        if not isinstance(given, dict) or not any(map(_is_asset, given.values())):
             graph[node_id] = node
             continue
-        changed = dict(inputs)
-        for name, value in inputs.items():
+        changed = dict(given)
+        for name, value in given.items():
             if _is_asset(value):
                 asset = assets.find(workspace_id, _id_in(value))
                 if asset is None:
-                    missing.append(_id_in(value)[:100])
+                    missing.append(_id_in(value))
                     continue
                 changed[name] = _called(asset, found)
         graph[node_id] = {**node, "inputs": changed}
     if missing:
-        raise MissingAsset(missing=missing)
+        raise inputs.missing(missing)
     return graph, found
 
 

@@ -17,6 +17,7 @@ from common.drf import base_url, valid, workspace_id
 from common.money import CREDITS_PER_USD, MICROS_PER_USD, Micros
 from common.openapi import holding
 from runs import workflows
+from runs.faces import asking
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     from runs.models import Workflow, WorkflowVersion
 
-SCOPE: Final = "runs"
-MOST_CREDITS: Final = 10**9
-
 
 class _Changes(serializers.Serializer[object]):
     """What may be changed without a new version."""
@@ -35,7 +33,7 @@ class _Changes(serializers.Serializer[object]):
     name = serializers.CharField(max_length=workflows.MOST_NAME, required=False)
     accelerator = serializers.CharField(max_length=32, allow_blank=True, required=False)
     max_credits = serializers.IntegerField(
-        min_value=1, max_value=MOST_CREDITS, allow_null=True, required=False
+        min_value=1, max_value=asking.MOST_CREDITS, allow_null=True, required=False
     )
 
 
@@ -93,7 +91,7 @@ REFUSED: Final = OpenApiResponse(
 class WorkflowsView(APIView):
     """List the workflows of a workspace; keep one more."""
 
-    scopes: ClassVar[dict[str, str]] = {"GET": SCOPE, "POST": SCOPE}
+    scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE, "POST": asking.SCOPE}
     Input = _Given
 
     @extend_schema(
@@ -126,12 +124,16 @@ class WorkflowsView(APIView):
 class WorkflowView(APIView):
     """One workflow."""
 
-    scopes: ClassVar[dict[str, str]] = {"GET": SCOPE, "PATCH": SCOPE, "DELETE": SCOPE}
+    scopes: ClassVar[dict[str, str]] = {
+        "GET": asking.SCOPE,
+        "PATCH": asking.SCOPE,
+        "DELETE": asking.SCOPE,
+    }
     Input = _Changes
 
     @extend_schema(responses=_Whole)
     def get(self, request: Request, workflow_id: UUID) -> Response:
-        """Return it with the graph that runs, its form, and the numbers of its versions."""
+        """Return it with the graph that runs, its form, and the number of that version."""
         return Response(_whole(request, workflows.one(workspace_id(request), workflow_id)))
 
     @extend_schema(request=_Changes, responses=_Whole)
@@ -161,7 +163,7 @@ class WorkflowView(APIView):
 class VersionsView(APIView):
     """The versions of a workflow."""
 
-    scopes: ClassVar[dict[str, str]] = {"GET": SCOPE, "POST": SCOPE}
+    scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE, "POST": asking.SCOPE}
     Input = _Graph
 
     @extend_schema(
@@ -184,7 +186,7 @@ class VersionsView(APIView):
 class VersionView(APIView):
     """One version of a workflow."""
 
-    scopes: ClassVar[dict[str, str]] = {"GET": SCOPE}
+    scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE}
 
     @extend_schema(responses=_Version)
     def get(self, request: Request, workflow_id: UUID, number: str) -> Response:

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 from django.db.models import Max, Q
+from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from apikeys import keys
 from apikeys.authentication import allowed_to
 from common import db
 from common.errors import AccessDisabled, InvalidRequest, PlatformError, Unauthorized
-from runs import books
+from runs import books, core
 from runs.faces import address, asking, entries, streams
 from runs.models import ENDED, Preview, Run, RunEvent, State
 
@@ -168,15 +169,17 @@ class Ear:
         return frames + self._status()
 
     def _runs(self) -> list[Run]:
+        """Return what may be told of, without what is large: it is read twice a second."""
         long_ago = time.monotonic() - 2 * JUST_NOW.total_seconds()
         self._over = {run_id: at for run_id, at in self._over.items() if at > long_ago}
         lately = Q(ended_at__gte=max(self._since, timezone.now() - JUST_NOW))
         followed = Q(ended_at=None) | Q(pk__in=list(self._after)) | lately
         found = Run.objects.filter(followed, workspace_id=self._workspace)
-        return list(found.exclude(pk__in=list(self._over)).order_by("created_at"))
+        found = found.exclude(pk__in=list(self._over)).only("state", "key_id", "progress")
+        return list(found.annotate(client=KT(f"extra__{entries.CLIENT}")).order_by("created_at"))
 
     def _is_mine(self, run: Run) -> bool:
-        client = run.extra.get(entries.CLIENT)
+        client: str | None = run.client  # type: ignore[attr-defined]  # As it is looked up with it.
         return client == self._client if client else run.key_id == self._key
 
     def _hello(self) -> Frames:
@@ -193,7 +196,7 @@ class Ear:
 
     def _status(self, sid: str = "") -> Frames:
         """Say how many runs have not ended, where that is another number than before."""
-        there = Run.objects.filter(workspace_id=self._workspace).exclude(state__in=ENDED).count()
+        there = core.remaining(self._workspace)
         if there == self._remaining and not sid:
             return []
         self._remaining = there

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from runs import assets
 
@@ -16,7 +16,8 @@ SIDE: Final = 300
 MOST_BYTES: Final = 64 << 20
 MOST_PIXELS: Final = 64_000_000
 QUALITY: Final = 80
-FAILED: Final = (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
+FAILED: Final = (OSError, ValueError, Image.DecompressionBombError)
+"""What Pillow says of what is no picture, is a broken one, or is far too large."""
 
 
 def made(kept: Asset | Output) -> bytes | None:

@@ -84,9 +84,9 @@ class JobsView(V2):
             if name in given:
                 raise InvalidWorkflow(f"{name}: this name is reserved, and not taken yet.")
         extra = given.get("extra_data")
-        if extra is not None and (not isinstance(extra, dict) or set(extra) - {KEY_NAME}):
-            raise InvalidRequest(f"extra_data: only {KEY_NAME}.")
-        asking.own_key(request, (extra or {}).get(KEY_NAME))
+        if extra is not None and (not isinstance(extra, dict) or set(extra) - {asking.KEY_NAME}):
+            raise InvalidRequest(f"extra_data: only {asking.KEY_NAME}.")
+        asking.own_key(request, (extra or {}).get(asking.KEY_NAME))
         if not isinstance(given.get("workflow"), dict):
             raise InvalidWorkflow("workflow: a workflow in API format, a JSON object.")
         who = asking.by(request)
@@ -130,9 +130,6 @@ class JobsView(V2):
         if len(found) > len(page):
             body["next_cursor"] = str(page[-1].pk)
         return Response(body)
-
-
-KEY_NAME: Final = "api_key_comfy_org"
 
 
 class JobView(V2):
@@ -205,7 +202,7 @@ class EventsView(V2):
     def get(self, request: Request, run_id: UUID) -> StreamingHttpResponse:
         """Send frames until the job has ended; the last one says so."""
         run, who = _own(request, run_id), asking.by(request)
-        place = streams.take(str(who.key.family if who.key else who.user_id))
+        place = streams.take(who.name)
         return StreamingHttpResponse(
             streams.frames(request, run, place),
             content_type="text/event-stream",

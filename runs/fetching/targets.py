@@ -18,8 +18,6 @@ from common.errors import InvalidFileUrl
 from common.outside import guard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from common.outside.guard import Target
 
 MOST_FILES: Final = 20
@@ -111,8 +109,3 @@ def _require_apart(wanted: list[Wanted]) -> None:
         inside = any(place[:n] in taken for n in range(1, len(place)))
         if inside or places.count(place) > 1:
             raise InvalidFileUrl(f"files: two of them go to one place, {each.path[:100]!r}.")
-
-
-def by_path(wanted: list[Wanted]) -> Mapping[str, Wanted]:
-    """Return them by whither they go."""
-    return {each.path: each for each in wanted}

@@ -239,6 +239,27 @@ def test_what_the_machine_would_refuse_is_said_at_the_form_and_nothing_is_held(a
     assert alice.now().held_micros == 0
 
 
+def test_what_a_machine_offers_is_chosen_from_a_list(alice, browser):
+    nodes = machine_of(alice.workspace_id).nodes
+    nodes.refresh_from_db()  # What it was made of is every test's.
+    inputs = nodes.object_info["SaveImage"]["input"]["required"]
+    inputs["filename_prefix"] = [["lamp", "sea"], {}]
+    nodes.save()
+    flow = workflows.make(alice.workspace_id, name="Lamp", graph=GRAPH, by=alice.user.pk)
+    path = f"/my/workflows/{flow.pk}"
+    page = browser.get(path)
+    assert re.findall(r'<option value="(\w+)">', text(page))[:2] == ["lamp", "sea"]
+
+    answers = [
+        browser.post(path, filled(page, {"SaveImage: filename_prefix": chosen}))
+        for chosen in ("moon", "sea")
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 302]
+    run = Run.objects.get(workspace_id=alice.workspace_id)
+    assert run.graph["9"]["inputs"]["filename_prefix"] == "sea"
+
+
 def test_what_cannot_be_paid_is_refused_at_the_form_with_both_sums(alice, browser):
     machine_of(alice.workspace_id, micros_per_second=10**6)
     flow = workflows.make(alice.workspace_id, name="Lamp", graph=GRAPH, by=alice.user.pk)

@@ -69,6 +69,10 @@ def test_a_workflow_runs_and_its_status_is_asked_until_completed_by_its_workspac
     bad = post(client, path, {"webhook": "http://localhost/"}).json()
     assert bad["error"] == "invalid_webhook_url"
     assert client.get(path, {"limit": "0"}).status_code == 400
+    beyond = f"/api/v1/workflows/{other}/runs"
+    for before in ("x", str(uuid4())):
+        assert client.get(path, {"before": before}).status_code == 400
+    assert client.get(beyond, {"before": now["id"]}).status_code == 400
 
 
 def test_a_run_is_canceled_and_a_list_comes_by_pages(stage, ada):

@@ -173,6 +173,8 @@ def test_an_asset_is_kept_named_in_a_graph_and_deleted_when_nothing_needs_it(sta
     assert put(client, png(), file_path="cats/cat.png").status_code == 200
     renamed = post(client, f"{ASSETS}/from-hash", {"hash": digest, "file_path": "dog.png"})
     assert (renamed.status_code, renamed.json()["file_path"]) == (201, "dog.png")
+    again = post(client, f"{ASSETS}/from-hash", {"hash": digest, "file_path": "cats/cat.png"})
+    assert (again.status_code, again.json()["id"]) == (200, asset["id"])
     assert client.head(f"{ASSETS}/by-hash/{digest}").status_code == 200
     graph = loads({"__type": "core/ASSET", "info": {"id": asset["id"]}})
     job = post(client, "/api/v2/jobs", {"workflow": graph}).json()
@@ -196,6 +198,28 @@ def test_an_asset_is_kept_named_in_a_graph_and_deleted_when_nothing_needs_it(sta
     assert client.delete(f"{ASSETS}/{asset['id']}").status_code == 404
     with pytest.raises(InvalidWorkflow):
         core.submit(by(ada), core.Ask(graph=loads("cats/cat.png")))
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("text/plain;charset=utf-8", "text/plain;charset=utf-8"),
+        ("text/plain;\0", "application/octet-stream"),
+        ("text/plain;\ra", "application/octet-stream"),
+        (f"text/plain;{'a' * 60}{'b' * 30}", "application/octet-stream"),
+        (f"{'a' * 40}/{'b' * 58};{'c' * 60}", "application/octet-stream"),
+        ("picture", "application/octet-stream"),
+    ],
+)
+def test_a_file_is_called_only_what_can_be_kept_and_sent(stage, ada, said, kept):
+    client = asking(ada)
+
+    made = put(client, png(), content_type=said)
+
+    assert (made.status_code, made.json()["content_type"]) == (201, kept)
+    sent = client.get(f"{ASSETS}/{made.json()['id']}/content")
+    assert sent.headers["Content-Type"] == kept
+    assert b"".join(sent.streaming_content) == png()
 
 
 WRONG = {

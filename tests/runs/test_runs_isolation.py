@@ -11,7 +11,7 @@ from runs_stage import ended, picture, slow, submit
 
 from common.errors import AccessDisabled, InvalidRequest, InvalidWorkflow
 from credits.models import Hold
-from runs import assets, core, isolation, workers
+from runs import assets, core, isolation, shown, workers
 from runs.models import Output, Run, RunEvent
 
 
@@ -194,6 +194,28 @@ def test_a_machine_that_is_anothers_takes_nothing(committed, ada, bob):
 )  # fmt: skip
 def test_a_file_that_a_node_reports_is_the_workspaces_own_or_none(folder, own):
     assert isolation.is_own(folder, "t") is own
+
+
+def test_a_page_offers_what_a_machine_says_and_nothing_that_a_run_brought(committed, ada):
+    made = worker(ada)
+    info = workers.object_info(made)
+    inputs = {
+        "sampler": [["euler", "dpm"], {}],
+        "lora": ["COMBO", {"options": ["own.safetensors", "mc/another/0123/brought.safetensors"]}],
+        "steps": ["INT", {"min": 1}],
+        "image": [["example.png"], {"image_upload": True}],
+    }
+    choosing = {**info["EmptyImage"], "input": {"required": inputs}}
+    workers.note_nodes(made, {**info, "Choosing": choosing})
+    given = {"sampler": "dpm", "lora": "own.safetensors", "steps": 1, "image": "example.png"}
+
+    found = shown.choices(ada.workspace_id, {"1": {"class_type": "Choosing", "inputs": given}})
+
+    assert found == {
+        ("1", "sampler"): ["euler", "dpm"],
+        ("1", "lora"): ["own.safetensors"],
+        ("1", "image"): shown.FILE,
+    }
 
 
 @pytest.mark.slow
