@@ -66,7 +66,7 @@ def _lives(number: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass  # It is somebody else's.
     return True
 
 

@@ -83,7 +83,7 @@ def use(which: Secret, file: EnvironmentFile, *, by: UUID, reason: str) -> None:
     made = file.get("SECRET_KEY_NEXT")
     if not made:
         raise NotYet("No SECRET_KEY is next: `begin` first, and restart every program.")
-    older = [settings.SECRET_KEY, *(each for each in settings.SECRET_KEY_FALLBACKS if each != made)]
+    older = [settings.SECRET_KEY, *older_secret_keys()]
     file.write({"SECRET_KEY": made, "SECRET_KEY_NEXT": "", "SECRET_KEY_FALLBACKS": ",".join(older)})
     _note("used", which, made, by, reason)
 
@@ -99,8 +99,7 @@ def drop(
     _require_same(file)
     if which == "pepper":
         return _drop_peppers(file, by=by, reason=reason, abandon=abandon)
-    next_one = file.get("SECRET_KEY_NEXT")
-    if not [each for each in settings.SECRET_KEY_FALLBACKS if each != next_one]:
+    if not older_secret_keys():
         raise NotYet("No older SECRET_KEY is known.")
     good_until = (used_at("secret-key") or timezone.now()) + signed_for()
     if good_until > timezone.now() and not abandon:
@@ -147,6 +146,11 @@ def reseal() -> dict[str, int]:
 def keys_of_older_peppers() -> int:
     """Return how many living keys have their digest under an older pepper."""
     return keys.living().filter(pepper_version__lt=rotating.pepper()).count()
+
+
+def older_secret_keys() -> list[str]:
+    """Return what was SECRET_KEY and is known still, without what will be."""
+    return [each for each in settings.SECRET_KEY_FALLBACKS if each != settings.SECRET_KEY_NEXT]
 
 
 def used_at(which: Secret) -> datetime | None:

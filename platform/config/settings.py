@@ -404,7 +404,8 @@ def _said(kind: str, message: str) -> str:
 env = read()
 
 SECRET_KEY = env.secret_key
-SECRET_KEY_FALLBACKS = [*filter(None, [env.secret_key_next]), *env.secret_key_fallbacks]
+SECRET_KEY_NEXT = env.secret_key_next
+SECRET_KEY_FALLBACKS = [*filter(None, [SECRET_KEY_NEXT]), *env.secret_key_fallbacks]
 DEBUG = env.debug
 ALLOWED_HOSTS = env.allowed_hosts
 PUBLIC_URL = env.public_url.rstrip("/")

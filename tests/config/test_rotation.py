@@ -68,6 +68,7 @@ def restart(file, settings, monkeypatch):
         settings.KEY_PEPPERS = {v: bytes.fromhex(each) for v, each in peppers.items()}
         settings.KEY_PEPPER_NEXT = next(iter(read.key_pepper_next), None)
         settings.SECRET_KEY = read.secret_key
+        settings.SECRET_KEY_NEXT = read.secret_key_next
         settings.SECRET_KEY_FALLBACKS = [
             *filter(None, [read.secret_key_next]),
             *read.secret_key_fallbacks,
@@ -476,6 +477,7 @@ def test_the_doctor_tells_what_is_overdue(rotate, alice, monkeypatch):
     assert "No key needs older peppers (1)" in told()
     rotate("drop", "pepper")
     rotate("begin", "secret-key")
+    assert "The next SECRET_KEY is known, and makes nothing yet" in told()
     rotate("use", "secret-key")
     assert "No secret is overdue" in told()
 
@@ -485,6 +487,9 @@ def test_the_doctor_tells_what_is_overdue(rotate, alice, monkeypatch):
     said = told()
     assert "KEY_PEPPERS is the same since" in said
     assert "SECRET_KEY is the same since" in said
+    rotate("drop", "secret-key")
+    rotate("begin", "secret-key")
+    assert "SECRET_KEY_FALLBACKS" not in told(), "what is next is nothing old"
 
 
 def test_a_signing_key_that_nobody_follows_is_told(db):

@@ -14,6 +14,7 @@ from django.conf import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+RUNNING = (ROOT / "docs" / "running.md").read_text().partition("## Two roles")[0]
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 OF_PROGRAMS = [each for each in UNITS if each.stem != "platform-backup"]
 BY_QUEUE = re.compile(r"-Q ([\w,]+)")
@@ -132,7 +133,17 @@ def test_every_queue_has_one_unit_and_one_container():
         assert sum(" beat " in f"{each} " for each in words) == 1
 
 
-@pytest.mark.parametrize("name", ["beat", "jobs", "migrate", "rest", "web"])
+def test_every_program_that_runs_has_a_unit_and_a_container():
+    rows = re.findall(r"^\| (\w+) \| `(.+?)` \|", RUNNING, re.MULTILINE)
+
+    assert len(rows) == 5
+    for name, program in rows:
+        start = unit(DEPLOY / "systemd" / f"platform-{name}.service")["Service"]["ExecStart"]
+        assert " ".join(program.split()[:3]) in start
+        assert name in compose()["services"]
+
+
+@pytest.mark.parametrize("name", ["beat", "jobs", "migrate", "rest", "runner", "web"])
 def test_a_container_of_ours_is_nobodys_and_read_only(name):
     service = compose()["services"][name]
 

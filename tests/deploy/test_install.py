@@ -61,7 +61,7 @@ NOTED = """#!/bin/sh
 echo "$0 $*" >> "{root}/asked"
 """
 SYSTEMCTL = """#!{python}
-import os, pathlib, re, shlex, signal, subprocess, sys
+import os, pathlib, re, signal, subprocess, sys, time
 root = pathlib.Path("{root}")
 with (root / "asked").open("a") as noted:
     noted.write("systemctl " + " ".join(sys.argv[1:]) + chr(10))
@@ -77,11 +77,10 @@ for name in names if verb in ("enable", "restart") else []:
     pidfile = root / "run" / name
     if pidfile.exists():
         os.kill(int(pidfile.read_text()), signal.SIGTERM)
-        os.waitpid  # It is not our child: its end is seen by its port.
-        for _ in range(600):
+        for _ in range(600):  # It is not our child, so nothing waits for it.
             if not pathlib.Path(f"/proc/{pidfile.read_text()}").exists():
                 break
-            __import__("time").sleep(0.05)
+            time.sleep(0.05)
     start = re.search(r"^ExecStart=(.*)$", unit, re.M)[1].replace("%%", "%")
     start = start.replace("/bin/celery ", "/bin/python -m celery ")
     script = f"set -a; . {told}; set +a; exec {start}"

@@ -32,7 +32,7 @@ made = [keys.issue(workspace_id=team.pk, user_id=each.pk, name='x', project='fil
 of = {{'workspace': '', 'each_member': '', 'project': 'film', 'member': str(other.pk),
       'key': str(made[1][1].pk)}}
 for kind, limit in {budgets!r}.items():
-    allowances.set_rule(team.pk, kind, of[kind], 'month', limit, by=owner.pk)
+    allowances.set_rule(team.pk, kind, of[kind], {period!r}, limit, by=owner.pk)
 if {slots!r} is not None:
     limits.set_concurrency(team.pk, {slots!r}, by=owner.pk, reason='a test')
 ApiKey.objects.filter(workspace=team).update(requests_per_minute={pace!r})
@@ -41,10 +41,10 @@ print(json.dumps({{'workspace_id': str(team.pk), 'keys': [whole for whole, _ in 
 """
 
 
-def a_team(stack, *, budgets=None, slots=None, pace=None):
+def a_team(stack, *, budgets=None, period="month", slots=None, pace=None):
     """A team of two with ten dollars, a key each, and these limits."""
     emails = [f"{uuid.uuid4().hex}@example.org" for _ in range(2)]
-    script = SET.format(emails=emails, budgets=budgets or {}, slots=slots, pace=pace)
+    script = SET.format(emails=emails, budgets=budgets or {}, period=period, slots=slots, pace=pace)
     return json.loads(stack.manage("shell", "-v0", "-c", script).splitlines()[-1])
 
 

@@ -34,6 +34,9 @@ def _begun() -> Iterator[Verdict]:
     if settings.KEY_PEPPER_NEXT is not None:
         sentence = f"Pepper {settings.KEY_PEPPER_NEXT} is known, and makes nothing yet."
         yield warning("rotation", sentence, "Once every program knows it: manage.py rotate use.")
+    if settings.SECRET_KEY_NEXT:
+        sentence = "The next SECRET_KEY is known, and makes nothing yet."
+        yield warning("rotation", sentence, "Once every program knows it: manage.py rotate use.")
 
 
 def _old() -> Iterator[Verdict]:
@@ -58,7 +61,7 @@ def _kept() -> Iterator[Verdict]:
             sentence, do = f"No key needs older peppers ({named}).", "manage.py rotate drop pepper."
         yield warning("rotation", sentence, do)
     at = rotation.used_at("secret-key")
-    if at and settings.SECRET_KEY_FALLBACKS and at + rotation.signed_for() < timezone.now():
+    if at and rotation.older_secret_keys() and at + rotation.signed_for() < timezone.now():
         sentence = "Nothing that is good was signed by SECRET_KEY_FALLBACKS any more."
         yield warning("rotation", sentence, "manage.py rotate drop secret-key.")
 

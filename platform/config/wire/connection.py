@@ -197,12 +197,7 @@ class Connection(asyncio.Protocol):
             return
         exchange = self._exchange = Exchange(self, head, scope)
         if self._is_ours:
-            forwarded.believe(scope)
-            scope["forwarded"] = True
-            address = household(scope["client"][0])
-            if not self._crowd.begin(address):
-                sentence = "There are too many requests from your address at once."
-                self.refuse(429, "rate_limited", sentence, counted="connections")
+            if not (address := self._let_in(scope)):
                 return
             exchange.forwarded_for = address
         exchange.task = self.loop.create_task(exchange.run(self._application))
@@ -211,17 +206,24 @@ class Connection(asyncio.Protocol):
     def _hand_over(self, head: Head, scope: Message) -> None:
         """Have a websocket be spoken from here on."""
         if self._is_ours:
-            forwarded.believe(scope)
-            address = household(scope["client"][0])
-            if not self._crowd.begin(address):
-                sentence = "There are too many requests from your address at once."
-                self.refuse(429, "rate_limited", sentence, counted="connections")
+            if not (address := self._let_in(scope)):
                 return
             self._inner_for = address
         client = scope["client"][0] if scope["client"] else ""
         self._inner = sockets.protocol(head, client)
         self._inner.connection_made(self.transport)
         self._inner.data_received(sockets.written(head))
+
+    def _let_in(self, scope: Message) -> str:
+        """Believe a proxy of ours; return for which address it asks, empty if that was refused."""
+        forwarded.believe(scope)
+        scope["forwarded"] = True
+        address = household(scope["client"][0])
+        if self._crowd.begin(address):
+            return address
+        sentence = "There are too many requests from your address at once."
+        self.refuse(429, "rate_limited", sentence, counted="connections")
+        return ""
 
     def finished(self, task: asyncio.Task[None]) -> None:
         """Forget the task of a request: a server that stops does not wait for it any more."""
