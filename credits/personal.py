@@ -75,6 +75,7 @@ KNOWN = (
     _book("credits.Seal", "The chain that proves them", "wallet_id", "position", "entry_id", "at",
           "balance_micros"),
     _book("credits.GrantedLeft", "A sum of them", "wallet_id", "micros"),
+    _book("credits.Carried", "A sum of them", "account_id", "balance_micros", "paid_micros"),
     Known(
         "credits.TopUp",
         Fate.PSEUDONYM,
@@ -134,6 +135,7 @@ KNOWN = (
     _about_nobody("credits.Process", "A program that sets money aside."),
     _about_nobody("credits.Tally", "Sums of all entries together."),
     _about_nobody("credits.DaySum", "Sums of all entries together."),
+    _about_nobody("credits.Proof", "When books were proved, and which checks found something."),
     _about_nobody("credits.Watermark", "Up to when a listing was read.", "name"),
 )  # fmt: skip
 

@@ -1,10 +1,18 @@
-"""What runs must have in common with the books and the history (run with credits' own checks)."""
+"""What runs must have in common with the books and the history (run with credits' own checks).
+
+After a proof only the runs are read again that had not ended a day before it.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
+from common.rows import values
 from credits.proofs.reconciliation import Check
+from credits.proofs.since import Since
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _ENDED: Final = "run.ended_at IS NOT NULL"
 _COUNTED: Final = "SELECT count(*) AS rows, coalesce(sum({}), 0) AS micros FROM runs_run run"
@@ -13,9 +21,41 @@ _INSIDE: Final = """
       FROM usage_call WHERE key_id IN (SELECT run_key_id FROM runs_run) GROUP BY 1, 2
 """
 """What the calls by each run's key came to."""
+_NEW: Final = "(run.ended_at IS NULL OR run.ended_at > %(recent)s)"
+_INSIDE_NEW: Final = f"""
+    SELECT key_id, workspace_id, sum(charged_micros)::bigint AS micros
+      FROM usage_call
+     WHERE settled_at >= %(runs_since)s
+       AND key_id IN (SELECT run_key_id FROM runs_run run WHERE {_NEW}) GROUP BY 1, 2
+"""  # noqa: S608 - of our own
+
+
+def _of_new(counted: str, differences: str) -> Since:
+    """Return the same check, which ends with a WHERE, of the runs of after a mark alone."""
+    inside = (_INSIDE, _INSIDE_NEW)
+    where = "" if "WHERE" in counted else " WHERE true"
+    of_runs = f" AND {_NEW}" if "FROM runs_run run" in counted else ""
+    return Since(
+        f"{counted}{where}{of_runs}".replace(*inside),
+        f"{differences.rstrip()} AND {_NEW}".replace(*inside),
+    )
+
+
+def _check(name: str, counted: str, differences: str) -> Check:
+    return Check(name, counted, differences, _of_new(counted, differences))
+
+
+def bounds(mark: dict[str, Any]) -> dict[str, datetime]:
+    """Return the parameters that these checks need beside a mark's: when the first run began."""
+    (since,) = values(
+        f"SELECT least(min(created_at), %(recent)s) FROM runs_run run WHERE {_NEW}",  # noqa: S608
+        mark,
+    )
+    return {"runs_since": since}
+
 
 CHECKS = (
-    Check(
+    _check(
         "each ended run is charged what its entry and its call say, and no other is",
         _COUNTED.format("charged_micros"),
         f"""
@@ -25,12 +65,12 @@ CHECKS = (
           FROM runs_run run
           LEFT JOIN credits_entry entry ON entry.key = 'call:' || run.hold_id
           LEFT JOIN usage_call call ON call.id = run.hold_id
-         WHERE coalesce(entry.amount_micros, 0) <> run.charged_micros
-            OR ({_ENDED} AND (call.charged_micros, call.workspace_id, call.run_id)
-                    IS DISTINCT FROM (run.charged_micros, run.workspace_id, run.id::text))
+         WHERE (coalesce(entry.amount_micros, 0) <> run.charged_micros
+                OR ({_ENDED} AND (call.charged_micros, call.workspace_id, call.run_id)
+                        IS DISTINCT FROM (run.charged_micros, run.workspace_id, run.id::text)))
         """,  # noqa: S608 - of our own
     ),
-    Check(
+    _check(
         "each ended run is charged by its machine's clock and its price",
         _COUNTED.format("charged_micros"),
         f"""
@@ -44,10 +84,9 @@ CHECKS = (
                           ELSE greatest((paid.ms * run.micros_per_second + 999) / 1000,
                                         run.minimum_micros) END
                      + run.paid_outputs * run.micros_per_output AS micros) due
-         WHERE {_ENDED}
+         -- A hold that nobody renewed in time was given back before: nothing is charged then.
+         WHERE {_ENDED} AND NOT (call.outcome = 'expired' AND run.charged_micros = 0)
            AND run.charged_micros <> least(due.micros, run.held_micros)
-           -- A hold that nobody renewed in time was given back before: nothing is charged then.
-           AND NOT (call.outcome = 'expired' AND run.charged_micros = 0)
         """,  # noqa: S608 - of our own
     ),
     Check(
@@ -74,7 +113,7 @@ CHECKS = (
            AND (run.id IS NULL OR {_ENDED} OR run.state = 'queued' OR run.run_key_id <> key.id)
         """,  # noqa: S608 - of our own
     ),
-    Check(
+    _check(
         "each run and the calls inside it together cost at most its maximum",
         f"SELECT count(*) AS rows, coalesce(sum(micros), 0) AS micros FROM ({_INSIDE}) inside",  # noqa: S608 - of our own
         f"""
@@ -86,7 +125,7 @@ CHECKS = (
          WHERE run.charged_micros + inside.micros > run.max_micros
         """,  # noqa: S608 - of our own
     ),
-    Check(
+    _check(
         "each run's budget has taken what is held and what was called inside",
         "SELECT count(*) AS rows, coalesce(sum(taken_micros), 0) AS micros FROM credits_budget"
         " WHERE owner_kind = 'run'",

@@ -27,13 +27,20 @@ WATCH: Final = UUID(int=0)
 """The name under which the sweep is heard."""
 
 BEAT = f"""
-    INSERT INTO credits_process AS process (id, since_at, seen_at) VALUES (%s, now(), now())
+    INSERT INTO credits_process AS process (id, since_at, seen_at, knows_days)
+    VALUES (%s, now(), now(), true)
         ON CONFLICT (id) DO UPDATE
        SET since_at = CASE WHEN process.seen_at < now() - interval '{GAP_SECONDS} seconds'
                            THEN now() ELSE process.since_at END,
            seen_at = now()
 """  # noqa: S608 - constants of our own
 """Say that a program lives."""
+
+ALL_KNOW_DAYS = f"""(
+    SELECT coalesce(bool_and(knows_days), true) FROM credits_process
+     WHERE seen_at > now() - interval '{2 * SILENT_SECONDS} seconds')
+"""  # noqa: S608 - constants of our own
+"""Whether no program of the version before is at work, which would not find what is kept by day."""
 
 LEAVE = "DELETE FROM credits_process WHERE id = %s"
 """Say that it ends: what it still holds is orphaned at once."""

@@ -84,6 +84,14 @@ UNSEALED_WALLETS = """
          > coalesce((SELECT entry_id FROM credits_seal WHERE wallet_id = wallet.id
                       ORDER BY position DESC LIMIT 1), 0)
 """
+ABOUT: Final = "coalesce(facts->>'purchase', facts->>'of', '')"
+LINK: Final = f"""
+    sha256(convert_to('["{chain.FORMAT}","' || wallet_id || '",' || position || ',"'
+        || to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        || '",' || to_json(kind) || ',' || to_json(key) || ',' || to_json(about) || ',' || amount
+        || ',' || micros || ',"' || previous || '"]', 'UTF8'))
+"""
+"""What `chain.link` says, as SQL over a line's own columns; other where texts are not ASCII."""
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('seal:' || %s, 0))"
 WRITE = "COPY credits_seal (wallet_id, position, entry_id, at, balance_micros, hash) FROM STDIN"
 

@@ -36,6 +36,7 @@ RIGHTS: Final = {
     "credits_seal": ADD,
     "credits_tally": ADD,
     "credits_daysum": ADD,
+    "credits_proof": ADD,
     "prices_version": ADD,
     "credits_voucheruse": ADD,
     # Rows of money move forward, and are never taken away.

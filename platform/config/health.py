@@ -24,6 +24,7 @@ from common.errors import AccessDisabled, as_flat, combined, is_for_nodes
 from common.rows import rows, values
 from config import counted, nowhere, preflight
 from credits.books import holds
+from credits.proofs import marks
 from privacy import watch
 from proxy import health as vendors_health
 from proxy import origin
@@ -192,6 +193,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             platform_oldest_hold_seconds=("Age of the oldest", open_holds.oldest_seconds),
             platform_running_jobs=("Vendors' jobs not yet ended", running),
             **watch.gauges(),
+            **marks.gauges(),
         )
     )
     own.register(_Served())

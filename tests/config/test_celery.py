@@ -10,7 +10,7 @@ from django.conf import settings
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 FOLDERS = (
-    "accounts", "apikeys", "credits", "outbox", "privacy", "proxy", "runs", "uploads", "usage",
+    "accounts", "apikeys", "credits", "outbox", "privacy", "proxy", "runs", "staff", "uploads", "usage",
     "webhooks",
 )  # fmt: skip
 

@@ -1,0 +1,124 @@
+"""Prove the books: what came since the last proof, or (`deep`) everything.
+
+All checks see one snapshot. Where those that believe the mark find nothing, it moves on in the same
+commit, so the next proof begins where this one ended; where one finds something, it stays, and the
+next finds it again. A deep run reads everything, of a standby if one is set (STANDBY_URL): then it
+tells what it found, and the mark stays.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.db import OperationalError, connection, connections, transaction
+from django.utils import timezone
+
+from common import logs
+from common.errors import Unavailable
+from credits.proofs import accounting, marks, reconciliation
+from runs import reconciliation as runs_reconciliation
+from usage import reconciliation as usage_reconciliation
+from usage import since as usage_since
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from credits.proofs.reconciliation import Proof
+
+STANDBY: Final = "standby"
+WAIT_SECONDS: Final = 600
+CHECKS: Final = (
+    *reconciliation.CHECKS,
+    *reconciliation.MONEY,
+    *reconciliation.SEALS,
+    *reconciliation.DAYS,
+    *usage_reconciliation.CHECKS,
+    *runs_reconciliation.CHECKS,
+)
+
+
+def run(*, deep: bool = False, wait: bool = True) -> list[Proof]:
+    """Prove the books once; return what each check found. It is written down, too.
+
+    One at a time: `wait` for another that is under way, ten minutes at most, or raise Unavailable.
+    """
+    began_at = timezone.now()
+    aside = deep and STANDBY in settings.DATABASES
+    if aside:
+        with _through(STANDBY):
+            proofs = _prove(deep=True, wait=wait, may_mark=False)
+        marks.note(proofs, deep=True, began_at=began_at)
+    else:
+        proofs = _prove(deep=deep, wait=wait, may_mark=True)
+    differing = [proof.name for proof in proofs if proof.differences]
+    if differing:
+        logs.line(level="error", event="books_differ", deep=deep, checks=differing)
+    return proofs
+
+
+def _prove(*, deep: bool, wait: bool, may_mark: bool) -> list[Proof]:
+    """Prove; where `may_mark`, write it down, and move the mark if nothing stands against it."""
+    began_at = timezone.now()
+    until = accounting.settled_entry() if may_mark else None  # Before the snapshot, which has it.
+    with _one_snapshot(wait=wait, alone=may_mark):
+        mark = marks.newest()
+        proofs, holds_good = _proofs(mark, deep=deep)
+        if until is not None and holds_good:
+            marks.carry(mark, until=until, anew=deep)
+            usage_since.carry()
+        if may_mark:
+            moved = until if holds_good else None
+            marks.note(proofs, deep=deep, began_at=began_at, until=moved)
+    return proofs
+
+
+def _proofs(mark: marks.Mark, *, deep: bool) -> tuple[list[Proof], bool]:
+    """Return what each check found, and whether none that believes the mark found anything."""
+    if deep:
+        proofs = reconciliation.prove(CHECKS)
+        chains = [reconciliation.prove_chains(deep=True)]
+        carried = reconciliation.prove((marks.CARRIED,))
+    else:
+        given: dict[str, Any] = mark.parameters
+        given |= usage_since.bounds(given) | runs_reconciliation.bounds(given)
+        proofs = reconciliation.prove(CHECKS, given)
+        chains = [reconciliation.prove_new_seals(), reconciliation.prove_chains()]
+        carried = []
+    marked = {check.name for check in CHECKS if check.since is not None}
+    good = not any(each.differences for each in proofs if each.name in marked)
+    good = good and not any(each.differences for each in chains)
+    return [*proofs, *chains, *carried], good
+
+
+@contextmanager
+def _one_snapshot(*, wait: bool, alone: bool) -> Iterator[None]:
+    """Have one snapshot meanwhile, and (`alone`) no other proof that moves the mark.
+
+    Within a transaction of somebody else, as of a test, it is that one's snapshot.
+    """
+    nested = connection.in_atomic_block
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not nested:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if alone:
+            seconds = WAIT_SECONDS if wait else 1
+            cursor.execute(f"SET LOCAL lock_timeout = '{seconds}s'")
+            try:  # The first statement that takes a snapshot comes after this one.
+                cursor.execute("LOCK TABLE credits_carried IN SHARE ROW EXCLUSIVE MODE")
+            except OperationalError as exc:
+                raise Unavailable("The books are being proved already.") from exc
+        yield
+
+
+@contextmanager
+def _through(alias: str) -> Iterator[None]:
+    """Have every query of this thread go to another server meanwhile."""
+    usual = connections["default"]
+    connections["default"] = connections[alias]
+    try:
+        yield
+    finally:
+        connections["default"].close()
+        connections["default"] = usual

@@ -1,0 +1,293 @@
+"""What was proved once is not read again; what came after is proved as a deep run proves it."""
+
+import io
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from credits.books import holds
+from credits.models import HOUSE, Account, Carried, Entry, Proof, Seal
+from credits.proofs import accounting, marks
+from credits.statements import sealing
+from staff import proving
+from tests.call_rows import call_of
+from usage import sums
+from usage.models import Call, Proved
+
+USD = 1_000_000
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def clean(db):
+    """Books without what other tests committed, that may be tampered with."""
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            if table.startswith("credits_"):
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        cursor.execute(
+            "TRUNCATE usage_call, usage_callsum, usage_callblock, usage_runsum, usage_summed,"
+            " usage_proved, credits_hold, credits_entry, credits_tally, credits_grantedleft,"
+            " credits_freeze, credits_finding, credits_budget, credits_stripeevent, credits_proof,"
+            " credits_carried CASCADE"
+        )
+        cursor.execute(
+            "UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0,"
+            " open_holds = 0, open_large = 0, paid_micros = 0, frozen_reason = ''"
+        )
+
+
+@pytest.fixture
+def carol(clean, make_member):
+    return make_member("2.00")
+
+
+def call(member, micros=10_000, **fields):
+    """Make a call as the books and the history know it; return it."""
+    hold = holds.place(member.workspace_id, amount=micros, ttl_seconds=60)
+    holds.capture(hold, micros)
+    entry = Entry.objects.get(key=f"call:{hold.id}")
+    if entry.event_number:  # `capture` numbers its entry; a call has the number itself.
+        Entry.objects.filter(pk=entry.pk).update(event_wallet=None, event_number=None)
+        Account.objects.filter(pk=member.workspace_id).update(events=entry.event_number - 1)
+    made = call_of(member, charged_micros=micros, held_micros=micros, **fields)
+    Call.objects.filter(pk=made.pk).update(id=hold.id)
+    return Call.objects.get(pk=hold.id)
+
+
+def tend():
+    """Do what workers do: sums, day sums, seals."""
+    sums.catch_up_all()
+    accounting.tally()
+    sealing.seal_all(now=accounting.timezone.now() + HOUR)
+
+
+def found(*, deep=False):
+    """Return what differs, a proof made."""
+    return [line for proof in proving.run(deep=deep) for line in proof.differences]
+
+
+def tamper(sql, **given):
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        assert cursor.rowcount
+
+
+def looked_at(proofs, name):
+    (proof,) = [each for each in proofs if name in each.name]
+    return proof.rows
+
+
+def test_a_clean_proof_moves_the_mark_and_the_next_reads_what_came_since(carol):
+    for _ in range(3):
+        call(carol)
+    tend()
+    first = proving.run()
+    assert [line for each in first for line in each.differences] == []
+    call(carol)
+    tend()
+
+    second = proving.run()
+
+    assert [line for each in second for line in each.differences] == []
+    balances = "each wallet's balance is the sum"
+    assert looked_at(first, balances) == 4
+    assert looked_at(second, balances) == 1
+    assert looked_at(first, "new seal's hash") == 4
+    assert looked_at(second, "new seal's hash") == 1
+    assert looked_at(first, "each charged call") == 3
+    assert looked_at(second, "each charged call") == 1
+    carried = Carried.objects.get(pk=carol.workspace_id)
+    assert carried.balance_micros == carol.now().balance_micros
+    assert carried.events == carol.now().events
+    assert carried.sealed == 5
+    assert Proved.objects.get(pk=carol.workspace_id).number == carol.now().events
+    assert Carried.objects.get(pk=HOUSE["sales"]).balance_micros == 40_000
+
+
+def test_a_proof_with_nothing_new_finds_nothing_and_stays(carol):
+    call(carol)
+    tend()
+    assert found() == []
+    mark = marks.newest()
+
+    assert found() == []
+    assert marks.newest().entry == mark.entry
+
+
+AFTER = {
+    "a balance": "UPDATE credits_account SET balance_micros = balance_micros + 1 WHERE id = %(w)s",
+    "what was paid": "UPDATE credits_account SET paid_micros = 5 WHERE id = %(w)s",
+    "a count of events": "UPDATE credits_account SET events = events + 1 WHERE id = %(w)s",
+    "an entry's amount": "UPDATE credits_entry SET amount_micros = 5 WHERE id = %(e)s",
+    "an entry's wallet": "UPDATE credits_entry SET debit_id = %(o)s WHERE id = %(e)s",
+    "an entry's time": "UPDATE credits_entry SET created_at = '2026-01-01' WHERE id = %(e)s",
+    "an entry's key": "UPDATE credits_entry SET key = 'call:other' WHERE id = %(e)s",
+    "an entry that vanished": "DELETE FROM credits_entry WHERE id = %(e)s",
+    "a call's charge": "UPDATE usage_call SET charged_micros = 3 WHERE id = %(c)s",
+    "a call's workspace": "UPDATE usage_call SET workspace_id = %(o)s WHERE id = %(c)s",
+    "a call's number": "UPDATE usage_call SET number = number + 7 WHERE id = %(c)s",
+    "a call that vanished": "DELETE FROM usage_call WHERE id = %(c)s",
+    "a call's outcome": "UPDATE usage_call SET outcome = 'failed', charged_micros = 0"
+    " WHERE id = %(c)s",
+    "a seal's hash": "UPDATE credits_seal SET hash = sha256('x') WHERE entry_id = %(e)s",
+    "a seal's balance": "UPDATE credits_seal SET balance_micros = 1 WHERE entry_id = %(e)s",
+    "a seal's time": "UPDATE credits_seal SET at = at + interval '1 s' WHERE entry_id = %(e)s",
+    "a seal's place": "UPDATE credits_seal SET position = position + 1 WHERE entry_id = %(e)s",
+    "a sum by day": "UPDATE credits_daysum SET micros = micros + 1 WHERE id IN"
+    " (SELECT max(id) FROM credits_daysum)",
+    "a sum of an hour": "UPDATE usage_callsum SET calls = calls + 1"
+    " WHERE workspace_id = %(w)s AND span = 'hour'",
+    "a sum of a day": "UPDATE usage_callsum SET calls = calls + 1"
+    " WHERE workspace_id = %(w)s AND span = 'day'",
+    "a sum of a month": "UPDATE usage_callsum SET charged_micros = charged_micros + 1"
+    " WHERE workspace_id = %(w)s AND span = 'month'",
+    "a block": "UPDATE usage_callblock SET calls = calls + 1 WHERE workspace_id = %(w)s",
+    "a run": "UPDATE usage_runsum SET calls = calls + 1 WHERE workspace_id = %(w)s",
+    "a run that vanished": "DELETE FROM usage_runsum WHERE workspace_id = %(w)s",
+    "a call's entry more": "INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros,"
+    " key) SELECT kind, debit_id, credit_id, 9, 'call:' || gen_random_uuid()"
+    " FROM credits_entry WHERE id = %(e)s",
+}  # fmt: skip
+
+
+def triggers(cursor, word):
+    cursor.execute(f"ALTER TABLE usage_call {word} TRIGGER USER")
+
+
+@pytest.mark.parametrize("what", AFTER)
+def test_what_came_after_the_mark_is_found_as_a_deep_run_finds_it(carol, make_member, what):
+    other = make_member("1.00")
+    for _ in range(3):
+        call(carol)
+    tend()
+    assert found() == []
+    newest = call(carol)
+    tend()
+    entry = Entry.objects.get(key=f"call:{newest.pk}")
+    given = {"w": carol.workspace_id, "o": other.workspace_id, "e": entry.pk, "c": newest.pk}
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE credits_seal DROP CONSTRAINT IF EXISTS seal_position_positive")
+    tamper(AFTER[what], **given)
+    mark = marks.newest()
+
+    short = found()
+    deep = found(deep=True)
+
+    assert short
+    assert {line.split(":")[0] for line in deep} <= {line.split(":")[0] for line in short} | {
+        line.split(":")[0] for line in deep if line.startswith("account ")
+    }
+    assert marks.newest() == mark, "what differs is found again"
+    assert found()
+
+
+BEFORE = {
+    "an entry's amount": "UPDATE credits_entry SET amount_micros = 5 WHERE id = %(e)s",
+    "an entry that vanished": "DELETE FROM credits_entry WHERE id = %(e)s",
+    "a call's charge": "UPDATE usage_call SET charged_micros = 3 WHERE id = %(c)s",
+    "a call that vanished": "DELETE FROM usage_call WHERE id = %(c)s",
+    "a seal's hash": "UPDATE credits_seal SET hash = sha256('x') WHERE entry_id = %(e)s",
+}
+
+
+@pytest.mark.parametrize("what", BEFORE)
+def test_what_was_proved_and_changed_since_is_found_by_a_deep_run(carol, what):
+    oldest = call(carol)
+    for _ in range(25):  # Beyond the lines of which a sample is taken each time.
+        call(carol)
+    tend()
+    assert found() == []
+    entry = Entry.objects.get(key=f"call:{oldest.pk}")
+    tamper(BEFORE[what], e=entry.pk, c=oldest.pk)
+
+    assert found() == []
+    assert found(deep=True)
+    assert Proof.objects.order_by("-pk").first().differences
+
+
+def test_a_wallet_changed_with_what_was_carried_is_found_by_a_deep_run_and_then_always(carol):
+    call(carol)
+    tend()
+    assert found() == []
+    for table, column in (("credits_account", "id"), ("credits_carried", "account_id")):
+        tamper(
+            f"UPDATE {table} SET balance_micros = balance_micros + 5 WHERE {column} = %(w)s",
+            w=carol.workspace_id,
+        )
+
+    assert not [line for line in found() if "balance" in line]
+    assert [line for line in found(deep=True) if line.startswith(f"wallet {carol.workspace_id}")]
+
+
+def test_what_was_carried_wrongly_is_told_and_made_again_by_a_deep_run(carol):
+    call(carol)
+    tend()
+    assert found() == []
+    tamper(
+        "UPDATE credits_carried SET balance_micros = 5 WHERE account_id = %(w)s",
+        w=carol.workspace_id,
+    )
+
+    assert found()
+    assert found(deep=True) == [
+        f"account {carol.workspace_id}: carried 5, entries {carol.now().balance_micros}"
+    ]
+    assert found() == []
+
+
+def test_seals_that_were_taken_away_are_found(carol):
+    for _ in range(3):
+        call(carol)
+    tend()
+    assert found() == []
+    tamper(
+        "DELETE FROM credits_seal WHERE wallet_id = %(w)s AND position = 4", w=carol.workspace_id
+    )
+
+    assert found()
+
+
+def test_texts_that_are_not_ascii_are_sealed_and_proved(carol):
+    entry = Entry.objects.create(
+        kind="adjustment", debit_id=carol.workspace_id, credit_id=HOUSE["adjustment"],
+        amount_micros=5, key=f"adjustment:é\u2028\x7f\"\\{uuid.uuid4()}", facts={"of": "\t∞😀"},
+    )  # fmt: skip
+    Account.objects.filter(pk=carol.workspace_id).update(balance_micros=2 * USD - 5)
+    tend()
+    new = [each for each in proving.run() if "new seal" in each.name]
+
+    assert [each.differences for each in new] == [[]]
+    tamper("UPDATE credits_seal SET hash = sha256('x') WHERE entry_id = %(e)s", e=entry.pk)
+    Carried.objects.all().delete()
+    assert [each.differences for each in proving.run() if "new seal" in each.name] != [[]]
+
+
+def test_an_entry_before_the_mark_whose_call_is_behind_it_is_no_difference(carol):
+    """The mark of entries is an id, that of calls a number: one may be carried, the other not."""
+    call(carol)
+    tend()
+    assert found() == []
+    call(carol)
+    tend()
+    Carried.objects.filter(pk=carol.workspace_id).update(events=carol.now().events)
+
+    assert not [line for line in found() if line.startswith("call ")]
+
+
+def test_a_proof_is_written_down_and_a_monitor_reads_how_old_it_is(carol, client):
+    call_command("reconcile", stdout=io.StringIO())
+    (proof,) = Proof.objects.all()
+    assert (proof.deep, proof.differences, proof.differing) == (False, 0, [])
+    Proof.objects.update(began_at=proof.began_at - 5 * HOUR)
+
+    gauges = marks.gauges()
+
+    assert 5 * 3600 <= gauges["platform_proof_age_seconds"][1] < 5 * 3600 + 60
+    assert gauges["platform_deep_proof_age_seconds"][1] >= 0
+    assert gauges["platform_proof_differences"][1] == 0
+    call_command("reconcile", "--deep", stdout=io.StringIO())
+    assert marks.gauges()["platform_deep_proof_age_seconds"][1] < 60
