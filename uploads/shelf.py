@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 ABANDONED_SECONDS = 6 * 3600
 """A file that nothing was written to for so long arrives no more: its program died."""
+AT_ONCE = 1000
+"""So many files a bucket deletes by one request."""
 SHOWN = re.compile(r"(image/(png|jpeg|webp|gif|avif)|video/[\w.+-]+|audio/[\w.+-]+)", re.I)
 """What a browser plays and never runs; everything else is only saved."""
 
@@ -146,6 +149,35 @@ def drop(key: str) -> None:
     if isinstance(storage, FileSystemStorage):
         with suppress(OSError):
             Path(storage.path(key)).parent.rmdir()
+
+
+def folders(within: str) -> list[str]:
+    """Return the names of the folders within one; none where it is not there."""
+    try:
+        with _in_our_words():
+            return list(_storage().listdir(within)[0])
+    except FileNotFoundError:
+        return []
+
+
+def drop_some(folder: str, most: int) -> int:
+    """Delete so many files of a folder, at most a thousand; return how many there were."""
+    storage: Any = _storage()
+    if isinstance(storage, FileSystemStorage):
+        found = list(islice(Path(storage.path(folder)).iterdir(), most))
+        for file in found:
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # There are more.
+            Path(storage.path(folder)).rmdir()
+        return len(found)
+    with _in_our_words():
+        prefix = f"{storage._normalize_name(folder)}/"
+        found = list(storage.bucket.objects.filter(Prefix=prefix).limit(min(most, AT_ONCE)))
+        if found:
+            storage.bucket.delete_objects(
+                Delete={"Objects": [{"Key": each.key} for each in found], "Quiet": True}
+            )
+    return len(found)
 
 
 def bucket_address(key: str, content_type: str, seconds: int) -> str:

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='process',
             name='knows_days',
-            field=models.BooleanField(db_default=False, default=True),
+            field=models.BooleanField(db_default=False),
         ),
         migrations.CreateModel(
             name='Proof',

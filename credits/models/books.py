@@ -311,7 +311,7 @@ class Process(models.Model):
     since_at = models.DateTimeField()
     """Since when it is heard without a gap."""
     seen_at = models.DateTimeField()
-    knows_days = models.BooleanField(default=True, db_default=False)
+    knows_days = models.BooleanField(db_default=False)
     """Whether it finds answers that are kept by day; one of the version before does not."""
 
 

@@ -116,8 +116,8 @@ SEALED_IN_ORDER: Final = Since(
     f"""
     WITH {_TIPS}, seal AS (
         SELECT tip.wallet_id, tip.sealed, tip.position AS last, seal.position,
-               seal.entry_id > coalesce(lag(entry_id) OVER wallet, 0)
-               AND at >= coalesce(lag(at) OVER wallet, at) AS follows
+               seal.entry_id > coalesce(lag(seal.entry_id) OVER wallet, 0)
+               AND seal.at >= coalesce(lag(seal.at) OVER wallet, seal.at) AS follows
           FROM tip LEFT JOIN LATERAL (
               -- With the last that was proved, to which the first one must be chained.
               SELECT * FROM credits_seal

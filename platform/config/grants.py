@@ -60,8 +60,10 @@ COLUMNS: Final = {
     "audit_event": ("address", "agent", "reason"),
 }
 """The only columns of a table that may be updated, where the table as a whole may not."""
-FUNCTIONS: Final = ("usage_make_partitions(integer)",)
+FUNCTIONS: Final = ("usage_make_partitions(integer)", "proxy_empty_days()")
 """What does for the programs what they may not do themselves."""
+STILL_NAMED: Final = ("proxy_answer",)
+"""Partitions that programs of the version before use by their own name."""
 
 TABLES: Final = """
 SELECT relname::text FROM pg_class
@@ -119,6 +121,9 @@ def statements(db: psycopg.Connection[Any], role: str) -> Iterator[sql.Composed]
         if columns := COLUMNS.get(table):
             named = sql.SQL(", ").join(map(sql.Identifier, columns))
             yield sql.SQL("GRANT UPDATE ({}) ON {} TO {}").format(named, name, who)
+    for table in STILL_NAMED:
+        name, rights = sql.Identifier("public", table), sql.SQL(", ").join(map(sql.SQL, sorted(ALL)))
+        yield sql.SQL("GRANT {} ON {} TO {}").format(rights, name, who)
     for function in FUNCTIONS:
         yield sql.SQL("GRANT EXECUTE ON FUNCTION public.{} TO {}").format(sql.SQL(function), who)
 

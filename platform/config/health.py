@@ -26,6 +26,7 @@ from config import counted, nowhere, preflight
 from credits.books import holds
 from credits.proofs import marks
 from privacy import watch
+from proxy import days
 from proxy import health as vendors_health
 from proxy import origin
 
@@ -194,6 +195,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             platform_running_jobs=("Vendors' jobs not yet ended", running),
             **watch.gauges(),
             **marks.gauges(),
+            **days.gauges(),
         )
     )
     own.register(_Served())
