@@ -35,6 +35,7 @@ from common import proquints, ratelimits, rotating
 from common.addresses import household
 from common.errors import InvalidRequest, NotFound, RateLimited
 from common.money import show
+from common.personal import ROWS_AT_ONCE, delete_some
 from outbox import mails
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def tend() -> None:
     left = Pairing.objects.filter(state=State.APPROVED, expires_at__lte=now)
     for pairing_id in list(left.values_list("pk", flat=True)[:MOST_WAITING]):
         _end(pairing_id, reason=BY_ITSELF)
-    Pairing.objects.filter(expires_at__lte=now - KEPT_FOR).delete()
+    delete_some(Pairing.objects.filter(expires_at__lte=now - KEPT_FOR), ROWS_AT_ONCE)
 
 
 @transaction.atomic

@@ -127,6 +127,11 @@ def without(rows: QuerySet[Any], column: str, person: Person) -> int:
     return changed
 
 
+def delete_some(rows: QuerySet[Any], most: int) -> int:
+    """Delete the oldest of some rows, in one bounded step; return how many there were."""
+    return int(rows.model._default_manager.filter(pk__in=oldest(rows, most)).delete()[0])  # noqa: SLF001
+
+
 def oldest(rows: QuerySet[Any], most: int) -> list[Any]:
     """Return the keys of some rows, for one bounded step."""
     return list(rows.order_by("pk").values_list("pk", flat=True)[:most])

@@ -79,7 +79,11 @@ READ = """
              GROUP BY vendor, account, place) summed
      GROUP BY vendor, account ORDER BY vendor, account
 """
-FORGET = "DELETE FROM proxy_vendorhealth WHERE since < now() - %s * interval '1 day'"
+FORGET = """
+    DELETE FROM proxy_vendorhealth WHERE id IN (
+        SELECT id FROM proxy_vendorhealth WHERE since < now() - %s * interval '1 day'
+         LIMIT 5000 FOR UPDATE SKIP LOCKED)
+"""
 
 
 class Health:
@@ -159,7 +163,7 @@ def read(*, vendor: str = "", minutes: int = MINUTES) -> list[Served]:
 
 
 def forget() -> None:
-    """Delete what is older than a week."""
+    """Delete what is older than a week, a batch."""
     with connection.cursor() as cursor:
         cursor.execute(FORGET, [KEPT_DAYS])
 

@@ -45,7 +45,12 @@ ALL_KNOW_DAYS = f"""(
 LEAVE = "DELETE FROM credits_process WHERE id = %s"
 """Say that it ends: what it still holds is orphaned at once."""
 
-FORGET = "DELETE FROM credits_process WHERE seen_at < now() - interval '1 hour'"
+FORGET = """
+    DELETE FROM credits_process WHERE id IN (
+        SELECT id FROM credits_process WHERE seen_at < now() - interval '1 hour'
+         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+       AND seen_at < now() - interval '1 hour'
+"""
 """Delete those that ended without a word; one that is not dead writes itself anew."""
 
 
