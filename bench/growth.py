@@ -1,0 +1,331 @@
+"""What years of calls cost: `python -m bench.growth [--calls N] [--wallets W] [--large M]`.
+
+Makes two databases of its own: a young one, and one with N calls in W wallets, M of them in one,
+over a year of monthly partitions. The old one is filled by SQL as the books would have written it,
+so `reconcile` finds nothing; the workers' own code sums, tallies and seals it. Then it measures what
+a metered call costs the database in each, by turns, and what is done over all rows: proofs, pages at
+depth, exports, sweeps. Times are of the wall, CPU is PostgreSQL's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench import cpu
+from bench.history import PARTITIONS, SECRETS
+from bench.postgres import TcpCluster
+
+ROOT = Path(__file__).resolve().parent.parent
+YOUNG, OLD = "young", "old"
+YOUNG_MEMBERS = 2000
+MONTHS = 12
+ROUNDS, SECONDS, CROWD = 3, 10, 64
+ANSWERS = 200_000
+TRIES = 30
+LARGE_WALLET = 1
+ANSWER = '{"id": "' + "x" * 600 + '"}'
+
+# Each wallet's calls are spread over the year; one in 25 failed and cost nothing. Ids are in the
+# order of time, as those of the platform are.
+FILL = """
+    INSERT INTO usage_call (
+        id, workspace_id, number, user_id, key_id, vendor, operation, run_id, project, outcome,
+        reason, status, quoted_micros, held_micros, charged_micros, price_version, attempts,
+        vendor_job_id, vendor_request_id, facts, started_at, settled_at)
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
+            || substr(mixed, 1, 3) || '8' || substr(mixed, 4, 15))::uuid,
+           wallet.id, number, seat.user_id, key.id, 'vendor-' || (hash %% 20),
+           'vendor-' || (hash %% 20) || '/operation-' || (hash %% 3), 'run-' || number / 8, '',
+           CASE WHEN hash %% 25 = 0 THEN 'failed' ELSE 'delivered' END, '', 200, 60000, 60000,
+           CASE WHEN hash %% 25 = 0 THEN 0 ELSE 40000 END, '2026-08', 1, '',
+           'request-' || mixed, '{"inputs": {"seconds": 5, "size": "1024x1024"}}',
+           at - interval '20 seconds', at
+      FROM credits_account wallet
+      JOIN accounts_membership seat ON seat.workspace_id = wallet.id
+      JOIN LATERAL (SELECT id FROM apikeys_apikey
+                     WHERE workspace_id = wallet.id LIMIT 1) key ON true
+      CROSS JOIN LATERAL generate_series(2, 1 + %(calls)s) AS number
+      CROSS JOIN LATERAL (
+          SELECT abs(hashint8(number)) AS hash, md5(wallet.id::text || number) AS mixed,
+                 now() - interval '1 hour' - interval '%(months)s months'
+                 + ((number - 1)::float8 / (%(calls)s + 1)) * interval '%(months)s months' AS at
+      ) AS made
+     WHERE wallet.id = ANY (%(wallets)s::uuid[])
+"""
+ENTRIES = """
+    INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key, created_at)
+    SELECT 'call', workspace_id, '00000000-0000-0000-0000-000000000001', charged_micros,
+           'call:' || id, settled_at
+      FROM usage_call WHERE charged_micros > 0
+       AND settled_at >= %(since)s AND settled_at < %(until)s
+     ORDER BY settled_at, workspace_id, number
+"""
+SETTLED = """
+    UPDATE credits_account SET events = 1 + calls, balance_micros = balance_micros - charged
+      FROM (SELECT workspace_id, count(*) AS calls, sum(charged_micros)::bigint AS charged
+              FROM usage_call GROUP BY workspace_id) AS summed
+     WHERE credits_account.id = workspace_id
+"""
+KEPT = """
+    INSERT INTO {table} (intent, day, call_id, fingerprint, status, headers, body, spool, once,
+                         kept_until)
+    SELECT gen_random_uuid(), %(day)s, gen_random_uuid(), 'f', 200, '{{}}', %(body)s, '', false,
+           now() - interval '1 day' FROM generate_series(1, %(n)s)
+"""
+
+
+def main() -> int:
+    """Run it in processes of their own, whose settings lead to the databases that are made here."""
+    parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
+    parser.add_argument("--calls", type=int, default=10_000_000)
+    parser.add_argument("--wallets", type=int, default=100_000)
+    parser.add_argument("--large", type=int, default=1_000_000, help="of one workspace")
+    parser.add_argument("--folder", type=Path, help="where the databases lie meanwhile")
+    parser.add_argument("--step", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        import django
+
+        django.setup()
+        STEPS[options.step](options)
+        return 0
+    folder = Path(tempfile.mkdtemp(prefix="comfy-bench-", dir=options.folder))
+    cluster = TcpCluster(folder / "pg")
+    try:
+        cluster.start()
+        for name in (YOUNG, OLD):
+            cluster.create_database(name)
+            _run(cluster, folder, name, "manage.py", "migrate", "-v", "0")
+        _run(cluster, folder, YOUNG, "-m", "bench.accounts", str(YOUNG_MEMBERS))
+        _run(cluster, folder, OLD, "-m", "bench.accounts", str(options.wallets))
+        given = [f"--{name}={getattr(options, name)}" for name in ("calls", "wallets", "large")]
+        for database, step in (
+            (OLD, "fill"), *((each, "call") for _ in range(ROUNDS) for each in (YOUNG, OLD)),
+            (OLD, "read"), (OLD, "sweep"),
+        ):  # fmt: skip
+            _run(cluster, folder, database, "-m", "bench.growth", *given, "--step", step)
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _run(cluster: TcpCluster, folder: Path, database: str, *words: str) -> None:
+    pid = (cluster.data / "postmaster.pid").read_text().split("\n", 1)[0]
+    environment = {
+        **os.environ,
+        **SECRETS,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "platform")]),
+        "DATABASE_URL": cluster.url(database),
+        "CONCURRENCY_TIERS": "0:100000",
+        "DEBUG": "0",
+        "ALLOWED_HOSTS": "*",
+        "DATA_DIR": str(folder),
+        "BENCH_POSTMASTER": pid,
+    }
+    subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, check=True)
+
+
+def _tell(what: str, work: Callable[[], Any]) -> Any:
+    """Do it, and print how long it took and what CPU it cost the database."""
+    pid = int(os.environ["BENCH_POSTMASTER"])
+    began, busy = time.monotonic(), cpu.seconds(pid)
+    found = work()
+    took, busy = time.monotonic() - began, cpu.seconds(pid) - busy
+    print(f"{what:<52}{took:>9.1f} s{busy:>9.1f} s CPU", flush=True)
+    return found
+
+
+def fill(options: argparse.Namespace) -> None:
+    """Write a year of calls, and have the workers' code sum, tally and seal it."""
+    from django.db import connection
+
+    from bench.accounts import _id
+    from credits.proofs import accounting
+    from credits.statements import sealing
+    from usage import sums
+
+    others = [_id("wallet", n) for n in range(2, options.wallets + 1)]
+    each = max(1, (options.calls - options.large) // len(others))
+    with connection.cursor() as cursor:
+        cursor.execute(PARTITIONS % (MONTHS + 1))
+
+        def calls() -> None:
+            for wallets, count in (([_id("wallet", LARGE_WALLET)], options.large), (others, each)):
+                given = {"calls": count, "months": MONTHS, "wallets": wallets}
+                cursor.execute(FILL, given)
+
+        def entries() -> None:
+            cursor.execute(
+                "SELECT at, at + interval '1 month' FROM generate_series(date_trunc('month',"
+                " now() - interval '13 months'), now(), interval '1 month') AS at"
+            )
+            for since, until in cursor.fetchall():
+                cursor.execute(ENTRIES, {"since": since, "until": until})
+            cursor.execute(SETTLED)
+
+        _tell(f"{options.calls:,} calls in {options.wallets:,} wallets written", calls)
+        _tell("their entries", entries)
+        _tell("VACUUM ANALYZE", lambda: cursor.execute("VACUUM ANALYZE"))
+    _tell("summed up for histories (usage/sums.py)", sums.catch_up_all)
+    _tell("summed by day (proofs/accounting.py)", accounting.tally)
+    lines = _tell("sealed (statements/sealing.py)", sealing.seal_all)
+    print(f"{'':<52}{lines:,} lines")
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+        cursor.execute("SELECT pg_database_size(current_database()) / 1e9")
+        print(f"the database is {cursor.fetchone()[0]:.1f} GB")
+
+
+def call(_: argparse.Namespace) -> None:
+    """Make calls for some seconds as a web process does, and print what each cost the database."""
+    from django.db import connection
+
+    from apikeys.callers import Caller
+    from common.rows import values
+    from proxy.books import Books, Place, Settle
+
+    pid = int(os.environ["BENCH_POSTMASTER"])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT n, digest FROM bench_key")
+        callers = [
+            Caller(address="127.0.0.1", digests=(bytes(digest),), key_name=b"%d" % n)
+            for n, digest in cursor.fetchall()
+        ]
+        cursor.execute("CHECKPOINT")
+
+    async def one(books: Books, caller: Caller) -> None:
+        hold, intent = str(uuid.uuid4()), uuid.uuid4().hex
+        memo = {"vendor": "bfl", "operation": "bfl/flux", "fingerprint": "f", "facts": {}}
+        placed = await books.place(
+            Place(hold, "bfl", 60_000, 600, intent, keyed=True, memo=memo), caller
+        )
+        kept = {"intent": intent, "fingerprint": "f", "status": 200, "headers": {},
+                "text": ANSWER, "spool": "", "once": False, "seconds": 86400}  # fmt: skip
+        done = await books.settle(
+            Settle(hold, placed.wallet, "delivered", charged=40_000, status=200, answer=kept)
+        )
+        assert done is not None, "a hold that was placed just now is there"
+
+    async def run() -> tuple[int, float]:
+        books, end, made = Books(), time.monotonic() + SECONDS, 0
+        assert await books.connected()
+        for caller in random.sample(callers, CROWD):
+            await one(books, caller)
+        busy = cpu.seconds(pid)
+
+        async def some() -> None:
+            nonlocal made
+            while time.monotonic() < end:
+                await one(books, random.choice(callers))
+                made += 1
+
+        await asyncio.gather(*(some() for _ in range(CROWD)))
+        busy = cpu.seconds(pid) - busy
+        await books.close()
+        return made, busy
+
+    made, busy = asyncio.run(run())
+    (name,) = values("SELECT current_database()::text")
+    print(f"{name}: {made:,} calls, {1e6 * busy / made:.0f} µs of PostgreSQL each", flush=True)
+
+
+def read(options: argparse.Namespace) -> None:
+    """Prove, page and export."""
+    from django.db import connection
+
+    from bench.accounts import _id
+    from bench.history import _reads
+    from credits.proofs import accounting
+    from credits.statements import sealing
+    from staff import proving
+    from usage import exports, sums
+    from usage.history import Wanted
+
+    def proved(**how: bool) -> None:
+        found = [line for proof in proving.run(**how) for line in proof.differences]
+        assert found == [], found[:5]
+
+    sums.catch_up_all()
+    accounting.tally()
+    _tell("reconcile, the first", proved)
+    _tell("reconcile --deep", lambda: proved(deep=True))
+    for _ in range(2):
+        call(options)
+    sums.catch_up_all()
+    accounting.tally()
+    _tell("sealed since", sealing.seal_all)
+    _tell("reconcile, of what came since", proved)
+    _tell("reconcile, of nothing", proved)
+    large = _id("wallet", LARGE_WALLET)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    for name, page in _reads(large):
+        page()
+        walls = []
+        for _ in range(TRIES):
+            began = time.perf_counter()
+            page()
+            walls.append(1e3 * (time.perf_counter() - began))
+        print(f"{name:<52}{statistics.median(walls):>9.1f} ms, worst {max(walls):.1f}", flush=True)
+    for form, make in exports.FORMS.items():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        size = _tell(f"export, {form}", lambda make=make: sum(map(len, make(large, Wanted()))))
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        print(f"{'':<52}{size / 1e6:.0f} MB, memory grew by {grown >> 10} MiB", flush=True)
+
+
+def sweep(_: argparse.Namespace) -> None:
+    """Forget kept answers: row by row as before, and a day at once."""
+    from django.db import connection
+
+    from privacy import retention
+    from proxy import days
+    from proxy import tasks as proxy_tasks
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(isodow FROM now() AT TIME ZONE 'UTC')::int")
+        old = (cursor.fetchone()[0] + 3) % 7 + 1
+        for table, day in (("proxy_answer", 0), ("proxy_kept", old)):
+            given = {"day": day, "body": ANSWER.encode(), "n": ANSWERS}
+            cursor.execute(KEPT.format(table=table), given)
+    for what, work in (
+        (f"{ANSWERS:,} kept answers deleted row by row", _all_rows),
+        (f"{ANSWERS:,} kept answers emptied with their day", days.forget),
+        ("one round of proxy.tasks.forget", proxy_tasks.forget),
+        ("one round of privacy's retention", retention.sweep),
+    ):
+        _tell(what, work)
+    assert days.overdue_bytes() == 0
+
+
+def _all_rows() -> None:
+    from django.db import connection
+
+    from proxy import days
+
+    with connection.cursor() as cursor:
+        cursor.execute(days.FORGET_BEFORE, [ANSWERS])
+
+
+STEPS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "fill": fill, "call": call, "read": read, "sweep": sweep,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    sys.exit(main())
