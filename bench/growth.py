@@ -1,10 +1,10 @@
 """What years of calls cost: `python -m bench.growth [--calls N] [--wallets W] [--large M]`.
 
 Makes two databases of its own: a young one, and one with N calls in W wallets, M of them in one,
-over a year of monthly partitions. The old one is filled by SQL as the books would have written it,
-so `reconcile` finds nothing; the workers' own code sums, tallies and seals it. Then it measures what
-a metered call costs the database in each, by turns, and what is done over all rows: proofs, pages at
-depth, exports, sweeps. Times are of the wall, CPU is PostgreSQL's.
+over a year of monthly partitions. The old one is filled by SQL as the books would have written
+it, so `reconcile` finds nothing; the workers' own code sums, tallies and seals it. Then it measures
+what a metered call costs the database in each, by turns, and what is done over all rows: proofs,
+pages at depth, exports, sweeps. Times are of the wall, CPU is PostgreSQL's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kept answers lie in seven partitions, one for each weekday (UTC), and none is ever made or missed.
+"""Kept answers lie in seven partitions, one for each weekday by UTC, so none is ever missed.
 
 An answer is kept for a day at the most, so it is looked for in two: today's and yesterday's. What
 is older than that is emptied whole, days before its weekday comes again; should nobody do it, what

@@ -171,7 +171,7 @@ def drop_some(folder: str, most: int) -> int:
             Path(storage.path(folder)).rmdir()
         return len(found)
     with _in_our_words():
-        prefix = f"{storage._normalize_name(folder)}/"
+        prefix = f"{storage.location}/{folder}/"
         found = list(storage.bucket.objects.filter(Prefix=prefix).limit(min(most, AT_ONCE)))
         if found:
             storage.bucket.delete_objects(

@@ -18,6 +18,7 @@ from usage.sums import BLOCK
 if TYPE_CHECKING:
     from datetime import datetime
 
+_OF_CALL: Final = "^call:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _NEW: Final = """
     new AS MATERIALIZED (
         SELECT call.id, call.workspace_id, call.number, call.charged_micros
@@ -59,7 +60,7 @@ CALLS: Final = Since(
           LEFT JOIN LATERAL (
               SELECT id, charged_micros, workspace_id FROM usage_call
                WHERE either.call IS NULL AND charged_micros > 0
-                 AND id = CASE WHEN either.key ~ '^call:[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
+                 AND id = CASE WHEN either.key ~ '{_OF_CALL}'
                                THEN substr(either.key, 6)::uuid END LIMIT 1) call ON true
           LEFT JOIN LATERAL (
               SELECT key, amount_micros, debit_id FROM credits_entry

@@ -98,9 +98,7 @@ class Proof(models.Model):
         ]
         indexes = [
             models.Index(name="proof_deep", fields=["-id"], condition=Q(deep=True)),
-            models.Index(
-                name="proof_mark", fields=["-id"], condition=Q(upto_entry__isnull=False)
-            ),
+            models.Index(name="proof_mark", fields=["-id"], condition=Q(upto_entry__isnull=False)),
         ]
 
 

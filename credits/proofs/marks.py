@@ -65,15 +65,15 @@ CARRIED: Final = Check(
         SELECT coalesce((SELECT upto_entry FROM credits_proof WHERE upto_entry IS NOT NULL
                           ORDER BY id DESC LIMIT 1), 0) AS entry
     ), moved AS (
-        SELECT account, sum(amount) AS micros,
-               coalesce(sum(amount) FILTER (WHERE kind IN ('top_up', 'refund', 'dispute')), 0) AS own
+        SELECT account, sum(amount) AS micros, coalesce(sum(amount) FILTER (
+                   WHERE kind IN ('top_up', 'refund', 'dispute')), 0) AS own
           FROM (SELECT credit_id AS account, kind, amount_micros AS amount, id FROM credits_entry
                  UNION ALL
                 SELECT debit_id, kind, -amount_micros, id FROM credits_entry) AS side
          WHERE id <= (SELECT entry FROM mark)
          GROUP BY account)
-    SELECT 'account ' || coalesce(account, account_id) || ': carried ' || coalesce(balance_micros, 0)
-           || ', entries ' || coalesce(micros, 0)
+    SELECT 'account ' || coalesce(account, account_id) || ': carried '
+           || coalesce(balance_micros, 0) || ', entries ' || coalesce(micros, 0)
       FROM moved FULL JOIN credits_carried ON account_id = account
      WHERE (coalesce(balance_micros, 0), coalesce(paid_micros, 0))
            <> (coalesce(micros, 0), coalesce(own, 0))

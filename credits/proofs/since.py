@@ -31,8 +31,8 @@ _ENTRIES: Final = (
 def moved(only: str = "true", until: str = "true") -> str:
     """Return the query of what entries behind the mark moved: account, micros, own."""
     return f"""
-        SELECT account, sum(amount) AS micros,
-               coalesce(sum(amount) FILTER (WHERE kind IN ('top_up', 'refund', 'dispute')), 0) AS own
+        SELECT account, sum(amount) AS micros, coalesce(sum(amount) FILTER (
+                   WHERE kind IN ('top_up', 'refund', 'dispute')), 0) AS own
           FROM (SELECT credit_id AS account, kind, amount_micros AS amount
                   FROM credits_entry WHERE id > %(after)s AND {only} AND {until}
                  UNION ALL
@@ -153,8 +153,8 @@ SEALED_BALANCES: Final = Since(
                WHERE credit_id = tip.wallet_id AND credit_id > '{LAST_HOUSE}'
                  AND id > coalesce(before.entry_id, 0) AND id <= coalesce(tip.entry_id, 0)) AS side
       ) moved
-     WHERE (tip.position, coalesce(tip.balance_micros, 0))
-           IS DISTINCT FROM (tip.sealed + moved.n, coalesce(before.balance_micros, 0) + moved.micros)
+     WHERE (tip.position, coalesce(tip.balance_micros, 0)) IS DISTINCT FROM
+           (tip.sealed + moved.n, coalesce(before.balance_micros, 0) + moved.micros)
     """,  # noqa: S608 - constants of our own
 )
 SEALED_BY_HASH: Final = f"""

@@ -26,9 +26,8 @@ from config import counted, nowhere, preflight
 from credits.books import holds
 from credits.proofs import marks
 from privacy import watch
-from proxy import days
+from proxy import days, origin
 from proxy import health as vendors_health
-from proxy import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,9 @@ from django.conf import settings
 from django.db import connection
 
 TASKS = sorted({each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()})
-BOUNDED = re.compile(r"\bLIMIT\b|= ?ANY ?\(|\bIN \((%s|'|\d)|\b(id|key|name|pk)\"? = ", re.IGNORECASE)
+BOUNDED = re.compile(
+    r"\bLIMIT\b|= ?ANY ?\(|\bIN \((%s|'|\d)|\b(id|key|name|pk)\"? = ", re.IGNORECASE
+)
 """A limit, or keys that were read before, under one."""
 
 

@@ -38,9 +38,7 @@ def kept(stage: Any, member: Any) -> list[dict[str, Any]]:
 def move(stage: Any, member: Any, away: int) -> None:
     """Have what was kept for a member be kept so many days from today."""
     for row in kept(stage, member):
-        stage.do(
-            "UPDATE proxy_kept SET day = %s WHERE intent = %s", weekday(away), row["intent"]
-        )
+        stage.do("UPDATE proxy_kept SET day = %s WHERE intent = %s", weekday(away), row["intent"])
 
 
 def files(folder: Path) -> list[Path]:
@@ -153,15 +151,15 @@ async def test_what_nobody_emptied_for_a_week_hinders_no_call(stage):
 async def test_while_a_program_of_the_version_before_is_at_work_all_is_kept_where_it_looks(stage):
     member, headers = await stage.member(), keyed()
     name = uuid.uuid4()
-    stage.do(
-        "INSERT INTO credits_process (id, since_at, seen_at) VALUES (%s, now(), now())", name
-    )
+    stage.do("INSERT INTO credits_process (id, since_at, seen_at) VALUES (%s, now(), now())", name)
     first = await stage.post(IMAGE, member, json={}, headers=headers)
     (row,) = kept(stage, member)
     assert row["day"] == 0
     assert stage.rows("SELECT 1 FROM proxy_answer WHERE intent = %s", row["intent"])
 
-    stage.do("UPDATE credits_process SET seen_at = now() - interval '2 minutes' WHERE id = %s", name)
+    stage.do(
+        "UPDATE credits_process SET seen_at = now() - interval '2 minutes' WHERE id = %s", name
+    )
     again = await stage.post(IMAGE, member, json={}, headers=headers)
     await stage.post(IMAGE, member, json={}, headers=keyed())
 

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from credits.books import holds
-from credits.models import HOUSE, Account, Carried, Entry, Proof, Seal
+from credits.models import HOUSE, Account, Carried, Entry, Proof
 from credits.proofs import accounting, marks
 from credits.statements import sealing
 from staff import proving
