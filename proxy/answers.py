@@ -56,7 +56,7 @@ class PendingAnswer:
         row: Callable[[], dict[str, Any]],
         store: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`row` makes the row that keeps it; before, `store` puts away what is too large for one."""
+        """`row` makes the row that keeps it; before, `store` puts away what one cannot hold."""
         self.intent = intention.id
         self.row = row
         self.kept = False
