@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from common.errors import InvalidRequest, NotFound
 from dashboard.shell import only, page
-from usage import exports, history
+from usage import exports, history, runs
 from usage.call_views import file_of
 from usage.history import Wanted
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from accounts.sessions import Session
+    from usage.history import Receipt
 
 ON_A_PAGE = 50
 OUTCOMES = ("delivered", "refused", "failed", "moderated", "expired")
@@ -61,13 +62,21 @@ def usage_csv(request: HttpRequest, session: Session) -> Any:
 @page
 def call(request: HttpRequest, session: Session, call_id: UUID) -> HttpResponse:
     """Show what became of one call and of the money for it, beside the others of its run."""
-    whose = only(session)
-    found = history.one(session.workspace_id, call_id, user_id=whose)
+    found = one(session, call_id)
+    context = {
+        "call": found,
+        "run": runs.of_call(session.workspace_id, found),
+        "calls": history.of_run(session.workspace_id, found),
+    }
+    return render(request, "dashboard/call.html", context)
+
+
+def one(session: Session, call_id: UUID) -> Receipt:
+    """Return a call that the person may see. Raises NotFound."""
+    found = history.one(session.workspace_id, call_id, user_id=only(session))
     if found is None:
         raise NotFound("There is no such call, or it belongs to a workspace that you are not in.")
-    run = history.of_run(session.workspace_id, found, user_id=whose)
-    shown = {"call": found, "run": run, "sum": sum(each.charged for each in run)}
-    return render(request, "dashboard/call.html", shown)
+    return found
 
 
 FILTERS = ("vendor", "outcome", "run", "key", "since", "until")
