@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import uuid
 from pathlib import Path
@@ -38,13 +39,15 @@ class Server:
         everybody = client_id is None and kind in ("status", "progress")
         for each, socket in list(self._sockets.items()):
             if (everybody or each == client_id) and not socket.closed:
-                await socket.send_json({"type": kind, "data": data})
+                with contextlib.suppress(ConnectionError):  # Who is gone does not stop the work.
+                    await socket.send_json({"type": kind, "data": data})
 
     async def show(self, client_id: str | None, frame: bytes, plain: bytes) -> None:
         """Show a picture, with its facts to who said that they read them."""
         for each, socket in list(self._sockets.items()):
             if client_id in (None, each) and not socket.closed:
-                await socket.send_bytes(frame if each in self._with_facts else plain)
+                with contextlib.suppress(ConnectionError):
+                    await socket.send_bytes(frame if each in self._with_facts else plain)
 
     def app(self) -> web.Application:
         """Return the application."""
