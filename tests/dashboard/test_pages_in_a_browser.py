@@ -31,6 +31,7 @@ from common.money import usd
 from credits.books import holds
 from credits.gifts import grants
 from credits.models import Account, AutoTopUp, Hold, TopUp
+from dashboard.receipts import CALL, PRESS, Shared
 from usage.models import Call, Refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
@@ -120,13 +121,17 @@ def studio(alice, bob):
             vendor="kling", operation="kling/v1/videos", run_id=f"run-{number // 3}",
             outcome="moderated" if number % 4 else "failed", status=200, quoted_micros=60_000,
             held_micros=60_000, charged_micros=0, price_version="1",
-            attempts=1, facts={"title": "Kling video"}, started_at=timezone.now(),
+            attempts=1, facts={"title": "Kling video", "inputs": {"seconds": 5, "mode": "std"}}, started_at=timezone.now(),
             settled_at=timezone.now(),
         )
         for number in range(first + 1, first + 10)
     )  # fmt: skip
     Account.objects.filter(pk=team.pk).update(events=first + 9)
+    call = Call.objects.filter(workspace_id=team.pk).latest("number")
+    until = timezone.now() + timedelta(days=7)
     return {
+        "call": str(call.pk), "shared": Shared(CALL, call.pk, until).token,
+        "whole": Shared(PRESS, call.pk, until).token,
         "team": str(team.pk), "key": str(key.pk), "user": str(bob.user.pk),
         "operation": "bfl/flux-pro-1.1-ultra/generate",
     }  # fmt: skip
@@ -144,6 +149,8 @@ PAGES = {
     "spend": "/my/usage/spend", "presses": "/my/usage/presses",
     "refusals": "/my/refusals", "reference": "/reference",
     "operation": "/my/prices/of/{operation}?ask=1",
+    "call": "/my/usage/{call}", "share": "/my/usage/{call}/share",
+    "receipt-shared": "/receipts/{shared}", "receipt-whole": "/receipts/{whole}",
 }  # fmt: skip
 
 
