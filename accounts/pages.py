@@ -13,6 +13,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import browsers
@@ -101,7 +102,12 @@ class Happening:
 def everywhere(request: HttpRequest) -> dict[str, Any]:
     """Return what every template may name."""
     welcome = settings.WELCOME_GRANT_MICROS
-    return {"PLATFORM": settings.PLATFORM_NAME, "WELCOME": show(welcome) if welcome else ""}
+    return {
+        "PLATFORM": settings.PLATFORM_NAME,
+        "WELCOME": show(welcome) if welcome else "",
+        "LANGUAGES": settings.LANGUAGES,
+        "LANGUAGE_CODE": get_language(),
+    }
 
 
 @require_safe

@@ -47,7 +47,7 @@ KNOWN = (
         "Your name, address and password. A row with a number stays, so that what stays elsewhere "
         "is one deleted member's.",
         whose=lambda person: Q(pk=person.id),
-        shown=("id", "email", "name", "is_active", "created_at", "last_login", "status_reason"),
+        shown=("id", "email", "name", "language", "is_active", "created_at", "last_login", "status_reason"),
     ),
     Known(
         "accounts.Workspace",
