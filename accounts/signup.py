@@ -13,7 +13,7 @@ from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 from django.db.models.signals import post_save
 from django.dispatch import receiver
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 
 from accounts.models import Membership, User, Workspace
 from common.errors import InvalidRequest
@@ -74,7 +74,7 @@ def address(text: str) -> str:
     validate_email(email)
     LONGEST(email)
     if any(unicodedata.category(sign) == "Cn" for sign in email):
-        raise ValidationError("This address has a sign that is not known here.")
+        raise ValidationError(gettext("This address has a sign that is not known here."))
     return email
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import teams
 from accounts.models import Membership
@@ -47,10 +48,13 @@ def waiting(workspace_id: UUID, *, by: UUID) -> QuerySet[Ask]:
 def ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID) -> Ask:
     """Ask for an allowance of that much in a period; another amount takes the first one's place."""
     if period not in PERIODS or not 0 < limit <= allowances.MOST_MICROS or len(note) > MOST_NOTE:
-        raise InvalidRequest(f"Ask for an amount for a period: {', '.join(PERIODS)}.")
+        raise InvalidRequest(
+            gettext("Ask for an amount for a period: %(periods)s.")
+            % {"periods": ", ".join(PERIODS)}
+        )
     mine = teams.seat(by, workspace_id)
     if mine.role == Membership.Role.OWNER:
-        raise InvalidRequest("You own this workspace: you can set the allowance yourself.")
+        raise InvalidRequest(gettext("You own this workspace: you can set the allowance yourself."))
     ratelimits.take("asks", f"{workspace_id}/{by}", most=PER_DAY, seconds=86_400)
     return _ask(workspace_id, period=period, limit=limit, note=note, by=by)
 
@@ -102,7 +106,7 @@ def answer(workspace_id: UUID, ask_id: UUID, *, granted: bool, by: UUID) -> Ask:
     found = Ask.objects.filter(pk=ask_id, workspace_id=workspace_id, answered_at=None)
     one = found.select_related("user").first()
     if one is None:
-        raise NotFound("This is not asked for any more. Reload the page to see what is.")
+        raise NotFound(gettext("This is not asked for any more. Reload the page to see what is."))
     limit = Micros(one.limit_micros)
     if granted:
         allowances.set_rule(workspace_id, "member", str(one.user_id), one.period, limit, by=by)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 from nacl.exceptions import RuntimeError as WeakKey
 from nacl.public import PublicKey, SealedBox
 
@@ -89,7 +90,7 @@ def begin(*, machine: str, public_key: bytes, secret_digest: bytes, address: str
     now = timezone.now()
     if Pairing.objects.filter(state=State.WAITING, expires_at__gt=now).count() >= MOST_WAITING:
         raise RateLimited(
-            "Too many machines wait for somebody. Try again in a minute.",
+            gettext("Too many machines wait for somebody. Try again in a minute."),
             headers={"Retry-After": "60"},
         )
     while True:
@@ -126,7 +127,9 @@ def find(typed: str, *, user: User, address: str) -> Pairing:
     if row is None or not waiting.filter(pk=row.pk).update(
         state=State.FOUND, code_digest=None, found_by=user
     ):
-        raise NotFound("No machine shows this code now. Look again: a code is good for 10 minutes.")
+        raise NotFound(
+            gettext("No machine shows this code now. Look again: a code is good for 10 minutes.")
+        )
     for kind, who in tries:
         ratelimits.give_back(f"pairing-{kind}", who, seconds=SECONDS)
     row.refresh_from_db()
@@ -147,7 +150,7 @@ def _found_by(pairing_id: UUID, user: User) -> QuerySet[Pairing]:
 def _first(rows: QuerySet[Pairing]) -> Pairing:
     row = rows.first()
     if row is None:
-        raise NotFound("This machine waits no more. Have it show another code.")
+        raise NotFound(gettext("This machine waits no more. Have it show another code."))
     return row
 
 
@@ -217,7 +220,7 @@ Was that not you? Sign in, revoke the key, and change your password.
 def refuse(pairing_id: UUID, *, user: User) -> None:
     """Let the machine go without; raise NotFound when it waits no more."""
     if not _found_by(pairing_id, user).update(state=State.REFUSED):
-        raise NotFound("This machine waits no more.")
+        raise NotFound(gettext("This machine waits no more."))
     log.note("pairing.refused", actor=user.pk, subject=user.pk, target=pairing_id)
 
 
@@ -255,7 +258,7 @@ def take(row: Pairing) -> None:
     if now.state == State.TAKEN:
         return
     if told(now) != State.APPROVED:
-        raise NotFound("There is no key to take.")
+        raise NotFound(gettext("There is no key to take."))
     Pairing.objects.filter(pk=now.pk).update(state=State.TAKEN, box=None)
 
 
@@ -299,7 +302,7 @@ def _require_good(public_key: bytes) -> None:
     try:
         SealedBox(PublicKey(public_key)).encrypt(b"")
     except (WeakKey, ValueError, TypeError):
-        raise InvalidRequest("public_key: 32 bytes of X25519, in base64.") from None
+        raise InvalidRequest(gettext("public_key: 32 bytes of X25519, in base64.")) from None
 
 
 def _printable(text: str) -> str:

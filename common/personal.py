@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from django.db.models import Model, QuerySet
+    from django_stubs_ext import StrOrPromise
 
 ERASED: Final = "(erased)"
 """What stands where a text named somebody."""
@@ -75,7 +76,7 @@ class Known:
     model: str
     """Like `accounts.User`."""
     fate: Fate
-    why: str
+    why: StrOrPromise
     """A sentence for the certificate; of what is about nobody, why that is so."""
     whose: Callable[[Person], Q] | None = None
     """Which rows are about somebody; None: they cannot be found by their person."""

@@ -64,7 +64,9 @@ def call(request: HttpRequest, session: Session, call_id: UUID) -> HttpResponse:
     whose = only(session)
     found = history.one(session.workspace_id, call_id, user_id=whose)
     if found is None:
-        raise NotFound("There is no such call, or it belongs to a workspace that you are not in.")
+        raise NotFound(
+            _("There is no such call, or it belongs to a workspace that you are not in.")
+        )
     run = history.of_run(session.workspace_id, found, user_id=whose)
     shown = {"call": found, "run": run, "sum": sum(each.charged for each in run)}
     return render(request, "dashboard/call.html", shown)
@@ -76,7 +78,7 @@ FILTERS = ("vendor", "outcome", "run", "key", "since", "until")
 def _wanted(request: HttpRequest, session: Session) -> Wanted:
     given = {name: request.GET.get(name, "").strip().replace("\0", "") for name in FILTERS}
     if any(len(value) > LONGEST for value in given.values()):
-        raise InvalidRequest("This filter is too long. Clear it, and choose again.")
+        raise InvalidRequest(_("This filter is too long. Clear it, and choose again."))
     until = _day(given["until"])
     return Wanted(
         user_id=only(session),
@@ -95,14 +97,14 @@ def _day(text: str) -> datetime | None:
     try:
         return datetime.combine(date.fromisoformat(text), time(), here) if text else None
     except ValueError:
-        raise InvalidRequest("A day is written like 2026-11-27.") from None
+        raise InvalidRequest(_("A day is written like 2026-11-27.")) from None
 
 
 def _id(text: str) -> UUID | None:
     try:
         return UUID(text) if text else None
     except ValueError:
-        raise InvalidRequest("A key is named by its id here.") from None
+        raise InvalidRequest(_("A key is named by its id here.")) from None
 
 
 def _number(request: HttpRequest, name: str) -> int | None:

@@ -111,9 +111,9 @@ def of_file(path: Path) -> Iterator[tuple[str, str, str]]:
         tree = ast.parse(path.read_text())
         names = _marks(tree)
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                if kind := names.get(node.func.id):
-                    yield _message(node, kind, path)
+            is_named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if is_named and (kind := names.get(node.func.id)):
+                yield _message(node, kind, path)
         return
     code = templatize(path.read_text(), origin=str(path))
     for mark in IN_TEMPLATE.finditer(code):

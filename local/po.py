@@ -28,7 +28,7 @@ class NotACatalogue(Exception):
 
 @dataclass(slots=True)
 class Entry:
-    """A message, where it stands, and what it is in the other language: one form for each plural."""
+    """A message, where it stands, and its translation: one form for each plural."""
 
     id: str
     context: str = ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import template
 from django.forms import Select
 from django.templatetags.static import static
+from django.utils import translation
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, override
@@ -71,6 +72,15 @@ def help(field: BoundField) -> str:  # noqa: A001 - templates name it
     if field.name in PASSWORDS:
         return str(PASSWORDS[field.name])
     return str(field.help_text)
+
+
+@register.filter
+def told(sentence: str) -> str:
+    """Return a sentence of ours in the viewer's language; another's words stay as they are.
+
+    What is kept in rows is English, marked by `gettext_noop` where it is written.
+    """
+    return translation.gettext(sentence) if sentence else ""
 
 
 @register.filter

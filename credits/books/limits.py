@@ -26,6 +26,8 @@ from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Greatest
+from django.utils import translation
+from django.utils.translation import gettext, gettext_noop
 
 from audit import log
 from common.errors import (
@@ -49,11 +51,11 @@ VERDICTS = ("short", "busy", "budget")
 WAITS = "waits"
 """The statement's word for who comes after one that was refused: judged in its turn (turns.py)."""
 OF = {
-    "run": "of this run",
-    "key": "of this key",
-    "project": "of this project",
-    "member": "that you have here",
-    "workspace": "of this workspace",
+    "run": gettext_noop("of this run"),
+    "key": gettext_noop("of this key"),
+    "project": gettext_noop("of this project"),
+    "member": gettext_noop("that you have here"),
+    "workspace": gettext_noop("of this workspace"),
 }
 
 
@@ -211,18 +213,30 @@ def refusal(facts: dict[str, Any], *, amount: int) -> PlatformError:
     if facts["limit"] == "budget":
         return _over_budget(facts, amount)
     return InsufficientCredits(
-        f"This call can cost {show(amount)}, and {show(facts['left'])} of your credits are "
-        "available. Add credits, or choose a smaller request."
+        gettext(
+            "This call can cost %(amount)s, and %(left)s of your credits are available. Add "
+            "credits, or choose a smaller request."
+        )
+        % {"amount": show(amount), "left": show(facts["left"])}
     )
 
 
 def _too_many(most: int, is_open: int, *, large: bool) -> PlatformError:
     if most <= 0:
-        return AccessDisabled("No calls may be made here: the limit of calls at once is 0.")
-    what = f"calls of {show(Micros(LARGE_MICROS))} or more" if large else "calls"
+        return AccessDisabled(
+            gettext("No calls may be made here: the limit of calls at once is 0.")
+        )
+    large_ones = gettext(
+        "%(running)s calls of %(amount)s or more of this workspace are running, and %(most)s may "
+        "run at once. Wait until one has ended."
+    )
+    any_ones = gettext(
+        "%(running)s calls of this workspace are running, and %(most)s may run at once. Wait until "
+        "one has ended."
+    )
     return ConcurrencyLimit(
-        f"{is_open} {what} of this workspace are running, and {most} may run at once. Wait until "
-        "one has ended.",
+        (large_ones if large else any_ones)
+        % {"running": is_open, "amount": show(Micros(LARGE_MICROS)), "most": most},
         headers={"Retry-After": "5", **headers(most, is_open)},
     )
 
@@ -237,16 +251,25 @@ def headers(most: int, is_open: int) -> dict[str, str]:
 
 
 def _over_budget(facts: dict[str, Any], amount: int) -> PlatformError:
-    whose = OF.get(facts["kind"], f"of this {facts['kind']}")
-    sentence = (
-        f"This call can cost {show(amount)}, and {show(max(facts['left'], 0))} is left of the "
-        f"budget {whose}, {show(facts['most'])}."
-    )
+    whose = translation.gettext(OF.get(facts["kind"], f"of this {facts['kind']}"))
+    sentence = gettext(
+        "This call can cost %(amount)s, and %(left)s is left of the budget %(whose)s, %(most)s."
+    ) % {
+        "amount": show(amount),
+        "left": show(max(facts["left"], 0)),
+        "whose": whose,
+        "most": show(facts["most"]),
+    }
     if facts["resets_at"]:
         zone = settings.PERIODS_TIME_ZONE
         anew = datetime.fromisoformat(facts["resets_at"]).astimezone(ZoneInfo(zone))
-        return BudgetExceeded(f"{sentence} It begins anew on {anew:%Y-%m-%d at %H:%M} {zone}.")
-    return BudgetExceeded(f"{sentence} Who set it can raise it.")
+        again = gettext("It begins anew on %(day)s at %(time)s %(zone)s.") % {
+            "day": f"{anew:%Y-%m-%d}",
+            "time": f"{anew:%H:%M}",
+            "zone": zone,
+        }
+        return BudgetExceeded(f"{sentence} {again}")
+    return BudgetExceeded(f"{sentence} {gettext('Who set it can raise it.')}")
 
 
 @transaction.atomic

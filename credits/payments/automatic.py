@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from common import failpoints
 from common.errors import InvalidRequest
@@ -82,9 +83,9 @@ def configure(
     """Set the wish. Raises InvalidRequest if the amounts make no sense, or no card is saved yet."""
     topups.check_amount(amount, field="amount_micro_usd")
     if threshold <= 0:
-        raise InvalidRequest("threshold_micro_usd: must be above zero.")
+        raise InvalidRequest(gettext("threshold_micro_usd: must be above zero."))
     if monthly_cap < amount:
-        raise InvalidRequest("monthly_cap_micro_usd: must be at least one top-up.")
+        raise InvalidRequest(gettext("monthly_cap_micro_usd: must be at least one top-up."))
     wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
     if enabled and not wish.payment_method_id:
         raise InvalidRequest(UNSAVED)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from common import failpoints
 from common.errors import InvalidRequest, RateLimited
@@ -48,11 +49,22 @@ def check_amount(amount: int, *, field: str = "amount_micros") -> None:
     """Raise InvalidRequest unless credits can be bought for that many micros (contract 4.4)."""
     if not LEAST_MICROS <= amount <= MOST_MICROS:
         raise InvalidRequest(
-            f"{field}: credits are sold for {show(LEAST_MICROS)} to {show(MOST_MICROS)}, "
-            f"and this is {show(amount)}."
+            gettext(
+                "%(field)s: credits are sold for %(least_micros)s to %(most)s, and this is "
+                "%(amount)s."
+            )
+            % {
+                "field": field,
+                "least_micros": show(LEAST_MICROS),
+                "most": show(MOST_MICROS),
+                "amount": show(amount),
+            }
         )
     if amount % MICROS_PER_CENT:
-        raise InvalidRequest(f"{field}: {show(amount)} is not a whole number of cents.")
+        raise InvalidRequest(
+            gettext("%(field)s: %(amount)s is not a whole number of cents.")
+            % {"field": field, "amount": show(amount)}
+        )
 
 
 def start(
@@ -100,7 +112,9 @@ def _begin(wallet_id: UUID, *, amount: Micros, user_id: UUID | None) -> TopUp:
     begun = TopUp.objects.filter(wallet_id=wallet_id, state=State.OPEN, created_at__gt=hour)
     if begun.count() >= OPEN_AT_ONCE:
         raise RateLimited(
-            "Many purchases were begun and not finished. Finish one, or try again in an hour.",
+            gettext(
+                "Many purchases were begun and not finished. Finish one, or try again in an hour."
+            ),
             headers={"Retry-After": "3600"},
         )
     return TopUp.objects.create(

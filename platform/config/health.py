@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse, JsonResponse
 from django.http.request import split_domain_port
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess, registry
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -241,9 +242,9 @@ def _refused(request: HttpRequest, status: int, code: str, sentence: str) -> Jso
 
 def forbidden(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Say that a browser's request lacks what proves that it is no other site's."""
-    sentence = "This must be sent from a page of ours. Reload it."
+    sentence = gettext("This must be sent from a page of ours. Reload it.")
     if request.path.startswith(PAGES):
-        return doors.refused(request, AccessDisabled(sentence), title="Reload the page")
+        return doors.refused(request, AccessDisabled(sentence), title=gettext("Reload the page"))
     return _refused(request, 403, "access_disabled", sentence)
 
 
