@@ -123,9 +123,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
         """Write the mail into the outbox: it leaves when what caused it is committed."""
         place = base_url(self.request)
         site = SimpleNamespace(name=settings.PLATFORM_NAME, domain=urlsplit(place).netloc)
-        letter = self.render_mail(template_prefix, email, {**context, "current_site": site})
         key = f"{template_prefix}:{secrets.token_hex(16)}"
-        mails.write(key, to=email, subject=str(letter.subject), text=str(letter.body))
+        with mails.in_language_of(email):
+            letter = self.render_mail(template_prefix, email, {**context, "current_site": site})
+            mails.write(key, to=email, subject=str(letter.subject), text=str(letter.body))
 
     def send_account_already_exists_mail(self, email: str) -> None:
         """Tell the owner of an address that somebody wanted an account with it.

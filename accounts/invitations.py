@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
-from django.utils.translation import gettext, gettext_lazy
+from django.utils import timezone, translation
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 
 from accounts import signup, teams
 from accounts.models import Invitation, Membership, User, Workspace
@@ -42,14 +42,15 @@ PER_PERSON = 400
 PER_ADDRESS = 20
 """So many an address is sent, by whomever."""
 GONE = gettext_lazy("This invitation is not open any more. Ask for another.")
-TEXT = """{who} invites you to the team {team}, as {role}.
+TEXT = gettext_noop("""\
+%(who)s invites you to the team %(team)s, as %(role)s.
 
-Sign in with this address ({email}), or make an account with it, and open:
+Sign in with this address (%(email)s), or make an account with it, and open:
 
-{link}
+%(link)s
 
-The link works until {until:%Y-%m-%d %H:%M} UTC. If you do not know of this, do nothing.
-"""
+The link works until %(until)s UTC. If you do not know of this, do nothing.
+""")
 
 
 def pending(workspace_id: UUID) -> QuerySet[Invitation]:
@@ -104,19 +105,21 @@ def _invite(
         invited_by=by,
         expires_at=timezone.now() + LASTS,
     )
-    mails.write(
-        f"invitation:{made.pk}",
-        to=email,
-        subject=f"Join {workspace.name}",
-        text=TEXT.format(
-            who=by.name or by.email,
-            team=workspace.name,
-            role=role,
-            email=email,
-            link=f"{settings.PUBLIC_URL or base_url}/invitations/{token}",
-            until=made.expires_at,
-        ),
-    )
+    with mails.in_language_of(email):
+        facts = {
+            "who": by.name or by.email,
+            "team": workspace.name,
+            "role": translation.gettext(role),
+            "email": email,
+            "link": f"{settings.PUBLIC_URL or base_url}/invitations/{token}",
+            "until": f"{made.expires_at:%Y-%m-%d %H:%M}",
+        }
+        mails.write(
+            f"invitation:{made.pk}",
+            to=email,
+            subject=gettext("Join %(team)s") % facts,
+            text=translation.gettext(TEXT) % facts,
+        )
     log.note(
         "member.invited",
         actor=by.pk,

@@ -146,6 +146,7 @@ def _blank(person: Person) -> None:
     User.objects.filter(pk=person.id).update(
         email=f"{person.id}@{NOWHERE}",
         name="",
+        language="",
         password=user.password,
         last_login=None,
         is_active=False,

@@ -22,8 +22,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils import timezone, translation
+from django.utils.translation import gettext, gettext_noop
 from nacl.exceptions import RuntimeError as WeakKey
 from nacl.public import PublicKey, SealedBox
 
@@ -191,29 +191,32 @@ def approve(
         target=key.pk,
         after={"per_call_micros": limit, "per_day_micros": per_day, "days": days},
     )
-    mails.write(
-        f"pairing:{row.pk}",
-        to=user.email,
-        subject="A machine may use your credits now",
-        text=LETTER.format(
-            machine=row.machine,
-            address=row.address,
-            name=key.name,
-            limit=show(limit),
-            per_day=show(per_day),
-            days=days,
-        ),
-    )
+    with mails.in_language_of(user.email):
+        mails.write(
+            f"pairing:{row.pk}",
+            to=user.email,
+            subject=gettext("A machine may use your credits now"),
+            text=translation.gettext(LETTER)
+            % {
+                "machine": row.machine,
+                "address": row.address,
+                "name": key.name,
+                "limit": show(limit),
+                "per_day": show(per_day),
+                "days": days,
+            },
+        )
     return key
 
 
-LETTER = """You approved a machine that calls itself "{machine}", at {address}.
+LETTER = gettext_noop("""\
+You approved a machine that calls itself "%(machine)s", at %(address)s.
 
-It has a key of its own now, "{name}": for at most {limit} in one call and {per_day} in a day, for
-{days} days.
+It has a key of its own now, "%(name)s": for at most %(limit)s in one call and %(per_day)s in a
+day, for %(days)s days.
 
 Was that not you? Sign in, revoke the key, and change your password.
-"""
+""")
 
 
 @transaction.atomic

@@ -57,6 +57,8 @@ class Person:
     """Those where they were a member among others."""
     customers: tuple[str, ...] = ()
     """What the payment provider knew them as."""
+    language: str = ""
+    """In which the last mail is written, when nobody can be asked any more."""
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -29,12 +29,14 @@ ARGUMENTS: Final = {
     "gettext": ("id",),
     "gettext_lazy": ("id",),
     "gettext_noop": ("id",),
+    "kept": ("id",),
     "ngettext": ("id", "plural"),
     "ngettext_lazy": ("id", "plural"),
     "pgettext": ("context", "id"),
     "pgettext_lazy": ("context", "id"),
 }
 """What marks a message, and what its first arguments are."""
+MARKED_BY: Final = ("django.utils.translation", "common.told")
 IN_TEMPLATE = re.compile(r" (n?gettext|pgettext)(?=\()")
 HEADER: Final = (
     "Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n"
@@ -125,7 +127,7 @@ def _marks(tree: ast.AST) -> dict[str, str]:
     return {
         name.asname or name.name: name.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        if isinstance(node, ast.ImportFrom) and node.module in MARKED_BY
         for name in node.names
         if name.name in ARGUMENTS
     }

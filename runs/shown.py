@@ -88,7 +88,7 @@ def title(run: Run) -> str:
     if run.workflow_version is not None:
         return run.workflow_version.workflow.name
     names = ", ".join(run.classes[:MOST_NAMED])
-    return f"{names} …" if len(run.classes) > MOST_NAMED else names or "Run"
+    return f"{names} …" if len(run.classes) > MOST_NAMED else names or gettext("Run")
 
 
 def output(workspace_id: UUID, run_id: UUID, output_id: UUID, *, user_id: UUID | None) -> Output:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 from django import template
 from django.forms import Select
 from django.templatetags.static import static
-from django.utils import translation
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, override
+
+from common.told import told
 
 if TYPE_CHECKING:
     from django.forms import BoundField
     from django.utils.safestring import SafeString
 
 register = template.Library()
+register.filter("told", told)
 LABELS = {
     "Email": gettext_lazy("Mail"),
     "Current Password": gettext_lazy("Current password"),
@@ -72,15 +74,6 @@ def help(field: BoundField) -> str:  # noqa: A001 - templates name it
     if field.name in PASSWORDS:
         return str(PASSWORDS[field.name])
     return str(field.help_text)
-
-
-@register.filter
-def told(sentence: str) -> str:
-    """Return a sentence of ours in the viewer's language; another's words stay as they are.
-
-    What is kept in rows is English, marked by `gettext_noop` where it is written.
-    """
-    return translation.gettext(sentence) if sentence else ""
 
 
 @register.filter

@@ -27,7 +27,7 @@ from django.db.models import F, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Greatest
 from django.utils import translation
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from audit import log
 from common.errors import (
@@ -39,6 +39,7 @@ from common.errors import (
     PlatformError,
 )
 from common.money import Micros, show
+from common.told import kept
 from credits.books import reasons
 from credits.models import LARGE_MICROS, Account, Budget
 
@@ -50,6 +51,27 @@ MOST_SLOTS = 100_000
 VERDICTS = ("short", "busy", "budget")
 WAITS = "waits"
 """The statement's word for who comes after one that was refused: judged in its turn (turns.py)."""
+OVER_BALANCE = kept(
+    "This call can cost %(amount)s, and %(left)s of your credits are available. Add credits, or "
+    "choose a smaller request."
+)
+NONE_AT_ONCE = kept("No calls may be made here: the limit of calls at once is 0.")
+MANY = kept(
+    "%(running)s calls of this workspace are running, and %(most)s may run at once. Wait until one "
+    "has ended."
+)
+MANY_LARGE = kept(
+    "%(running)s calls of %(amount)s or more of this workspace are running, and %(most)s may run "
+    "at once. Wait until one has ended."
+)
+OVER_BUDGET = kept(
+    "This call can cost %(amount)s, and %(left)s is left of the budget %(whose)s, %(most)s. Who "
+    "set it can raise it."
+)
+OVER_UNTIL = kept(
+    "This call can cost %(amount)s, and %(left)s is left of the budget %(whose)s, %(most)s. It "
+    "begins anew on %(day)s at %(time)s %(zone)s."
+)
 OF = {
     "run": gettext_noop("of this run"),
     "key": gettext_noop("of this key"),
@@ -212,31 +234,16 @@ def refusal(facts: dict[str, Any], *, amount: int) -> PlatformError:
         return _too_many(facts["most"], facts["open"], large=facts["large"])
     if facts["limit"] == "budget":
         return _over_budget(facts, amount)
-    return InsufficientCredits(
-        gettext(
-            "This call can cost %(amount)s, and %(left)s of your credits are available. Add "
-            "credits, or choose a smaller request."
-        )
-        % {"amount": show(amount), "left": show(facts["left"])}
-    )
+    figures = {"amount": show(amount), "left": show(facts["left"])}
+    return InsufficientCredits(translation.gettext(OVER_BALANCE) % figures)
 
 
 def _too_many(most: int, is_open: int, *, large: bool) -> PlatformError:
     if most <= 0:
-        return AccessDisabled(
-            gettext("No calls may be made here: the limit of calls at once is 0.")
-        )
-    large_ones = gettext(
-        "%(running)s calls of %(amount)s or more of this workspace are running, and %(most)s may "
-        "run at once. Wait until one has ended."
-    )
-    any_ones = gettext(
-        "%(running)s calls of this workspace are running, and %(most)s may run at once. Wait until "
-        "one has ended."
-    )
+        return AccessDisabled(translation.gettext(NONE_AT_ONCE))
+    figures = {"running": is_open, "amount": show(Micros(LARGE_MICROS)), "most": most}
     return ConcurrencyLimit(
-        (large_ones if large else any_ones)
-        % {"running": is_open, "amount": show(Micros(LARGE_MICROS)), "most": most},
+        translation.gettext(MANY_LARGE if large else MANY) % figures,
         headers={"Retry-After": "5", **headers(most, is_open)},
     )
 
@@ -251,25 +258,19 @@ def headers(most: int, is_open: int) -> dict[str, str]:
 
 
 def _over_budget(facts: dict[str, Any], amount: int) -> PlatformError:
-    whose = translation.gettext(OF.get(facts["kind"], f"of this {facts['kind']}"))
-    sentence = gettext(
-        "This call can cost %(amount)s, and %(left)s is left of the budget %(whose)s, %(most)s."
-    ) % {
+    whose = OF.get(facts["kind"], f"of this {facts['kind']}")
+    figures = {
         "amount": show(amount),
         "left": show(max(facts["left"], 0)),
-        "whose": whose,
+        "whose": translation.gettext(whose),
         "most": show(facts["most"]),
     }
-    if facts["resets_at"]:
-        zone = settings.PERIODS_TIME_ZONE
-        anew = datetime.fromisoformat(facts["resets_at"]).astimezone(ZoneInfo(zone))
-        again = gettext("It begins anew on %(day)s at %(time)s %(zone)s.") % {
-            "day": f"{anew:%Y-%m-%d}",
-            "time": f"{anew:%H:%M}",
-            "zone": zone,
-        }
-        return BudgetExceeded(f"{sentence} {again}")
-    return BudgetExceeded(f"{sentence} {gettext('Who set it can raise it.')}")
+    if not facts["resets_at"]:
+        return BudgetExceeded(translation.gettext(OVER_BUDGET) % figures)
+    zone = settings.PERIODS_TIME_ZONE
+    anew = datetime.fromisoformat(facts["resets_at"]).astimezone(ZoneInfo(zone))
+    figures |= {"day": f"{anew:%Y-%m-%d}", "time": f"{anew:%H:%M}", "zone": zone}
+    return BudgetExceeded(translation.gettext(OVER_UNTIL) % figures)
 
 
 @transaction.atomic
