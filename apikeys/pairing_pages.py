@@ -10,7 +10,7 @@ from django import forms
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import doors, sessions
@@ -32,7 +32,7 @@ LIMIT: Final = "1"
 """What is proposed for one call, in dollars: most cost cents."""
 PER_DAY: Final = "5"
 DAYS: Final = (
-    (7, gettext_lazy("a week")),
+    (7, gettext_lazy("7 days")),
     (30, gettext_lazy("30 days")),
     (90, gettext_lazy("90 days")),
     (365, gettext_lazy("a year")),
@@ -44,7 +44,7 @@ class CodeForm(forms.Form):
     """The code that a machine shows."""
 
     code = forms.CharField(
-        label=gettext_lazy("Code"),
+        label=pgettext_lazy("machine", "Code"),
         max_length=40,
         help_text=gettext_lazy("Eight signs, like K7PX-3MQT."),
         widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "characters"}),

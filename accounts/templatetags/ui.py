@@ -8,9 +8,9 @@ from django import template
 from django.forms import Select
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, override
 
+from accounts.words import role
 from common.told import told
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 register = template.Library()
 register.filter("told", told)
+register.filter("role", role)
 LABELS = {
     "Email": gettext_lazy("Mail"),
     "Current Password": gettext_lazy("Current password"),
@@ -74,13 +75,6 @@ def help(field: BoundField) -> str:  # noqa: A001 - templates name it
     if field.name in PASSWORDS:
         return str(PASSWORDS[field.name])
     return str(field.help_text)
-
-
-@register.filter
-def role(name: str) -> str:
-    """Return what a member of a team is called."""
-    words = {"owner": _("Owner"), "billing": _("Billing"), "member": _("Member")}
-    return words.get(name, name)
 
 
 @register.filter
