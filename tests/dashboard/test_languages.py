@@ -54,7 +54,7 @@ def test_everybody_else_reads_english(browser, asked):
     assert reads(browser.get("/account/login/", headers={"Accept-Language": asked})) == "en"
 
 
-@pytest.mark.parametrize("cookie", ["xx", "../../etc", "zh-hans\x00", ""])
+@pytest.mark.parametrize("cookie", ["xx", "../../etc", "z" * 900, ""])
 def test_a_cookie_of_somebody_elses_making_chooses_nothing(browser, cookie):
     browser.cookies["language"] = cookie
 
