@@ -53,7 +53,7 @@ def look_in_chinese(page, name, complaints, data=()):
     """Look at a page that is in Chinese, but for data: what somebody named or said."""
     assert page.locator("html").get_attribute("lang") == "zh-hans", name
     left = [each for each in page.evaluate(LEFT) if not any(one in each for one in data)]
-    assert left == [], name
+    assert left == [], (name, left)
     look(page, name, complaints)
 
 

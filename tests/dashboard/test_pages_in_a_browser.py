@@ -163,8 +163,11 @@ def test_each_page_reads_well(
         look(page, f"{name}-{size}-{scheme}", complaints)
 
 
-DATA = ("Render farm", "Old laptop", "Bobs workstation", "Ten more.", "Your card was refused.")
-"""What people and the payment provider said."""
+DATA = (
+    "Render farm", "Old laptop", "Bobs workstation", "Ten more.", "Your card was refused.",
+    "Black Forest Labs",
+)  # fmt: skip
+"""What people and the payment provider said, and what a vendor is called."""
 
 
 @pytest.mark.parametrize(("size", "scheme"), IN_CHINESE)
