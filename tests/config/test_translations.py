@@ -8,15 +8,18 @@ shown by data (vendors' words, rules of prices, what staff wrote) is no message.
 from __future__ import annotations
 
 import ast
+import gettext as gettext_of_python
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import allauth
 import pytest
 from django.conf import settings
 from django.template.base import Lexer, TokenType
 from django.utils import translation
 
+from accounts import borrowed
 from local import messages, po
 
 ROOT = messages.ROOT
@@ -240,3 +243,13 @@ def test_a_message_that_is_made_at_run_time_is_refused(tmp_path):
 
     with pytest.raises(messages.Unreadable, match="written out"):
         messages._message(call, "gettext", path)
+
+
+def test_what_allauth_says_is_said_in_our_words():
+    folder = Path(allauth.__file__).parent / "locale" / "zh_Hans" / "LC_MESSAGES"
+    theirs = gettext_of_python.GNUTranslations((folder / "django.mo").open("rb"))
+
+    gone = [each for each in borrowed.BORROWED if theirs.gettext(each) == each]
+    assert gone == []
+    with translation.override("zh-hans"):
+        assert translation.gettext("Incorrect code.") == "验证码不正确。"
