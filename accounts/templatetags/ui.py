@@ -10,7 +10,6 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy, override
 
-from accounts.words import role
 from common.told import told
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 register = template.Library()
 register.filter("told", told)
-register.filter("role", role)
 LABELS = {
     "Email": gettext_lazy("Mail"),
     "Current Password": gettext_lazy("Current password"),

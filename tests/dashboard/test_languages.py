@@ -3,6 +3,9 @@
 # ruff: noqa: RUF001 - Chinese is punctuated so
 
 import re
+import time
+import uuid
+from html.parser import HTMLParser
 
 import pytest
 from django.test import Client
@@ -175,3 +178,107 @@ def test_dates_and_fields_of_dates_have_the_form_of_the_language(browser, alice)
 
     assert "设置" in page
     assert 'value="2026-11-02"' in field, "what a browser reads of a date stays ISO 8601"
+
+
+# --- Nothing of a page stays English ------------------------------------------------------------
+
+
+class Read(HTMLParser):
+    """Collects what somebody reads of a page, but for what is code, or says that it is English."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.hidden = [], []
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if self.hidden or tag in ALOUD or given.get("lang") == "en" or "translate" in given:
+            self.hidden.append(tag) if tag not in EMPTY else None
+        self.found += [
+            given[name] for name in ("aria-label", "placeholder", "alt") if given.get(name)
+        ]
+
+    def handle_endtag(self, tag):
+        if self.hidden and tag not in EMPTY:
+            self.hidden.pop()
+
+    def handle_data(self, data):
+        if not self.hidden:
+            self.found.append(data.strip())
+
+
+ALOUD = {"code", "pre", "script", "style"}
+EMPTY = {"input", "link", "meta", "br", "img", "path", "use", "hr"}
+ENGLISH = re.compile(r"[A-Za-z]{2,}(?:[ ,.]+[A-Za-z']{2,}){2,}")
+
+
+def left_in_english(answer):
+    read = Read()
+    read.feed(answer.content.decode())
+    return [each for each in read.found if ENGLISH.search(each)]
+
+
+VISITORS = (
+    "/account/login/", "/account/signup/", "/account/signup/passkey/", "/account/password/reset/",
+    "/account/inactive/", "/account/3rdparty/login/cancelled/", "/account/3rdparty/login/error/",
+    "/privacy/nonsense", "/invitations/nonsense", f"/purchases/{uuid.UUID(int=1)}",
+    "/purchases/method", "/oauth/authorize?redirect_uri=x", "/account/nothing", "/reference",
+)  # fmt: skip
+MEMBERS = (
+    "/account/", "/account/email/", "/account/password/change/", "/account/logout/",
+    "/account/reauthenticate/", "/account/2fa/totp/activate/", "/account/2fa/webauthn/add/",
+    "/account/2fa/recovery-codes/generate/", "/account/3rdparty/", "/account/pair/",
+    "/account/privacy/", "/my/nothing", "/my/runs", "/my/workflows", "/my/workflows/new",
+    "/my/webhooks", "/my/webhooks/new", "/my/limits/ask", "/my/quote", "/my/usage/spend",
+    "/my/runs?state=nonsense", "/my/usage?since=x", "/my/keys/new", "/my/team/new",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", VISITORS)
+def test_a_visitors_page_is_whole_in_chinese(browser, path):
+    answer = browser.get(path, headers=CHINESE, follow=True)
+
+    assert reads(answer) == "zh-hans"
+    assert left_in_english(answer) == []
+
+
+def test_each_page_of_a_member_is_whole_in_chinese(alice, browser):
+    languages.choose(alice.user, "zh-hans")
+    browser.force_login(alice.user)
+    session = browser.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+    session.save()  # They have just shown who they are: no page asks for it before it is shown.
+    answers = {path: browser.get(path, headers=CHINESE, follow=True) for path in MEMBERS}
+
+    assert {path for path, answer in answers.items() if reads(answer) != "zh-hans"} == set()
+    assert {path: left for path, each in answers.items() if (left := left_in_english(each))} == {}
+
+
+FORMS = {
+    "/account/login/": {"login": "nobody", "password": "x"},
+    "/account/signup/": {"email": "no address", "password1": "short"},
+    "/account/password/reset/": {"email": ""},
+    "/account/pair/": {"code": "K7PX-3MQT"},
+    "/account/password/change/": {"oldpassword": "x", "password1": "a"},
+    "/account/email/": {"email": "x"},
+    "/my/keys/new": {"name": "", "day": "-1", "networks": "nowhere"},
+    "/my/team/new": {"name": ""},
+    "/my/credits/redeem": {"code": "ABCD"},
+    "/my/credits/buy": {"amount": "0"},
+    "/my/workflows/new": {"name": "x", "graph": '{"nodes": [], "links": []}'},
+    "/my/webhooks/new": {"url": "http://10.0.0.1/", "events": ["run.failed"]},
+    "/my/limits/ask": {"amount": "x"},
+    "/my/quote": {"workflow": "{}"},
+    "/my/settings": {"name": "x" * 200},
+}
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_what_is_wrong_with_a_form_is_said_in_chinese(alice, browser, path):
+    languages.choose(alice.user, "zh-hans")
+    if not path.startswith(("/account/login", "/account/signup", "/account/password/reset")):
+        browser.force_login(alice.user)
+    answer = browser.post(path, FORMS[path], headers=CHINESE, follow=True)
+
+    assert reads(answer) == "zh-hans"
+    assert left_in_english(answer) == []
