@@ -75,7 +75,9 @@ def one(session: Session, call_id: UUID) -> Receipt:
     """Return a call that the person may see. Raises NotFound."""
     found = history.one(session.workspace_id, call_id, user_id=only(session))
     if found is None:
-        raise NotFound("There is no such call, or it belongs to a workspace that you are not in.")
+        raise NotFound(
+            _("There is no such call, or it belongs to a workspace that you are not in.")
+        )
     return found
 
 
@@ -85,7 +87,7 @@ FILTERS = ("vendor", "outcome", "run", "key", "since", "until")
 def _wanted(request: HttpRequest, session: Session) -> Wanted:
     given = {name: request.GET.get(name, "").strip().replace("\0", "") for name in FILTERS}
     if any(len(value) > LONGEST for value in given.values()):
-        raise InvalidRequest("This filter is too long. Clear it, and choose again.")
+        raise InvalidRequest(_("This filter is too long. Clear it, and choose again."))
     until = _day(given["until"])
     return Wanted(
         user_id=only(session),
@@ -104,14 +106,14 @@ def _day(text: str) -> datetime | None:
     try:
         return datetime.combine(date.fromisoformat(text), time(), here) if text else None
     except ValueError:
-        raise InvalidRequest("A day is written like 2026-11-27.") from None
+        raise InvalidRequest(_("A day is written like 2026-11-27.")) from None
 
 
 def _id(text: str) -> UUID | None:
     try:
         return UUID(text) if text else None
     except ValueError:
-        raise InvalidRequest("A key is named by its id here.") from None
+        raise InvalidRequest(_("A key is named by its id here.")) from None
 
 
 def _number(request: HttpRequest, name: str) -> int | None:

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from common import failpoints, logs
 from runs import (
@@ -42,7 +43,7 @@ GONE_SECONDS: Final = 2.0
 UNHEARD_SECONDS: Final = 5.0
 AWAY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
-WORDS: Final = "The machine lost this run. Nothing was charged."
+WORDS: Final = gettext_noop("The machine lost this run. Nothing was charged.")
 OUR_FAULT: Final = "internal_error"
 
 
@@ -249,7 +250,7 @@ class Carrier:
             files = await collecting.collected(self.native, now, ended)
         except (collecting.NotCollected, TooLarge, OSError) as exc:
             logs.line(event="run.not_collected", run=str(now.pk), why=type(exc).__name__)
-            said = "What the run made could not be stored. Nothing was charged."
+            said = gettext_noop("What the run made could not be stored. Nothing was charged.")
             await self._end(State.FAILED, "output_lost", said)
             return
         verdict = _verdict(now, ended)

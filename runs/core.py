@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max, Min, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apikeys import budgets, keys
 from common import ids, ratelimits
@@ -139,7 +140,7 @@ def get(workspace_id: UUID, run_id: UUID | str) -> Run:
     wanted = ids.read(run_id)
     found = Run.objects.filter(workspace_id=workspace_id, pk=wanted).first() if wanted else None
     if found is None:
-        raise NotFound("There is no such run.")
+        raise NotFound(gettext("There is no such run."))
     return found
 
 
@@ -302,13 +303,17 @@ def _drafted(
     """Return a run that was looked at from all sides, not kept yet, and what it is called."""
     given = ask.graph if ask.graph is not None else (version.graph if version else None)
     if given is None:
-        raise InvalidRequest("Send a workflow in API format, or name one of the workspace's.")
+        raise InvalidRequest(
+            gettext("Send a workflow in API format, or name one of the workspace's.")
+        )
     nodes = graph.read(given)
     if ask.inputs:
         nodes = graph.overridden(nodes, ask.inputs, replace_links=ask.replace_links)
     whole = orjson.dumps(nodes)
     if len(whole) > MOST_BYTES:
-        raise BodyTooLarge(f"A workflow has at most {MOST_BYTES >> 20} MiB.")
+        raise BodyTooLarge(
+            gettext("A workflow has at most %(most)s MiB.") % {"most": MOST_BYTES >> 20}
+        )
     if ask.webhook_url:
         addresses.require(ask.webhook_url)
     accelerator = ask.accelerator or (workflow.accelerator if workflow else "")
@@ -353,7 +358,10 @@ def _drafted(
 def _key(given: str | None) -> str:
     """Return the name of an intention; empty if it has none."""
     if given is not None and not (0 < len(given) <= MOST_KEY and given.isprintable()):
-        raise InvalidRequest(f"Idempotency-Key: from 1 to {MOST_KEY} printable characters.")
+        raise InvalidRequest(
+            gettext("Idempotency-Key: from 1 to %(most)s printable characters.")
+            % {"most": MOST_KEY}
+        )
     return given or ""
 
 
@@ -362,12 +370,15 @@ def _maximum(
 ) -> Micros:
     """Return the most that the run may cost; raise where what is stated is too much for its key."""
     if stated is not None and stated <= 0:
-        raise InvalidRequest("The most that a run may cost is more than nothing.")
+        raise InvalidRequest(gettext("The most that a run may cost is more than nothing."))
     limit = by.key.call_limit_micros if by.key else None
     if stated is not None and limit is not None and stated > limit:
         raise AccessDisabled(
-            f"This key may spend {show(limit)} at a time, and the run may cost {show(stated)}. "
-            "State less for it."
+            gettext(
+                "This key may spend %(limit)s at a time, and the run may cost %(stated)s. State "
+                "less for it."
+            )
+            % {"limit": show(limit), "stated": show(stated)}
         )
     usual = stated or (workflow.max_micros if workflow else None) or price.usual_maximum()
     return Micros(min(usual, limit) if limit is not None else usual)
@@ -383,7 +394,9 @@ def _refuse_repeats(run: Run) -> None:
         return
     is_own = before.workspace_id == run.workspace_id
     raise IdempotencyKeyReuse(
-        "A run was made with this id, or under this Idempotency-Key, before. Choose another.",
+        gettext(
+            "A run was made with this id, or under this Idempotency-Key, before. Choose another."
+        ),
         run_id=str(before.pk) if is_own else "",
         is_same=is_own and before.fingerprint == run.fingerprint,
     )
@@ -397,7 +410,7 @@ def _place(by: By, run: Run, owners: Sequence[Any], *, title: str) -> bool:
     if limits is None:
         return False
     if by.key is not None and not keys.living().filter(pk=by.key.pk).exists():
-        raise Unauthorized("This API key is unknown, expired or revoked.")
+        raise Unauthorized(gettext("This API key is unknown, expired or revoked."))
     if run.uses_api_nodes:
         run.budget_id = spending.give_budget(run.pk, Micros(run.max_micros), by=by.user_id)
         limits = sorted([*limits, run.budget_id])
@@ -412,7 +425,8 @@ def _place(by: By, run: Run, owners: Sequence[Any], *, title: str) -> bool:
     waiting = Run.objects.filter(workspace_id=by.workspace_id, state=State.QUEUED)
     if waiting.count() >= MOST_QUEUED:  # The wallet is locked: nobody counts beside us.
         raise QueueFull(
-            f"{MOST_QUEUED} runs of this workspace wait. Wait until some have begun.",
+            gettext("%(most)s runs of this workspace wait. Wait until some have begun.")
+            % {"most": MOST_QUEUED},
             headers={"Retry-After": "30"},
         )
     run.hold_id = UUID(hold.id)

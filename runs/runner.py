@@ -17,6 +17,7 @@ from uuid import UUID
 
 import psycopg
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from common import db as databases
 from common import logs
@@ -115,7 +116,7 @@ class Leader:
                 await self._go_on(run_id, carrier.run.prompt_id)
             else:
                 log.exception("run %s ends by our own mistake", run_id)
-                said = "The platform made a mistake. Nothing was charged."
+                said = gettext_noop("The platform made a mistake. Nothing was charged.")
                 verdict = Verdict(state=State.FAILED, code=OUR_FAULT, message=said, ours=True)
                 await books.aside(finish, run_id, carrier.run.prompt_id, verdict)
         finally:

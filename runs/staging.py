@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from common.errors import InvalidFileUrl
 from runs import assets, books, inputs, isolation
@@ -39,7 +40,7 @@ AT_ONCE: Final = 4
 STAGE_SECONDS: Final = 600
 """For all files of a run together: less than its hold lives beyond its wait."""
 LEFT_SECONDS: Final = 6 * 3600
-GONE: Final = "A file that the run needs is not here any more. Nothing was charged."
+GONE: Final = gettext_noop("A file that the run needs is not here any more. Nothing was charged.")
 
 
 class NotStaged(Exception):
@@ -62,7 +63,7 @@ async def staged(native: Native, run: Run) -> dict[str, str]:
                 ]
             return dict(task.result() for task in tasks)
     except TimeoutError:
-        raise NotStaged("The files of this run took too long to fetch.") from None
+        raise NotStaged(gettext_noop("The files of this run took too long to fetch.")) from None
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
 

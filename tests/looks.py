@@ -22,6 +22,39 @@ async () => {
 SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1440, "height": 900}}
 NARROW = "document.documentElement.scrollWidth <= innerWidth"
 LOOKS = list(itertools.product(SIZES, ("light", "dark")))
+IN_CHINESE = (("phone", "light"), ("desk", "dark"))
+"""Each size and each scheme once: what differs by the language is how long a line is."""
+LEFT = """
+() => {
+    const english = /[A-Za-z]{2,}(?:[ ,.]+[A-Za-z']{2,}){2,}/;
+    const others = "code, pre, script, style, option, [lang=en], [translate=no]";
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) {
+        const node = walker.currentNode;
+        if (node.parentElement.closest(others) || !english.test(node.data)) continue;
+        found.push(node.data.trim());
+    }
+    for (const each of document.querySelectorAll("[aria-label], [placeholder], [title], [alt]"))
+        for (const name of ["aria-label", "placeholder", "title", "alt"])
+            if (english.test(each.getAttribute(name) ?? "")) found.push(each.getAttribute(name));
+    return found;
+}
+"""
+"""What is read on a page as an English sentence: three words of it in a row."""
+
+
+def read_in(page, url, language):
+    """Have the pages of a browser be in a language."""
+    page.context.add_cookies([{"name": "language", "value": language, "url": url}])
+
+
+def look_in_chinese(page, name, complaints, data=()):
+    """Look at a page that is in Chinese, but for data: what somebody named or said."""
+    assert page.locator("html").get_attribute("lang") == "zh-hans", name
+    left = [each for each in page.evaluate(LEFT) if not any(one in each for one in data)]
+    assert left == [], (name, left)
+    look(page, name, complaints)
 
 
 def look(page, name, complaints):

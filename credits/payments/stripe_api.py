@@ -19,6 +19,7 @@ from typing import Any
 
 import stripe
 from django.conf import settings
+from django.utils.translation import gettext
 
 from common.errors import AccessDisabled, InvalidRequest, PlatformError, Unavailable
 from credits.payments.stripe_objects import (
@@ -107,7 +108,9 @@ def is_configured() -> bool:
 def require_configured() -> None:
     """Raise AccessDisabled where credits cannot be bought."""
     if not is_configured():
-        raise AccessDisabled("Credits cannot be bought here: no payment provider is configured.")
+        raise AccessDisabled(
+            gettext("Credits cannot be bought here: no payment provider is configured.")
+        )
 
 
 # --- Customers and hosted pages -------------------------------------------------------------
@@ -458,12 +461,12 @@ def _asking() -> Iterator[None]:
         raise Declined(said, payment_intent=id_of(intent)) from exc
     except stripe.IdempotencyError as exc:
         # The same key with other parameters is our mistake; the first try stands.
-        raise Refused("This was asked before with other figures.") from exc
+        raise Refused(gettext("This was asked before with other figures.")) from exc
     except stripe.InvalidRequestError as exc:
         if exc.http_status == 404 or exc.code == "resource_missing":
-            raise Missing("The payment provider does not know this.") from exc
+            raise Missing(gettext("The payment provider does not know this.")) from exc
         if exc.http_status == 409:
-            raise PaymentsUnavailable("The first try of this is still running.") from exc
+            raise PaymentsUnavailable(gettext("The first try of this is still running.")) from exc
         said = exc.user_message or "The payment provider refused this."
         raise Refused(said[:300]) from exc
     except stripe.StripeError as exc:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse, JsonResponse
 from django.http.request import split_domain_port
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess, registry
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -37,7 +38,9 @@ WORKER_SILENT_SECONDS = 30
 OF_A_PROXY = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via")
 BOUND_TO = "WEB_BOUND_TO"
 """The environment variable in which `config.web` leaves the address that it listens at."""
-PAGES = ("/account/", "/my/", "/staff/", "/invitations/", "/privacy/", "/oauth/authorize")
+PAGES = (
+    "/account/", "/my/", "/staff/", "/invitations/", "/privacy/", "/receipts/", "/oauth/authorize",
+)  # fmt: skip
 """Where people are: a browser that reads pages is answered by one, a program by JSON."""
 WORKERS = ("worker", "jobs")
 """Names of heartbeats: of the worker that does the most, and of the one that asks vendors."""
@@ -241,9 +244,9 @@ def _refused(request: HttpRequest, status: int, code: str, sentence: str) -> Jso
 
 def forbidden(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Say that a browser's request lacks what proves that it is no other site's."""
-    sentence = "This must be sent from a page of ours. Reload it."
+    sentence = gettext("This must be sent from a page of ours. Reload it.")
     if request.path.startswith(PAGES):
-        return doors.refused(request, AccessDisabled(sentence), title="Reload the page")
+        return doors.refused(request, AccessDisabled(sentence), title=gettext("Reload the page"))
     return _refused(request, 403, "access_disabled", sentence)
 
 

@@ -86,7 +86,7 @@ RULES = {
         "privacy/confirm/<str:token>", "privacy/<str:token>", "privacy/<str:token>/certificate",
         "privacy/<str:token>/certificate.json",
         *(A + path for path in (
-            "login/", "logout/", "signup/", "signup/passkey/", "confirm-email/",
+            "language", "login/", "logout/", "signup/", "signup/passkey/", "confirm-email/",
             "password/reset/", "password/reset/confirm/", "password/reset/complete/",
             "password/reset/done/", "login/code/confirm/", "2fa/authenticate/",
             "2fa/webauthn/login/", "2fa/webauthn/signup/", "3rdparty/signup/",

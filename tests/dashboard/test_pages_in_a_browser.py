@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from in_process import site
-from looks import LOOKS, SIZES, look
+from looks import IN_CHINESE, LOOKS, SIZES, look, look_in_chinese, read_in
 from playwright.sync_api import expect
 
 from accounts import invitations, teams
@@ -168,6 +168,46 @@ def test_each_page_reads_well(
         if name == "vendors":
             page.get_by_label("Only these", exact=True).check()
         look(page, f"{name}-{size}-{scheme}", complaints)
+
+
+DATA = (
+    "Render farm", "Old laptop", "Bobs workstation", "Ten more.", "Your card was refused.",
+    "Black Forest Labs",
+)  # fmt: skip
+"""What people and the payment provider said, and what a vendor is called."""
+
+
+@pytest.mark.parametrize(("size", "scheme"), IN_CHINESE)
+def test_each_page_reads_well_in_chinese(
+    page, url, come_in, alice, studio, complaints, size, scheme, monkeypatch
+):
+    monkeypatch.setattr(settings, "STRIPE_API_KEY", "sk_test_x")
+    come_in(alice, studio["team"])
+    read_in(page, url, "zh-hans")
+    page.set_viewport_size(SIZES[size])
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+
+    for name, path in PAGES.items():
+        page.goto(f"{url}{path.format(**studio)}")
+        look_in_chinese(page, f"{name}-{size}-{scheme}-zh", complaints, DATA)
+
+
+def test_a_language_is_chosen_without_script_and_stays(url, come_in, alice, browser):
+    context = browser.new_context(java_script_enabled=False, viewport=SIZES["phone"])
+    page = context.new_page()
+    page.goto(f"{url}/account/login/")
+    page.get_by_role("button", name="简体中文").click()
+    expect(page.get_by_role("heading", name="登录")).to_be_visible()
+    come_in(alice, context=context)
+    page.goto(f"{url}/my/usage?vendor=bfl")
+    page.get_by_role("button", name="菜单").click()
+    page.get_by_role("button", name="English").click()
+
+    expect(page).to_have_url(f"{url}/my/usage?vendor=bfl")
+    expect(page.get_by_role("heading", name="Usage")).to_be_visible()
+    alice.user.refresh_from_db()
+    assert alice.user.language == "en"
+    context.close()
 
 
 def test_a_members_pages_read_well(page, url, come_in, bob, studio, complaints):
