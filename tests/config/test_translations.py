@@ -247,7 +247,8 @@ def test_a_message_that_is_made_at_run_time_is_refused(tmp_path):
 
 def test_what_allauth_says_is_said_in_our_words():
     folder = Path(allauth.__file__).parent / "locale" / "zh_Hans" / "LC_MESSAGES"
-    theirs = gettext_of_python.GNUTranslations((folder / "django.mo").open("rb"))
+    with (folder / "django.mo").open("rb") as opened:
+        theirs = gettext_of_python.GNUTranslations(opened)
 
     gone = [each for each in borrowed.BORROWED if theirs.gettext(each) == each]
     assert gone == []
