@@ -11,7 +11,8 @@ from django.utils.translation import gettext
 
 from apikeys.models import SCOPES, ApiKey
 from common.errors import AccessDisabled, InvalidRequest
-from common.told import kept, told
+from common.told import kept
+from common.told import told as in_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -145,7 +146,7 @@ def networks(given: Collection[str] | None) -> frozenset[Network] | None:
     except ValueError as exc:
         raise InvalidRequest(
             gettext("allowed_networks: %(why)s. A network is like 192.0.2.0/24 or 2001:db8::/32.")
-            % {"why": told(str(exc))}
+            % {"why": in_words(str(exc))}
         ) from exc
     if len(found) > MOST_NETWORKS:
         raise InvalidRequest(
