@@ -1,6 +1,6 @@
-"""What allauth says, in mails and of forms, so that our catalogue says it in our words.
+"""What allauth and Django say, in mails and of forms, so that our catalogue says it in our words.
 
-Its own translations are complete, and speak as others do. A test says that each of these is a
+Their own translations speak as others do, or lack one. A test says that each of the first is a
 message of allauth's still.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext_lazy
 
 BORROWED: Final = (
     gettext_noop(
@@ -138,4 +138,14 @@ BORROWED: Final = (
     gettext_noop("Your account has no verified email address."),
     gettext_noop("You cannot disconnect your last remaining third-party account."),
     gettext_noop("The third-party account is already connected to a different account."),
+)
+OF_DJANGO: Final = (
+    ngettext_lazy(
+        "This password is too short. It must contain at least %d character.",
+        "This password is too short. It must contain at least %d characters.",
+        12,
+    ),
+    gettext_noop("The password is too similar to the %(verbose_name)s."),
+    gettext_noop("This password is too common."),
+    gettext_noop("This password is entirely numeric."),
 )

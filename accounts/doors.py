@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.http import HttpRequest, HttpResponseBase
+    from django_stubs_ext import StrOrPromise
 
 PREFIXES: Final = (
     "/account/", "/_allauth/", "/staff/", "/admin/", "/oauth/", "/invitations/", "/privacy/",
@@ -109,7 +110,9 @@ def check(request: HttpRequest) -> None:
         origins.check(sent)
 
 
-def refused(request: HttpRequest, refusal: PlatformError, *, title: str = "") -> HttpResponse:
+def refused(
+    request: HttpRequest, refusal: PlatformError, *, title: StrOrPromise = ""
+) -> HttpResponse:
     """Say it as a page to a browser, as JSON to a program."""
     if "text/html" in request.headers.get("Accept", ""):
         title = title or TITLES[refusal.status]

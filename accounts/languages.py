@@ -6,7 +6,7 @@ kept with them: each browser where they sign in follows it, and so do mails.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.http import HttpResponseRedirect
@@ -36,14 +36,15 @@ def of_member(request: HttpRequest) -> str:
     """
     if getattr(request, "viewing", None) is not None:
         return ""
-    chosen = getattr(getattr(request, "user", None), "language", "")
+    chosen: str = getattr(getattr(request, "user", None), "language", "")
     return chosen if chosen in dict(settings.LANGUAGES) else ""
 
 
 def of_address(address: str) -> str:
     """Return what the member with that address chose; nothing if there is none, or they did not."""
-    found = User.objects.filter(email=address.lower()).values_list("language", flat=True).first()
-    return found if found in dict(settings.LANGUAGES) else ""
+    known = User.objects.filter(email=address.lower()).values_list("language", flat=True)
+    chosen = known.first() or ""
+    return chosen if chosen in dict(settings.LANGUAGES) else ""
 
 
 def choose(user: User, language: str) -> None:
@@ -72,8 +73,9 @@ def language(request: HttpRequest) -> HttpResponse:
     if not url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure()):
         back = "/"
     answer = HttpResponseRedirect(back)
+    user: Any = request.user
     if wanted in dict(settings.LANGUAGES):
-        if request.user.is_authenticated:
-            choose(request.user, wanted)
+        if user.is_authenticated:
+            choose(user, wanted)
         remember(answer, wanted)
     return answer

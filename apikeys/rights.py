@@ -11,6 +11,8 @@ from django.utils.translation import gettext
 
 from apikeys.models import SCOPES, ApiKey
 from common.errors import AccessDisabled, InvalidRequest
+from common.told import kept
+from common.told import told as in_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -115,6 +117,12 @@ def scopes(given: Collection[str]) -> frozenset[str]:
     return frozenset(given)
 
 
+OF_ONE_MACHINE = kept("%(text)s names an interface of one machine")
+kept("%(text)s does not appear to be an IPv4 or IPv6 network")
+kept("%(text)s has host bits set")
+"""The last two are Python's own."""
+
+
 def vendors(given: Collection[str] | None) -> frozenset[str] | None:
     """Read names of vendors; raise InvalidRequest for what cannot be one."""
     if given is None:
@@ -138,7 +146,7 @@ def networks(given: Collection[str] | None) -> frozenset[Network] | None:
     except ValueError as exc:
         raise InvalidRequest(
             gettext("allowed_networks: %(why)s. A network is like 192.0.2.0/24 or 2001:db8::/32.")
-            % {"why": exc}
+            % {"why": in_words(str(exc))}
         ) from exc
     if len(found) > MOST_NETWORKS:
         raise InvalidRequest(
@@ -150,7 +158,7 @@ def networks(given: Collection[str] | None) -> frozenset[Network] | None:
 def _network(text: str) -> Network:
     """Read one; raise ValueError for what the database would not take."""
     if "%" in text:
-        raise ValueError(f"{text!r} names an interface of one machine")
+        raise ValueError(OF_ONE_MACHINE % {"text": repr(text)})
     return ip_network(text)
 
 

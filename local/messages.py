@@ -52,7 +52,8 @@ class Unreadable(Exception):
 
 def main() -> int:
     """Write the catalogue of each language, and say what is left to translate."""
-    settings.configure(USE_I18N=True) if not settings.configured else None
+    if not settings.configured:
+        settings.configure(USE_I18N=True)
     found = messages()
     for language in PLURALS:
         path = po_of(language)
@@ -113,8 +114,9 @@ def of_file(path: Path) -> Iterator[tuple[str, str, str]]:
         tree = ast.parse(path.read_text())
         names = _marks(tree)
         for node in ast.walk(tree):
-            is_named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            if is_named and (kind := names.get(node.func.id)):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            if kind := names.get(node.func.id):
                 yield _message(node, kind, path)
         return
     code = templatize(path.read_text(), origin=str(path))

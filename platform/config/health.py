@@ -250,6 +250,16 @@ def forbidden(request: HttpRequest, reason: str = "") -> HttpResponse:
     return _refused(request, 403, "access_disabled", sentence)
 
 
+def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say that who asks may not do that, or not as their account is now."""
+    sentence = gettext("You may not do this, or not as your account is now.")
+    if request.path.startswith(PAGES):
+        return doors.refused(
+            request, AccessDisabled(sentence), title=gettext("This is not for you")
+        )
+    return _refused(request, 403, "access_disabled", sentence)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Say that there is no such path, as JSON; below /customers a node may have asked for it.
 

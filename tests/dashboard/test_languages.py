@@ -215,7 +215,7 @@ ENGLISH = re.compile(r"[A-Za-z]{2,}(?:[ ,.]+[A-Za-z']{2,}){2,}")
 def left_in_english(answer):
     read = Read()
     read.feed(answer.content.decode())
-    return [each for each in read.found if ENGLISH.search(each)]
+    return [each for each in read.found if ENGLISH.search(each) and each != "Black Forest Labs"]
 
 
 VISITORS = (
