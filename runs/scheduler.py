@@ -104,8 +104,10 @@ def lost(run: Run, message: str) -> bool:
     """
     if _wait_again(run):
         return True
-    if run.cancel_reason:
-        state, code = State.CANCELED, run.cancel_reason
+    # Perhaps it was called off after whoever lost it had read it.
+    reason = Run.objects.filter(pk=run.pk).values_list("cancel_reason", flat=True).first()
+    if reason:
+        state, code = State.CANCELED, reason
     else:
         state, code = State.FAILED, ending.LOST
     verdict = ending.Verdict(state=state, code=code, message=message, ours=True)
