@@ -29,7 +29,10 @@ class Liar:
         """What it tells once a prompt came, again and again if `floods`."""
         self.floods = False
         self.bodies = {}
-        """Files by their names; another one is a byte."""
+        """Files by their names, or what gives each their next block; another one is a byte."""
+        self.between = 0.0
+        """Seconds between two blocks."""
+        self.told = 0
         self.media = "image/png"
         self.prompts = []
         self._stage, self._sockets = stage, set()
@@ -71,6 +74,10 @@ class Liar:
         self._stage._sites[str(id(self))] = runner
         return site._server.sockets[0].getsockname()[1]
 
+    @property
+    def listeners(self):
+        return len(self._sockets)
+
     async def _ws(self, request):
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -90,6 +97,7 @@ class Liar:
     async def _tell(self, prompt_id):
         while True:
             for frame in self.frames:
+                self.told += 1
                 for socket in list(self._sockets):
                     try:
                         if isinstance(frame, bytes):
@@ -130,10 +138,14 @@ class Liar:
         answer = web.StreamResponse(headers={"Content-Type": self.media})
         await answer.prepare(request)
         try:
-            while True:
-                await answer.write(body(0))
+            number = 0
+            while block := body(number):
+                await answer.write(block)
+                await asyncio.sleep(self.between)
+                number += 1
         except ConnectionError:
-            return answer
+            pass
+        return answer
 
 
 def told(how, *, start=NOW, end=NOW, cached=(), outputs=None, more=()):
