@@ -273,7 +273,7 @@ class Carrier:
             reason = now.cancel_reason or ending.CANCELED
             await self._end(State.CANCELED, reason, ending.STOPPED[reason])
             return
-        verdict = _verdict(now, ended)  # Before its files: bringing them is no time of the worker's.
+        verdict = _verdict(now, ended)  # Bringing its files is no time of the worker's.
         try:
             await self._brought(now, ended)
         except (collecting.NotCollected, TooLarge, OSError) as exc:
@@ -290,7 +290,7 @@ class Carrier:
         await self.tidy()
 
     async def _brought(self, run: Run, ended: reading.Ended) -> None:
-        """Store its files; its hold lives for as long as that takes. Raises what collecting does."""
+        """Store its files; its hold lives for as long as that takes. Raises as collecting does."""
         bringing = asyncio.create_task(collecting.collect(self.native, run, ended, self._stored))
         try:
             async with asyncio.timeout(COLLECT_SECONDS):

@@ -65,7 +65,9 @@ async def collect(native: Native, run: Run, ended: reading.Ended, found: list[Ou
 
 def drop_unkept(found: Sequence[Output]) -> None:
     """Delete files that were stored, and that no row names; nothing else ends their attempt now."""
-    kept = set(Output.objects.filter(pk__in=[each.pk for each in found]).values_list("pk", flat=True))
+    kept = set(
+        Output.objects.filter(pk__in=[each.pk for each in found]).values_list("pk", flat=True)
+    )
     for each in found:
         if each.pk not in kept:
             try:

@@ -120,7 +120,10 @@ class Hearing:
             output = data.get("output")
             self.files += _files(output if isinstance(output, dict) else {})
         if name == "progress":
-            self._progress |= {"step": _number(data.get("value")), "steps": _number(data.get("max"))}
+            self._progress |= {
+                "step": _number(data.get("value")),
+                "steps": _number(data.get("max")),
+            }
         total = max(self._progress["nodes_total"], 1)
         node = self._nodes.get(self._node)
         self._progress |= {
@@ -137,7 +140,9 @@ class Hearing:
         return time.monotonic() - self._told < BETWEEN_SECONDS
 
     def _put(self, work: Callable[..., Any], *args: Any) -> None:
-        if not self._is_over and not self._queue.full():  # Who watches misses some; nothing else depends on it.
+        if (
+            not self._is_over and not self._queue.full()
+        ):  # Who watches misses some; nothing else depends on it.
             self._queue.put_nowait((work, args))
 
     def _ours(self, data: dict[str, Any]) -> dict[str, Any]:

@@ -218,6 +218,8 @@ def _strings(
 def _is_loader(node: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     gives = info.get(node["class_type"], {}).get("output") or []
     has_links = any(graphs.is_link(value) for value in node["inputs"].values())
-    return bool(gives) and not has_links and all(
-        isinstance(each, str) and each in LOADED for each in gives
+    return (
+        bool(gives)
+        and not has_links
+        and all(isinstance(each, str) and each in LOADED for each in gives)
     )

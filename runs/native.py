@@ -219,7 +219,9 @@ async def _bring(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
         async for block in answer.content.iter_chunked(BLOCK):
             size += len(block)
             if size > most:
-                raise TooLarge(f"A file of a run has at most {MOST_FILE >> 30} GiB, or what is left.")
+                raise TooLarge(
+                    f"A file of a run has at most {MOST_FILE >> 30} GiB, or what is left."
+                )
             await asyncio.to_thread(kept.write, block)
 
 

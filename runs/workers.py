@@ -170,7 +170,11 @@ def note_nodes(worker: Worker, info: Mapping[str, Any]) -> bool:
 
 
 def _is_class(name: str, said: object) -> bool:
-    if not isinstance(said, dict) or len(name) > graphs.MOST_CLASS or graphs.holds_nul([name, said]):
+    if (
+        not isinstance(said, dict)
+        or len(name) > graphs.MOST_CLASS
+        or graphs.holds_nul([name, said])
+    ):
         return False
     inputs, gives = said.get("input") or {}, said.get("output") or []
     return (

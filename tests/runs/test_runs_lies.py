@@ -31,7 +31,7 @@ ODD = {
     "times as texts": (told("execution_success", start="0", end="99999"), 0),
     "no times": (told("execution_success", start=None, end=None), 0),
     "true for a time": (told("execution_success", start=1, end=True), 0),
-    "the end twice": (told("execution_success", start=1, end=9, more=[["execution_success", {}]]), 8),
+    "it twice": (told("execution_success", start=1, end=9, more=[["execution_success", {}]]), 8),
     "two ends": (told("execution_success", start=1, end=9, more=[["execution_error", {}]]), 8),
     "a number for what was cached": (
         told("execution_success", start=1, end=9, more=[["execution_cached", {"nodes": 7}]]), 8,
@@ -46,7 +46,7 @@ ODD = {
     "odd outputs": (
         {
             **told("execution_success", start=1, end=9),
-            "outputs": {"9": [1], "8": {"images": 7}, "7": {"images": [None, 5, {}, {"filename": 5}]}},
+            "outputs": {"9": [1], "8": {"images": 7}, "7": {"images": [None, {}, {"filename": 5}]}},
         },
         8,
     ),
