@@ -123,7 +123,10 @@ def revoke_with_made(key: ApiKey, *, by: UUID, reason: str) -> int:
     For a key that somebody else may have had: what it made may be theirs.
     """
     lock_owner(key.user_id)
-    return sum(revoke(each, by=by, reason=reason) for each in (key, *made_with(key)))
+    ended = revoke(
+        key, by=by, reason=reason
+    )  # First: a run of it that begins now has its key then.
+    return ended + sum(revoke(each, by=by, reason=reason) for each in made_with(key))
 
 
 @transaction.atomic

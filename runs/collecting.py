@@ -1,8 +1,12 @@
-"""Bringing what a run made to our own store, before anybody is told that it ended."""
+"""Bringing what a run made to our own store, before anybody is told that it ended.
+
+What was stored for an end that did not come is dropped (`drop_unkept`): no row names it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
 import re
 import uuid
@@ -11,14 +15,19 @@ from typing import TYPE_CHECKING, Final
 
 from runs import assets, isolation, reading
 from runs.models import Output
-from runs.native import Away, Missing
+from runs.native import MOST_FILE, Away, Missing
 from uploads import shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runs.models import Run
     from runs.native import Native
 
+log = logging.getLogger("runs")
 TRIES: Final = 3
+MOST_BYTES: Final = 10 << 30
+"""Of one run, all of its files together."""
 NAMES: Final = uuid.UUID("6f9df4c6-1a2e-4f0e-9d0b-2f8a4c5a7be1")
 MEDIA: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,58}", re.ASCII)
 
@@ -27,40 +36,57 @@ class NotCollected(Exception):
     """A file that the worker named could not be brought."""
 
 
-async def collected(native: Native, run: Run, ended: reading.Ended) -> list[Output]:
-    """Return the outputs of a run, stored; again, they are the same. Raises NotCollected, OSError.
+async def collect(native: Native, run: Run, ended: reading.Ended, found: list[Output]) -> None:
+    """Add the outputs of a run to `found`, each once it is stored; again, they are the same.
 
-    A file outside the folder of its workspace is no output of the run's. Raises Away where the
-    worker is gone.
+    A file outside the folder of its workspace is no output of the run's. Raises NotCollected,
+    TooLarge, OSError, and Away where the worker is gone.
     """
     known = isolation.tokens(run.workspace_id)
-    found = []
+    left = MOST_BYTES
     for position, each in enumerate(ended.files):
         if each.kind == "input":
             continue
         own = (token for token in known if isolation.is_own(each.subfolder, token))
         workspace = next(own, "")
-        if each.kind == "output" and not workspace:
+        if not workspace and (each.kind == "output" or not _is_safe(each.subfolder)):
             continue
         path = Path((await asyncio.to_thread(shelf.arriving)).name)
         try:
-            media = await _brought(native, each, path)
+            media = await _brought(native, each, path, most=min(left, MOST_FILE))
             made = await asyncio.to_thread(_stored, run, each, position, media, path)
         finally:
             await asyncio.to_thread(shelf.put_away, path)
         made.is_paid = each.kind == "output" and each.node_id not in ended.cached
         made.subfolder = isolation.seen_folder(each.subfolder, workspace or known[0])[:300]
         found.append(made)
-    return found
+        left -= made.size_bytes
 
 
-async def _brought(native: Native, each: reading.Named, path: Path) -> str:
+def drop_unkept(found: Sequence[Output]) -> None:
+    """Delete files that were stored, and that no row names; nothing else ends their attempt now."""
+    kept = set(
+        Output.objects.filter(pk__in=[each.pk for each in found]).values_list("pk", flat=True)
+    )
+    for each in found:
+        if each.pk not in kept:
+            try:
+                shelf.drop(each.key)
+            except OSError as exc:
+                log.warning("the file %s stays: %s", each.key, exc)
+
+
+def _is_safe(subfolder: str) -> bool:
+    return not subfolder or isolation.is_safe(subfolder)
+
+
+async def _brought(native: Native, each: reading.Named, path: Path, *, most: int) -> str:
     if each.text is not None:
         await asyncio.to_thread(path.write_text, each.text, "utf-8")
         return "text/plain"
     for left in reversed(range(TRIES)):
         try:
-            return await native.view(each.name, each.subfolder, each.kind, path)
+            return await native.view(each.name, each.subfolder, each.kind, path, most=most)
         except Missing as exc:
             raise NotCollected(each.name) from exc
         except Away:

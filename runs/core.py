@@ -44,6 +44,8 @@ from webhooks import addresses
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from django.db.models import QuerySet
+
     from apikeys.models import ApiKey
     from runs.models import Workflow, WorkflowVersion
 
@@ -52,6 +54,11 @@ MOST_QUEUED: Final = 100
 SUBMITS_A_MINUTE: Final = 60
 MOST_KEY: Final = 255
 MOST_LISTED: Final = 1000
+MOST_TOLD: Final = 16 << 20
+"""Bytes of graphs and messages in one list: of the runs beyond it the rest is told."""
+READ_AT_ONCE: Final = 10
+LARGE: Final = ("graph", "files", "messages")
+"""What of a run is large, and read only where it is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +151,16 @@ def get(workspace_id: UUID, run_id: UUID | str) -> Run:
     return found
 
 
+def standing(workspace_id: UUID, run_id: UUID | str) -> Run:
+    """Return the same without what is large: for who asks again and again."""
+    wanted = ids.read(run_id)
+    own = Run.objects.filter(workspace_id=workspace_id, pk=wanted).defer(*LARGE)
+    found: Run | None = own.first() if wanted else None
+    if found is None:
+        raise NotFound("There is no such run.")
+    return found
+
+
 def list_runs(
     workspace_id: UUID,
     *,
@@ -153,7 +170,10 @@ def list_runs(
     workflow_id: UUID | None = None,
     limit: int = 50,
 ) -> list[Run]:
-    """Return runs of the workspace, the newest first; of a page those `before` its last."""
+    """Return runs of the workspace, the newest first; of a page those `before` its last.
+
+    What is large of them is not read with them.
+    """
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None)
     if states:
         found = found.filter(state__in=list(states))
@@ -165,7 +185,8 @@ def list_runs(
     if before is not None:
         same = Q(created_at=before.created_at, pk__lt=before.pk)
         found = found.filter(Q(created_at__lt=before.created_at) | same)
-    return list(found.order_by("-created_at", "-pk")[: min(limit, MOST_LISTED)])
+    newest = found.order_by("-created_at", "-pk").defer(*LARGE)
+    return list(newest[: min(limit, MOST_LISTED)])
 
 
 def cancel(workspace_id: UUID, run_id: UUID | str, *, by: UUID) -> Run:
@@ -184,8 +205,28 @@ def history(workspace_id: UUID, *, most: int, offset: int | None = None) -> list
     """Return ended runs of the workspace, the oldest first: the newest of them, or from one on."""
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None, state__in=ENDED)
     if offset is None:
-        return list(found.order_by("-created_at", "-pk")[:most])[::-1]
-    return list(found.order_by("created_at", "pk")[offset : offset + most])
+        return _bounded(found.order_by("-created_at", "-pk"), 0, most)[::-1]
+    return _bounded(found.order_by("created_at", "pk"), offset, offset + most)
+
+
+def _bounded(rows: QuerySet[Run], begin: int, end: int) -> list[Run]:
+    """Return runs with their graphs and messages, as long as these are few enough to be told.
+
+    Of the others they are as if they were forgotten. A graph has 4 MiB, and a list 1,000 runs.
+    """
+    found: list[Run] = []
+    left = MOST_TOLD
+    while left > 0 and begin < end:
+        some = list(rows[begin : min(begin + READ_AT_ONCE, end)])
+        left -= sum(len(orjson.dumps([run.graph, run.messages])) for run in some)
+        found += some
+        begin += READ_AT_ONCE
+        if len(some) < READ_AT_ONCE:
+            return found
+    for run in rows.defer(*LARGE)[begin:end] if begin < end else ():
+        run.graph, run.messages = None, []
+        found.append(run)
+    return found
 
 
 def page(
@@ -195,13 +236,26 @@ def page(
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None)
     if states:
         found = found.filter(state__in=list(states))
-    return list(found.order_by("-created_at", "-pk")[offset : offset + limit]), found.count()
+    newest = found.order_by("-created_at", "-pk").defer("graph", "files")
+    return list(newest[offset : offset + limit]), found.count()
 
 
 def unfinished(workspace_id: UUID) -> list[Run]:
-    """Return the runs of the workspace that have not ended, in the order in which they came."""
+    """Return the runs of the workspace that have not ended, in the order in which they came.
+
+    What is large of them is not read with them.
+    """
+    return list(_unfinished(workspace_id).defer(*LARGE)[:MOST_LISTED])
+
+
+def queue(workspace_id: UUID) -> list[Run]:
+    """Return the same with their graphs, as long as these are few enough to be told."""
+    return _bounded(_unfinished(workspace_id), 0, MOST_LISTED)
+
+
+def _unfinished(workspace_id: UUID) -> QuerySet[Run]:
     found = Run.objects.filter(workspace_id=workspace_id).exclude(state__in=ENDED)
-    return list(found.order_by("created_at", "pk")[:MOST_LISTED])
+    return found.order_by("created_at", "pk")
 
 
 def remaining(workspace_id: UUID) -> int:
@@ -221,13 +275,13 @@ def events_after(
     workspace_id: UUID, run_id: UUID | str, after: int = 0, *, limit: int = 500
 ) -> list[RunEvent]:
     """Return what happened to a run since the event with that number, in order."""
-    run = get(workspace_id, run_id)
+    run = standing(workspace_id, run_id)
     return list(RunEvent.objects.filter(run=run, pk__gt=after).order_by("pk")[:limit])
 
 
 def outputs(workspace_id: UUID, run_id: UUID | str) -> list[Output]:
     """Return the files that a run made and that are still here; none before it has ended."""
-    run = get(workspace_id, run_id)
+    run = standing(workspace_id, run_id)
     living = Output.objects.filter(run=run, expires_at__gt=timezone.now())
     return list(living.order_by("position"))
 
@@ -245,7 +299,7 @@ def queue_position(run: Run) -> int | None:
     """Return how many runs of its workspace begin before it, itself counted; None: it began."""
     if run.state != State.QUEUED:
         return None
-    earlier = Q(queued_at__lt=run.queued_at) | Q(queued_at=run.queued_at, pk__lte=run.pk)
+    earlier = Q(created_at__lt=run.created_at) | Q(created_at=run.created_at, pk__lte=run.pk)
     waiting = Run.objects.filter(workspace_id=run.workspace_id, state=State.QUEUED)
     return waiting.filter(earlier).count()
 

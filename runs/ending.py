@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CANCELED: Final = "canceled"
 SPENT: Final = "max_credits_reached"
 UNPAID: Final = "insufficient_credits"
+REVOKED: Final = "key_revoked"
 TIMED_OUT: Final = "run_timeout"
 NODE_FAILED: Final = "node_execution_error"
 LOST: Final = "worker_lost"
@@ -41,6 +42,7 @@ STOPPED: Final = {
     CANCELED: "Canceled.",
     SPENT: "The most that this run may cost was used up. Give it more, and run it again.",
     UNPAID: "The credits, or a budget, did not suffice for more of this run.",
+    REVOKED: "The API key that this run was handed over with was revoked. Nothing was charged.",
     TIMED_OUT: "The run took longer than one may.",
 }
 MOST_MESSAGE: Final = 2000

@@ -28,6 +28,8 @@ ANSWER_SECONDS: Final = 20
 FILE_SECONDS: Final = 300
 MOST_FILE: Final = 2 << 30
 MOST_ANSWER: Final = 64 << 20
+MOST_MESSAGE: Final = 16 << 20
+"""Bytes of one message at its websocket."""
 BLOCK: Final = 1 << 20
 
 
@@ -128,7 +130,9 @@ class Native:
         if (answer.get("subfolder"), answer.get("name")) != (folder, name):
             raise Away("it put a file elsewhere")
 
-    async def view(self, name: str, subfolder: str, kind: str, into: Path) -> str:
+    async def view(
+        self, name: str, subfolder: str, kind: str, into: Path, *, most: int = MOST_FILE
+    ) -> str:
         """Bring a file; return the media type that it has there. Raises Missing, TooLarge."""
         query = {"filename": name, "subfolder": subfolder, "type": kind}
         limit = aiohttp.ClientTimeout(total=FILE_SECONDS, connect=CONNECT_SECONDS)
@@ -140,7 +144,7 @@ class Native:
                     raise Missing(name)
                 if answer.status != 200:
                     raise Away(f"/view answered {answer.status}")
-                await _bring(answer, into)
+                await _bring(answer, into, most)
                 return answer.content_type
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise Away(f"/view: {type(exc).__name__}") from exc
@@ -149,7 +153,10 @@ class Native:
         """Yield what it tells of our prompts, until the connection ends."""
         try:
             async with self._session.ws_connect(
-                f"{self._base}/ws", params={"clientId": self._client}, heartbeat=20, max_msg_size=0
+                f"{self._base}/ws",
+                params={"clientId": self._client},
+                heartbeat=20,
+                max_msg_size=MOST_MESSAGE,
             ) as socket:
                 hello = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
                 await socket.send_json(hello)
@@ -206,13 +213,15 @@ class Native:
         return _object(text)
 
 
-async def _bring(answer: aiohttp.ClientResponse, into: Path) -> None:
+async def _bring(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
     size = 0
     with into.open("wb") as kept:
         async for block in answer.content.iter_chunked(BLOCK):
             size += len(block)
-            if size > MOST_FILE:
-                raise TooLarge(f"A file of a run has at most {MOST_FILE >> 30} GiB.")
+            if size > most:
+                raise TooLarge(
+                    f"A file of a run has at most {MOST_FILE >> 30} GiB, or what is left."
+                )
             await asyncio.to_thread(kept.write, block)
 
 

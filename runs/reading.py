@@ -6,6 +6,7 @@ when they came means nothing. What was answered from its cache took no time and 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,11 @@ ENDS: Final = ("execution_success", "execution_error", "execution_interrupted")
 TOLD: Final = ("execution_start", "execution_cached", *ENDS)
 MOST_FILES: Final = 1000
 MOST_TEXT: Final = 1 << 20
+MOST_NAMED: Final = 10_000
+"""Nodes that one message names."""
+LONGEST_WORD: Final = 200
+FOLDERS: Final = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s/\\'"]+[/\\])+""")
+"""The folders of a path from its root, on whatever system; of an address on the web nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +58,7 @@ def read(entry: Mapping[str, Any], *, nodes: int, workspace: str, our_id: str) -
 
     `workspace` is the token of whose run it is, `our_id` what members call it.
     """
-    status = entry.get("status")
-    said = status.get("messages") if isinstance(status, dict) else None
-    messages = {
-        each[0]: each[1]
-        for each in said or ()
-        if isinstance(each, list) and len(each) == 2 and isinstance(each[1], dict)
-    }
+    messages = dict(_messages(entry.get("status")))
     how = next((each for each in ENDS if each in messages), None)
     if how is None:
         return None
@@ -80,9 +80,17 @@ def read(entry: Mapping[str, Any], *, nodes: int, workspace: str, our_id: str) -
     )
 
 
+def _messages(status: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    said = status.get("messages") if isinstance(status, dict) else None
+    for each in said if isinstance(said, list) else ():
+        if isinstance(each, list) and len(each) == 2 and isinstance(each[1], dict):
+            yield str(each[0]), each[1]
+
+
 def _cached(said: Any) -> frozenset[str]:
     nodes = said.get("nodes") if isinstance(said, dict) else None
-    return frozenset(each for each in nodes or () if isinstance(each, str))
+    found = nodes if isinstance(nodes, list) else ()
+    return frozenset(each for each in found if isinstance(each, str))
 
 
 def _instant(said: Any) -> int:
@@ -94,42 +102,42 @@ def _files(outputs: Any) -> Iterator[Named]:
     for node_id, of_node in outputs.items() if isinstance(outputs, dict) else ():
         for section, items in of_node.items() if isinstance(of_node, dict) else ():
             for place, item in enumerate(items if isinstance(items, list) else ()):
-                if isinstance(item, dict) and isinstance(item.get("filename"), str):
+                node = _word(node_id)[:100]
+                if isinstance(item, dict) and isolation.is_name(item.get("filename")):
                     kind = item.get("type")
                     yield Named(
-                        str(node_id)[:100],
-                        str(section)[:50],
+                        node,
+                        _word(section)[:50],
                         item["filename"],
                         str(item.get("subfolder") or ""),
                         kind if kind in ("output", "temp") else "input",
                     )
                 elif section == "text" and isinstance(item, str):
-                    name = f"{node_id}_{place}.txt"
-                    yield Named(
-                        str(node_id)[:100], "text", name, kind="text", text=item[:MOST_TEXT]
-                    )
+                    name = f"{node}_{place}.txt".replace("/", "_").replace("\\", "_")
+                    yield Named(node, "text", name, kind="text", text=item[:MOST_TEXT])
 
 
 def _ours(body: Mapping[str, Any], our_id: str, workspace: str) -> dict[str, Any]:
     """Return one of its messages as a member may read it: our id, and nothing of the machine."""
     kept: dict[str, Any] = {}
-    for name in ("timestamp", "nodes", "node_id", "node_type", "executed", "exception_type"):
+    if "timestamp" in body:
+        kept["timestamp"] = _instant(body)
+    for name in ("node_id", "node_type", "exception_type"):
         if name in body:
-            kept[name] = body[name]
+            kept[name] = _word(body[name])
+    for name in ("nodes", "executed"):
+        if isinstance(body.get(name), list):
+            kept[name] = [_word(each) for each in body[name][:MOST_NAMED]]
     if "exception_message" in body:
         kept["exception_message"] = plain(str(body["exception_message"]), workspace)
     return {**kept, "prompt_id": our_id}
 
 
+def _word(said: Any) -> str:
+    """Return a name as it can be kept, whatever was said."""
+    return str(said).replace("\0", "")[:LONGEST_WORD]
+
+
 def plain(text: str, workspace: str) -> str:
     """Return what a node said went wrong, without folders of the machine and of ours."""
-    words = isolation.without_token(text.replace("\0", ""), workspace).split(" ")
-    return " ".join(_short(word) for word in words)[:2000]
-
-
-def _short(word: str) -> str:
-    """Return the last part of what looks like a whole path."""
-    bare = word.strip("'\"()[],:;\n")
-    if bare.startswith("/") and bare.count("/") > 1:
-        return word.replace(bare, bare.rstrip("/").rpartition("/")[2])
-    return word
+    return FOLDERS.sub("", isolation.without_token(text.replace("\0", ""), workspace))[:2000]

@@ -150,21 +150,39 @@ def _check(name: str, terms: Terms) -> None:
 
 
 def note_nodes(worker: Worker, info: Mapping[str, Any]) -> bool:
-    """Write down what a worker has of nodes; False if that is as before."""
+    """Write down what a worker has of nodes; False if that is as before.
+
+    A class of which it says what no node can be is none: everything that reads them relies on it.
+    """
+    info = {name: said for name, said in info.items() if _is_class(name, said)}
     digest = hashlib.sha256(orjson.dumps(info, option=orjson.OPT_SORT_KEYS)).hexdigest()
     if WorkerNodes.objects.filter(worker=worker, digest=digest).exists():
         return False
-    names = sorted(each for each in info if len(each) <= graphs.MOST_CLASS)
     WorkerNodes.objects.update_or_create(
         worker=worker,
         defaults={
-            "classes": names,
+            "classes": sorted(info),
             "object_info": info,
             "digest": digest,
             "read_at": timezone.now(),
         },
     )
     return True
+
+
+def _is_class(name: str, said: object) -> bool:
+    if (
+        not isinstance(said, dict)
+        or len(name) > graphs.MOST_CLASS
+        or graphs.holds_nul([name, said])
+    ):
+        return False
+    inputs, gives = said.get("input") or {}, said.get("output") or []
+    return (
+        isinstance(gives, list)
+        and isinstance(inputs, dict)
+        and all(isinstance(inputs.get(part) or {}, dict) for part in ("required", "optional"))
+    )
 
 
 def open_to(workspace_id: UUID) -> QuerySet[Worker]:

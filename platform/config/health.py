@@ -21,13 +21,14 @@ from prometheus_client.registry import Collector
 
 from accounts import doors
 from common.drf import base_url
-from common.errors import AccessDisabled, as_flat, combined, is_for_nodes
+from common.errors import AccessDisabled, NotFound, as_flat, combined, is_for_nodes
 from common.rows import rows, values
 from config import counted, nowhere, preflight
 from credits.books import holds
 from privacy import watch
 from proxy import health as vendors_health
 from proxy import origin
+from runs.faces import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -270,7 +271,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     sentence = "There is no such path."
     if request.path.startswith("/customers"):
         return JsonResponse(combined(sentence, "not_found"), status=404)
-    return _refused(request, 404, "not_found", sentence)
+    status, body = refusals.at(request.path, NotFound(sentence))
+    return JsonResponse(body, status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
