@@ -22,6 +22,7 @@ from runs import (
     isolation,
     reading,
     scheduler,
+    scrubbing,
     spending,
     staging,
     workers,
@@ -43,6 +44,9 @@ UNHEARD_SECONDS: Final = 5.0
 AWAY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
 WORDS: Final = "The machine lost this run. Nothing was charged."
+FREED_SECONDS: Final = 1.0
+"""So long a worker that has nothing to do needs to forget what it computed."""
+NOWHERE: Final = "What the run made could not be stored. Nothing was charged."
 OUR_FAULT: Final = "internal_error"
 
 
@@ -245,12 +249,15 @@ class Carrier:
             reason = now.cancel_reason or ending.CANCELED
             await self._end(State.CANCELED, reason, ending.STOPPED[reason])
             return
+        await books.aside(scrubbing.note_made, now, ended)
         try:
             files = await collecting.collected(self.native, now, ended)
+        except collecting.Wiped as why:
+            await self._again(str(why))
+            return
         except (collecting.NotCollected, TooLarge, OSError) as exc:
             logs.line(event="run.not_collected", run=str(now.pk), why=type(exc).__name__)
-            said = "What the run made could not be stored. Nothing was charged."
-            await self._end(State.FAILED, "output_lost", said)
+            await self._end(State.FAILED, "output_lost", NOWHERE)
             return
         verdict = _verdict(now, ended)
         if verdict.state == State.FAILED and not any(each.kind == "output" for each in files):
@@ -258,6 +265,13 @@ class Carrier:
         verdict.files.extend(files)
         failpoints.reached("run.collected")
         await books.aside(ending.finish, now.pk, now.prompt_id, verdict)
+
+    async def _again(self, name: str) -> None:
+        """Have it run once more, by a worker that remembers nothing of it."""
+        logs.line(event="run.wiped", run=str(self.run.pk), name=name[:200])
+        await self.native.free()
+        await asyncio.sleep(FREED_SECONDS)
+        await books.aside(scheduler.lost, self.run, NOWHERE, code="output_lost")
 
     async def _end(self, state: State, code: str, message: str) -> None:
         """End it without a charge."""
