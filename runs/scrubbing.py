@@ -6,8 +6,8 @@
 
 No address of a ComfyUI deletes a file: nothing is written over it, and its name stays. A row
 (Trace) is written before a run's first file goes there, so whoever leads the worker next wipes what
-a crash left. What a worker's memory keeps of a run stays: a run that is answered from it names files
-that are wiped, and is given them from our own store (collecting.py).
+a crash left. What a worker's memory keeps of a run stays: a run that is answered from it names
+files that are wiped, and is given them from our own store (collecting.py).
 """
 
 from __future__ import annotations
