@@ -169,7 +169,7 @@ def _ours(body: Mapping[str, Any], our_id: str, workspace: str) -> dict[str, Any
 def plain(text: str, workspace: str) -> str:
     """Return what a node said went wrong, without folders of the machine and of ours."""
     words = isolation.without_token(text.replace("\0", ""), workspace).split(" ")
-    return " ".join(_short(word) for word in words)[:2000]
+    return " ".join(_short(word) for word in words).strip()[:2000]
 
 
 def _short(word: str) -> str:

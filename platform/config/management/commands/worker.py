@@ -10,8 +10,8 @@
 
 With --token the machine's token is read from standard input, where no history of commands keeps it.
 A machine gets runs once `python -m config.runs` has seen it up. --for reserves it for workspaces,
-each named by its id. What a run left there is wiped once it is stored here, unless --keep-files says
-that this is not to be; `list` tells of how many it is not yet.
+each named by its id. What a run left there is wiped once it is stored here, unless --keep-files is
+said; `list` tells of how many it is not yet.
 """
 
 from __future__ import annotations
