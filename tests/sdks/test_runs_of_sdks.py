@@ -42,7 +42,7 @@ def test_comfys_own_library_runs_a_workflow_and_finds_it_again(comfy):
     (output,) = job.get_outputs("9")
     assert job.status == "succeeded"
     assert output.to_bytes().startswith(PNG)
-    assert comfy.jobs.get(job.id).get_workflow().workflow["9"]["class_type"] == "SaveImage"
+    assert comfy.jobs.get(job.id).get_workflow().graph["9"]["class_type"] == "SaveImage"
     assert job.id in [each.id for each in comfy.list_jobs()]
 
 
@@ -66,7 +66,9 @@ def test_comfys_own_library_brings_a_file_along(comfy):
         "9": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "made"}},
     }
     workflow = comfy.workflows.from_json(negative)
-    workflow.set_input("1", "image", comfy.assets.from_stream(io.BytesIO(picture), "cat.png"))
+    workflow.set_input(
+        "1", "image", comfy.assets.from_stream(io.BytesIO(picture), filename="cat.png")
+    )
 
     job = comfy.run(workflow)
 
