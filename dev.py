@@ -13,6 +13,7 @@
     python3 dev.py sdks     vendors' own libraries against what `up` starts (installed apart)
     python3 dev.py vendors  write the documents' tables of what can be called
     python3 dev.py messages renew the catalogues of translations (docs/translating.md)
+    python3 dev.py machine  take a ComfyUI that is there through every dialect of runs
 
 It uses the standard library only, because it is what brings the rest: uv into `.boot`, and the
 hash-checked `requirements.lock` into `.venv`. Then it becomes the command that was asked for, in
@@ -45,6 +46,7 @@ COMMANDS = {
     "sdks": ["-m", "local.sdks"],
     "vendors": ["-m", "local.vendors"],
     "messages": ["-m", "local.messages"],
+    "machine": ["-m", "local.proving"],
 }
 
 

@@ -118,6 +118,8 @@ def told(data: Path) -> dict[str, str]:
         "SDK_PROXY": f"{base_url}/proxy/{{vendor}}",
         "SDK_SCRIPTS": str(NODE) if (NODE / "node_modules").exists() else "",
         "SDK_PROXY_KEY": tour.payer({**os.environ, **kept}),
+        "SDK_RUNS": base_url,
+        "SDK_RUNS_KEY": tour.payer({**os.environ, **kept}, scope="runs"),
     }
 
 

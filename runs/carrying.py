@@ -23,6 +23,7 @@ from runs import (
     isolation,
     reading,
     scheduler,
+    scrubbing,
     spending,
     staging,
     workers,
@@ -47,6 +48,9 @@ RENEW_SECONDS: Final = 60.0
 COLLECT_SECONDS: Final = 1800.0
 """For all files of a run together; what is held for it stands meanwhile."""
 WORDS: Final = gettext_noop("The machine lost this run. Nothing was charged.")
+FREED_SECONDS: Final = 1.0
+"""So long a worker that has nothing to do needs to forget what it computed."""
+NOWHERE: Final = gettext_noop("What the run made could not be stored. Nothing was charged.")
 OUR_FAULT: Final = "internal_error"
 
 
@@ -275,12 +279,16 @@ class Carrier:
             await self._end(State.CANCELED, reason, ending.STOPPED[reason])
             return
         verdict = _verdict(now, ended)  # Bringing its files is no time of the worker's.
+        await books.aside(scrubbing.note_made, now, ended)
         try:
             await self._brought(now, ended)
+        except collecting.Wiped as why:
+            await self._again(str(why))
+            await self.tidy()
+            return
         except (collecting.NotCollected, TooLarge, OSError) as exc:
             logs.line(event="run.not_collected", run=str(now.pk), why=type(exc).__name__)
-            said = gettext_noop("What the run made could not be stored. Nothing was charged.")
-            await self._end(State.FAILED, "output_lost", said)
+            await self._end(State.FAILED, "output_lost", NOWHERE)
             await self.tidy()
             return
         is_delivered = any(each.kind == "output" for each in self._stored)
@@ -303,6 +311,13 @@ class Carrier:
         finally:
             bringing.cancel()
             await asyncio.gather(bringing, return_exceptions=True)
+
+    async def _again(self, name: str) -> None:
+        """Have it run once more, by a worker that remembers nothing of it."""
+        logs.line(event="run.wiped", run=str(self.run.pk), name=name[:200])
+        await self.native.free()
+        await asyncio.sleep(FREED_SECONDS)
+        await books.aside(scheduler.lost, self.run, NOWHERE, code="output_lost")
 
     async def _end(self, state: State, code: str, message: str) -> None:
         """End it without a charge."""

@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runs import assets, isolation, reading
+from runs import assets, books, isolation, reading
 from runs.models import Output
 from runs.native import MOST_FILE, Away, Missing
 from uploads import shelf
@@ -36,11 +36,17 @@ class NotCollected(Exception):
     """A file that the worker named could not be brought."""
 
 
+class Wiped(Exception):
+    """The worker answered from its memory, and the file that it names is nowhere any more."""
+
+
 async def collect(native: Native, run: Run, ended: reading.Ended, found: list[Output]) -> None:
     """Add the outputs of a run to `found`, each once it is stored; again, they are the same.
 
-    A file outside the folder of its workspace is no output of the run's. Raises NotCollected,
-    TooLarge, OSError, and Away where the worker is gone.
+    A file outside the folder of its workspace is no output of the run's. What the worker answered
+    from its memory was wiped there after the run that made it: it is brought from our own store.
+    Raises NotCollected, TooLarge, OSError, Away where the worker is gone, and Wiped where a file
+    of its memory is gone here, too.
     """
     known = isolation.tokens(run.workspace_id)
     left = MOST_BYTES
@@ -53,12 +59,17 @@ async def collect(native: Native, run: Run, ended: reading.Ended, found: list[Ou
             continue
         path = Path((await asyncio.to_thread(shelf.arriving)).name)
         try:
-            media = await _brought(native, each, path, most=min(left, MOST_FILE))
+            folder = isolation.seen_folder(each.subfolder, workspace or known[0])[:300]
+            was_made_before = each.node_id in ended.cached and each.text is None
+            media = await books.aside(_again, run, each, folder, path) if was_made_before else ""
+            media = media or await _brought(native, each, path, most=min(left, MOST_FILE))
+            if was_made_before and not await asyncio.to_thread(_size, path):
+                raise Wiped(each.name)
             made = await asyncio.to_thread(_stored, run, each, position, media, path)
         finally:
             await asyncio.to_thread(shelf.put_away, path)
         made.is_paid = each.kind == "output" and each.node_id not in ended.cached
-        made.subfolder = isolation.seen_folder(each.subfolder, workspace or known[0])[:300]
+        made.subfolder = folder
         found.append(made)
         left -= made.size_bytes
 
@@ -78,6 +89,21 @@ def drop_unkept(found: Sequence[Output]) -> None:
 
 def _is_safe(subfolder: str) -> bool:
     return not subfolder or isolation.is_safe(subfolder)
+
+
+def _again(run: Run, each: reading.Named, folder: str, into: Path) -> str:
+    """Copy what an earlier run of the worker stored here of it; return its media type, or ""."""
+    found = assets.made_before(run, each.name, subfolder=folder, kind=each.kind, origin=each.origin)
+    try:
+        if found is not None:
+            assets.copy(found, into)
+    except OSError:
+        return ""
+    return found.content_type if found is not None else ""
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 async def _brought(native: Native, each: reading.Named, path: Path, *, most: int) -> str:
@@ -109,6 +135,7 @@ def _stored(run: Run, each: reading.Named, position: int, media: str, path: Path
         section=each.section,
         name=each.name[-300:],
         kind=each.kind,
+        origin=each.origin,
         content_type=guessed or kind,
         size_bytes=size,
         sha256=digest,

@@ -2,6 +2,9 @@
 
     POST /prompt    GET /history/<id>    GET /queue    POST /queue, /interrupt
     POST /upload/image    GET /view    GET /object_info, /system_stats    /ws
+    POST /free    POST /history (to have it forget)
+
+No address of a ComfyUI deletes a file, so `blank` writes nothing over it: its name stays.
 
 Three outcomes, not two: what a worker certainly refused (`Rejected`), what it certainly has, and
 what nobody heard (`Away`): then it is looked for before anything is sent again.
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
@@ -72,6 +75,8 @@ class Native:
     def __init__(self, base_url: str, token: str, client_id: str) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         limits = aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        self.inputs = asyncio.Lock()
+        """Held while a file is put among its inputs, or is wiped there."""
         self._base = base_url.rstrip("/")
         self._client = client_id
         # Its own addresses alone: no proxy of the environment's, and no cookies.
@@ -121,14 +126,29 @@ class Native:
         """Put a file at a place in its input folder."""
         folder, _, name = path.rpartition("/")
         with content.open("rb") as opened:
-            form = aiohttp.FormData()
-            form.add_field("image", opened, filename=name)
-            form.add_field("type", "input")
-            form.add_field("subfolder", folder)
-            form.add_field("overwrite", "true")
-            answer = await self._json("POST", "/upload/image", form=form, seconds=FILE_SECONDS)
+            await self._put(opened, name, folder, "input")
+
+    async def blank(self, kind: str, subfolder: str, name: str) -> None:
+        """Have a file of its folder for `input`, `output` or `temp` be empty."""
+        await self._put(b"", name, subfolder, kind)
+
+    async def _put(self, content: IO[bytes] | bytes, name: str, folder: str, kind: str) -> None:
+        form = aiohttp.FormData()
+        form.add_field("image", content, filename=name, content_type="application/octet-stream")
+        form.add_field("type", kind)
+        form.add_field("subfolder", folder)
+        form.add_field("overwrite", "true")
+        answer = await self._json("POST", "/upload/image", form=form, seconds=FILE_SECONDS)
         if (answer.get("subfolder"), answer.get("name")) != (folder, name):
             raise Away("it put a file elsewhere")
+
+    async def forget(self, prompt_id: UUID) -> None:
+        """Have it know nothing any more of a prompt that ended."""
+        await self._send("/history", {"delete": [str(prompt_id)]})
+
+    async def free(self) -> None:
+        """Have it keep nothing that it computed; it does so between two prompts."""
+        await self._send("/free", {"free_memory": True})
 
     async def view(
         self, name: str, subfolder: str, kind: str, into: Path, *, most: int = MOST_FILE

@@ -64,6 +64,11 @@ KNOWN = (
         "The operator's machines.",
         harmless=frozenset({"name", "sealed"}),
     ),
+    Known(
+        "runs.Trace",
+        Fate.PASSES,
+        "Where files of your runs lie on a machine; gone once they are wiped there.",
+    ),
     Known("runs.WorkerNodes", Fate.NOTHING, "The nodes that these have."),
 )  # fmt: skip
 

@@ -6,10 +6,14 @@ when they came means nothing. What was answered from its cache took no time and 
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
+from runs import graph as graphs
 from runs import isolation
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ class Named:
     subfolder: str = ""
     kind: str = "output"
     text: str | None = None
+    origin: str = ""
+    """A digest of its node and all before it, as the worker had them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ def read(entry: Mapping[str, Any], *, nodes: int, workspace: str, our_id: str) -
         cached=cached,
         error=_ours(messages[how], our_id, workspace) if how == "execution_error" else {},
         messages=told,
-        files=list(_files(entry.get("outputs")))[:MOST_FILES],
+        files=_with_origins(entry),
     )
 
 
@@ -85,6 +91,44 @@ def _messages(status: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     for each in said if isinstance(said, list) else ():
         if isinstance(each, list) and len(each) == 2 and isinstance(each[1], dict):
             yield str(each[0]), each[1]
+
+
+def _with_origins(entry: Mapping[str, Any]) -> list[Named]:
+    found = list(files(entry.get("outputs")))[:MOST_FILES]
+    prompt = entry.get("prompt")
+    graph = prompt[2] if isinstance(prompt, list) and len(prompt) > 2 else None
+    made = origins(graph) if isinstance(graph, dict) else {}
+    return [replace(each, origin=made.get(each.node_id, "")) for each in found]
+
+
+def origins(graph: Mapping[str, Any]) -> dict[str, str]:
+    """Return for each node a digest of it and of all before it, whatever its own id is.
+
+    From equal ones a worker makes the same, or takes it from its cache. Of what is no graph of a
+    worker's (a circle) there are none.
+    """
+    made: dict[str, str] = {}
+    for first in graph:
+        path = [first] if first not in made else []
+        while path:
+            node = graph[path[-1]]
+            if not isinstance(node, dict) or len(path) > len(graph):
+                return {}
+            before = [each for each in graphs.sources(node) if each in graph]
+            if waiting := next((each for each in before if each not in made), None):
+                path.append(waiting)
+            else:
+                made[path.pop()] = _origin(node, made)
+    return made
+
+
+def _origin(node: Mapping[str, Any], made: Mapping[str, str]) -> str:
+    inputs = {
+        name: [made.get(value[0], value[0]), value[1]] if graphs.is_link(value) else value
+        for name, value in node.get("inputs", {}).items()
+    }
+    said = orjson.dumps([node.get("class_type"), inputs], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(said).hexdigest()
 
 
 def _cached(said: Any) -> frozenset[str]:
@@ -98,7 +142,8 @@ def _instant(said: Any) -> int:
     return int(stamp) if isinstance(stamp, (int, float)) and not isinstance(stamp, bool) else 0
 
 
-def _files(outputs: Any) -> Iterator[Named]:
+def files(outputs: Any) -> Iterator[Named]:
+    """Yield what nodes reported of files and texts, in their order."""
     for node_id, of_node in outputs.items() if isinstance(outputs, dict) else ():
         for section, items in of_node.items() if isinstance(of_node, dict) else ():
             for place, item in enumerate(items if isinstance(items, list) else ()):
@@ -140,4 +185,5 @@ def _word(said: Any) -> str:
 
 def plain(text: str, workspace: str) -> str:
     """Return what a node said went wrong, without folders of the machine and of ours."""
-    return FOLDERS.sub("", isolation.without_token(text.replace("\0", ""), workspace))[:2000]
+    words = isolation.without_token(text.replace("\0", ""), workspace)
+    return FOLDERS.sub("", words).strip()[:2000]

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_noop
 
 from common import db as databases
 from common import logs
-from runs import assets, books, events, frames, scheduler, workers
+from runs import assets, books, events, frames, scheduler, scrubbing, workers
 from runs.carrying import AWAY_SECONDS, OUR_FAULT, Carrier
 from runs.ending import Verdict, finish
 from runs.models import ON_A_WORKER, Run, State, Worker
@@ -62,6 +62,7 @@ class Leader:
         self._doubts = 0
         self._adopted = -float("inf")
         self._claiming = asyncio.Lock()
+        self._wiping: asyncio.Task[None] | None = None
 
     async def lead(self) -> None:
         """Lead it until cancelled."""
@@ -71,15 +72,17 @@ class Leader:
                 await self._adopt()
                 await self._probe()
                 await self._fill()
+                self._wipe()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_SECONDS):
                         await self.nudge.wait()
                 self.nudge.clear()
             listening.result()
         finally:
-            for task in (listening, *self._tasks):
+            wiping = (self._wiping,) if self._wiping else ()
+            for task in (listening, *wiping, *self._tasks):
                 task.cancel()
-            await asyncio.gather(listening, *self._tasks, return_exceptions=True)
+            await asyncio.gather(listening, *wiping, *self._tasks, return_exceptions=True)
             await self._native.close()
 
     async def _adopt(self) -> None:
@@ -105,6 +108,21 @@ class Leader:
             if run is None:
                 return
             self._carry(run)
+
+    def _wipe(self) -> None:
+        """Begin to wipe what ended runs left there, unless that is under way."""
+        if self._is_up and (self._wiping is None or self._wiping.done()):
+            self._wiping = asyncio.create_task(self._wiped())
+
+    async def _wiped(self) -> None:
+        try:
+            await scrubbing.scrub(self._native, self._worker)
+        except Away:
+            return  # It is tried again.
+        except Exception as exc:
+            if not databases.is_passing(exc):
+                log.exception("what runs left on %s is not wiped", self._worker.name)
+            await asyncio.sleep(AGAIN_SECONDS)
 
     def _carry(self, run: Run) -> None:
         carrier = Carrier(self._native, run, away_seconds=self._away_seconds, doubted=self._doubt)
@@ -297,6 +315,7 @@ def _lose_removed() -> None:
     left = Run.objects.filter(worker__state=removed).exclude(ended_at__isnull=False)
     for run in left.exclude(state=State.QUEUED):
         scheduler.lost(run, "The machine of this run was taken away. Nothing was charged.")
+    scrubbing.forget_removed()
 
 
 def _seen(worker_id: int, version: str) -> None:

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from apikeys.models import ApiKey
 from credits.books import holds, limits
-from runs import ending, events, spending
+from runs import ending, events, scrubbing, spending
 from runs.models import Run, State
 
 if TYPE_CHECKING:
@@ -92,31 +92,32 @@ def claim(worker_id: int) -> Run | None:
     run.minimum_micros = worker.minimum_micros
     run.micros_per_output = worker.micros_per_output
     run.save()
+    scrubbing.begin(run)
     events.tell(run)
     return run
 
 
-def lost(run: Run, message: str) -> bool:
+def lost(run: Run, message: str, *, code: str = ending.LOST) -> bool:
     """Have a run that its worker lost wait again, if it may; else it has failed. True: it waits.
 
     It may once, if nothing was made or paid inside yet, nobody called it off, and what was held for
     it still is: for as long as it may wait.
     """
-    if _wait_again(run):
+    if _wait_again(run, code):
         return True
     # Perhaps it was called off after whoever lost it had read it.
     reason = Run.objects.filter(pk=run.pk).values_list("cancel_reason", flat=True).first()
     if reason:
         state, code = State.CANCELED, reason
     else:
-        state, code = State.FAILED, ending.LOST
+        state = State.FAILED
     verdict = ending.Verdict(state=state, code=code, message=message, ours=True)
     ending.finish(run.pk, run.prompt_id, verdict)
     return False
 
 
 @transaction.atomic
-def _wait_again(run: Run) -> bool:
+def _wait_again(run: Run, code: str) -> bool:
     spending.lock_wallet(run.workspace_id)  # What its nodes call is placed before this, or not.
     now = Run.objects.select_for_update().get(pk=run.pk)
     on_it = (State.STAGING, State.RUNNING, State.COLLECTING)
@@ -133,7 +134,7 @@ def _wait_again(run: Run) -> bool:
     now.sent_at, now.started_at, now.progress = None, None, None
     now.queued_at = timezone.now()  # Its place in the queue is as before, its time begins anew.
     now.save()
-    events.note(now, "status", {"status": State.QUEUED, "code": "worker_lost"})
+    events.note(now, "status", {"status": State.QUEUED, "code": code})
     return True
 
 

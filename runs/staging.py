@@ -24,7 +24,7 @@ from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from common.errors import InvalidFileUrl
-from runs import assets, books, inputs, isolation
+from runs import assets, books, inputs, isolation, scrubbing
 from runs.fetching import cache, fetch, targets
 from runs.models import Asset
 from uploads import shelf
@@ -84,8 +84,12 @@ async def _one(
         folder, name = inputs.named(path)
         base = path.rpartition("/")[2]
         place = isolation.staged_path(isolation.token(run.workspace_id), digest, base)
+        where = f"{MODELS_HOME}/{folder}/{place}" if folder else place
+        assert run.prompt_id is not None, "it is a worker's"
         try:
-            await native.upload(f"{MODELS_HOME}/{folder}/{place}" if folder else place, copy)
+            async with native.inputs:
+                await books.aside(scrubbing.note_input, run.prompt_id, where)
+                await native.upload(where, copy)
         finally:
             await asyncio.to_thread(copy.unlink)
         return name, place

@@ -53,6 +53,7 @@ class Terms:
     reserved_for: tuple[UUID, ...] = ()
     denied_classes: tuple[str, ...] = ()
     shared_inputs: tuple[str, ...] = ("example.png",)
+    scrubs: bool = True
 
 
 def add(name: str, terms: Terms, *, token: str = "", by: UUID, reason: str) -> Worker:

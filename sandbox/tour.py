@@ -233,7 +233,7 @@ def chosen(names: Sequence[str], *, every: bool) -> list[Sample]:
     return list(seen.values())
 
 
-def payer(environment: dict[str, str]) -> str:
+def payer(environment: dict[str, str], scope: str = "proxy") -> str:
     """Return the key of a member who can pay for all of it."""
 
     def manage(*words: str) -> Any:
@@ -251,7 +251,7 @@ def payer(environment: dict[str, str]) -> str:
     by = staff[0]["email"] if staff else STAFF
     why = ["--by", by, "--reason", "a tour"]
     words = ["member", "add", EMAIL, "--credits", GIFT_USD, *why]
-    key = str(manage(*words, "--key", "tour", "--scope", "proxy")["api_key"])
+    key = str(manage(*words, "--key", "tour", "--scope", scope)["api_key"])
     manage("member", "limit", EMAIL, "any", *why)  # Nobody paid for more than one call at once.
     return key
 

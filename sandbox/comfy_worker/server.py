@@ -61,6 +61,8 @@ class Server:
                 web.post("/queue", self._delete),
                 web.post("/interrupt", self._interrupt),
                 web.post("/free", self._free),
+                web.get("/history", self._histories),
+                web.post("/history", self._forget),
                 web.get("/history/{id}", self._history),
                 web.get("/view", self._view),
                 web.post("/upload/image", self._upload),
@@ -157,6 +159,15 @@ class Server:
         wanted = request.match_info["id"]
         entry = self.engine.history.get(wanted)
         return web.json_response({wanted: entry} if entry else {})
+
+    async def _histories(self, _: web.Request) -> web.Response:
+        return web.json_response(self.engine.history)
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        asked = await request.json(loads=_loads)
+        for each in list(self.engine.history) if asked.get("clear") else asked.get("delete") or []:
+            self.engine.history.pop(each, None)
+        return web.Response()
 
     async def _view(self, request: web.Request) -> web.StreamResponse:
         folder = self.folders.get(request.query.get("type", "output"))
