@@ -1,0 +1,209 @@
+"""`--prove`: load, one thing after the other that breaks, and the books held against the answers."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from local.cluster.ledger import Found, Row, judge, longest_gap
+from local.cluster.load import Load, Payer
+from local.cluster.scenes import SCENES
+from local.demo import of_staff
+from local.supervisor import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from local.cluster.cluster import Running
+    from local.cluster.ledger import Ask
+    from local.cluster.load import File
+
+PAYERS = 6
+CREDITS_USD = 100
+WHOLE_SECONDS = 180
+"""So long it may take until all is as before."""
+SETTLED_SECONDS = 180
+"""So long until no hold is left: a job that nobody polls, and the hold of who died, need that."""
+BOOKED = """
+    SELECT call.id::text, call.run_id, call.workspace_id::text, call.charged_micros,
+           array_remove(array_agg(entry.amount_micros), NULL)
+      FROM usage_call call
+      LEFT JOIN credits_entry entry ON entry.key = 'call:' || call.id
+     GROUP BY 1, 2, 3, 4, call.number
+"""
+HELD = "SELECT count(*) FROM credits_hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is told of one scene."""
+
+    title: str
+    gap: float
+    """The longest time in which nobody got a 200."""
+    waited: float
+    """The longest that one caller waited for the answer to one ask."""
+    answers: int
+    again: int
+    """Tries that had to be made once more."""
+    found: Found
+
+
+def prove(
+    cluster: Running, only: Sequence[str] | None, *, rate: float, say: Callable[[str], None]
+) -> int:
+    """Play the scenes under load; return 0 if nothing was lost or doubled and the books agree."""
+    payers = members(cluster)
+    assert cluster.certificate is not None, "it was made at the start"
+    load = Load(cluster.url, cluster.certificate.authority, payers, rate)
+    wait_whole(cluster, load)
+    load.start()
+    cluster.supervisor.tend(3)
+    spans = {}
+    for name in only or SCENES:
+        spans[name] = play(cluster, load, name)
+        say(f"played: {SCENES[name].title}")
+    load.scene = "end"
+    load.finish()
+    settle(cluster, load)
+    lines, left = tell(cluster, load, spans)
+    proofs, status = reconciled(cluster)
+    for text in (*table(lines), *left, *proofs):
+        say(text)
+    return status or int(bool(left) or any(not line.found.is_clean for line in lines))
+
+
+def members(cluster: Running) -> list[Payer]:
+    """Make members with credits and a key each."""
+    by = of_staff(cluster.manage)
+    made = []
+    for number in range(PAYERS):
+        words = ["member", "add", f"payer{number}@example.org", "--credits", str(CREDITS_USD)]
+        words += ["--by", by, "--reason", "proof", "--key", "proof", "--json"]
+        told = json.loads(cluster.manage(*words))
+        made.append(Payer(told["workspace_id"], told["api_key"]))
+    return made
+
+
+def play(cluster: Running, load: Load, name: str) -> tuple[float, float]:
+    """Break it, let it be, mend it, and wait until all is whole; return from when until when."""
+    scene = SCENES[name]
+    load.scene, began = name, time.monotonic()
+    undo = scene.strike(cluster)
+    cluster.supervisor.tend(scene.lasts_seconds)
+    undo()
+    wait_whole(cluster, load)
+    cluster.supervisor.tend(3)
+    return began, time.monotonic()
+
+
+def wait_whole(cluster: Running, load: Load) -> None:
+    """Return when there is a primary, its standbys, and all web machines; Failed if not soon."""
+    end = time.monotonic() + WHOLE_SECONDS
+    while not cluster.is_whole():
+        load.check()
+        if time.monotonic() > end:
+            raise Failed(f"{load.scene}: it did not become whole again: {cluster.state()}")
+        cluster.supervisor.tend(0.5)
+
+
+def settle(cluster: Running, load: Load) -> None:
+    """Return when every caller has its answer, and nothing is held any more."""
+    end = time.monotonic() + SETTLED_SECONDS
+    while (not load.is_over or held(cluster)) and time.monotonic() < end:
+        load.check()
+        cluster.supervisor.tend(1)
+
+
+def held(cluster: Running) -> int:
+    """Return how many holds are open."""
+    with psycopg.connect(cluster.dsn("owner")) as db:
+        row = db.execute(HELD).fetchone()
+    return int(row[0]) if row else 0
+
+
+def booked(cluster: Running) -> list[Row]:
+    """Return every call in the books, with what was posted for it."""
+    with psycopg.connect(cluster.dsn("owner")) as db:
+        return [
+            Row(call, name, wallet, charged, tuple(entries))
+            for call, name, wallet, charged, entries in db.execute(BOOKED)
+        ]
+
+
+def tell(
+    cluster: Running, load: Load, spans: dict[str, tuple[float, float]]
+) -> tuple[list[Line], list[str]]:
+    """Return a line for each scene, and what else is wrong."""
+    found = judge(load.asks, booked(cluster))
+    moments = load.successes()
+    lines = [
+        line_of(SCENES[name].title, load.asks, name, longest_gap(moments, *span), found)
+        for name, span in spans.items()
+    ]
+    left = [f"{each}" for scene in ("", "end") for each in found.get(scene, Found()).lines()]
+    if holds := held(cluster):
+        left.append(f"{holds} holds are open still")
+    left += [f"a file is not as it was put: {each.address}" for each in load.files if not kept(each)]
+    return lines, left
+
+
+def line_of(
+    title: str, asks: Sequence[Ask], scene: str, gap: float, found: dict[str, Found]
+) -> Line:
+    """Return what is told of a scene."""
+    own = [ask for ask in asks if ask.scene == scene]
+    waits = [ask.answers[0].at - ask.began for ask in own if ask.answers]
+    return Line(
+        title,
+        gap,
+        max(waits, default=0.0),
+        len(waits),
+        sum(1 for ask in own for each in ask.tries if each.status != 200),
+        found.get(scene, Found()),
+    )
+
+
+def kept(file: File) -> bool:
+    """Whether a file is in the bucket as it was put."""
+    try:
+        with urllib.request.urlopen(file.address, timeout=10) as answer:  # noqa: S310 - our own
+            return bool(answer.read() == file.content)
+    except OSError:
+        return False
+
+
+def table(lines: Sequence[Line]) -> list[str]:
+    """Return the table that is printed, in Markdown, and each thing that is wrong below it."""
+    head = ("event", "no 200 for", "one waited", "answers", "tried again", "lost", "doubled")
+    rows = [
+        (
+            line.title,
+            f"{line.gap:.1f} s",
+            f"{line.waited:.1f} s",
+            f"{line.answers:,}",
+            f"{line.again:,}",
+            str(len(line.found.lost) + len(line.found.unanswered)),
+            str(len(line.found.doubled) + len(line.found.unexplained)),
+        )
+        for line in lines
+    ]
+    told = ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    told += ["| " + " | ".join(row) + " |" for row in rows]
+    return [*told, "", *(each for line in lines for each in line.found.lines())]
+
+
+def reconciled(cluster: Running) -> tuple[list[str], int]:
+    """Return what `manage.py reconcile` says, and 1 if something differs."""
+    try:
+        told = cluster.manage("reconcile")
+    except Failed as why:
+        return [str(why)], 1
+    proofs = Counter(line.split()[0] for line in told.splitlines() if not line.startswith(" "))
+    return [f"reconcile: {proofs['ok']} proofs, all clean"], 0
