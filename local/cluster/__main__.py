@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         programs = needs.programs(say=say)
         options.data.mkdir(parents=True, exist_ok=True)
         with Supervisor(options.data, say=say) as supervisor:
-            cluster.empty(places)
-            running = Running(supervisor, places, programs)
+            kept = cluster.prepare(places, fresh=options.fresh)
+            running = Running(supervisor, places, programs, kept=kept)
             try:
                 cluster.start(running, say=say)
                 if options.prove:
@@ -71,8 +71,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--data",
         type=Path,
         default=rendering.ROOT / ".cluster",
-        help="emptied at each start (.cluster)",
+        help="what is kept (.cluster)",
     )
+    parser.add_argument("--fresh", action="store_true", help="throw away what an earlier one left")
     options = parser.parse_args(arguments)
     options.data = options.data.resolve()
     return options

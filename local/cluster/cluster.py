@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from local import certificates, demo, processes
+from local import certificates, demo, prepared, processes
 from local.cluster import rendering
-from local.cluster.member import Database, Member, kill, postmaster
+from local.cluster.member import Database, Member, family, kill, postmaster
 from local.cluster.places import HOST, MACHINES
 from local.supervisor import Failed, answers
 
@@ -51,9 +51,15 @@ class Running:
     places: Places
     programs: Programs
     members: dict[str, Member] = field(default_factory=dict)
-    passwords: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     environment: Environment = field(default_factory=dict)
     certificate: certificates.Certificate | None = None
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """The password of each role."""
+        found: dict[str, str] = self.kept["passwords"]
+        return found
 
     @property
     def url(self) -> str:
@@ -134,25 +140,42 @@ def asked(url: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def empty(places: Places) -> None:
-    """Have an empty folder; raise Failed rather than throw away what is not a cluster's.
+def prepare(places: Places, *, fresh: bool) -> dict[str, Any]:
+    """Have a folder to run in, and return what is kept in it: secrets, and what was migrated.
 
-    What an earlier one left running in it is ended first: a PostgreSQL outlives a Patroni that
-    was killed.
+    What another cluster left there goes on, unless it shall not, or had other ports. Raises Failed
+    rather than throw away what is not a cluster's. A PostgreSQL that outlived a Patroni that was
+    killed is ended first.
     """
     folder = places.folder
-    ours = (folder / OWN).exists()
     others = [each for each in folder.iterdir() if each.name != "lock"]
-    if others and not ours:
+    if others and not (folder / OWN).exists():
         raise Failed(f"{folder} holds something that is no cluster's: give --data.")
     for machine in MACHINES:
-        left = postmaster(places.own(f"pg{machine}") / "data")
-        if left is not None:
-            kill([left])  # Its backends end when they notice.
-    for each in others:
-        shutil.rmtree(each) if each.is_dir() else each.unlink()
-    (folder / OWN).write_text(json.dumps({"base": places.base}) + "\n")
-    places.logs.mkdir()
+        kill(family(postmaster(places.own(f"pg{machine}") / "data")))
+    kept: dict[str, Any] = json.loads((folder / OWN).read_text()) if others else {}
+    if fresh or kept.get("base") != places.base:
+        for each in others:
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        kept = {"base": places.base, **_made_up()}
+        keep(places, kept)
+    places.logs.mkdir(exist_ok=True)
+    return kept
+
+
+def keep(places: Places, kept: dict[str, Any]) -> None:
+    """Write what the next start shall know."""
+    demo.write_private(places.folder / OWN, json.dumps(kept, indent=2) + "\n")
+
+
+def _made_up() -> dict[str, Any]:
+    return {
+        "passwords": {role: secrets.token_hex(12) for role in ROLES},
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "KEY_PEPPERS": f"1:{secrets.token_hex(32)}",
+        "vendor": secrets.token_hex(16),
+        "migrated": "",
+    }
 
 
 def start(cluster: Running, *, say: Callable[[str], None]) -> None:
@@ -160,7 +183,6 @@ def start(cluster: Running, *, say: Callable[[str], None]) -> None:
     places = cluster.places
     if (port := places.taken()) is not None:
         raise Failed(f"port {port} is in use: stop what listens there, or give --port.")
-    cluster.passwords = {role: secrets.token_hex(12) for role in ROLES}
     cluster.certificate = certificates.for_name(places.own("tls"), "localhost")
     _start_etcd(cluster)
     say("started etcd x3")
@@ -188,7 +210,7 @@ def settings(cluster: Running) -> Environment:
     sentinels = ";".join(
         f"sentinel://:{cluster.passwords['redis']}@{HOST}:{places.sentinel(n)}" for n in MACHINES
     )
-    key = secrets.token_hex(16)
+    key = cluster.kept["vendor"]
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
         "PYTHONPATH": os.pathsep.join([str(rendering.ROOT), str(rendering.ROOT / "platform")]),
@@ -196,8 +218,8 @@ def settings(cluster: Running) -> Environment:
         "PYTHONUNBUFFERED": "1",
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DATABASE_URL": cluster.dsn("programs"),
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "KEY_PEPPERS": f"1:{secrets.token_hex(32)}",
+        "SECRET_KEY": cluster.kept["SECRET_KEY"],
+        "KEY_PEPPERS": cluster.kept["KEY_PEPPERS"],
         "PUBLIC_URL": cluster.url,
         "ALLOWED_HOSTS": "localhost",
         "TRUSTED_PROXIES": HOST,
@@ -228,7 +250,7 @@ def _bare() -> Environment:
 def _start_etcd(cluster: Running) -> None:
     places = cluster.places
     for machine in MACHINES:
-        places.own(f"etcd{machine}").mkdir()
+        places.own(f"etcd{machine}").mkdir(exist_ok=True)
         environment = {**_bare(), **rendering.etcd(places, machine)}
         member = Member(
             f"etcd{machine}", [cluster.programs.etcd], logs=places.logs, environment=environment
@@ -253,7 +275,7 @@ def _start_databases(cluster: Running) -> None:
         cluster.add(Member(f"link{machine}", words, logs=places.logs, environment=_bare()))
     for machine in MACHINES:
         own = places.own(f"pg{machine}")
-        own.mkdir(mode=0o700)
+        own.mkdir(mode=0o700, exist_ok=True)
         text = rendering.patroni(
             places,
             machine,
@@ -273,14 +295,17 @@ def _start_databases(cluster: Running) -> None:
         )
         member.data = own / "data"
         cluster.add(member)
-        if machine == 1:  # The first is the primary: nobody has to wait for a race.
+        if machine == 1 and not member.data.exists():  # The others copy from it.
             cluster.supervisor.wait_for(
                 lambda: cluster.leader() == 1,
                 f"there is no primary: see {member.log}",
                 limit=READY_SECONDS,
             )
     cluster.supervisor.wait_for(
-        lambda: any(each.get("role") == "sync_standby" for each in cluster.state().values()),
+        lambda: (
+            cluster.leader() is not None
+            and any(each.get("role") == "sync_standby" for each in cluster.state().values())
+        ),
         f"there is no synchronous standby: see {places.logs}",
         limit=READY_SECONDS,
     )
@@ -314,7 +339,7 @@ def _tls_of_databases(cluster: Running, identity: pwd.struct_passwd | None) -> P
     """Return a folder with the certificate of the PostgreSQLs, which only they may read."""
     assert cluster.certificate is not None, "it was made before"
     tls = cluster.places.own("pgtls")
-    tls.mkdir(mode=0o700)
+    tls.mkdir(mode=0o700, exist_ok=True)
     shutil.copyfile(cluster.certificate.chain, tls / "server.crt")
     demo.write_private(tls / "server.key", cluster.certificate.key.read_text())
     _give(identity, tls, tls / "server.crt", tls / "server.key")
@@ -334,7 +359,7 @@ def _start_broker(cluster: Running) -> None:
     for kind, render in written.items():
         for machine in MACHINES:
             own = places.own(f"{kind}{machine}")
-            own.mkdir()
+            own.mkdir(exist_ok=True)
             demo.write_private(own / "own.conf", render(places, machine, password=password))
             words = [cluster.programs.redis, str(own / "own.conf")]
             words += ["--sentinel"] if kind == "sentinel" else []
@@ -371,16 +396,19 @@ def _start_outside(cluster: Running) -> None:
 
 
 def _migrate(cluster: Running) -> None:
-    """Make roles, the database and its tables, as an operator does once."""
+    """Make roles, the database and its tables, as an operator does once, and at an upgrade."""
     psql = [str(cluster.programs.postgres / "psql"), "-v", "ON_ERROR_STOP=1", "-q"]
-    cluster.supervisor.run(
-        [*psql, "-d", cluster.dsn("postgres", "postgres"), "-f", "-"],
-        environment=_bare(),
-        cwd=rendering.ROOT,
-        given=rendering.roles(cluster.passwords),
-    )
-    cluster.manage("migrate", "-v", "0", role="owner")
-    cluster.manage("grants", "programs", role="owner")
+    if not cluster.kept["migrated"]:
+        cluster.supervisor.run(
+            [*psql, "-d", cluster.dsn("postgres", "postgres"), "-f", "-"],
+            environment=_bare(),
+            cwd=rendering.ROOT,
+            given=rendering.roles(cluster.passwords),
+        )
+    if cluster.kept["migrated"] != (now := prepared.fingerprint()):
+        cluster.manage("migrate", "-v", "0", role="owner")
+        cluster.manage("grants", "programs", role="owner")
+        keep(cluster.places, cluster.kept | {"migrated": now})
 
 
 def _start_programs(cluster: Running) -> None:
@@ -405,7 +433,7 @@ def _program(cluster: Running, unit: str, machine: int) -> Member:
     places, name = cluster.places, f"{unit}{machine}"
     own = places.own(name)
     metrics = own / "metrics"
-    metrics.mkdir(parents=True)
+    metrics.mkdir(parents=True, exist_ok=True)
     return Member(
         name,
         rendering.command(unit, unit_pairs(places, unit, machine)),
@@ -443,7 +471,7 @@ def _start_haproxy(cluster: Running) -> None:
     places, made = cluster.places, cluster.certificate
     own = places.own("haproxy")
     tls = own / "tls"
-    tls.mkdir(parents=True)
+    tls.mkdir(parents=True, exist_ok=True)
     demo.write_private(tls / "localhost.pem", made.chain.read_text() + made.key.read_text())
     (own / "haproxy.cfg").write_text(rendering.haproxy(places, tls=tls))
     words = [cluster.programs.haproxy, "-db", "-f", str(own / "haproxy.cfg")]

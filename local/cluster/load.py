@@ -88,7 +88,9 @@ class Load:
 
     def successes(self) -> list[float]:
         """Return when answers with 200 were there."""
-        return [each.at for ask in list(self.asks) for each in list(ask.tries) if each.status == 200]
+        return [
+            each.at for ask in list(self.asks) for each in list(ask.tries) if each.status == 200
+        ]
 
     def _run(self) -> None:
         try:
@@ -184,5 +186,3 @@ def _code(content: bytes) -> str:
         return str(json.loads(content)["error"]["type"])
     except (ValueError, KeyError, TypeError):
         return ""
-
-
