@@ -112,7 +112,7 @@ def _heard(db: Db) -> Iterator[None]:
 
 
 def _hang_up(db: Db) -> None:
-    """End our side of a connection, so that whoever waits for the other side hears that it ended."""
+    """End our side of a connection, so that whoever waits for the other hears that it ended."""
     log.warning("the database was silent for %s seconds: its connection is given up", HEARD_SECONDS)
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(db.fileno())) as way:
         way.shutdown(socket.SHUT_RDWR)

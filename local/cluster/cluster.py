@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from local.supervisor import Supervisor
 
 Environment = dict[str, str]
-READY_SECONDS = 240
+READY_SECONDS = 600
 ROLES = ("postgres", "replicator", "rewinder", "owner", "programs", "redis")
 BUCKET = "files"
 S3_KEY = "cluster"
@@ -97,7 +97,7 @@ class Running:
         return None
 
     def is_whole(self) -> bool:
-        """Whether there is a primary, a synchronous standby, a third, and all web machines serve."""
+        """Whether there is a primary, a synchronous standby, a third, and all web serve."""
         roles = sorted(
             str(each.get("role"))
             for each in self.state().values()

@@ -1,7 +1,7 @@
 """What callers were told, held against the books: was an answer lost, or paid for twice.
 
-A caller's intention is an `Ask`: it has a name, which is its Idempotency-Key and, as `Comfy-Job-Id`,
-stands beside each call in the books. It is tried until it has a final answer. Afterwards
+A caller's intention is an `Ask`: it has a name, which is its Idempotency-Key and, as
+`Comfy-Job-Id`, stands beside each call in the books. It is tried until it has a final answer. Then
 
     told 200      one call in the books, of that id, with what the caller was told as its price
                   and one entry of that amount; no other charged call has the ask's name
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from common.money import credits_text, show
@@ -159,4 +160,4 @@ def longest_gap(moments: Iterable[float], began: float, ended: float) -> float:
     """Return the longest time between two neighbouring moments of a span, its ends among them."""
     within = sorted(each for each in moments if began < each < ended)
     edges = [began, *within, ended]
-    return max(after - before for before, after in zip(edges, edges[1:], strict=False))
+    return max(after - before for before, after in pairwise(edges))

@@ -39,6 +39,8 @@ class Member(Child):
         """Kill it, and keep it down."""
         self._is_down = True
         self.kill()
+        if self._process is not None:
+            self._process.wait()
 
     def up(self) -> None:
         """Start it again, if it was kept down."""
@@ -121,10 +123,5 @@ def hold_still(pids: Iterable[int], seconds: int) -> None:
     """Have these processes stand still for so long, whatever becomes of us meanwhile."""
     named = " ".join(map(str, pids))
     script = f"kill -STOP {named}; sleep {seconds}; kill -CONT {named}"
-    subprocess.Popen(
-        ["sh", "-c", script],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    background = f"({script}) </dev/null >/dev/null 2>&1 &"
+    subprocess.run(["sh", "-c", background], start_new_session=True, check=True)

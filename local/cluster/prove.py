@@ -1,4 +1,4 @@
-"""`--prove`: load, one thing after the other that breaks, and the books held against the answers."""
+"""`--prove`: load, one thing after the other that breaks, and answers held against the books."""
 
 from __future__ import annotations
 
@@ -88,11 +88,7 @@ def prove(
     load.scene = "end"
     load.finish()
     settle(cluster, load)
-    lines, left = tell(cluster, load, spans, booked(cluster, payers, since))
-    proofs, status = reconciled(cluster)
-    for text in (*table(lines), *left, *proofs):
-        say(text)
-    return status or int(bool(left) or any(not line.found.is_clean for line in lines))
+    return conclude(cluster, load, spans, booked(cluster, payers, since), say=say)
 
 
 def members(cluster: Running) -> list[Payer]:
@@ -149,23 +145,29 @@ def asked_books(cluster: Running, question: LiteralString, *given: object) -> li
         return db.execute(question, given).fetchall()
 
 
-def tell(
-    cluster: Running, load: Load, spans: dict[str, tuple[float, float]], rows: Sequence[Row]
-) -> tuple[list[Line], list[str]]:
-    """Return a line for each scene, and what else is wrong."""
+def conclude(
+    cluster: Running,
+    load: Load,
+    spans: dict[str, tuple[float, float]],
+    rows: Sequence[Row],
+    *,
+    say: Callable[[str], None],
+) -> int:
+    """Say what came of each scene and of the books; return 0 if nothing is wrong."""
     found = judge(load.asks, rows)
     moments = load.successes()
     lines = [
         line_of(SCENES[name].title, load.asks, name, longest_gap(moments, *span), found)
         for name, span in spans.items()
     ]
-    left = [f"{each}" for scene in ("", "end") for each in found.get(scene, Found()).lines()]
+    left = [line for name in found.keys() - spans.keys() for line in found[name].lines()]
     if holds := held(cluster):
         left.append(f"{holds} holds are open still")
-    left += [
-        f"a file is not as it was put: {each.address}" for each in load.files if not kept(each)
-    ]
-    return lines, left
+    left += [f"not as it was put: {file.address}" for file in load.files if not kept(file)]
+    proofs, status = reconciled(cluster)
+    for text in (*table(lines), *left, *proofs):
+        say(text)
+    return status or int(bool(left) or any(not line.found.is_clean for line in lines))
 
 
 def line_of(
