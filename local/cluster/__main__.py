@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from local.cluster import cluster, needs, prove, rendering, scenes
-from local.cluster.cluster import Running
+from local.cluster import needs, prove, rendering, running, scenes, starting
 from local.cluster.places import PORTS, Places
 from local.postgres import PostgresError
 from local.supervisor import Failed, Stopped, Supervisor
@@ -34,16 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         programs = needs.programs(say=say)
         options.data.mkdir(parents=True, exist_ok=True)
         with Supervisor(options.data, say=say) as supervisor:
-            kept = cluster.prepare(places, fresh=options.fresh)
-            running = Running(supervisor, places, programs, kept=kept)
+            kept = running.prepare(places, fresh=options.fresh)
+            cluster = running.Running(supervisor, places, programs, kept=kept)
             try:
-                cluster.start(running, say=say)
+                starting.start(cluster, say=say)
                 if options.prove:
-                    return prove.prove(running, options.only, rate=options.rate, say=say)
-                say(*welcome(running))
+                    return prove.prove(cluster, options.only, rate=options.rate, say=say)
+                say(*welcome(cluster))
                 supervisor.watch()
             finally:
-                running.hurry()
+                cluster.hurry()
     except Stopped:
         return 130 if options.prove else 0
     except (Failed, PostgresError, rendering.Unlike) as why:
@@ -86,11 +85,11 @@ def first_port(text: str) -> int:
     return int(text)
 
 
-def welcome(running: Running) -> list[str]:
+def welcome(cluster: running.Running) -> list[str]:
     """Tell what there is to know."""
-    places = running.places
+    places = cluster.places
     rows = [
-        ("web", f"{running.url}, by the certificate {places.own('tls') / 'ca.pem'}"),
+        ("web", f"{cluster.url}, by the certificate {places.own('tls') / 'ca.pem'}"),
         ("machines", f"http://127.0.0.1:{places.web(1)} to {places.web(3)} (/serving, /ready)"),
         ("Patroni", f"http://127.0.0.1:{places.patroni(1)}/cluster"),
         ("manage.py", f"DATABASE_URL and all else in {places.folder / 'environment.json'}"),

@@ -58,10 +58,6 @@ class Database(Member):
 
     data: Path
 
-    def start(self) -> None:
-        """Start Patroni; a PostgreSQL that runs on its folder is its own from then on."""
-        super().start()
-
     def stop(self, limit: float) -> None:
         """End both, PostgreSQL by Patroni if that is alive to do so."""
         super().stop(limit)

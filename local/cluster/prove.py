@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from local.cluster.cluster import Running
     from local.cluster.ledger import Ask
     from local.cluster.load import File
+    from local.cluster.running import Running
 
 PAYERS = 6
 CREDITS_USD = 100

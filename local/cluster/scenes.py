@@ -13,8 +13,8 @@ from local.cluster.places import MACHINES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.cluster.cluster import Running
     from local.cluster.member import Member
+    from local.cluster.running import Running
 
 STILL_SECONDS = 25
 """Longer than a leader's lease (ttl of patroni.yml): another one is primary meanwhile."""

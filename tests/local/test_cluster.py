@@ -7,14 +7,14 @@ import time
 import pytest
 import yaml
 
-from local.cluster import cluster, needs, prove, rendering
+from local.cluster import needs, prove, rendering, running, starting
 from local.cluster.ledger import Ask, Row, Try, judge, longest_gap
 from local.cluster.member import Member, family, hold_still, postmaster
 from local.cluster.places import MACHINES, PORTS, Places
 from local.cluster.scenes import SCENES
 from local.supervisor import Failed
 
-PASSWORDS = {role: f"password-of-{role}" for role in cluster.ROLES}
+PASSWORDS = {role: f"password-of-{role}" for role in running.ROLES}
 
 
 @pytest.fixture
@@ -95,18 +95,18 @@ def test_the_first_redis_is_master_and_the_others_follow_it(places):
 
 
 def test_what_a_unit_of_systemd_starts_is_what_runs(places):
-    words = rendering.command("rest", cluster.unit_pairs(places, "rest", 2))
+    words = rendering.command("rest", starting.unit_pairs(places, "rest", 2))
 
     assert words[1:5] == ["-m", "celery", "-A", "config.celery"]
     assert words[words.index("-n") + 1] == "rest2@%h"
     assert "default,beat,calls,money" in words
-    beat = rendering.command("beat", cluster.unit_pairs(places, "beat", 1))
+    beat = rendering.command("beat", starting.unit_pairs(places, "beat", 1))
     assert beat[-1] == str(places.own("beat1") / "beat-schedule")
 
 
 @pytest.mark.parametrize("unit", ["web", "rest", "jobs", "beat"])
 def test_every_unit_can_be_told(places, unit):
-    assert "/opt/" not in " ".join(rendering.command(unit, cluster.unit_pairs(places, unit, 1)))
+    assert "/opt/" not in " ".join(rendering.command(unit, starting.unit_pairs(places, unit, 1)))
 
 
 def test_a_file_of_deploy_that_changed_is_not_taken_for_what_it_was(places):
@@ -120,21 +120,21 @@ def test_a_folder_of_something_else_is_left_alone(places):
     (places.folder / "thesis.txt").write_text("ten years")
 
     with pytest.raises(Failed, match="no cluster's"):
-        cluster.prepare(places, fresh=True)
+        running.prepare(places, fresh=True)
 
     assert (places.folder / "thesis.txt").exists()
 
 
 def test_a_second_start_goes_on_with_what_there_is_unless_it_shall_not(places):
-    first = cluster.prepare(places, fresh=False)
+    first = running.prepare(places, fresh=False)
     (places.folder / "of-the-first").write_text("")
 
-    assert cluster.prepare(places, fresh=False) == first
+    assert running.prepare(places, fresh=False) == first
     assert (places.folder / "of-the-first").exists()
-    assert cluster.prepare(places, fresh=True)["passwords"] != first["passwords"]
+    assert running.prepare(places, fresh=True)["passwords"] != first["passwords"]
     assert not (places.folder / "of-the-first").exists()
     elsewhere = Places(places.folder, places.base + PORTS)
-    assert cluster.prepare(elsewhere, fresh=False)["base"] == elsewhere.base
+    assert running.prepare(elsewhere, fresh=False)["base"] == elsewhere.base
 
 
 def test_what_is_missing_is_said_in_one_line(monkeypatch):
