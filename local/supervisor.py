@@ -148,7 +148,9 @@ class DataLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            raise Failed(f"something runs on {folder} already: stop it, or give --data.") from None
+            raise Failed(
+                f"another `up` or `cluster` is running on {folder}: stop it, or give --data."
+            ) from None
         self._file.seek(0)
         self.left_behind = self._read()
 

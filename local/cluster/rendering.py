@@ -106,6 +106,7 @@ def haproxy(places: Places, *, tls: Path) -> str:
     return swapped(
         read("haproxy/haproxy.cfg"),
         {
+            "maxconn 20000": "maxconn 2000",  # Files that a machine for others, too, may not open.
             "bind :80": f"bind {HOST}:{places.http}",
             "bind :443": f"bind {HOST}:{places.https}",
             "bind 127.0.0.1:5000": f"bind {HOST}:{places.leader}",
