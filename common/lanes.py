@@ -83,6 +83,7 @@ class Lane(Generic[Ask, Answer]):
             return True
         if self._connecting is None or self._connecting.done():
             self._connecting = self._loop.create_task(self._have_one())
+            self._connecting.add_done_callback(_heard_of)
         try:
             await asyncio.shield(self._connecting)
         except Exception:
@@ -202,6 +203,12 @@ async def _open() -> db.Db:
             _told = time.monotonic()
             log.warning("no connection to the database: %s: %s", type(exc).__name__, exc)
         raise
+
+
+def _heard_of(attempt: asyncio.Task[db.Db]) -> None:
+    """Take note of why it failed, which the log has said: nobody need wait for it any more."""
+    if not attempt.cancelled():
+        attempt.exception()
 
 
 def _is_stale(connection: db.Db) -> bool:

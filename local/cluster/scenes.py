@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,26 +78,26 @@ def partition(cluster: Running) -> Callable[[], None]:
 
 def web(cluster: Running) -> Callable[[], None]:
     """Kill a web process in the middle of its calls."""
-    cluster.members["web1"].kill()
+    cluster.members[busiest_web(cluster)].kill()
     return nothing
 
 
 def web_stands_still(cluster: Running) -> Callable[[], None]:
     """Have one of HAProxy's web machines stand still: it answers nobody, and wakes up later."""
-    hold_still(cluster.members["web2"].processes(), STILL_SECONDS)
+    hold_still(cluster.members[busiest_web(cluster)].processes(), STILL_SECONDS)
     return nothing
 
 
 def web_machine(cluster: Running) -> Callable[[], None]:
     """Have one of HAProxy's web machines be gone for a while."""
-    member = cluster.members["web3"]
+    member = cluster.members[busiest_web(cluster)]
     member.down()
     return member.up
 
 
 def web_restarted(cluster: Running) -> Callable[[], None]:
     """End a web process as an upgrade does: nobody shall notice."""
-    pid = cluster.members["web1"].pid
+    pid = cluster.members[busiest_web(cluster)].pid
     assert pid is not None, "it runs"
     os.kill(pid, signal.SIGTERM)
     return nothing
@@ -133,6 +135,18 @@ def leader(cluster: Running) -> int:
     machine = cluster.leader()
     assert machine is not None, "all was whole before"
     return machine
+
+
+def busiest_web(cluster: Running) -> str:
+    """Return the web machine with most of HAProxy's requests: few keys go to few machines."""
+    with socket.socket(socket.AF_UNIX) as admin:
+        admin.settimeout(5)
+        admin.connect(str(cluster.places.own("haproxy") / "admin.sock"))
+        admin.sendall(b"show stat\n")
+        told = b"".join(iter(lambda: admin.recv(1 << 16), b"")).decode().removeprefix("# ")
+    rows = csv.DictReader(told.splitlines())
+    servers = [row for row in rows if row["pxname"] == "web" and row["svname"].startswith("web")]
+    return max(servers, key=lambda row: int(row["stot"]))["svname"]
 
 
 def redis_master(cluster: Running) -> int:
