@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import random
+import select
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -104,11 +105,27 @@ def _heard(db: Db) -> Iterator[None]:
 
     Keepalives tell of a machine that is gone, not of a server that stands still on a living one.
     """
-    timer = asyncio.get_running_loop().call_later(HEARD_SECONDS, _hang_up, db)
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        nonlocal timer
+        if has_said(db):  # It is we who were slow to listen.
+            timer = loop.call_later(HEARD_SECONDS, look)
+        else:
+            _hang_up(db)
+
+    timer = loop.call_later(HEARD_SECONDS, look)
     try:
         yield
     finally:
         timer.cancel()
+
+
+def has_said(db: Db) -> bool:
+    """Whether something came from the server that nobody has read yet, or its end."""
+    poll = select.poll()
+    poll.register(db.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _hang_up(db: Db) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import select
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -140,7 +139,8 @@ class Lane(Generic[Ask, Answer]):
 
     async def _forget_stale(self) -> bool:
         """Return whether the connection was of no use, and is forgotten."""
-        if self._db is None or not (self._db.closed or _is_stale(self._db)):
+        # Where nothing is asked, what a server says is that it hangs up: a first ask need not fail.
+        if self._db is None or not (self._db.closed or db.has_said(self._db)):
             return False
         # Forgotten before it is replaced: while there is none, an error means "away".
         stale, self._db = self._db, None
@@ -209,13 +209,6 @@ def _heard_of(attempt: asyncio.Task[db.Db]) -> None:
     """Take note of why it failed, which the log has said: nobody need wait for it any more."""
     if not attempt.cancelled():
         attempt.exception()
-
-
-def _is_stale(connection: db.Db) -> bool:
-    """Whether the server hung up while nothing was asked: then a first ask need not fail."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 AWAY = "The platform cannot reach its books right now. Please try again."

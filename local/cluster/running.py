@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import sys
+import time
 import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,20 +21,14 @@ from local.cluster.places import HOST, MACHINES
 from local.supervisor import Failed, answers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local.cluster.needs import Programs
     from local.cluster.places import Places
     from local.supervisor import Supervisor
 
 Environment = dict[str, str]
-READY_SECONDS = 600
 ROLES = ("postgres", "replicator", "rewinder", "owner", "programs", "redis")
-BUCKET = "files"
-S3_KEY = "cluster"
-PROGRAMS = (
-    *(("web", machine) for machine in MACHINES),
-    *(("rest", 1), ("rest", 2), ("jobs", 1), ("beat", 1), ("beat", 2)),
-)
-"""Our units, and on which machine."""
 OWN = "cluster.json"
 """The file by which a folder is known as ours, whose content may be thrown away."""
 
@@ -115,6 +110,14 @@ class Running:
         """Start one and wait until it is ready."""
         self.members[member.name] = member
         self.supervisor.start(member, limit=limit)
+
+    def wait_for(self, ready: Callable[[], bool], otherwise: str, *, limit: float) -> None:
+        """Return when `ready`; raise Failed after `limit` seconds. Who dies is started again."""
+        end = time.monotonic() + limit
+        while not ready():
+            if time.monotonic() > end:
+                raise Failed(otherwise)
+            self.supervisor.tend(0.5)
 
     def hurry(self) -> None:
         """Tell web processes to end without draining: nobody comes any more."""

@@ -114,9 +114,10 @@ def _start_etcd(cluster: Running) -> None:
         )
         cluster.add(member)  # It is ready when a second one is.
     for machine in MACHINES:
-        cluster.supervisor.wait_for(
+        cluster.wait_for(
             answers(f"http://{HOST}:{places.etcd(machine)}/health"),
             f"etcd{machine} was not ready in time: see {places.logs}",
+            limit=READY_SECONDS,
         )
 
 
@@ -153,12 +154,12 @@ def _start_databases(cluster: Running) -> None:
         member.data = own / "data"
         cluster.add(member)
         if machine == 1 and not member.data.exists():  # The others copy from it.
-            cluster.supervisor.wait_for(
+            cluster.wait_for(
                 lambda: cluster.leader() == 1,
                 f"there is no primary: see {member.log}",
                 limit=READY_SECONDS,
             )
-    cluster.supervisor.wait_for(
+    cluster.wait_for(
         lambda: (
             cluster.leader() is not None
             and any(each.get("role") == "sync_standby" for each in cluster.state().values())
@@ -272,13 +273,13 @@ def _start_programs(cluster: Running) -> None:
     for unit, machine in PROGRAMS:
         cluster.add(_program(cluster, unit, machine))  # Many at once: each takes a while.
     for machine in MACHINES:
-        cluster.supervisor.wait_for(
+        cluster.wait_for(
             partial(cluster.serves, machine),
             f"web{machine} was not ready in time: see {cluster.places.logs}",
             limit=READY_SECONDS,
         )
     for worker in ("worker", "jobs"):
-        cluster.supervisor.wait_for(
+        cluster.wait_for(
             answers(f"http://localhost:{cluster.places.web(1)}/ready", field=worker),
             f"no {worker} gave a sign of life: see {cluster.places.logs}",
             limit=READY_SECONDS,

@@ -516,7 +516,7 @@ SILENCED_SYSTEM_CHECKS = [
 # How long to try to reach a server, and after how long one that says nothing is gone: what
 # DATABASE_URL says goes first. It may name several hosts, with target_session_attrs=read-write.
 PATIENCE = {
-    "connect_timeout": 3,  # For each host: less than who waits for a connection of Django's pool.
+    "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -68,6 +69,18 @@ async def test_a_server_that_stands_still_is_a_lost_connection(connection, monke
         os.kill(server, signal.SIGCONT)
 
     assert connection.closed
+
+
+async def test_who_was_slow_to_listen_loses_nothing(connection, monkeypatch):
+    """As after this process itself stood still: the answer is there by then."""
+    monkeypatch.setattr(db, "HEARD_SECONDS", 0.3)
+    asked = asyncio.create_task(db.rows(connection, "SELECT 7"))
+    await asyncio.sleep(0)
+
+    time.sleep(0.6)
+
+    assert await asked == [(7,)]
+    assert not connection.closed
 
 
 async def test_a_statement_may_take_its_time(connection, monkeypatch):
