@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from local.supervisor import Supervisor
 
 Environment = dict[str, str]
+READY_SECONDS = 600
+"""So long a program may take to begin on a machine that has much else to do."""
 ROLES = ("postgres", "replicator", "rewinder", "owner", "programs", "redis")
 OWN = "cluster.json"
 """The file by which a folder is known as ours, whose content may be thrown away."""

@@ -14,7 +14,7 @@ from local import certificates, demo, prepared, processes
 from local.cluster import rendering
 from local.cluster.member import Database, Member
 from local.cluster.places import HOST, MACHINES
-from local.cluster.running import Environment, keep
+from local.cluster.running import READY_SECONDS, Environment, keep
 from local.supervisor import Failed, answers
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from local.cluster.places import Places
     from local.cluster.running import Running
 
-READY_SECONDS = 600
-"""So long a program may take to begin on a machine that has much else to do."""
 BUCKET = "files"
 S3_KEY = "cluster"
 PROGRAMS = (
