@@ -184,6 +184,7 @@ def test_only_the_one_that_migrates_is_the_owner():
         ("haproxy/haproxy.cfg", "http-request del-header Upgrade"),
         ("haproxy/haproxy.cfg", "option httpchk GET /serving"),
         ("haproxy/haproxy.cfg", "retries 0"),
+        ("haproxy/haproxy.cfg", "http-error status 503 content-type application/json hdr Retry"),
         ("postgres/roles.sql", "ENCODING 'UTF8'"),
     ],
 )
