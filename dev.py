@@ -8,6 +8,7 @@
     python3 dev.py mutate   break each money rule in a copy: some test must fail (NAME: only that)
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
+    python3 dev.py chaos    programs die, disks fill, people move money, while members call
     python3 dev.py manage   manage.py, on what a running `up` works on
     python3 dev.py licences write THIRD_PARTY.md from the lock
     python3 dev.py sdks     vendors' own libraries against what `up` starts (installed apart)
@@ -39,6 +40,7 @@ COMMANDS = {
     "check": ["-m", "local.check"],
     "mutate": ["-m", "local.mutate"],
     "bench": ["-m", "bench"],
+    "chaos": ["-m", "tests.chaos"],
     "manage": ["-m", "local.manage"],
     "licences": ["-m", "local.licences"],
     "sdks": ["-m", "local.sdks"],
