@@ -109,13 +109,15 @@ class Moves:
         self.outcomes: list[tuple[str, str]] = []
         self._turns = 0
 
-    async def do(self, act: str, values: dict[str, Any]) -> None:
-        """Do it; whatever it meets on the way is an answer, and not a fault of ours."""
+    async def do(self, act: str, values: dict[str, Any]) -> str:
+        """Do it, and return what was met: that is an answer, and not a fault of ours."""
         values = dict(values)
         if "member" in values:
             values["member"] = self._members[values["member"]]
         work: Callable[..., Awaitable[str]] = getattr(self, f"_{act}")
-        self.outcomes.append((act, await work(**values)))
+        outcome = await work(**values)
+        self.outcomes.append((act, outcome))
+        return outcome
 
     # --- members ------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ of the other.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ OLD_MINUTES = 5
 """So long after its time a hold may be open: the sweep may have been dead a while."""
 OURS = ("web1", "web2", "worker", "jobs", "beat", "runner")
 SHOWN = 8
+TRACE = re.compile(r"Traceback \(most recent call last\)")
 
 NEGATIVE = """
     SELECT 'wallet ' || id || ': balance ' || balance_micros || ', held ' || held_micros AS said
@@ -112,7 +114,7 @@ class Proofs:
                 rows[row["id"]] = row
         for each in fresh:
             each.micros = rows[each.call]["micros"] if each.call in rows else 0
-        return [said for each in fresh if (said := _is_wrong(each, rows.get(each.call)))]
+        return [said for each in fresh if (said := is_wrong(each, rows.get(each.call)))]
 
     async def _reconciled(self) -> list[str]:
         for _ in range(20):
@@ -163,8 +165,8 @@ class Proofs:
         return {
             "top_up": 10_000 * sum(each["amount_received"] for each in paid),
             "refund": -10_000 * sum(each["amount"] for each in back),
-            "adjustment": gifts + adjusted,
-            "grant": vouchers,
+            "grant": gifts + vouchers,
+            "adjustment": adjusted,
             "call": -(await self._spent()),
         }
 
@@ -204,15 +206,15 @@ class Proofs:
 
 
 KINDS = {
-    "adjustment": "given, and taken, by staff",
-    "grant": "vouchers",
+    "grant": "gifts, and vouchers",
+    "adjustment": "given and taken by staff",
     "top_up": "bought at Stripe",
     "refund": "given back by Stripe",
     "call": "calls and runs",
 }
 
 
-def _is_wrong(each: Intention, row: dict[str, Any] | None) -> str:
+def is_wrong(each: Intention, row: dict[str, Any] | None) -> str:
     """Return what is wrong with a call of which a client has the result."""
     if row is None:
         return f"{each.name} ({each.kind}) was answered by {each.call}, which has no row"
@@ -227,5 +229,13 @@ def _is_wrong(each: Intention, row: dict[str, Any] | None) -> str:
 
 def traces(log: str) -> list[str]:
     """Return the end of each trace in a log, whether it is plain or within a line of JSON."""
-    found = re.findall(r"Traceback \(most recent call last\)(?:.|\n){0,6000}?\n(?=\S)[^\n]*", log)
-    return [each[-600:] for each in found[:SHOWN]]
+    return [_end_of_trace(log[each.start() :]) for each in TRACE.finditer(log)][:SHOWN]
+
+
+def _end_of_trace(log: str) -> str:
+    """Return the last lines of a trace that a log begins with: up to one that is not indented."""
+    first, *lines = log[:20_000].splitlines() or [""]
+    if "\\n" in first:  # All of it is within a line of JSON.
+        return first[:2000]
+    inside = list(itertools.takewhile(lambda line: line.startswith(" "), lines))
+    return "\n".join([*inside[-4:], *lines[len(inside) : len(inside) + 1]])

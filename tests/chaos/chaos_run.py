@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -47,6 +46,7 @@ class Result:
     seed: int
     wrong: list[str] = field(default_factory=list)
     account: list[Line] = field(default_factory=list)
+    answered: int = 0
     told: list[str] = field(default_factory=list)
     """The account of the calls, line by line."""
 
@@ -220,7 +220,7 @@ class Chaos:
         again = sum(each.tries > 1 for each in answered)
         statuses = ", ".join(f"{n} x {s or 'none'}" for s, n in sorted(ledger.statuses.items()))
         done = Counter(f"{act} {outcome[:30]}" for act, outcome in moves.outcomes)
-        meant = len(ledger.intentions)
+        meant, self._result.answered = len(ledger.intentions), len(answered)
         self._result.told = [
             f"calls meant     {meant:>8}   in {took:.0f} s, {60 * meant / took:.0f} a minute",
             f"  answered      {len(answered):>8}   {again} of them by a repeat; each charged once",
