@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     say(f"seed {seed}, {len(draws)} draws, {options.callers} callers; journal and logs: {folder}")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    chaos = Chaos(folder, seed, draws, callers=options.callers, say=say)
+    limit = None if options.replay else 60 * options.minutes
+    chaos = Chaos(folder, seed, draws, callers=options.callers, say=say, seconds=limit)
     result = asyncio.run(chaos.run())
     say("", *result.told, "")
     say(f"{'micros':<28}{'seen outside':>16}{'in the books':>16}{'difference':>12}")

@@ -65,8 +65,11 @@ class Chaos:
         *,
         callers: int,
         say: Callable[[str], None],
+        seconds: float | None = None,
     ) -> None:
+        """With `seconds`, nothing is begun later; without, all that was drawn is done."""
         self._draws, self._say = draws, say
+        self._limit = seconds
         self._house = House(folder)
         self._journal = folder / "journal.jsonl"
         self._result = Result(seed)
@@ -112,7 +115,7 @@ class Chaos:
 
     async def _break(self, troubles: Troubles, proofs: Proofs) -> None:
         for each in self._draws:
-            if each.lane != TROUBLE:
+            if each.lane != TROUBLE or self._is_over():
                 continue
             await self._wait_for(each)
             begun, outcome = self._seconds(), "done"
@@ -131,7 +134,7 @@ class Chaos:
         """Begin what people do, whether or not what was begun before has ended."""
         doing: set[asyncio.Task[None]] = set()
         for each in self._draws:
-            if each.lane == PEOPLE:
+            if each.lane == PEOPLE and not self._is_over():
                 await self._wait_for(each)
                 doing.add(asyncio.create_task(self._one_move(moves, each)))
         await asyncio.gather(*doing)
@@ -143,6 +146,9 @@ class Chaos:
 
     async def _wait_for(self, each: Draw) -> None:
         await asyncio.sleep(max(0.0, each.at - self._seconds()))
+
+    def _is_over(self) -> bool:
+        return self._limit is not None and self._seconds() > self._limit
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._begun, 1)
