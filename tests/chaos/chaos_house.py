@@ -30,6 +30,7 @@ from tests.chaos.small_disk import SmallDisk
 
 SECRET = "whsec_of_chaos"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+STEPPED_SLEEP = Path(__file__).with_name("stepped")
 UP_SECONDS = 180
 """Only for what hangs: others work on this machine, too."""
 
@@ -149,6 +150,7 @@ class House(RunStack):
             self.step_clock(0)
             self.programs[STEPPED].more = {
                 "LD_PRELOAD": str(FAKETIME),
+                "PYTHONPATH": os.pathsep.join([str(STEPPED_SLEEP), self.environment["PYTHONPATH"]]),
                 "FAKETIME_TIMESTAMP_FILE": str(self.clock),
                 "FAKETIME_CACHE_DURATION": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",

@@ -269,7 +269,7 @@ class Moves:
             return status
         draft = str(made["draft"])
         await self._office.manage("prices", "preview", draft)
-        words = ("prices", "publish", draft, "--in", "1")
+        words = ("prices", "publish", draft, "--in", "12")
         return (await self._office.manage(*words, *self._by("chaos")))[0]
 
     async def _vendor_off(self, seconds: float) -> str:

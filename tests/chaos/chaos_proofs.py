@@ -234,8 +234,8 @@ def traces(log: str) -> list[str]:
 
 def _end_of_trace(log: str) -> str:
     """Return the last lines of a trace that a log begins with: up to one that is not indented."""
-    first, *lines = log[:20_000].splitlines() or [""]
+    first, *lines = log[:40_000].splitlines() or [""]
     if "\\n" in first:  # All of it is within a line of JSON.
-        return first[:2000]
+        return first[-600:]
     inside = list(itertools.takewhile(lambda line: line.startswith(" "), lines))
     return "\n".join([*inside[-4:], *lines[len(inside) : len(inside) + 1]])
