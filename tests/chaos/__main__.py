@@ -32,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from tests.chaos.draws import draw, read
 
     seed = options.seed if options.seed is not None else random.randrange(1_000_000)
-    draws = read(options.replay) if options.replay else draw(seed, seconds=60 * options.minutes)
+    if options.replay:
+        seed, draws = read(options.replay)
+    else:
+        draws = draw(seed, seconds=60 * options.minutes)
     folder = options.data or Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     say(f"seed {seed}, {len(draws)} draws, {options.callers} callers; journal and logs: {folder}")

@@ -13,7 +13,6 @@ import subprocess
 import threading
 import time
 import urllib.request
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +22,15 @@ from runs_at_work import RunStack
 
 from local.postgres import Cluster
 from local.processes import free_port
-from local.up import embedded_broker, worker
+from local.up import embedded_broker
 from sandbox.stripe.remote import Remote
-from tests.chaos.draws import STEPPED
+from tests.chaos import programs
+from tests.chaos.programs import FAKETIME, Program
 from tests.chaos.small_disk import SmallDisk
 
 SECRET = "whsec_of_chaos"
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-STEPPED_SLEEP = Path(__file__).with_name("stepped")
 UP_SECONDS = 180
 """Only for what hangs: others work on this machine, too."""
-
-
-@dataclass
-class Program:
-    """A program that is ours to start and to end, with all processes of its own."""
-
-    name: str
-    words: list[str]
-    port: int = 0
-    more: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
-    wanted: bool = False
-    """Whether it should run now."""
-    starts: int = 0
 
 
 class House(RunStack):
@@ -85,7 +69,8 @@ class House(RunStack):
         }
         self.sandbox.terminate()  # That one made jobs at once.
         self.sandbox.wait(15)
-        self._declare()
+        self.step_clock(0)
+        self.programs = {each.name: each for each in programs.all_of(self)}
         for program in self.programs.values():
             program.wanted = True
             self._launch(program)
@@ -123,38 +108,6 @@ class House(RunStack):
             return embedded_broker(self.cluster.url("comfy"))
         address = f"redis://127.0.0.1:{self.redis_port}"
         return {"CELERY_BROKER_URL": f"{address}/0", "CACHE_URL": f"{address}/1"}
-
-    def _declare(self) -> None:
-        web = ["-m", "config.web", "--grace", "5", "--port"]
-        celery = ["-m", "celery", "-A", "config.celery", "beat", "-s", str(self.folder / "beat")]
-        machine = ["-m", "sandbox.comfy_worker", "--port", str(self.machine_port)]
-        machine += ["--api-base", self.url, "--home", str(self.folder / "home")]
-        all_of_them = [
-            Program("redis", [], self.redis_port),
-            Program("vendors", ["-m", "sandbox", "--port", str(self.sandbox_port)],
-                    self.sandbox_port),
-            Program("stripe", ["-m", "sandbox.stripe", "--port", str(self.stripe_port)],
-                    self.stripe_port),
-            Program("web1", [*web, str(self.port)], self.port),
-            Program("web2", [*web, str(self.other_port)], self.other_port),
-            Program("worker", ["-m", *worker("default,beat,calls,money")]),
-            Program("jobs", ["-m", *worker("jobs", "-n", "jobs@%h")]),
-            Program("beat", celery),
-            Program("machine", machine, self.machine_port),
-            Program("runner", ["-m", "config.runs"]),
-        ]  # fmt: skip
-        if "CACHE_URL" not in self.environment:
-            del all_of_them[0]
-        self.programs = {each.name: each for each in all_of_them}
-        if FAKETIME.exists():
-            self.step_clock(0)
-            self.programs[STEPPED].more = {
-                "LD_PRELOAD": str(FAKETIME),
-                "PYTHONPATH": os.pathsep.join([str(STEPPED_SLEEP), self.environment["PYTHONPATH"]]),
-                "FAKETIME_TIMESTAMP_FILE": str(self.clock),
-                "FAKETIME_CACHE_DURATION": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            }
 
     # --- one program --------------------------------------------------------------------------
 
@@ -230,7 +183,7 @@ class House(RunStack):
         server = self.cluster._server
         if server is None:
             return
-        for pid in (server.pid, *_children(server.pid)):
+        for pid in (server.pid, *programs.children(server.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
@@ -302,12 +255,3 @@ class House(RunStack):
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/serving", timeout=5):
             return True
         return False
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append(int(stat.parent.name))
-    return found

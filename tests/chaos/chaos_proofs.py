@@ -16,7 +16,8 @@ from typing import Any
 from common.money import credits_text
 from tests.chaos.chaos_clients import Intention, Ledger, Member
 from tests.chaos.chaos_house import House
-from tests.chaos.chaos_moves import Moves, Office
+from tests.chaos.chaos_moves import Moves
+from tests.chaos.chaos_office import Office
 
 OLD_MINUTES = 5
 """So long after its time a hold may be open: the sweep may have been dead a while."""

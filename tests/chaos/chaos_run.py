@@ -16,9 +16,10 @@ from system_stack import STAFF
 from tests.chaos.chaos_acts import AWAY, LeftOut, Troubles
 from tests.chaos.chaos_clients import Clients, Member
 from tests.chaos.chaos_house import House
-from tests.chaos.chaos_moves import Moves, Office
+from tests.chaos.chaos_moves import Moves
+from tests.chaos.chaos_office import Office
 from tests.chaos.chaos_proofs import Line, Proofs
-from tests.chaos.draws import MEMBERS, PEOPLE, TROUBLE, Draw, noted
+from tests.chaos.draws import MEMBERS, PEOPLE, TROUBLE, Draw, head, noted
 
 GIVEN = ("900", "900", "900", "60", "3")
 """Dollars: two of the members come to the end of theirs."""
@@ -79,6 +80,7 @@ class Chaos:
     async def run(self) -> Result:
         """Do all of it, and leave nothing behind but the logs."""
         house, seed = self._house, self._result.seed
+        self._journal.write_text(head(seed))
         try:
             await asyncio.to_thread(house.start)
             office = Office(house)

@@ -58,8 +58,8 @@ def draw(seed: int, *, seconds: float) -> list[Draw]:
     return drawn
 
 
-def read(journal: Path) -> list[Draw]:
-    """Return the draws of a run before, each at the second at which it did begin."""
+def read(journal: Path) -> tuple[int, list[Draw]]:
+    """Return the seed of a run before, and its draws, each at the second at which it did begin."""
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     names = Draw.__dataclass_fields__
     found = [
@@ -67,7 +67,12 @@ def read(journal: Path) -> list[Draw]:
         for line in lines
         if "begun" in line
     ]
-    return sorted(found, key=lambda each: each.at)
+    return int(lines[0]["seed"]), sorted(found, key=lambda each: each.at)
+
+
+def head(seed: int) -> str:
+    """Return the first line of a journal."""
+    return json.dumps({"seed": seed}) + "\n"
 
 
 def noted(each: Draw, **more: Any) -> str:

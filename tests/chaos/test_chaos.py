@@ -9,7 +9,7 @@ from tests.chaos.chaos_acts import Troubles
 from tests.chaos.chaos_clients import Intention, Member
 from tests.chaos.chaos_moves import Moves
 from tests.chaos.chaos_run import Chaos
-from tests.chaos.draws import MOVES, TROUBLES, draw, noted, read
+from tests.chaos.draws import MOVES, TROUBLES, draw, head, noted, read
 
 SEED, SECONDS = 2319, 30
 MEMBER = Member("a@example.org", "user", "workspace", "key", "key id", "manager", 0)
@@ -39,10 +39,11 @@ def test_a_journal_is_read_as_what_was_done_when_it_was_done(tmp_path):
     drawn = draw(3, seconds=60)
     journal = tmp_path / "journal.jsonl"
     lines = [noted(each, begun=each.at + 5, outcome="done", wrong=[]) for each in reversed(drawn)]
-    journal.write_text("".join(lines))
+    journal.write_text("".join([head(3), *lines]))
 
-    found = read(journal)
+    seed, found = read(journal)
 
+    assert seed == 3
     assert [(each.act, each.values) for each in found] == [(d.act, d.values) for d in drawn]
     assert [each.at for each in found] == [each.at + 5 for each in drawn]
 
