@@ -9,10 +9,12 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from tests.chaos.programs import FAKETIME, Program
 from tests.chaos.small_disk import SmallDisk
 
 SECRET = "whsec_of_chaos"
-UP_SECONDS = 180
+UP_SECONDS = 900
 """Only for what hangs: others work on this machine, too."""
 
 
@@ -178,6 +180,12 @@ class House(RunStack):
             assert time.monotonic() < end, "something does not come back"
             time.sleep(0.2)
 
+    def await_port(self, name: str, port: int) -> None:
+        self.until(lambda: _listens(port))
+
+    def until(self, what: Callable[[], Any], *, seconds: float = UP_SECONDS) -> Any:
+        return super().until(what, seconds=seconds)
+
     def signal_postgres(self, number: signal.Signals) -> None:
         """Signal the server and all that it forked."""
         server = self.cluster._server
@@ -255,3 +263,9 @@ class House(RunStack):
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/serving", timeout=5):
             return True
         return False
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False

@@ -25,7 +25,7 @@ GIVEN = ("900", "900", "900", "60", "3")
 """Dollars: two of the members come to the end of theirs."""
 assert len(GIVEN) == MEMBERS
 SCOPES = ("proxy", "usage:read", "runs", "keys:manage")
-QUIET_SECONDS = 300
+QUIET_SECONDS = 900
 RUN_ENDS = "SELECT count(*) AS n FROM runs_run WHERE ended_at IS NULL"
 JOB_ENDS = "SELECT count(*) AS n FROM proxy_job WHERE ended_at IS NULL"
 EVENT_ENDS = """
