@@ -9,6 +9,7 @@
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
     python3 dev.py cluster  three machines on one; --prove kills one after the other, under load
+    python3 dev.py chaos    programs die, disks fill, people move money, while members call
     python3 dev.py manage   manage.py, on what a running `up` works on
     python3 dev.py licences write THIRD_PARTY.md from the lock
     python3 dev.py sdks     vendors' own libraries against what `up` starts (installed apart)
@@ -43,6 +44,7 @@ COMMANDS = {
     "mutate": ["-m", "local.mutate"],
     "bench": ["-m", "bench"],
     "cluster": ["-m", "local.cluster"],
+    "chaos": ["-m", "tests.chaos"],
     "manage": ["-m", "local.manage"],
     "licences": ["-m", "local.licences"],
     "sdks": ["-m", "local.sdks"],

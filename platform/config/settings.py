@@ -869,12 +869,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "common.logs.JsonFormatter"}},
-    "filters": {"strangers": {"()": "common.logs.NoTraceOfStrangers"}},
+    "filters": {
+        "strangers": {"()": "common.logs.NoTraceOfStrangers"},
+        "left": {"()": "common.logs.NothingOfWhoLeft"},
+    },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
             "formatter": "json",
-            "filters": ["strangers"],
+            "filters": ["strangers", "left"],
         }
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
