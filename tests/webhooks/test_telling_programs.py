@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from datetime import timedelta
@@ -397,10 +398,11 @@ def test_those_with_the_fewest_under_way_come_first(alice, bob, listen, monkeypa
 
 def test_slow_names_hold_up_neither_who_asks_nor_other_names(monkeypatch):
     """The system's resolver waits for a server of names that may be its owner's."""
+    over = threading.Event()
 
     def resolve(host, port, **_):
         if host.startswith("slow"):
-            time.sleep(3)
+            over.wait(30)
         return [(0, 0, 0, "", ("8.8.8.8", port))]
 
     async def look(host):
@@ -416,11 +418,14 @@ def test_slow_names_hold_up_neither_who_asks_nor_other_names(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(guard, "LOOK_UP_SECONDS", 0.5)
     begun = time.monotonic()
-    found, gone = asyncio.run(all_at_once())
+    try:
+        found, gone = asyncio.run(all_at_once())
+    finally:
+        over.set()
 
     assert found == ["8.8.8.8"]
     assert {type(each) for each in gone} == {guard.NotAllowed}
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 25
 
 
 def test_a_message_that_is_sent_again_and_again_stops_nobodys(alice, bob, listen):
