@@ -302,6 +302,7 @@ def test_of_two_senders_at_once_each_message_goes_once(committed, alice, listen,
     assert len(ids) == len(set(ids)) == 12
 
 
+@pytest.mark.system
 def test_who_dies_between_sending_and_noting_sends_again_under_the_same_id(
     committed, alice, listen
 ):
