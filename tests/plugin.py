@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import re
 import time
@@ -49,6 +50,19 @@ _scratch: scratch.Scratch | None = None
 _seconds: Counter[str] = Counter()
 _spent: defaultdict[str, list[float]] = defaultdict(list)
 
+
+class Loggers(dict[str, Any]):
+    """All loggers, in a list wherever somebody goes through them.
+
+    pytest does so before each test, while a thread of the test before may yet make one: without
+    this the next test fails, now and then, of a dictionary that changed.
+    """
+
+    def values(self) -> list[Any]:  # type: ignore[override]
+        return list(super().values())
+
+
+logging.root.manager.loggerDict = Loggers(logging.root.manager.loggerDict)
 engine.MAX_SHRINKING_SECONDS = SHRINKING_SECONDS  # Made to be replaced, says its comment.
 hypothesis.settings.register_profile("landing", derandomize=True)
 hypothesis.settings.register_profile("quick", derandomize=True, max_examples=10)

@@ -1,10 +1,12 @@
 """The loop of work: what `--quick` leaves out, what is begun first, how long shrinking takes."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import time
+import uuid
 from types import SimpleNamespace
 
 import hypothesis
@@ -89,6 +91,15 @@ def test_the_file_that_took_longest_is_begun_first():
     plugin.pytest_collection_modifyitems(config, items)
 
     assert [item.nodeid[-1] for item in items] == ["c", "d", "b", "a"]
+
+
+def test_a_thread_may_make_loggers_while_pytest_goes_through_them():
+    some = str(uuid.uuid4())
+
+    for number, _ in enumerate(logging.root.manager.loggerDict.values()):
+        logging.getLogger(f"{some}.{number}")
+
+    assert f"{some}.1" in logging.root.manager.loggerDict
 
 
 @pytest.mark.slow
