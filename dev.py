@@ -3,7 +3,7 @@
     python3 dev.py up       everything on this machine, and one metered call (--help lists flags)
     python3 dev.py test     all tests, on a throw-away PostgreSQL; arguments go to pytest
                             (--no-browser: without those that need Chromium; --quick: without
-                            those that start programs or are slow, two cases of each; --cov:
+                            those that start programs or are slow, one case of each; --cov:
                             and which branches of credits/ and proxy/ they took)
     python3 dev.py mutate   break each money rule in a copy: some test must fail (NAME: only that)
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock

@@ -79,7 +79,7 @@ def sign_up(stack: Stack, page: Page, url: str) -> str:
 
 
 def until(machine: Any, phase: str) -> dict[str, Any]:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while machine.shown()["phase"] != phase:
         assert time.monotonic() < end, machine.shown()
         time.sleep(0.05)
