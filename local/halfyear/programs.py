@@ -1,0 +1,87 @@
+"""The programs that take part in the half year, as `up` starts them, but by the played clock.
+
+They listen where those of `up` will: every address that is written down stays right.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from local import processes
+from local.supervisor import Child, Supervisor, answers
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_SECONDS = 240
+
+
+class Programs:
+    """Everything that is started for the half year, by its settings."""
+
+    def __init__(
+        self, supervisor: Supervisor, clock: Path, environment: Mapping[str, str], port: int
+    ) -> None:
+        self.base_url = f"http://127.0.0.1:{port}"
+        self.stripe = environment["STRIPE_API_BASE"]
+        self.machine = processes.free_port()
+        self._supervisor = supervisor
+        self._clock = clock
+        self._logs = clock.parent / "logs"
+        self._environment = {**environment, "SANDBOX_JOB_SECONDS": "0"}
+        self._port = port
+
+    def start(self) -> None:
+        """Have them all, each once the one before is ready; none of them is the database."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        sandbox = urlsplit(self._environment["VENDOR_BASE_URL"]).port
+        stripe = urlsplit(self.stripe).port
+        self._start("sandbox", ["--port", str(sandbox)], f"http://127.0.0.1:{sandbox}/health")
+        self._start("sandbox.stripe", ["--port", str(stripe)], f"{self.stripe}/health")
+        self._start("config.web", ["--port", str(self._port)], f"{self.base_url}/health")
+        words = ["--port", str(self.machine), "--api-base", self.base_url]
+        self._start("sandbox.comfy_worker", words, "")
+        self._supervisor.wait_for(
+            lambda: not processes.port_is_free(self.machine), "the machine did not begin"
+        )
+
+    def start_runner(self) -> None:
+        """Have what carries runs to the machine, once that is registered."""
+        self._start("config.runs", [], "")
+
+    def _start(self, module: str, words: list[str], ready: str) -> None:
+        child = Child(
+            module,
+            [sys.executable, "-m", "local.halfyear.shifted", str(self._clock), module, *words],
+            logs=self._logs,
+            environment=self._environment,
+            ready=answers(ready) if ready else lambda: True,
+            cwd=ROOT,
+        )
+        self._supervisor.start(child, limit=READY_SECONDS)
+
+    def at_stripe(self, path: str, **asked: Any) -> Any:
+        """Do at Stripe's look-alike what a payer, a bank or a clock does there."""
+        request = urllib.request.Request(  # noqa: S310  The look-alike's own address.
+            f"{self.stripe}/control/{path}",
+            data=json.dumps(asked).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return json.load(answer)
+
+
+def settle_in(environment: Mapping[str, str]) -> None:
+    """Have this process be one of the product's, by those settings."""
+    os.environ.update(environment)
+    for each in (ROOT, ROOT / "platform"):
+        if str(each) not in sys.path:
+            sys.path.insert(0, str(each))
+    import django
+
+    django.setup()
