@@ -9,6 +9,7 @@
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
     python3 dev.py manage   manage.py, on what a running `up` works on
+    python3 dev.py code     the second factor of somebody of `up --demo`'s staff, now
     python3 dev.py licences write THIRD_PARTY.md from the lock
     python3 dev.py sdks     vendors' own libraries against what `up` starts (installed apart)
     python3 dev.py vendors  write the documents' tables of what can be called
@@ -40,6 +41,7 @@ COMMANDS = {
     "mutate": ["-m", "local.mutate"],
     "bench": ["-m", "bench"],
     "manage": ["-m", "local.manage"],
+    "code": ["-m", "local.code"],
     "licences": ["-m", "local.licences"],
     "sdks": ["-m", "local.sdks"],
     "vendors": ["-m", "local.vendors"],

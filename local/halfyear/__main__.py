@@ -10,10 +10,14 @@ import json
 import os
 import random
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-SEED = 2026
+from local.halfyear import clock, programs, running
+from local.supervisor import Failed, Stopped, Supervisor
+
+SEED, DAYS = 2026, 182
 
 
 def main() -> int:
@@ -26,65 +30,84 @@ def main() -> int:
     options = parser.parse_args()
     folder = options.data / "halfyear"
     folder.mkdir(parents=True, exist_ok=True)
-
-    from local.halfyear import clock, programs, running
-    from local.supervisor import Failed, Stopped, Supervisor
-
-    ticking = clock.Clock(folder / "clock", os.environ["DATABASE_URL"])
-    clock.wear(ticking.file)
     try:
-        with running.receiver() as (hooks, receiver), Supervisor(folder, say=_log) as supervisor:
-            environment = {**os.environ, "OUTSIDE_ORIGINS": hooks}
-            environment["CELERY_BROKER_URL"] = "memory://"
-            programs.settle_in(environment)
-            require_fresh()
-            begins = datetime.now(UTC).replace(microsecond=0) - timedelta(days=182)
-            ticking.begin(begins)
-            there = programs.Programs(supervisor, ticking.file, environment, options.port)
-            there.start()
-            told = fill(there, ticking, begins, options, hooks, receiver)
+        with Supervisor(folder, say=log) as supervisor:
+            told = lived(supervisor, folder, options)
     except (Failed, Stopped) as why:
-        print(f"halfyear: {why}", file=sys.stderr)
+        print(f"halfyear: {why or 'it was stopped'}", file=sys.stderr)
         return 1
-    ticking.end()
     print(json.dumps(told))
     return 0
 
 
-def _log(line: str) -> None:
+def log(line: str) -> None:
+    """Say how far it is: what is asked for goes to standard output, alone."""
     print(line, file=sys.stderr, flush=True)
+
+
+def lived(supervisor: Supervisor, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Live through it in the database of this environment; return what there is to tell."""
+    ticking = clock.Clock(folder / "clock", os.environ["DATABASE_URL"])
+    begins = ticking.now().replace(microsecond=0) - timedelta(days=DAYS)
+    clock.wear(ticking.file)  # Before Django is: its modules take the functions that they find.
+    with running.receiver() as (hooks, receiver):
+        environment = {
+            **os.environ,
+            "OUTSIDE_ORIGINS": hooks,
+            "CELERY_BROKER_URL": "memory://",  # What a message would hurry is done by `nights`.
+        }
+        programs.settle_in(environment)
+        require_fresh()
+        ticking.begin(begins)
+        there = programs.Programs(supervisor, ticking.file, environment, options.port)
+        there.start()
+        try:
+            told = play(there, ticking, begins, options, hooks, receiver)
+        finally:
+            supervisor.stop()  # Before the clock is true again, nobody may write any more.
+    ticking.end()
+    return told
 
 
 def require_fresh() -> None:
     """Raise Failed unless nobody was ever here."""
     from accounts.models import User
     from credits.models import Entry
-    from local.supervisor import Failed
 
     if User.objects.exists() or Entry.objects.exists():
         raise Failed("this database has members already, and only a fresh one is filled.")
 
 
-def fill(there, ticking, begins, options, hooks, receiver):  # type: ignore[no-untyped-def]
-    from local.halfyear import calling, cast, story
+def play(
+    there: programs.Programs,
+    ticking: clock.Clock,
+    begins: datetime,
+    options: argparse.Namespace,
+    hooks: str,
+    receiver: Any,
+) -> dict[str, Any]:
+    """Have all of it happen, and return what there is to tell."""
+    from django.db import connections
 
-    dice = random.Random(options.seed)  # noqa: S311  No secret is made of it.
-    made = story.Play(
+    from local.halfyear import calling, cast, stage, story, told
+
+    made = stage.Play(
         programs=there,
         clock=ticking,
         cast=cast.Cast(cast.password()),
         callers=calling.Callers(there.base_url, ticking),
-        dice=dice,
+        dice=random.Random(options.seed),  # noqa: S311 - no secret is made of it
         hooks=hooks,
         receiver=receiver,
         few=options.few,
-        say=_log,
+        say=log,
     )
     try:
-        story.play(made, begins)
+        story.play(made, begins, days=DAYS)
+        return told.told(made)
     finally:
         made.callers.close()
-    return {"password": made.cast.password, "statuses": made.callers.statuses}
+        connections.close_all()
 
 
 if __name__ == "__main__":

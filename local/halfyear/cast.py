@@ -22,7 +22,7 @@ NAMES = {
     "aiko": "Aiko 佐藤",
     "bo": "Bo Li",
     "prof": "Prof. Dr. Annelise Halvorsen-Lindqvist",
-    "emre": "Emre Yıldız",
+    "emre": "Emre Yildirim",
     "student": "Maximiliane von Hohenstein-Castell zu Schönborn",
     "nadia": "Nadia Haddad",
     "otto": "Otto Brandt",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from local.halfyear.story import Play
+    from local.halfyear.stage import Play
 
 
 def round_of_worker(made: Play) -> None:
@@ -60,7 +61,7 @@ def night(made: Play) -> None:
 
 
 @contextlib.contextmanager
-def _mails(folder: Path):  # type: ignore[no-untyped-def]
+def _mails(folder: Path) -> Iterator[None]:
     """Have mails go to a file, as a worker's go to its log."""
     with (folder / "mails.log").open("a") as kept, contextlib.redirect_stdout(kept):
         yield

@@ -34,33 +34,37 @@ class Programs:
         self._clock = clock
         self._logs = clock.parent / "logs"
         self._environment = {**environment, "SANDBOX_JOB_SECONDS": "0"}
+        # Its counts are of another time than those of the programs that come after.
+        self._environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
         self._port = port
 
     def start(self) -> None:
-        """Have them all, each once the one before is ready; none of them is the database."""
+        """Have them all, ready; none of them is the database. They begin side by side."""
         self._logs.mkdir(parents=True, exist_ok=True)
         sandbox = urlsplit(self._environment["VENDOR_BASE_URL"]).port
         stripe = urlsplit(self.stripe).port
-        self._start("sandbox", ["--port", str(sandbox)], f"http://127.0.0.1:{sandbox}/health")
-        self._start("sandbox.stripe", ["--port", str(stripe)], f"{self.stripe}/health")
-        self._start("config.web", ["--port", str(self._port)], f"{self.base_url}/health")
-        words = ["--port", str(self.machine), "--api-base", self.base_url]
-        self._start("sandbox.comfy_worker", words, "")
+        self._start("config.web", "--port", str(self._port))
+        self._start("sandbox", "--port", str(sandbox))
+        self._start("sandbox.stripe", "--port", str(stripe))
+        words = ("--port", str(self.machine), "--api-base", self.base_url)
+        self._start("sandbox.comfy_worker", *words)
+        for at in (f"http://127.0.0.1:{sandbox}", self.stripe, self.base_url):
+            late = f"{at} was not ready in time: see {self._logs}"
+            self._supervisor.wait_for(answers(f"{at}/health"), late, limit=READY_SECONDS)
         self._supervisor.wait_for(
             lambda: not processes.port_is_free(self.machine), "the machine did not begin"
         )
 
     def start_runner(self) -> None:
         """Have what carries runs to the machine, once that is registered."""
-        self._start("config.runs", [], "")
+        self._start("config.runs")
 
-    def _start(self, module: str, words: list[str], ready: str) -> None:
+    def _start(self, module: str, *words: str) -> None:
         child = Child(
             module,
             [sys.executable, "-m", "local.halfyear.shifted", str(self._clock), module, *words],
             logs=self._logs,
             environment=self._environment,
-            ready=answers(ready) if ready else lambda: True,
             cwd=ROOT,
         )
         self._supervisor.start(child, limit=READY_SECONDS)

@@ -73,9 +73,7 @@ def run(
     return [_ended(base_url, clock, key, job, dice) for key, job in jobs]
 
 
-def _ended(
-    base_url: str, clock: Clock, key: str, job: str, dice: random.Random
-) -> dict[str, Any]:
+def _ended(base_url: str, clock: Clock, key: str, job: str, dice: random.Random) -> dict[str, Any]:
     until, has_passed = time.monotonic() + MOST_SECONDS, False
     while True:
         _, _, body = demo.ask("GET", f"{base_url}{JOBS}/{job}", key=key)
@@ -95,7 +93,7 @@ class _Receiver(BaseHTTPRequestHandler):
 
     broken = False
 
-    def do_POST(self) -> None:  # noqa: N802 - the library's
+    def do_POST(self) -> None:
         """Take a message, or do not."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(502 if self.broken else 204)
