@@ -14,10 +14,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from local.halfyear import clock, programs, running
 from local.supervisor import Failed, Stopped, Supervisor
 
 SEED, DAYS = 2026, 182
+USED = "SELECT EXISTS (SELECT FROM accounts_user) OR EXISTS (SELECT FROM credits_entry)"
 
 
 def main() -> int:
@@ -48,7 +51,8 @@ def log(line: str) -> None:
 def lived(supervisor: Supervisor, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Live through it in the database of this environment; return what there is to tell."""
     ticking = clock.Clock(folder / "clock", os.environ["DATABASE_URL"])
-    begins = ticking.now().replace(microsecond=0) - timedelta(days=DAYS)
+    ends = ticking.now()
+    begins = ends.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS)
     clock.wear(ticking.file)  # Before Django is: its modules take the functions that they find.
     with running.receiver() as (hooks, receiver):
         environment = {
@@ -56,32 +60,34 @@ def lived(supervisor: Supervisor, folder: Path, options: argparse.Namespace) -> 
             "OUTSIDE_ORIGINS": hooks,
             "CELERY_BROKER_URL": "memory://",  # What a message would hurry is done by `nights`.
         }
-        programs.settle_in(environment)
-        require_fresh()
+        require_fresh(os.environ["DATABASE_URL"])
         ticking.begin(begins)
+        programs.settle_in(environment)
         there = programs.Programs(supervisor, ticking.file, environment, options.port)
         there.start()
         try:
-            told = play(there, ticking, begins, options, hooks, receiver)
+            told = play(there, ticking, (begins, ends), options, hooks, receiver)
         finally:
             supervisor.stop()  # Before the clock is true again, nobody may write any more.
     ticking.end()
     return told
 
 
-def require_fresh() -> None:
-    """Raise Failed unless nobody was ever here."""
-    from accounts.models import User
-    from credits.models import Entry
+def require_fresh(database: str) -> None:
+    """Raise Failed unless nobody was ever in the database.
 
-    if User.objects.exists() or Entry.objects.exists():
+    By a connection of its own: Django's must all begin after the database takes part in the play.
+    """
+    with psycopg.connect(database) as connection:
+        used = connection.execute(USED).fetchone()
+    if used != (False,):
         raise Failed("this database has members already, and only a fresh one is filled.")
 
 
 def play(
     there: programs.Programs,
     ticking: clock.Clock,
-    begins: datetime,
+    span: tuple[datetime, datetime],
     options: argparse.Namespace,
     hooks: str,
     receiver: Any,
@@ -103,7 +109,7 @@ def play(
         say=log,
     )
     try:
-        story.play(made, begins, days=DAYS)
+        story.play(made, span[0], days=DAYS, ends=span[1])
         return told.told(made)
     finally:
         made.callers.close()

@@ -51,25 +51,29 @@ EVENTS: list[tuple[int, Callable[[Play], None]]] = [
     (70, members.somebody_left),
     (84, house.vendor_is_off),
     (90, money.dispute_is_won),
-    *((day, members.runs_go_on) for day in range(95, 182, 10)),
+    (95, members.runs_go_on),
     (99, money.school_is_given),
     (108, money.spent_money_is_taken_back),
     (117, house.house_pauses),
     (124, money.card_is_declined),
-    *((day, money.studio_buys) for day in (52, 80, 110, 140, 165)),
+    (52, money.studio_buys),
     (133, house.prices_change_again),
     (160, house.bill_comes),
     (171, members.receiver_breaks),
-    (179, members.last_days),
-    (180, members.runs_go_on),
+    (181, members.last_days),
     (181, members.runs_go_on),
 ]
 """On which day what happens."""
+AGAIN: list[tuple[int, Callable[[Play], None]]] = [
+    *((day, members.runs_go_on) for day in (103, 111, 119, 126, 134, 142, 150, 158, 166, 174, 180)),
+    *((day, money.studio_buys) for day in (80, 110, 140, 165)),
+]
+"""What happens again, where there is time to show more of it."""
 
 
-def play(made: Play, begins: datetime, *, days: int) -> None:
-    """Live through all days, the last of which is today."""
-    due = sorted(EVENTS, key=lambda each: each[0])
+def play(made: Play, begins: datetime, *, days: int, ends: datetime) -> None:
+    """Live through all days, the last of which is yesterday, until the end."""
+    due = sorted([*EVENTS, *([] if made.few else AGAIN)], key=lambda each: each[0])
     for day in range(days):
         midnight = begins + timedelta(days=day)
         while due and due[0][0] <= day:
@@ -78,15 +82,15 @@ def play(made: Play, begins: datetime, *, days: int) -> None:
             began = time.monotonic()
             scene(made)
             made.say(f"day {day}: {scene.__name__} ({time.monotonic() - began:.1f} s)")
-        if not made.few or day % 14 == 0 or day > days - 4:
+        if not made.few or day % 26 == 8 or day == days - 1:
             _day(made, midnight, day)
-    made.clock.set(begins + timedelta(days=days))
+    made.clock.set(ends)
     nights.night(made)
 
 
 def _day(made: Play, midnight: datetime, day: int) -> None:
     is_free = midnight.weekday() >= 5
-    for hour in (15,) if is_free else (10, 14, 17):
+    for hour in (15,) if is_free or made.few else (10, 14, 17):
         made.clock.set(midnight + timedelta(hours=hour, minutes=made.dice.randrange(50)))
         presses = _presses(made, day, few=is_free)
         if presses:

@@ -87,10 +87,10 @@ def lived(migrated, django_db_blocker, tmp_path_factory):
             f"CREATE DATABASE {name} TEMPLATE {migrated}",
         )
     port = free_port()
-    command = [sys.executable, "-m", "local.halfyear", "--few"]
+    address = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}")
     done = subprocess.run(
-        [*command, "--data", str(data), "--port", str(port)],
-        env=environment(data, port, urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))),
+        [sys.executable, "-m", "local.halfyear", "--few", "--data", str(data), "--port", str(port)],
+        env=environment(data, port, urlunsplit(address)),
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
@@ -100,7 +100,7 @@ def lived(migrated, django_db_blocker, tmp_path_factory):
 
 
 def environment(data, port, database):
-    """Return the settings of programs that call the sandbox and its Stripe, each at its own port."""
+    """Return the settings of programs that call the sandbox and its Stripe."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV_"))}
     inherited.pop("CONCURRENCY_TIERS", None)  # How many calls run at once is judged here.
     base = {
@@ -154,11 +154,9 @@ def is_table(route):
 class Examples:
     """What stands for each name in a route: what there is most to see of."""
 
-    def __init__(self, told):
-        from accounts import teams
+    def __init__(self):
         from accounts.models import AllowedOrigin, Invitation, User, Workspace
-        from apikeys.models import ApiKey
-        from apikeys.models import Ask
+        from apikeys.models import ApiKey, Ask
         from credits.models import Adjustment, Finding, StripeEvent, TopUp, Voucher
         from desk.models import Banner
         from prices.models import Bill, Draft
@@ -169,53 +167,54 @@ class Examples:
 
         team = Workspace.objects.get(name=LUMEN)
         tomasz = User.objects.get(email="tomasz@example.org")
-        run = Run.objects.filter(workspace_id=team.pk, state="succeeded").latest("created_at")
-        key = ApiKey.objects.get(workspace_id=team.pk, name="Render farm, night")
         mine = {"workspace_id": team.pk}
+        run = Run.objects.filter(state="succeeded", **mine).latest("created_at")
+        calls = Call.objects.filter(outcome="delivered", **mine)
+        bought = TopUp.objects.filter(wallet_id=team.pk, state="credited")
+        findings = Finding.objects.filter(resolved_at=None)
         self.by_name = {
-            "workspace_id": team.pk, "user_id": tomasz.pk, "user": tomasz.pk, "key_id": key.pk,
-            "call_id": Call.objects.filter(outcome="delivered", **mine).latest("charged_micros").pk,
-            "run_id": run.pk, "workflow_id": Workflow.objects.get(name="Turntable of a prop").pk,
-            "output_id": Output.objects.filter(run=run).first().pk,
-            "endpoint_id": Endpoint.objects.filter(**mine).exclude(url="").first().pk,
-            "top_up_id": TopUp.objects.filter(wallet_id=team.pk, state="credited").latest("created_at").pk,
+            "workspace_id": team.pk, "user_id": tomasz.pk, "user": tomasz.pk,
+            "key_id": ApiKey.objects.get(name="Render farm, night", **mine).pk,
+            "call_id": calls.latest("charged_micros").pk,
+            "run_id": run.pk, "output_id": Output.objects.filter(run=run).first().pk,
+            "workflow_id": Workflow.objects.get(name="Turntable of a prop").pk,
+            "endpoint_id": Endpoint.objects.exclude(url="").filter(**mine).latest("pk").pk,
+            "top_up_id": bought.latest("created_at").pk,
             "voucher_id": Voucher.objects.get(name="Autumn school 2026").pk,
-            "origin_id": AllowedOrigin.objects.first().pk,
+            "origin_id": AllowedOrigin.objects.latest("pk").pk,
             "deletion_id": Deletion.objects.get(state="waiting").pk,
             "banner_id": Banner.objects.latest("pk").pk,
             "event_id": StripeEvent.objects.filter(kind="checkout.session.completed").first().pk,
-            "kind": "workspace", "account": "main", "term": "runway",
-            "number": Draft.objects.filter(version=None).latest("pk").pk,
-            "export_id": Export.objects.latest("asked_at").pk, "session": 1, "sign_in_id": team.pk,
-            "invitation": Invitation.objects.filter(accepted_at=None, workspace_id=team.pk).first().pk,
-            "ask": Ask.objects.filter(workspace_id=team.pk).first().pk, "key": "nothing",
-            "delivery_id": team.pk,
+            "export_id": Export.objects.latest("asked_at").pk,
+            "invitation": Invitation.objects.filter(accepted_at=None, **mine).first().pk,
+            "ask": Ask.objects.filter(**mine).first().pk,
+            "number": Draft.objects.latest("pk").pk, "term": "runway", "kind": "workspace",
+            # Of these nothing is shown, only done.
+            "account": "main", "session": 1, "sign_in_id": team.pk, "delivery_id": team.pk,
         }  # fmt: skip
-        self.bill, self.adjustment = Bill.objects.get().pk, Adjustment.objects.get(state="waiting").pk
-        finding = Finding.objects.filter(resolved_at=None).first()
-        self.finding = finding.key if finding else "nothing"
-        self.voucher = Voucher.objects.get(name="Winter festival").pk
+        self.special = {
+            "my/prices/of/<path:name>": "bfl/flux-pro-1.1-ultra/generate?ask=1",
+            "staff/margin/exports/<int:number>": Bill.objects.get().pk,
+            "staff/findings/<path:key>": findings.latest("pk").key,
+        }
+        self.waiting = {
+            "adjustment": Adjustment.objects.get(state="waiting").pk,
+            "voucher": Voucher.objects.get(name="Winter festival").pk,
+            "refund_ask": team.pk,  # None waits.
+        }
 
     def path(self, route):
         """Return an address of a route; raise KeyError for a name that nothing stands for."""
-        special = {
-            "my/prices/of/<path:name>": "my/prices/of/bfl/flux-pro-1.1-ultra/generate?ask=1",
-            "staff/margin/exports/<int:number>": f"staff/margin/exports/{self.bill}",
-            "staff/findings/<path:key>": f"staff/findings/{self.finding}",
-        }
-        if route in special:
-            return "/" + special[route]
-        by_name = dict(self.by_name)
-        if "vendors/" in route:
-            by_name["name"] = "bfl"
-        if "machines/" in route:
-            by_name["name"] = "rack-2-a100"
-        for kind, pk in (("adjustment", self.adjustment), ("voucher", self.voucher)):
-            if f"money/{kind}/" in route:
-                by_name["pk"] = pk
-        if "money/refund_ask/" in route:
-            by_name["pk"] = self.voucher
-        return "/" + re.sub(r"<\w+:(\w+)>", lambda found: str(by_name[found[1]]), route)
+        given = dict(self.by_name)
+        if route in self.special:
+            given |= dict.fromkeys(("name", "number", "key"), self.special[route])
+        elif "vendors/" in route:
+            given["name"] = "bfl"
+        elif "machines/" in route:
+            given["name"] = "rack-2-a100"
+        elif route.startswith("staff/money/"):
+            given["pk"] = self.waiting[route.split("/")[2]]
+        return "/" + re.sub(r"<\w+:(\w+)>", lambda found: str(given[found[1]]), route)
 
 
 def come_in(email, workspace=None):
@@ -272,16 +271,15 @@ def test_each_page_of_the_half_year_reads_well(page, half_year, complaints, who,
 
     email, has_team, prefixes = WHO_LOOKS[who]
     team = Workspace.objects.get(name=LUMEN).pk
-    client = come_in(email, team if has_team else None) if email else Client(SERVER_NAME="localhost")
-    found = [
-        each for each in routes() if each.startswith(prefixes) and not is_table(each)
-    ]
-    paths = pages_of(client, found, Examples(half_year.told))
+    client = Client(SERVER_NAME="localhost")
+    if email:
+        client = come_in(email, team if has_team else None)
+    found = [each for each in routes() if each.startswith(prefixes) and not is_table(each)]
+    paths = pages_of(client, found, Examples())
     assert len(paths) >= LEAST[who], paths
     with site() as url:
-        cookies = {settings.LANGUAGE_COOKIE_NAME: language}
-        if email:
-            cookies[settings.SESSION_COOKIE_NAME] = client.cookies[settings.SESSION_COOKIE_NAME].value
+        cookies = {name: morsel.value for name, morsel in client.cookies.items() if email}
+        cookies[settings.LANGUAGE_COOKIE_NAME] = language
         page.context.add_cookies(
             [{"name": name, "value": value, "url": url} for name, value in cookies.items()]
         )
