@@ -222,6 +222,7 @@ def have_database(
     if fills:
         filling.require_own(environment)
     if environment.get("DATABASE_URL"):
+        psycopg.connect(environment["DATABASE_URL"]).close()  # It is there, or the start ends.
         return None
     cluster = Cluster(data / "pg", takeover=True, log=data / "logs" / "postgres.log")
     supervisor.start(cluster)

@@ -20,7 +20,7 @@ PICTURES = ("bfl", "ideogram", "recraft", "stability", "openai", "krea", "reve",
 FILMS = ("kling", "luma", "runway", "minimax", "pixverse", "vidu", "wan", "pika", "xai")
 SOLIDS = ("tripo", "meshy", "tencent", "rodin")
 SOUNDS = ("elevenlabs", "fishaudio", "stability", "sonilo")
-OTHERS = ("vertexai", "anthropic", "qwen", "wavespeed", "topaz", "magnific", "byteplus", "quiver")
+OTHERS = ("vertexai", "anthropic", "qwen", "wavespeed", "topaz", "freepik", "byteplus", "quiver")
 FAILURES = ("moderated", "failed", "status=500", "status=429", "drop_after", "nonjson")
 
 PALETTES = (
