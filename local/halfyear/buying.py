@@ -58,6 +58,18 @@ def automatic(
     )
 
 
+def runs_low(wallet: UUID, *, more: str, amount: str, cap: str) -> None:
+    """Have credits be bought from so much more than there is on, which is at once, or later."""
+    from credits.models import Account
+    from credits.payments import automatic as wishes
+
+    there = Account.objects.get(pk=wallet).available_micros
+    threshold = Micros(max(there + usd(more), usd("20")))
+    wishes.configure(
+        wallet, enabled=True, threshold=threshold, amount=usd(amount), monthly_cap=usd(cap)
+    )
+
+
 def card_declines(programs: Programs, wallet: UUID, *, declines: bool) -> None:
     """Have the saved card be declined from now on, or be good again."""
     from credits.models import AutoTopUp

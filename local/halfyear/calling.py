@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sandbox.tour import Tourist
 
 PAUSE_SECONDS = 0.05
+LOST = 0
+"""What counts as a status where no answer came."""
 DEAREST_MICROS = 5_000_000
 """What is held for one call at most: the samples have some that hold a hundred dollars."""
 
@@ -72,7 +74,7 @@ class Callers:
             status, call = await self._call(press.key, sample, job=job, failure=failure)
             failure = ""
             self.statuses[status] = self.statuses.get(status, 0) + 1
-            if status < 300 and sample.operation.job is not None and call:
+            if LOST < status < 300 and sample.operation.job is not None and call:
                 begun.append((self._tourist(press.key), sample, call))
         return begun
 
@@ -87,11 +89,14 @@ class Callers:
             given = {"data": form_of(entry, entry["body"])}
         headers = {"X-API-KEY": key, "Comfy-Job-Id": job, **entry.get("headers", {})}
         assert self._session is not None, "it has begun"
-        async with self._session.request(
-            entry["method"], self._base_url + address(entry), headers=headers, **given
-        ) as answer:
-            await answer.read()
-            return answer.status, answer.headers.get("Call-Id", "")
+        try:
+            async with self._session.request(
+                entry["method"], self._base_url + address(entry), headers=headers, **given
+            ) as answer:
+                await answer.read()
+                return answer.status, answer.headers.get("Call-Id", "")
+        except (aiohttp.ClientError, TimeoutError):
+            return LOST, ""  # As it happens to nodes: a refusal came before all was sent.
 
     async def _poll(self, jobs: Sequence[tuple[Tourist, Sample, str]]) -> None:
         await asyncio.gather(*(self._to_its_end(*each) for each in jobs))
@@ -102,7 +107,7 @@ class Callers:
 
         try:
             await polled(tourist, sample, call, pause=PAUSE_SECONDS, most_seconds=10)
-        except TourFailed:
+        except (TourFailed, aiohttp.ClientError, TimeoutError):
             self.statuses[-1] = self.statuses.get(-1, 0) + 1
 
     def _tourist(self, key: str) -> Tourist:

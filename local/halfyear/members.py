@@ -60,7 +60,7 @@ def others_come(made: Play) -> None:
     buying.buy(made.programs, nadia.home, nadia.user, "10", ends="decline")
     made.things["nadia's"] = buying.buy(made.programs, nadia.home, nadia.user, "25")
     adjustments.request(
-        otto.home, amount=usd("15"), reason="found a fault in the sign-up page", is_gift=True,
+        otto.home, amount=usd("5"), reason="found a fault in the sign-up page", is_gift=True,
         requested_by=made.by("support"),
     )  # fmt: skip
     cast.key(made.cast, "nadia", "Home", at=nadia.home)
@@ -166,8 +166,8 @@ def somebody_left(made: Play) -> None:
     nights.night(made)
     asked = deletion.ask(user, base_url=made.programs.base_url, gives_up=True)
     deletion.confirm(asked.pk)
-    for _ in range(4):
-        made.clock.set(made.clock.now() + timedelta(days=3))
+    for days in (3, 5, 1, 1, 1):  # The last steps wait for one another: mails must be sent.
+        made.clock.set(made.clock.now() + timedelta(days=days))
         nights.night(made)
     del made.cast.people["bo"]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from local.halfyear import buying, calling, nights
 from local.halfyear.calling import Press
 from local.halfyear.cast import LUMEN, SCHOOL
-from local.halfyear.stage import VIDEO, Play, usd
+from local.halfyear.stage import Play, usd
 
 
 def money_comes_back(made: Play) -> None:
@@ -48,7 +48,7 @@ def spent_money_is_taken_back(made: Play) -> None:
     otto = made.cast["otto"]
     bought = buying.buy(made.programs, otto.home, otto.user, "10", card="mastercard")
     sample = calling.one("/proxy/recraft/images/creativeUpscale")
-    for _ in range(9):
+    for _ in range(11):
         made.callers.press([Press(otto.keys["Home"], [sample] * 6)])
     name = buying.dispute(made.programs, bought)
     buying.dispute_ends(made.programs, name, "lost")
@@ -56,19 +56,15 @@ def spent_money_is_taken_back(made: Play) -> None:
 
 
 def card_is_declined(made: Play) -> None:
-    """Have the saved card be declined for a while; then it is good again."""
+    """Have the saved card be declined while credits run low; then it is good again."""
     team = made.wallet(LUMEN)
     buying.card_declines(made.programs, team, declines=True)
-    made.callers.press(_spree(made, 12))
+    buying.runs_low(team, more="25", amount="150", cap="1200")
     nights.round_of_worker(made)
-    made.clock.set(made.clock.now() + timedelta(hours=5))
+    made.clock.set(made.clock.now() + timedelta(days=2))
     buying.card_declines(made.programs, team, declines=False)
-    made.callers.press(_spree(made, 3))
-
-
-def _spree(made: Play, presses: int) -> list[Press]:
-    key = made.cast["jonas"].keys["Workstation"]
-    return [Press(key, [calling.one(VIDEO)] * 4) for _ in range(presses)]
+    nights.round_of_worker(made)
+    buying.runs_low(team, more="-60", amount="150", cap="1200")
 
 
 def studio_buys(made: Play) -> None:
