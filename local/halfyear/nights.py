@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from local.halfyear.stage import Play
+
+
+TRIES = 5
+
+
+def do(*tasks: Callable[[], object]) -> None:
+    """Do them in their order; one that cannot reach the books just now is begun again, as by beat.
+
+    Raises Unavailable where that is so again and again.
+    """
+    from common.errors import Unavailable
+
+    for task in tasks:
+        for left in reversed(range(TRIES)):
+            try:
+                task()
+                break
+            except Unavailable:
+                if not left:
+                    raise
 
 
 def round_of_worker(made: Play) -> None:
@@ -18,10 +38,7 @@ def round_of_worker(made: Play) -> None:
     from usage import tasks as usage
     from webhooks import tasks as webhooks
 
-    calls.follow_jobs()
-    payments.follow_money()
-    usage.catch_up_sums()
-    webhooks.send_webhooks()
+    do(calls.follow_jobs, payments.follow_money, usage.catch_up_sums, webhooks.send_webhooks)
     made.programs.at_stripe("webhook/flush", seconds=10)
 
 
@@ -38,24 +55,13 @@ def night(made: Play) -> None:
     from runs import tasks as runs
     from usage import tasks as usage
 
-    usage.make_partitions()
+    do(usage.make_partitions)
     round_of_worker(made)
-    calls.sweep_holds()
-    calls.heartbeat()
-    books.expire_lots()
-    payments.tend_wallets()
-    payments.listen_again()
-    proofs.sum_days()
-    statements.seal_books()
-    calls.forget()
-    books.forget_budgets()
-    runs.tidy_cache()
-    runs.forget_budgets()
-    accounts.tend_accounts()
-    accounts.tend_sign_ins()
-    accounts.tell_of_webhooks()
-    privacy.tend()
-    privacy.forget()
+    do(calls.sweep_holds, calls.heartbeat, books.expire_lots, payments.tend_wallets)
+    do(payments.listen_again, proofs.sum_days, statements.seal_books, calls.forget)
+    do(books.forget_budgets, runs.tidy_cache, runs.forget_budgets)
+    do(accounts.tend_accounts, accounts.tend_sign_ins, accounts.tell_of_webhooks)
+    do(privacy.tend, privacy.forget)
     with _mails(made.clock.file.parent):
         outbox.send_mails()
 
