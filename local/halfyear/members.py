@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from local.halfyear import buying, calling, cast, nights, running
 from local.halfyear.calling import Press
@@ -68,35 +69,43 @@ def others_come(made: Play) -> None:
     cast.key(made.cast, "rosa", "Only looking", at=made.cast["rosa"].home)
 
 
-def limits_are_met(made: Play) -> None:
-    """Each limit refuses somebody once: what is asked for is the same, and the answers differ."""
+STRICT: dict[str, dict[str, Any]] = {
+    "Cheap calls only": {"call_limit": 20_000},
+    "Ideogram only": {"vendors": frozenset({"ideogram"})},
+    "At the office only": {"networks": networks("192.0.2.0/24", "2001:db8:17::/48")},
+    "Reads the bill": {"scopes": ("usage:read",)},
+    "Three a minute": {"pace": 3},
+    "Ten cents a day": {"amounts": {"day": 100_000}},
+}
+"""Keys of Tomasz's, each with a limit that refuses him."""
+
+
+def limits_are_set(made: Play) -> None:
+    """Have the owner say who may spend how much, and Tomasz make himself strict keys."""
     from apikeys import allowances
 
-    wallet = made.wallet(LUMEN)
-    allowances.set_rule(
-        wallet, "member", str(made.cast["tomasz"].user.pk), "month", usd("120"),
-        by=made.cast["mina"].user.pk,
-    )  # fmt: skip
-    allowances.set_rule(wallet, "project", "Kite film", "total", usd("2400"),
-                        by=made.cast["mina"].user.pk)  # fmt: skip
-    allowances.set_rule(wallet, "workspace", "", "month", usd("1500"),
-                        by=made.cast["mina"].user.pk)  # fmt: skip
-    keys = {
-        "Cheap calls only": {"call_limit": 20_000},
-        "Ideogram only": {"vendors": frozenset({"ideogram"})},
-        "At the office only": {"networks": networks("192.0.2.0/24", "2001:db8:17::/48")},
-        "Reads the bill": {"scopes": ("usage:read",)},
-        "Three a minute": {"pace": 3},
-        "Ten cents a day": {"amounts": {"day": 100_000}},
-    }
-    for called, rights in keys.items():
-        key = cast.key(made.cast, "tomasz", called, at=wallet, **rights)
+    wallet, by = made.wallet(LUMEN), made.cast["mina"].user.pk
+    tomasz = str(made.cast["tomasz"].user.pk)
+    for kind, of, period, most in (
+        ("member", tomasz, "month", "120"),
+        ("project", "Kite film", "total", "2400"),
+        ("workspace", "", "month", "1500"),
+    ):
+        allowances.set_rule(wallet, kind, of, period, usd(most), by=by)
+    for called, rights in STRICT.items():
+        cast.key(made.cast, "tomasz", called, at=wallet, **rights)
+
+
+def limits_are_met(made: Play) -> None:
+    """Have each limit refuse somebody: what is asked for is the same, and the answers differ."""
+    for called, rights in STRICT.items():
         again = 6 if "pace" in rights or "amounts" in rights else 1
+        key = made.cast["tomasz"].keys[called]
         made.callers.press([Press(key, [calling.one(PICTURE)] * again)])
     poor = made.cast["rosa"].keys["Only looking"]
     made.callers.press([Press(poor, [calling.one(VIDEO)]), Press(poor, [calling.one(PICTURE)])])
-    slow = made.cast["nadia"].keys["Home"]
-    made.callers.press([Press(slow, [calling.one(PICTURE)]) for _ in range(9)])
+    alone = made.cast["nadia"].keys["Home"]
+    made.callers.press([Press(alone, [calling.one(PICTURE)]) for _ in range(9)])
 
 
 def studio_grows(made: Play) -> None:

@@ -68,7 +68,7 @@ def card_is_declined(made: Play) -> None:
 
 
 def studio_buys(made: Play) -> None:
-    """Lumen Yard buys what the saved card's cap does not allow."""
+    """Have Lumen Yard buy by hand; what it owes, if anything, is settled first."""
     buying.buy(made.programs, made.wallet(LUMEN), made.cast["jonas"].user, "400")
 
 
