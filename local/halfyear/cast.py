@@ -140,7 +140,7 @@ def key(
     scopes: tuple[str, ...] = ("proxy", "usage:read", "runs"),
     project: str = "",
     pace: int | None = None,
-    amounts: dict[str, int] | None = None,
+    amounts: Any = None,
     **rights: Any,
 ) -> str:
     """Have somebody make a key of a workspace, and return it."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import conninfo, sql
 
 FORMAT = struct.Struct("q")
 SCHEMA = "played"
@@ -65,7 +65,7 @@ class Clock:
 
     def begin(self, at: datetime) -> None:
         """Have the database take part, from now on and for whoever connects from now on."""
-        name = str(psycopg.conninfo.conninfo_to_dict(self._database)["dbname"])
+        name = str(conninfo.conninfo_to_dict(self._database)["dbname"])
         self._connection = psycopg.connect(self._database, autocommit=True)
         with self._connection.transaction():
             self._connection.execute(BEGIN)
@@ -165,6 +165,5 @@ def wear(file: Path) -> None:
     def nanoseconds() -> int:
         return _real_ns() + int(FORMAT.unpack_from(view)[0]) * 1000
 
-    time.time = lambda: real() + shift_of(view)
-    time.time_ns = nanoseconds
-    timezone.now = now
+    vars(time).update(time=lambda: real() + shift_of(view), time_ns=nanoseconds)
+    vars(timezone).update(now=now)

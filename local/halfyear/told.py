@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import struct
 import time
@@ -82,7 +81,7 @@ def code(secret: str, at: float | None = None) -> str:
     moment = time.time() if at is None else at
     step = struct.pack(">Q", int(moment) // STEP_SECONDS)
     key = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    digest = hmac.digest(key, step, hashlib.sha1)
+    digest = hmac.digest(key, step, "sha1")
     start = digest[-1] & 15
     (number,) = struct.unpack(">I", digest[start : start + 4])
     return str((number & 0x7FFFFFFF) % 10**DIGITS).zfill(DIGITS)
