@@ -269,6 +269,8 @@ def _shown(browsers):
     examples, unexplained = Examples(), []
     found = {who: [] for who in browsers}
     for route in routes():
+        if route in ELSEWHERE:
+            continue
         path, statuses = examples.path(route), set()
         for who, browser in browsers.items():
             answer = browser.get(path)
@@ -280,7 +282,7 @@ def _shown(browsers):
             statuses.add(answer.status_code)
         else:
             is_explained = statuses & NO_PAGE and statuses <= NO_PAGE | NOT_THEIRS
-            if not is_explained and route not in ELSEWHERE:
+            if not is_explained:
                 unexplained.append((route, path, statuses))
     return found, unexplained
 
