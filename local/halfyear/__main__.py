@@ -54,6 +54,7 @@ def lived(supervisor: Supervisor, folder: Path, options: argparse.Namespace) -> 
     ends = ticking.now()
     begins = ends.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS)
     clock.wear(ticking.file)  # Before Django is: its modules take the functions that they find.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # It counts for nobody who comes after.
     with running.receiver() as (hooks, receiver):
         environment = {
             **os.environ,

@@ -69,8 +69,8 @@ def prices_change_again(made: Play) -> None:
 
     by, known = made.by("finance"), price_book.names()
     draft = drafts.draft(
-        changes=[Term("bfl", "markup", 30_000), Term("*", "markup", 60_000)], known=known, by=by,
-        reason="what was bought in advance is cheaper",
+        changes=[Term("bfl", "markup", 0), Term("*", "markup", 60_000)], known=known, by=by,
+        reason="what was bought in advance is passed on as it is",
     )  # fmt: skip
     comparing.compare(draft.pk)
     at = made.clock.now() + timedelta(minutes=5)
