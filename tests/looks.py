@@ -22,8 +22,6 @@ async () => {
 SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1440, "height": 900}}
 NARROW = "document.documentElement.scrollWidth <= innerWidth"
 LOOKS = list(itertools.product(SIZES, ("light", "dark")))
-ACROSS = [("phone", "dark"), ("desk", "light")]
-"""For pages that are also looked at from all sides (test_every_page_in_a_browser.py)."""
 
 
 def look(page, name, complaints):

@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from in_process import site
-from looks import ACROSS, SIZES, look
+from looks import LOOKS, SIZES, look
 from playwright.sync_api import expect
 
 from accounts import invitations, teams
@@ -147,7 +147,7 @@ PAGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("size", "scheme"), ACROSS)
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_each_page_reads_well(
     page, url, come_in, alice, studio, complaints, size, scheme, monkeypatch
 ):

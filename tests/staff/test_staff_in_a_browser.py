@@ -10,7 +10,7 @@ from call_rows import call_of
 from django.conf import settings
 from django.utils import timezone
 from in_process import site
-from looks import ACROSS, LOOKS, SIZES, look
+from looks import LOOKS, SIZES, look
 from playwright.sync_api import expect
 
 from accounts.models import RefusedOrigin
@@ -123,7 +123,7 @@ def billed(grace, alice):
     return made.pk
 
 
-@pytest.mark.parametrize(("size", "scheme"), ACROSS)
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_each_page_of_staff_reads_well(page, url, desk, complaints, size, scheme):
     page.set_viewport_size(SIZES[size])
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
