@@ -64,7 +64,7 @@ def test_a_database_goes_by_the_played_time(fresh, tmp_path):
     assert ask(fresh, DEFAULT, options="-c search_path=public")[0][0] > 50
     ((at,),) = ask(
         fresh,
-        "INSERT INTO desk_note (workspace_id, text, by)"
+        "INSERT INTO desk_note (workspace_id, words, by)"
         " VALUES (gen_random_uuid(), 'x', gen_random_uuid()) RETURNING created_at",
     )
     assert at.month == 3
