@@ -111,12 +111,15 @@ class _Receiver(BaseHTTPRequestHandler):
 @contextmanager
 def receiver() -> Iterator[tuple[str, type[_Receiver]]]:
     """Serve a studio's program; give where, and its class, which can be told to be broken."""
-    handler = type("Receiver", (_Receiver,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    class Receiver(_Receiver):
+        """One that is broken apart from all others."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", handler
+        yield f"http://127.0.0.1:{server.server_port}", Receiver
     finally:
         server.shutdown()
         server.server_close()
