@@ -11,6 +11,7 @@
     python3 dev.py cluster  three machines on one; --prove kills one after the other, under load
     python3 dev.py chaos    programs die, disks fill, people move money, while members call
     python3 dev.py manage   manage.py, on what a running `up` works on
+    python3 dev.py code     the second factor of somebody of `up --demo`'s staff, now
     python3 dev.py licences write THIRD_PARTY.md from the lock
     python3 dev.py sdks     vendors' own libraries against what `up` starts (installed apart)
     python3 dev.py vendors  write the documents' tables of what can be called
@@ -46,6 +47,7 @@ COMMANDS = {
     "cluster": ["-m", "local.cluster"],
     "chaos": ["-m", "tests.chaos"],
     "manage": ["-m", "local.manage"],
+    "code": ["-m", "local.code"],
     "licences": ["-m", "local.licences"],
     "sdks": ["-m", "local.sdks"],
     "vendors": ["-m", "local.vendors"],

@@ -61,13 +61,46 @@ def look(page, name, complaints):
     """Have axe find nothing grave, and nothing lie beside the page however narrow it is."""
     page.evaluate(AXE.read_text())
     assert page.evaluate(GRAVE) == [], name
-    if folder := os.environ.get("DASHBOARD_SHOTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
-    size = page.viewport_size
-    if size["width"] < 400:
-        page.set_viewport_size({"width": 360, "height": 780})
-        page.wait_for_function(NARROW)  # A chart is drawn anew by an observer, a moment later.
-        page.set_viewport_size(size)
+    _keep(page, name)
+    if page.viewport_size["width"] < 400:
+        _is_narrow(page)
     expected = [each for each in complaints if "404 (Not Found)" in each]
     assert complaints == expected, name
     complaints.clear()
+
+
+CONTRAST = GRAVE.replace(
+    'resultTypes: ["violations"]', 'resultTypes: ["violations"], runOnly: ["color-contrast"]'
+)
+"""All that another theme can change."""
+
+
+def look_from_all_sides(page, name, complaints):
+    """Look at one page at both sizes, light and dark, and ask for it once.
+
+    What a theme cannot change is not looked for again in the other one.
+    """
+    page.evaluate(AXE.read_text())
+    for size, question in (("desk", GRAVE), ("phone", GRAVE)):
+        page.set_viewport_size(SIZES[size])
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            asked = question if scheme == "light" else CONTRAST
+            assert page.evaluate(asked) == [], (name, size, scheme)
+            _keep(page, f"{name}-{size}-{scheme}")
+    _is_narrow(page)
+    assert complaints == [each for each in complaints if "404 (Not Found)" in each], name
+    complaints.clear()
+
+
+def _keep(page, name):
+    if folder := os.environ.get("DASHBOARD_SHOTS"):
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+
+
+def _is_narrow(page):
+    """Have nothing lie beside the page on the narrowest phone."""
+    size = page.viewport_size
+    page.set_viewport_size({"width": 360, "height": 780})
+    page.wait_for_function(NARROW)  # A chart is drawn anew by an observer, a moment later.
+    page.set_viewport_size(size)
