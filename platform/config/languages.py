@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
 PAGES: Final = (
-    "/my/", "/account/", "/invitations/", "/privacy/", "/purchases/", "/receipts/", "/oauth/authorize",
+    "/my/", "/account/", "/invitations/", "/privacy/", "/purchases/", "/receipts/",
+    "/oauth/authorize",
     "/reference", "/pair",
 )  # fmt: skip
 FOR_PROGRAMS: Final = (".json", ".csv")
