@@ -1,5 +1,6 @@
-"""Receipts for others: for whom one works, or who keeps one's books. An address shows one of them
-until a day, to whoever has it, and names nobody.
+"""Receipts for others: for whom one works, or who keeps one's books.
+
+An address shows one of them until a day, to whoever has it, and names nobody.
 
     /receipts/c<32 digits: the call>-<its last second, in hex>.<signature>
 
@@ -56,7 +57,10 @@ class Shared:
 
 
 def read(token: str) -> Shared:
-    """Return what a token stands for. Raises NotFound if we did not make it, or its time is over."""
+    """Return what a token stands for.
+
+    Raises NotFound if we did not make it, or its time is over.
+    """
     try:
         found = FORM.fullmatch(_signer().unsign(token))
     except BadSignature:

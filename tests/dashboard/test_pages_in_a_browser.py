@@ -121,8 +121,8 @@ def studio(alice, bob):
             vendor="kling", operation="kling/v1/videos", run_id=f"run-{number // 3}",
             outcome="moderated" if number % 4 else "failed", status=200, quoted_micros=60_000,
             held_micros=60_000, charged_micros=0, price_version="1",
-            attempts=1, facts={"title": "Kling video", "inputs": {"seconds": 5, "mode": "std"}}, started_at=timezone.now(),
-            settled_at=timezone.now(),
+            attempts=1, started_at=timezone.now(), settled_at=timezone.now(),
+            facts={"title": "Kling video", "inputs": {"seconds": 5, "mode": "std"}},
         )
         for number in range(first + 1, first + 10)
     )  # fmt: skip
