@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+from yarl import URL
 
 PATIENCE_SECONDS = 180
 PAUSE_SECONDS = 0.3
@@ -130,7 +131,7 @@ class Platform:
         )
         entry = told[prompt_id]
         urls = [
-            str(aiohttp.client.URL(f"{self.server}/view").with_query(item))
+            str(URL(f"{self.server}/view").with_query(item))
             for of_node in entry["outputs"].values()
             for items in of_node.values()
             for item in items
