@@ -106,6 +106,7 @@ def _heard(db: Db) -> Iterator[None]:
     Keepalives tell of a machine that is gone, not of a server that stands still on a living one.
     """
     loop = asyncio.get_running_loop()
+    timer = loop.call_later(HEARD_SECONDS, lambda: look())
 
     def look() -> None:
         nonlocal timer
@@ -114,7 +115,6 @@ def _heard(db: Db) -> Iterator[None]:
         else:
             _hang_up(db)
 
-    timer = loop.call_later(HEARD_SECONDS, look)
     try:
         yield
     finally:

@@ -64,6 +64,7 @@ async def scrub(native: Native, worker: Worker) -> int:
 def begin(run: Run) -> None:
     """Note that a run leaves something on its worker from now on."""
     assert run.worker is not None, "it was just claimed for one"
+    assert run.prompt_id is not None, "it was just claimed"
     if run.worker.scrubs:
         Trace.objects.create(
             prompt_id=run.prompt_id,
@@ -82,6 +83,7 @@ def note_input(prompt_id: UUID, path: str) -> None:
 
 def note_made(run: Run, ended: reading.Ended) -> None:
     """Note what a try made: who wipes it may find a worker that was started anew."""
+    assert run.prompt_id is not None, "it is collected"
     made = (each for each in ended.files if each.node_id not in ended.cached)
     places = [list(each) for each in _its_own(made, isolation.tokens(run.workspace_id))]
     Trace.objects.filter(pk=run.prompt_id).update(made=places)

@@ -51,7 +51,8 @@ def swapped(text: str, pairs: Mapping[str, str]) -> str:
 def etcd(places: Places, machine: int) -> dict[str, str]:
     """Return the environment of one etcd."""
     text = read("postgres/etcd.env")
-    own, of_all = [], []
+    own: list[str] = []
+    of_all: list[str] = []
     for line in text.splitlines():
         (of_all if line.startswith("ETCD_INITIAL_CLUSTER=") else own).append(line)
     mine = "\n".join(own).replace("10.0.0.21", f"10.0.0.2{machine}")
