@@ -83,7 +83,8 @@ def sending(run: Run) -> str | None:
 def _why_not(run: Run) -> str:
     """Return why a run that waited is not begun any more, or ""."""
     # Who revokes it waits for this row, and finds the key that is made here, or came first.
-    parent = ApiKey.objects.select_for_update(no_key=True).filter(pk=run.key_id).first()
+    locked = ApiKey.objects.select_for_update(no_key=True)
+    parent = locked.filter(pk=run.key_id).first() if run.key_id else None
     if parent is not None and parent.revoked_at is not None:
         return ending.REVOKED
     if not holds.renew(spending.hold_of(run), ttl_seconds=spending.HOLD_SECONDS):

@@ -153,8 +153,8 @@ def get(workspace_id: UUID, run_id: UUID | str) -> Run:
 def standing(workspace_id: UUID, run_id: UUID | str) -> Run:
     """Return the same without what is large: for who asks again and again."""
     wanted = ids.read(run_id)
-    own = Run.objects.filter(workspace_id=workspace_id, pk=wanted).defer(*LARGE)
-    found: Run | None = own.first() if wanted else None
+    own = Run.objects.filter(workspace_id=workspace_id).defer(*LARGE)
+    found: Run | None = own.filter(pk=wanted).first() if wanted else None
     if found is None:
         raise NotFound("There is no such run.")
     return found
