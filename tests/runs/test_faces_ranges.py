@@ -63,5 +63,6 @@ def test_a_player_gets_the_part_that_it_asks_for(kept, headers, status, body, to
     answer = files.given(RequestFactory().get("/", headers=headers), kept)
 
     sent = answer.content if status == 416 else b"".join(answer.streaming_content)
+    answer.close()
     assert (answer.status_code, sent, answer.headers.get("Content-Range")) == (status, body, told)
     assert status == 416 or int(answer.headers["Content-Length"]) == len(body)
