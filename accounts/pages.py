@@ -174,7 +174,7 @@ def _happening(event: Event) -> Happening:
     by_staff = event.actor_id is not None and event.actor_id != event.subject_id
     name = ".".join(filter(None, (event.action, event.after.get("type"))))
     return Happening(
-        said=str(SAID.get(name) or SAID.get(event.action, event.action)),
+        said=str(SAID.get(name) or SAID.get(event.action) or event.action),
         from_where=gettext("Staff") if by_staff else event.address,
         at=event.at,
         reason=event.reason if by_staff else "",
