@@ -73,6 +73,12 @@ SAID: Final = {
     "ask.granted": gettext_lazy("More allowed"),
     "ask.declined": gettext_lazy("More not allowed"),
     "key.revoked": gettext_lazy("Key revoked"),
+    "key.limited": gettext_lazy("Limits of a key set"),
+    "allowance.set": gettext_lazy("Limit set"),
+    "member.joined": gettext_lazy("Joined a team"),
+    "member.left": gettext_lazy("Left a team"),
+    "member.removed": gettext_lazy("Removed from a team"),
+    "member.role_changed": gettext_lazy("Role changed"),
 }
 """What happened to somebody, as they read it; what is not here shows its own name."""
 

@@ -29,6 +29,7 @@ from apikeys.rights import Rights
 from common.ids import uuid7
 from common.money import usd
 from credits.books import holds
+from credits.books.limits import OVER_BALANCE
 from credits.gifts import grants
 from credits.models import Account, AutoTopUp, Hold, TopUp
 from dashboard.receipts import CALL, PRESS, Shared
@@ -112,7 +113,7 @@ def studio(alice, bob):
             id=uuid7(), workspace_id=team.pk, hour=at, first_at=at, last_at=at, limit=limit,
             user_id=alice.user.pk, key_id=key.pk, vendor="kling", operation="kling/v1/videos",
             code=limit, needed_micros=60_000, times=n + 1, **more,
-            message="This call can cost $0.06, and $0.005 of your credits are available.",
+            message=OVER_BALANCE % {"amount": "$0.06", "left": "$0.005"},
         )  # fmt: skip
     first = Account.objects.get(pk=team.pk).events
     Call.objects.bulk_create(
