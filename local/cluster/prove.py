@@ -81,14 +81,26 @@ def prove(
     since = asked_books(cluster, NOW)[0][0]
     load.start()
     cluster.supervisor.tend(3)
-    spans = {}
+    spans: dict[str, tuple[float, float]] = {}
     for name in only or SCENES:
-        spans[name] = play(cluster, load, name)
+        began = time.monotonic()
+        try:
+            play(cluster, load, name)
+        except Failed as why:  # What was lost until then is told all the same.
+            stuck = str(why)
+            break
+        finally:
+            spans[name] = began, time.monotonic()
         say(f"played: {SCENES[name].title}")
+    else:
+        stuck = ""
     load.scene = "end"
     load.finish()
     settle(cluster, load)
-    return conclude(cluster, load, spans, booked(cluster, payers, since), say=say)
+    status = conclude(cluster, load, spans, booked(cluster, payers, since), say=say)
+    if stuck:
+        say(stuck)
+    return status or int(bool(stuck))
 
 
 def members(cluster: Running) -> list[Payer]:
@@ -98,16 +110,15 @@ def members(cluster: Running) -> list[Payer]:
     return [Payer(each["workspace_id"], each["api_key"]) for each in made]
 
 
-def play(cluster: Running, load: Load, name: str) -> tuple[float, float]:
-    """Break it, let it be, mend it, and wait until all is whole; return from when until when."""
+def play(cluster: Running, load: Load, name: str) -> None:
+    """Break it, let it be, mend it, and wait until all is whole; Failed if it never is."""
     scene = SCENES[name]
-    load.scene, began = name, time.monotonic()
+    load.scene = name
     undo = scene.strike(cluster)
     cluster.supervisor.tend(scene.lasts_seconds)
     undo()
     wait_whole(cluster, load)
     cluster.supervisor.tend(3)
-    return began, time.monotonic()
 
 
 def wait_whole(cluster: Running, load: Load) -> None:
