@@ -67,7 +67,7 @@ def read(journal: Path) -> tuple[int, list[Draw]]:
         for line in lines
         if "begun" in line
     ]
-    return int(lines[0]["seed"]), sorted(found, key=lambda each: each.at)
+    return int(lines[0]["seed"]), sorted(found, key=lambda each: (each.at, each.number))
 
 
 def head(seed: int) -> str:
