@@ -229,7 +229,7 @@ MEMBERS = (
     "/account/reauthenticate/", "/account/2fa/totp/activate/", "/account/2fa/webauthn/add/",
     "/account/2fa/recovery-codes/generate/", "/account/3rdparty/", "/account/pair/",
     "/account/privacy/", "/my/nothing", "/my/runs", "/my/workflows", "/my/workflows/new",
-    "/my/webhooks", "/my/webhooks/new", "/my/limits/ask", "/my/quote", "/my/usage/spend",
+    "/my/webhooks", "/my/webhooks/new", "/my/quote", "/my/usage/spend",
     "/my/runs?state=nonsense", "/my/usage?since=x", "/my/keys/new", "/my/team/new",
 )  # fmt: skip
 
