@@ -33,6 +33,8 @@ from local.processes import free_port
 from local.up import fake_stripe, vendors_of_the_sandbox
 
 ASKED_FOR = "HALF_YEAR_WALK"
+# Half a year with few calls took five minutes on two cores that had much else to do, before any
+# page is looked at: too long for everybody's run. Without this mark it is as slow as its kin.
 ASKED = pytest.mark.skipif(
     not os.environ.get(ASKED_FOR), reason=f"{ASKED_FOR}=1 lives through half a year first"
 )
