@@ -26,6 +26,7 @@ def told(made: Play) -> dict[str, Any]:
             people["jonas"].user.email: f"sees to the money of {LUMEN} (role: billing)",
             people["tomasz"].user.email: "a member, with limits that were met",
             people["nadia"].user.email: "alone; a payment of hers is disputed",
+            people["otto"].user.email: "alone; owes what his bank took back, and new calls wait",
             people["rosa"].user.email: "asked to be deleted, and has days of grace left",
         },
         "staff": {
