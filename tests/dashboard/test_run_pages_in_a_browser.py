@@ -151,8 +151,11 @@ PAGES = {
 }  # fmt: skip
 
 
-DATA = ("Lamp on a table", "Render queue", "No such model.", "The receiver answered 500.")
-"""What people named, and what a node and a receiver said."""
+DATA = (
+    "Lamp on a table", "Render queue", "No such model.", "The receiver answered 500.",
+    "DemoSleep", "DemoFail", "EmptyImage",
+)  # fmt: skip
+"""What people named, what a node and a receiver said, and classes of nodes."""
 
 
 def test_each_page_of_runs_reads_well(page, url, come_in, ada, filled, complaints):

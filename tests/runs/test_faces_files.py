@@ -118,7 +118,7 @@ def weights():
 
 
 def test_weights_go_where_the_operator_lets_them_and_programs_nowhere(stage, ada, settings):
-    worker = stage.worker(ada)
+    worker = stage.worker(ada, scrubs=False)  # Else they are wiped once the run has ended.
     stage.start()
     graph = loads("example.png")
     graph["5"] = {"class_type": "DemoFail", "inputs": {"image": ["1", 0], "words": "a.safetensors"}}

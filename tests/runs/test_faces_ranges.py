@@ -34,7 +34,7 @@ def test_what_lies_beyond_the_end_is_not_there(header, size):
 
 
 @pytest.fixture
-def kept(settings, tmp_path):
+def kept(db, settings, tmp_path):
     settings.DATA_DIR = tmp_path
     made = Asset(
         id=uuid.uuid4(), file_path="a/film.mp4", content_type="video/mp4", size_bytes=10,

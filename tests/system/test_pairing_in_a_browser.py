@@ -145,4 +145,5 @@ def test_a_machine_is_paired_and_held_to_its_amount_a_day(open_stack: Stack, nod
     (letter,) = stack.rows(
         'SELECT text FROM outbox_mail WHERE "to" = %s AND key LIKE %s', email, "pairing:%"
     )
-    assert "at most $1.00 in one call and $0.02 in a day" in letter["text"]
+    told = " ".join(letter["text"].split())
+    assert "at most $1.00 in one call and $0.02 in a day" in told
