@@ -60,7 +60,8 @@ def look_in_chinese(page, name, complaints, data=()):
 def look(page, name, complaints):
     """Have axe find nothing grave, and nothing lie beside the page however narrow it is."""
     page.evaluate(AXE.read_text())
-    assert page.evaluate(GRAVE) == [], name
+    found = page.evaluate(GRAVE)
+    assert found == [], (name, found)
     _keep(page, name)
     if page.viewport_size["width"] < 400:
         _is_narrow(page)

@@ -168,6 +168,8 @@ def test_each_page_reads_well(
         page.goto(f"{url}{path.format(**studio)}")
         if name == "vendors":
             page.get_by_label("Only these", exact=True).check()
+        if name == "reference":
+            page.locator("#reference .info .url").wait_for()
         look(page, f"{name}-{size}-{scheme}", complaints)
 
 
