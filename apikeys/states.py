@@ -123,9 +123,8 @@ def revoke_with_made(key: ApiKey, *, by: UUID, reason: str) -> int:
     For a key that somebody else may have had: what it made may be theirs.
     """
     lock_owner(key.user_id)
-    ended = revoke(
-        key, by=by, reason=reason
-    )  # First: a run of it that begins now has its key then.
+    # First: a run of it that begins now has made its key by then, or makes none.
+    ended = revoke(key, by=by, reason=reason)
     return ended + sum(revoke(each, by=by, reason=reason) for each in made_with(key))
 
 

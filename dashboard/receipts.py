@@ -125,20 +125,15 @@ def _share(request: HttpRequest, kinds: list[str], of: UUID, *, back: str) -> Ht
 def _of(shared: Shared) -> dict[str, Any]:
     """Return what the page of a receipt names. Raises NotFound where what it is of is gone."""
     if shared.kind == RUN:
-        run = Run.objects.select_related("worker").filter(pk=shared.id).first()
-        if run is None:
-            raise NotFound(_("What this receipt is of is not kept any more."))
-        return {"run": run, "receipt": core.receipt(run)}
-    found = history.by_id(shared.id)
-    if found is None:
-        raise NotFound(_("What this receipt is of is not kept any more."))
-    workspace_id, call = found
-    if shared.kind == CALL:
-        return {"call": call}
-    return {
-        "press": runs.of_call(workspace_id, call),
-        "calls": history.of_run(workspace_id, call),
-    }
+        if run := Run.objects.select_related("worker").filter(pk=shared.id).first():
+            return {"run": run, "receipt": core.receipt(run)}
+    elif found := history.by_id(shared.id):
+        workspace_id, call = found
+        if shared.kind == CALL:
+            return {"call": call}
+        if press := runs.of_call(workspace_id, call):
+            return {"press": press, "calls": history.of_run(workspace_id, call)}
+    raise NotFound(_("What this receipt is of is not kept any more."))
 
 
 def _signer() -> Signer:

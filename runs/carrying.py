@@ -51,6 +51,7 @@ WORDS: Final = gettext_noop("The machine lost this run. Nothing was charged.")
 FREED_SECONDS: Final = 1.0
 """So long a worker that has nothing to do needs to forget what it computed."""
 NOWHERE: Final = gettext_noop("What the run made could not be stored. Nothing was charged.")
+REFUSED: Final = gettext_noop("The machine refused this workflow.")
 OUR_FAULT: Final = "internal_error"
 
 
@@ -340,7 +341,7 @@ def _verdict(run: Run, ended: reading.Ended) -> Verdict:
     return Verdict(
         state=State.FAILED,
         code=ending.NODE_FAILED,
-        message=str(ended.error.get("exception_message") or "A node failed."),
+        message=str(ended.error.get("exception_message") or gettext_noop("A node failed.")),
         node=str(ended.error.get("node_id") or ""),
         node_class=str(ended.error.get("node_type") or ""),
         **facts,
@@ -376,4 +377,6 @@ def _first(said: dict[str, Any], workspace: str) -> str:
             return f"Node '{node_id}': {reading.plain(words, workspace)}"
     error = said.get("error")
     words = error.get("message", "") if isinstance(error, dict) else str(error)
-    return reading.plain(str(words), workspace) or "The machine refused this workflow."
+    return reading.plain(str(words), workspace) or gettext_noop(
+        "The machine refused this workflow."
+    )

@@ -144,18 +144,17 @@ def submit(by: By, ask: Ask) -> Run:
 
 def get(workspace_id: UUID, run_id: UUID | str) -> Run:
     """Return a run of the workspace, or raise NotFound."""
-    wanted = ids.read(run_id)
-    found = Run.objects.filter(workspace_id=workspace_id, pk=wanted).first() if wanted else None
-    if found is None:
-        raise NotFound(gettext("There is no such run."))
-    return found
+    return _one(Run.objects.all(), workspace_id, run_id)
 
 
 def standing(workspace_id: UUID, run_id: UUID | str) -> Run:
     """Return the same without what is large: for who asks again and again."""
+    return _one(Run.objects.defer(*LARGE), workspace_id, run_id)
+
+
+def _one(rows: QuerySet[Run], workspace_id: UUID, run_id: UUID | str) -> Run:
     wanted = ids.read(run_id)
-    own = Run.objects.filter(workspace_id=workspace_id).defer(*LARGE)
-    found: Run | None = own.filter(pk=wanted).first() if wanted else None
+    found = rows.filter(workspace_id=workspace_id, pk=wanted).first() if wanted else None
     if found is None:
         raise NotFound(gettext("There is no such run."))
     return found

@@ -140,9 +140,8 @@ class Hearing:
         return time.monotonic() - self._told < BETWEEN_SECONDS
 
     def _put(self, work: Callable[..., Any], *args: Any) -> None:
-        if (
-            not self._is_over and not self._queue.full()
-        ):  # Who watches misses some; nothing else depends on it.
+        # Who watches misses some; nothing else depends on it.
+        if not self._is_over and not self._queue.full():
             self._queue.put_nowait((work, args))
 
     def _ours(self, data: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ ANSWER_SECONDS: Final = 10.0
 """So long the connection that holds the locks may take to say that it lives."""
 AGAIN_SECONDS: Final = 2.0
 MISSES: Final = 3
+TAKEN_AWAY: Final = gettext_noop("The machine of this run was taken away. Nothing was charged.")
 
 
 class Leader:
@@ -314,7 +315,7 @@ def _lose_removed() -> None:
     removed = Worker.State.REMOVED
     left = Run.objects.filter(worker__state=removed).exclude(ended_at__isnull=False)
     for run in left.exclude(state=State.QUEUED):
-        scheduler.lost(run, "The machine of this run was taken away. Nothing was charged.")
+        scheduler.lost(run, TAKEN_AWAY)
     scrubbing.forget_removed()
 
 

@@ -243,8 +243,8 @@ def chosen(names: Sequence[str], *, every: bool) -> list[Sample]:
     return list(seen.values())
 
 
-def payer(environment: dict[str, str], scope: str = "proxy") -> str:
-    """Return the key of a member who can pay for all of it."""
+def payer(environment: dict[str, str], *scopes: str) -> str:
+    """Return the key of a member who can pay for all of it; it may call, or what it is given."""
 
     def manage(*words: str) -> Any:
         command = [sys.executable, str(ROOT / "manage.py"), *words, "--json"]
@@ -261,7 +261,8 @@ def payer(environment: dict[str, str], scope: str = "proxy") -> str:
     by = staff[0]["email"] if staff else STAFF
     why = ["--by", by, "--reason", "a tour"]
     words = ["member", "add", EMAIL, "--credits", GIFT_USD, *why]
-    key = str(manage(*words, "--key", "tour", "--scope", scope)["api_key"])
+    may = [word for scope in scopes or ("proxy",) for word in ("--scope", scope)]
+    key = str(manage(*words, "--key", "tour", *may)["api_key"])
     manage("member", "limit", EMAIL, "any", *why)  # Nobody paid for more than one call at once.
     return key
 

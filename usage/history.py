@@ -188,9 +188,9 @@ def of_run(workspace_id: UUID, receipt: Receipt) -> list[Receipt]:
 
     What all of them came to is in the sums (`runs.of_call`).
     """
-    wanted = Wanted(user_id=receipt.user_id, run=receipt.run)
     if not receipt.run:
         return []
+    wanted = Wanted(user_id=receipt.user_id, run=receipt.run)
     first, last = bounds(workspace_id, wanted)
     return _between(workspace_id, wanted, first, last, "number", OF_A_RUN)
 

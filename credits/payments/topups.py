@@ -50,12 +50,11 @@ def check_amount(amount: int, *, field: str = "amount_micros") -> None:
     if not LEAST_MICROS <= amount <= MOST_MICROS:
         raise InvalidRequest(
             gettext(
-                "%(field)s: credits are sold for %(least_micros)s to %(most)s, and this is "
-                "%(amount)s."
+                "%(field)s: credits are sold for %(least)s to %(most)s, and this is %(amount)s."
             )
             % {
                 "field": field,
-                "least_micros": show(LEAST_MICROS),
+                "least": show(LEAST_MICROS),
                 "most": show(MOST_MICROS),
                 "amount": show(amount),
             }

@@ -16,25 +16,20 @@ import argparse
 import asyncio
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
+from local import passing
 from local.proving.faces import Platform, Wrong
 from local.proving.steps import STEPS, Ground
+from sandbox import tour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-ROOT = Path(__file__).resolve().parents[2]
-STARTED_IN_SECONDS = 600
-EMAIL, DOLLARS = "proof@example.org", "5"
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="only lines with this in their name")
     options = parser.parse_args(arguments)
     machine, token = options.address.rstrip("/"), os.environ.get("COMFYUI_TOKEN", "")
-    with running(options.data, machine, options.port) as data:
+    with passing.running(
+        options.data, port=options.port, is_quiet=True, COMFYUI_URL=machine
+    ) as data:
         return asyncio.run(proved(machine, token, member(data), options.only))
 
 
@@ -75,52 +72,11 @@ async def proved(machine: str, token: str, who: dict[str, str], only: str) -> in
     return 1 if wrong else 0
 
 
-@contextmanager
-def running(data: Path | None, machine: str, port: int) -> Iterator[Path]:
-    """Return the folder of an `up` with that machine: the given one, or one while this lasts."""
-    if data is not None:
-        yield data
-        return
-    with tempfile.TemporaryDirectory(prefix="machine-") as made:
-        words = [sys.executable, "-m", "local.up", "--port", f"{port}", "--data", made]
-        told = {**os.environ, "COMFYUI_URL": machine}
-        started = subprocess.Popen(words, cwd=ROOT, env=told, stdout=subprocess.DEVNULL)
-        try:
-            _wait(started, Path(made) / "demo.json")
-            yield Path(made)
-        finally:
-            started.terminate()
-            started.wait(60)
-
-
 def member(data: Path) -> dict[str, str]:
     """Return where the platform is, and the key of a member who can pay for all of it."""
     kept = json.loads((data / "environment.json").read_text())
-
-    def manage(*words: str) -> Any:
-        command = [sys.executable, "manage.py", *words, "--json"]
-        done = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, **kept}, check=True, capture_output=True
-        )
-        return json.loads(done.stdout)
-
-    why = ["--by", manage("member", "list", "--staff")[0]["email"], "--reason", "a proof"]
-    scopes = (word for scope in ("proxy", "runs") for word in ("--scope", scope))
-    words = ["member", "add", EMAIL, "--credits", DOLLARS, *why]
-    key = manage(*words, "--key", "proof", *scopes)["api_key"]
-    manage("member", "limit", EMAIL, "any", *why)
     base_url = json.loads((data / "demo.json").read_text())["base_url"]
-    return {"base_url": base_url, "api_key": key}
-
-
-def _wait(started: subprocess.Popen[bytes], file: Path) -> None:
-    for _ in range(STARTED_IN_SECONDS):
-        if file.exists():
-            return
-        if started.poll() is not None:
-            break
-        time.sleep(1)
-    raise SystemExit("machine: dev.py up did not start.")
+    return {"base_url": base_url, "api_key": tour.payer({**os.environ, **kept}, "proxy", "runs")}
 
 
 if __name__ == "__main__":

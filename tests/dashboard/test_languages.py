@@ -19,6 +19,7 @@ from common.told import told
 from credits.payments import automatic
 from outbox import mails
 from outbox.models import Mail
+from runs import carrying, ending, runner, staging
 
 CHINESE = {"Accept": "text/html", "Accept-Language": "zh-CN,zh;q=0.9,en;q=0.5"}
 
@@ -168,6 +169,23 @@ def test_a_sentence_that_a_row_keeps_is_told_in_either_language():
         )
         assert told("Your card was declined.") == "Your card was declined."
         assert told("") == ""
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        *ending.STOPPED.values(),
+        ending.NO_MACHINE % {"minutes": 30},
+        carrying.WORDS,
+        carrying.NOWHERE,
+        carrying.REFUSED,
+        runner.TAKEN_AWAY,
+        staging.GONE,
+    ],
+)
+def test_why_a_run_ended_is_told_in_chinese_too(sentence):
+    with translation.override("zh-hans"):
+        assert told(sentence) != sentence
 
 
 def test_dates_and_fields_of_dates_have_the_form_of_the_language(browser, alice):

@@ -117,6 +117,13 @@ def test_nobody_makes_one_or_another_out_of_one(alice, stranger, settings):
     assert stranger.get(f"/receipts/{token}").status_code == 404
 
 
+def test_of_a_call_whose_client_named_no_press_there_is_none(alice, stranger):
+    made = call_of(alice, run_id="")
+
+    assert stranger.get(address_of(CALL, made.pk)).status_code == 200
+    assert stranger.get(address_of(PRESS, made.pk)).status_code == 404
+
+
 @pytest.mark.parametrize("kind", [CALL, PRESS, RUN])
 def test_what_is_gone_is_not_found(stranger, kind):
     assert stranger.get(address_of(kind, uuid.uuid4())).status_code == 404
