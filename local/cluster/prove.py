@@ -173,6 +173,7 @@ def conclude(
         for name, span in spans.items()
     ]
     left = [line for name in found.keys() - spans.keys() for line in found[name].lines()]
+    left += [f"nobody was answered: {line.title}" for line in lines if not line.answers]
     if holds := held(cluster):
         left.append(f"{holds} holds are open still")
     left += [f"not as it was put: {file.address}" for file in load.files if not kept(file)]

@@ -405,6 +405,13 @@ class Books:
         return status, "\n".join(printed)
 
 
+def test_a_scene_in_which_nobody_was_answered_proves_nothing(monkeypatch):
+    status, printed = Books(monkeypatch, [], []).status()
+
+    assert status == 1
+    assert "nobody was answered" in printed
+
+
 def test_the_table_tells_of_each_scene(monkeypatch):
     asks = [ask("a", Try(0.5, 503), answered("c1")), ask("b", answered("c2", at=4.5))]
     status, printed = Books(monkeypatch, asks, [row("c1"), row("c2", "b")]).status()
