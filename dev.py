@@ -3,15 +3,20 @@
     python3 dev.py up       everything on this machine, and one metered call (--help lists flags)
     python3 dev.py test     all tests, on a throw-away PostgreSQL; arguments go to pytest
                             (--no-browser: without those that need Chromium; --quick: without
-                            those that start programs or are slow, two cases of each; --cov:
+                            those that start programs or are slow, one case of each; --cov:
                             and which branches of credits/ and proxy/ they took)
     python3 dev.py mutate   break each money rule in a copy: some test must fail (NAME: only that)
     python3 dev.py check    format, lint, types, import contracts, migrations, templates, lock
     python3 dev.py bench    the speed table
+    python3 dev.py cluster  three machines on one; --prove kills one after the other, under load
+    python3 dev.py chaos    programs die, disks fill, people move money, while members call
     python3 dev.py manage   manage.py, on what a running `up` works on
+    python3 dev.py code     the second factor of somebody of `up --demo`'s staff, now
     python3 dev.py licences write THIRD_PARTY.md from the lock
     python3 dev.py sdks     vendors' own libraries against what `up` starts (installed apart)
     python3 dev.py vendors  write the documents' tables of what can be called
+    python3 dev.py messages renew the catalogues of translations (docs/translating.md)
+    python3 dev.py machine  take a ComfyUI that is there through every dialect of runs
 
 It uses the standard library only, because it is what brings the rest: uv into `.boot`, and the
 hash-checked `requirements.lock` into `.venv`. Then it becomes the command that was asked for, in
@@ -39,10 +44,15 @@ COMMANDS = {
     "check": ["-m", "local.check"],
     "mutate": ["-m", "local.mutate"],
     "bench": ["-m", "bench"],
+    "cluster": ["-m", "local.cluster"],
+    "chaos": ["-m", "tests.chaos"],
     "manage": ["-m", "local.manage"],
+    "code": ["-m", "local.code"],
     "licences": ["-m", "local.licences"],
     "sdks": ["-m", "local.sdks"],
     "vendors": ["-m", "local.vendors"],
+    "messages": ["-m", "local.messages"],
+    "machine": ["-m", "local.proving"],
 }
 
 

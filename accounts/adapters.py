@@ -26,6 +26,7 @@ from django.db.models.expressions import DatabaseDefault
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from accounts import doors, signup
 from accounts.models import User
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 TYPED = "new_password"
 """Under what name a request has the password that was typed for a new account."""
-NOT_WELCOME = "Accounts here are {}. Use such an address, or ask for an invitation to yours."
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no types.
@@ -53,10 +53,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "email_password_mismatch": "Mail and password do not belong together.",
-        "too_many_login_attempts": "Too many tries. Wait five minutes, or reset the password.",
-        "incorrect_code": "This is not the code that was sent last.",
-        "rate_limited": "That is too often. Wait a little.",
+        "email_password_mismatch": gettext_lazy("Mail and password do not belong together."),
+        "too_many_login_attempts": gettext_lazy(
+            "Too many tries. Wait five minutes, or reset the password."
+        ),
+        "incorrect_code": gettext_lazy("This is not the code that was sent last."),
+        "rate_limited": gettext_lazy("That is too often. Wait a little."),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -67,9 +69,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
         """Return the address, or raise ValidationError if it may have no account here."""
         request = context.request
         if not signup.is_welcome(request, email):
-            who = "for addresses of " + ", ".join(settings.SIGN_UP_DOMAINS)
-            who = who if settings.SIGN_UP == "domains" else "by invitation, for the invited address"
-            raise ValidationError(NOT_WELCOME.format(who))
+            raise ValidationError(_not_welcome())
         return signup.address(str(super().clean_email(email)))
 
     def clean_password(self, password: str, user: User | None = None) -> str:
@@ -123,9 +123,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
         """Write the mail into the outbox: it leaves when what caused it is committed."""
         place = base_url(self.request)
         site = SimpleNamespace(name=settings.PLATFORM_NAME, domain=urlsplit(place).netloc)
-        letter = self.render_mail(template_prefix, email, {**context, "current_site": site})
         key = f"{template_prefix}:{secrets.token_hex(16)}"
-        mails.write(key, to=email, subject=str(letter.subject), text=str(letter.body))
+        with mails.in_language_of(email):
+            letter = self.render_mail(template_prefix, email, {**context, "current_site": site})
+            mails.write(key, to=email, subject=str(letter.subject), text=str(letter.body))
 
     def send_account_already_exists_mail(self, email: str) -> None:
         """Tell the owner of an address that somebody wanted an account with it.
@@ -144,6 +145,19 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # It has no 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         """Return under what failed tries are counted: the address, at whatever name of ours."""
         return str(credentials.get("email", "")).lower()
+
+
+def _not_welcome() -> str:
+    """Return for whom accounts are here."""
+    if settings.SIGN_UP != "domains":
+        return gettext(
+            "Accounts here are by invitation, for the invited address. Use such an address, or ask "
+            "for an invitation to yours."
+        )
+    return gettext(
+        "Accounts here are for addresses of %(domains)s. Use such an address, or ask for an "
+        "invitation to yours."
+    ) % {"domains": ", ".join(settings.SIGN_UP_DOMAINS)}
 
 
 def _from_an_allowed_origin(request: HttpRequest) -> None:

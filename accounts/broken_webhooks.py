@@ -7,8 +7,10 @@ from typing import Final
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.models import Membership
+from common.told import told
 from outbox import mails
 from webhooks.models import Endpoint
 
@@ -38,23 +40,28 @@ def _tell_one() -> bool:
     )
     for seat in owners.select_related("user", "workspace"):
         key = f"webhook-off:{found.pk}:{found.off_at:%Y%m%dT%H%M%S%f}:{seat.user_id}"
-        subject = f"A webhook of {seat.workspace.name} is off"
-        mails.write(key, to=seat.user.email, subject=subject, text=_text(found))
+        with mails.in_language_of(seat.user.email):
+            subject = gettext("A webhook of %(name)s is off") % {"name": seat.workspace.name}
+            mails.write(key, to=seat.user.email, subject=subject, text=_text(found))
     Endpoint.objects.filter(pk=found.pk).update(told_at=timezone.now())
     return True
 
 
 def _text(endpoint: Endpoint) -> str:
     where = f"{settings.PUBLIC_URL or ''}{PATH}/{endpoint.pk}"
+    told_why = gettext("%(reason)s What waited for it was given up.")
+    back_on = gettext(
+        "What was sent, what came back, and the button that switches it on again: %(where)s"
+    )
     lines = [
-        "We send nothing any more to this address of your program:",
+        gettext("We send nothing any more to this address of your program:"),
         "",
         f"  {endpoint.url}",
         "",
-        f"{endpoint.off_reason} What waited for it was given up.",
+        told_why % {"reason": told(endpoint.off_reason)},
         "",
-        f"What was sent, what came back, and the button that switches it on again: {where}",
+        back_on % {"where": where},
         "",
-        "Runs, calls and credits go on as before.",
+        gettext("Runs, calls and credits go on as before."),
     ]
     return "\n".join(lines) + "\n"

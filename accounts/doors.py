@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import IntegrityError
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext, gettext_lazy
 
 from accounts import origins
 from common import db, ratelimits
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.http import HttpRequest, HttpResponseBase
+    from django_stubs_ext import StrOrPromise
 
 PREFIXES: Final = (
     "/account/", "/_allauth/", "/staff/", "/admin/", "/oauth/", "/invitations/", "/privacy/",
@@ -37,10 +39,10 @@ READS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 CALLBACK: Final = "/login/callback/"
 """Read, and yet a try: whoever comes back from another site makes us ask that site."""
 TITLES: Final = {
-    400: "This cannot be read",
-    403: "Not from here",
-    409: "Somebody was faster",
-    429: "Too many tries",
+    400: gettext_lazy("This cannot be read"),
+    403: gettext_lazy("Not from here"),
+    409: gettext_lazy("Somebody was faster"),
+    429: gettext_lazy("Too many tries"),
 }
 
 
@@ -76,9 +78,9 @@ class Doors:
         if not request.path.startswith(PREFIXES):
             return None
         if isinstance(exception, IntegrityError):
-            return refused(request, _Raced("This was just done. Reload the page."))
+            return refused(request, _Raced(gettext("This was just done. Reload the page.")))
         if isinstance(exception, LookupError | TypeError | ValueError) and _in_fido2(exception):
-            return refused(request, InvalidRequest("This is not what a passkey answers."))
+            return refused(request, InvalidRequest(gettext("This is not what a passkey answers.")))
         return None
 
 
@@ -108,7 +110,9 @@ def check(request: HttpRequest) -> None:
         origins.check(sent)
 
 
-def refused(request: HttpRequest, refusal: PlatformError, *, title: str = "") -> HttpResponse:
+def refused(
+    request: HttpRequest, refusal: PlatformError, *, title: StrOrPromise = ""
+) -> HttpResponse:
     """Say it as a page to a browser, as JSON to a program."""
     if "text/html" in request.headers.get("Accept", ""):
         title = title or TITLES[refusal.status]

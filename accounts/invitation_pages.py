@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -30,7 +31,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     try:
         return _joined(request, token) if request.method == "POST" else _shown(request, token)
     except PlatformError as refusal:
-        return doors.refused(request, refusal, title="This invitation is not for you now")
+        return doors.refused(request, refusal, title=gettext("This invitation is not for you now"))
 
 
 def _shown(request: HttpRequest, token: str) -> HttpResponse:
@@ -54,5 +55,7 @@ def _joined(request: HttpRequest, token: str) -> HttpResponse:
         return redirect(f"{reverse('account_login')}?{urlencode({'next': request.path})}")
     mine = invitations.accept(token, user=user)
     sessions.choose(request, mine.workspace_id)
-    messages.success(request, f"You belong to {mine.workspace.name} now.")
+    messages.success(
+        request, gettext("You belong to %(name)s now.") % {"name": mine.workspace.name}
+    )
     return redirect("team")

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 
 from accounts import signup, teams
 from accounts.models import Invitation, Membership, User, Workspace
@@ -40,15 +41,16 @@ PER_PERSON = 400
 """So many a person causes, whatever number of teams they make."""
 PER_ADDRESS = 20
 """So many an address is sent, by whomever."""
-GONE = "This invitation is not open any more. Ask for another."
-TEXT = """{who} invites you to the team {team}, as {role}.
+GONE = gettext_lazy("This invitation is not open any more. Ask for another.")
+TEXT = gettext_noop("""\
+%(who)s invites you to the team %(team)s, as %(role)s.
 
-Sign in with this address ({email}), or make an account with it, and open:
+Sign in with this address (%(email)s), or make an account with it, and open:
 
-{link}
+%(link)s
 
-The link works until {until:%Y-%m-%d %H:%M} UTC. If you do not know of this, do nothing.
-"""
+The link works until %(until)s UTC. If you do not know of this, do nothing.
+""")
 
 
 def pending(workspace_id: UUID) -> QuerySet[Invitation]:
@@ -69,9 +71,9 @@ def invite(
     try:
         email = signup.address(email)
     except ValidationError as exc:
-        raise InvalidRequest("email: this is not an e-mail address.") from exc
+        raise InvalidRequest(gettext("email: this is not an e-mail address.")) from exc
     if role == Membership.Role.OWNER:
-        raise InvalidRequest("role: billing or member. The ownership passes to a member.")
+        raise InvalidRequest(gettext("role: billing or member. The ownership passes to a member."))
     teams.seat(by.pk, workspace_id, Membership.Role.OWNER)
     for who, most in (
         (str(workspace_id), PER_DAY), (f"by {by.pk}", PER_PERSON), (f"to {email}", PER_ADDRESS)
@@ -86,12 +88,14 @@ def _invite(
 ) -> Invitation:
     workspace = teams.locked(by.pk, workspace_id, Membership.Role.OWNER)
     if workspace.kind != workspace.Kind.TEAM:
-        raise InvalidRequest("A personal workspace is for one. Make a team.")
+        raise InvalidRequest(gettext("A personal workspace is for one. Make a team."))
     if Membership.objects.filter(workspace=workspace, user__email=email).exists():
-        raise InvalidRequest(f"{email} belongs to this team already.")
+        raise InvalidRequest(gettext("%(email)s belongs to this team already.") % {"email": email})
     _open(workspace).filter(email=email).update(withdrawn_at=timezone.now())
     if pending(workspace_id).count() >= MOST_OPEN:
-        raise InvalidRequest(f"{MOST_OPEN} invitations are open. Withdraw some.")
+        raise InvalidRequest(
+            gettext("%(most)s invitations are open. Withdraw some.") % {"most": MOST_OPEN}
+        )
     token = secrets.token_urlsafe(32)
     made = Invitation.objects.create(
         workspace=workspace,
@@ -101,19 +105,21 @@ def _invite(
         invited_by=by,
         expires_at=timezone.now() + LASTS,
     )
-    mails.write(
-        f"invitation:{made.pk}",
-        to=email,
-        subject=f"Join {workspace.name}",
-        text=TEXT.format(
-            who=by.name or by.email,
-            team=workspace.name,
-            role=role,
-            email=email,
-            link=f"{settings.PUBLIC_URL or base_url}/invitations/{token}",
-            until=made.expires_at,
-        ),
-    )
+    with mails.in_language_of(email):
+        facts = {
+            "who": by.name or by.email,
+            "team": workspace.name,
+            "role": translation.gettext(role),
+            "email": email,
+            "link": f"{settings.PUBLIC_URL or base_url}/invitations/{token}",
+            "until": f"{made.expires_at:%Y-%m-%d %H:%M}",
+        }
+        mails.write(
+            f"invitation:{made.pk}",
+            to=email,
+            subject=gettext("Join %(team)s") % facts,
+            text=translation.gettext(TEXT) % facts,
+        )
     log.note(
         "member.invited",
         actor=by.pk,
@@ -143,7 +149,7 @@ def withdraw(workspace_id: UUID, invitation_id: UUID, *, by: UUID) -> None:
     """Have an open invitation be none any more; raise NotFound if it is none."""
     workspace = teams.locked(by, workspace_id, Membership.Role.OWNER)
     if not _open(workspace).filter(pk=invitation_id).update(withdrawn_at=timezone.now()):
-        raise NotFound("There is no such open invitation.")
+        raise NotFound(gettext("There is no such open invitation."))
     log.note("invitation.withdrawn", actor=by, workspace=workspace_id, target=invitation_id)
 
 
@@ -161,11 +167,13 @@ def accept(token: str, *, user: User) -> Membership:
     found.refresh_from_db()
     if found.email != user.email:
         raise AccessDisabled(
-            "This invitation was sent to another address. Sign in with that one, or ask for an "
-            "invitation to yours."
+            gettext(
+                "This invitation was sent to another address. Sign in with that one, or ask for "
+                "an invitation to yours."
+            )
         )
     if not signup.is_verified(user):
-        raise AccessDisabled("Verify your e-mail address first; then the link works.")
+        raise AccessDisabled(gettext("Verify your e-mail address first; then the link works."))
     if found.accepted_at is not None:
         return _mine(workspace, user)
     if found.withdrawn_at is not None or found.expires_at <= timezone.now():

@@ -11,6 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render, resolve_url
+from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts import oauth, origins, redirects, sessions, signingkeys, signins, tokens
@@ -49,7 +50,9 @@ def only(*methods: str) -> Callable[[View], View]:
         def answered(request: HttpRequest) -> HttpResponse:
             if request.method in methods:
                 return view(request)
-            refusal = InvalidRequest(f"This takes {' and '.join(methods)}.")
+            refusal = InvalidRequest(
+                gettext("This takes %(methods)s.") % {"methods": " and ".join(methods)}
+            )
             body = refusal.body_at(request.path)
             return JsonResponse(body, status=405, headers={"Allow": ", ".join(methods)})
 
@@ -131,7 +134,9 @@ def _answered(request: HttpRequest, grant: Any, session: sessions.Session) -> Ht
     if allowed:
         grant.request.workspace_id = _own_place(session, request.POST.get("workspace", ""))
         if grant.request.workspace_id is None:
-            return _page(request, InvalidRequest("You are not a member of that workspace."))
+            return _page(
+                request, InvalidRequest(gettext("You are not a member of that workspace."))
+            )
     given: HttpResponse = oauth.server.create_authorization_response(
         grant.request, grant_user=session.user if allowed else None, grant=grant
     )
@@ -155,14 +160,16 @@ def _refused(request: HttpRequest, error: OAuth2Error) -> HttpResponse:
     return _page(
         request,
         InvalidRequest(
-            "The page that sent you here asks for something that is not given here. Sign in there "
-            "with an API key instead."
+            gettext(
+                "The page that sent you here asks for something that is not given here. Sign in "
+                "there with an API key instead."
+            )
         ),
     )
 
 
 def _page(request: HttpRequest, refusal: PlatformError) -> HttpResponse:
-    told = {"title": "Not signed in", "sentence": str(refusal), "status": refusal.status}
+    told = {"title": gettext("Not signed in"), "sentence": str(refusal), "status": refusal.status}
     page = render(request, "accounts/refused.html", told, status=refusal.status)
     for name, value in refusal.headers.items():
         page.headers[name] = value
@@ -205,7 +212,7 @@ def renew(request: HttpRequest) -> HttpResponse:
         claims = tokens.read(said, grace=tokens.RENEWABLE_SECONDS)
         signin = signins.of_claims(claims)
         if signin is None or not _may_come_from(request, signin.redirect_uri):
-            raise Unauthorized("This sign-in has ended. Sign in again.")
+            raise Unauthorized(gettext("This sign-in has ended. Sign in again."))
     except PlatformError as exc:
         return JsonResponse(exc.proxy_body(), status=exc.status, headers=exc.headers)
     return JsonResponse({"token": tokens.sign(signin)})

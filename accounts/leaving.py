@@ -68,6 +68,7 @@ def gather(user: User) -> Person:
         workspaces=alone,
         others=tuple(sorted({*past, *others} - {*alone})),
         customers=money.customers_of(alone),
+        language=user.language,
     )
 
 

@@ -29,6 +29,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=100, blank=True, default="")
+    language = models.CharField(max_length=20, blank=True, default="", db_default="")
+    """In which they read, as `LANGUAGES` names it; empty: what the browser asks for."""
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     status_changed_at = models.DateTimeField(null=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.models import AllowedOrigin, RefusedOrigin
 from audit import log
@@ -138,13 +139,14 @@ def check(text: str) -> None:
 
 def refusal(origin: Origin | str) -> OriginNotAllowed:
     """Return why nobody signs in from there, and what to do instead."""
-    must = "ask whoever runs this to allow it"
+    must = gettext("ask whoever runs this to allow it")
     if isinstance(origin, str) or not origin.is_secure:
-        must = "it must be https, or localhost"
-    return OriginNotAllowed(
-        f"Nobody signs in from {_shown(str(origin))} here: {must}. An API key works from anywhere:"
-        " make one on our own pages, and give it to ComfyUI instead of signing in."
+        must = gettext("it must be https, or localhost")
+    sentence = gettext(
+        "Nobody signs in from %(origin)s here: %(must)s. An API key works from anywhere: make one "
+        "on our own pages, and give it to ComfyUI instead of signing in."
     )
+    return OriginNotAllowed(sentence % {"origin": _shown(str(origin)), "must": must})
 
 
 def _shown(text: str) -> str:
@@ -161,13 +163,18 @@ def pattern(text: str) -> str:
     below = "://*." in text
     origin = read(text.replace("://*.", "://", 1))
     if origin is None:
-        raise InvalidRequest("An origin is like https://comfy.example.org, without a path.")
+        raise InvalidRequest(
+            gettext("An origin is like https://comfy.example.org, without a path.")
+        )
     if not origin.is_secure:
-        raise InvalidRequest(f"{origin} is not secure: it must be https, or localhost.")
+        raise InvalidRequest(
+            gettext("%(origin)s is not secure: it must be https, or localhost.")
+            % {"origin": origin}
+        )
     if not below:
         return str(origin)
     if origin.scheme != "https" or "." not in origin.host or origin.host[-1].isdigit():
-        raise InvalidRequest("What is below a name is like https://*.example.org.")
+        raise InvalidRequest(gettext("What is below a name is like https://*.example.org."))
     return str(origin._replace(host=f"*.{origin.host}"))
 
 
@@ -190,7 +197,7 @@ def remove(text: str, *, by: UUID, reason: str) -> None:
     wanted, reason = pattern(text), reasons.given(reason, to="This")
     gone, _ = AllowedOrigin.objects.filter(pattern=wanted).delete()
     if not gone:
-        raise NotFound(f"{wanted} is not in the table.")
+        raise NotFound(gettext("%(wanted)s is not in the table.") % {"wanted": wanted})
     log.note("origin.removed", actor=by, target=wanted, reason=reason)
 
 

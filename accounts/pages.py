@@ -13,6 +13,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language, gettext, gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import browsers
@@ -30,48 +31,54 @@ if TYPE_CHECKING:
 
 SITES: Final = {"google": "Google", "github": "GitHub"}
 SAID: Final = {
-    "account.made": "Account made",
-    "session.began": "Signed in",
-    "session.refused": "Wrong password or code",
-    "session.ended": "Signed out elsewhere",
-    "password.changed": "Password changed",
-    "password.reset": "Password reset by mail",
-    "email.changed": "Mail address changed",
-    "factor.added.totp": "Codes from an app set up",
-    "factor.added.webauthn": "Passkey added",
-    "factor.added.recovery_codes": "Spare codes made",
-    "factor.removed.totp": "Codes from an app switched off",
-    "factor.removed.webauthn": "Passkey removed",
-    "factor.removed.recovery_codes": "Spare codes taken away",
-    "factor.made_anew": "New spare codes made",
-    "social.connected": "Other site connected",
-    "social.disconnected": "Other site disconnected",
-    "member.deactivated": "Account deactivated by staff",
-    "member.reactivated": "Account active again, by staff",
-    "member.made_staff": "Made staff",
-    "member.viewed": "Your pages looked at by staff",
-    "member.view_ended": "Staff stopped looking at your pages",
-    "deletion.asked": "Asked to be deleted",
-    "deletion.confirmed": "Deletion confirmed",
-    "deletion.cancelled": "Stayed after all",
-    "export.asked": "Archive asked for",
-    "export.taken": "Archive taken",
-    "keys.stopped": "Keys stopped",
-    "keys.restarted": "Keys work again",
-    "key.made": "Key made",
-    "key.changed": "Key changed",
-    "key.renamed": "Key renamed",
-    "key.rotated": "Key rotated",
-    "sign-in.begun": "ComfyUI signed in",
-    "sign-in.ended": "ComfyUI signed out",
-    "key.disabled": "Key disabled",
-    "key.enabled": "Key enabled",
-    "pairing.approved": "Machine paired",
-    "pairing.refused": "Machine not paired",
-    "ask.made": "More asked for",
-    "ask.granted": "More allowed",
-    "ask.declined": "More not allowed",
-    "key.revoked": "Key revoked",
+    "account.made": gettext_lazy("Account made"),
+    "session.began": gettext_lazy("Signed in"),
+    "session.refused": gettext_lazy("Wrong password or code"),
+    "session.ended": gettext_lazy("Signed out elsewhere"),
+    "password.changed": gettext_lazy("Password changed"),
+    "password.reset": gettext_lazy("Password reset by mail"),
+    "email.changed": gettext_lazy("Mail address changed"),
+    "factor.added.totp": gettext_lazy("Codes from an app set up"),
+    "factor.added.webauthn": gettext_lazy("Passkey added"),
+    "factor.added.recovery_codes": gettext_lazy("Spare codes made"),
+    "factor.removed.totp": gettext_lazy("Codes from an app switched off"),
+    "factor.removed.webauthn": gettext_lazy("Passkey removed"),
+    "factor.removed.recovery_codes": gettext_lazy("Spare codes taken away"),
+    "factor.made_anew": gettext_lazy("New spare codes made"),
+    "social.connected": gettext_lazy("Other site connected"),
+    "social.disconnected": gettext_lazy("Other site disconnected"),
+    "member.deactivated": gettext_lazy("Account deactivated by staff"),
+    "member.reactivated": gettext_lazy("Account active again, by staff"),
+    "member.made_staff": gettext_lazy("Made staff"),
+    "member.viewed": gettext_lazy("Your pages looked at by staff"),
+    "member.view_ended": gettext_lazy("Staff stopped looking at your pages"),
+    "deletion.asked": gettext_lazy("Asked to be deleted"),
+    "deletion.confirmed": gettext_lazy("Deletion confirmed"),
+    "deletion.cancelled": gettext_lazy("Stayed after all"),
+    "export.asked": gettext_lazy("Archive asked for"),
+    "export.taken": gettext_lazy("Archive taken"),
+    "keys.stopped": gettext_lazy("Keys stopped"),
+    "keys.restarted": gettext_lazy("Keys work again"),
+    "key.made": gettext_lazy("Key made"),
+    "key.changed": gettext_lazy("Key changed"),
+    "key.renamed": gettext_lazy("Key renamed"),
+    "key.rotated": gettext_lazy("Key rotated"),
+    "sign-in.begun": gettext_lazy("ComfyUI signed in"),
+    "sign-in.ended": gettext_lazy("ComfyUI signed out"),
+    "key.disabled": gettext_lazy("Key disabled"),
+    "key.enabled": gettext_lazy("Key enabled"),
+    "pairing.approved": gettext_lazy("Machine paired"),
+    "pairing.refused": gettext_lazy("Machine not paired"),
+    "ask.made": gettext_lazy("More asked for"),
+    "ask.granted": gettext_lazy("More allowed"),
+    "ask.declined": gettext_lazy("More not allowed"),
+    "key.revoked": gettext_lazy("Key revoked"),
+    "key.limited": gettext_lazy("Limits of a key set"),
+    "allowance.set": gettext_lazy("Limit set"),
+    "member.joined": gettext_lazy("Joined a team"),
+    "member.left": gettext_lazy("Left a team"),
+    "member.removed": gettext_lazy("Removed from a team"),
+    "member.role_changed": gettext_lazy("Role changed"),
 }
 """What happened to somebody, as they read it; what is not here shows its own name."""
 
@@ -101,7 +108,12 @@ class Happening:
 def everywhere(request: HttpRequest) -> dict[str, Any]:
     """Return what every template may name."""
     welcome = settings.WELCOME_GRANT_MICROS
-    return {"PLATFORM": settings.PLATFORM_NAME, "WELCOME": show(welcome) if welcome else ""}
+    return {
+        "PLATFORM": settings.PLATFORM_NAME,
+        "WELCOME": show(welcome) if welcome else "",
+        "LANGUAGES": settings.LANGUAGES,
+        "LANGUAGE_CODE": get_language(),
+    }
 
 
 @require_safe
@@ -139,7 +151,7 @@ def end_session(request: HttpRequest, session: int) -> HttpResponse:
     if found is None:
         raise Http404
     SessionsAdapter().end_sessions([found])
-    messages.success(request, "That browser is signed out.")
+    messages.success(request, gettext("That browser is signed out."))
     return redirect("security")
 
 
@@ -162,8 +174,8 @@ def _happening(event: Event) -> Happening:
     by_staff = event.actor_id is not None and event.actor_id != event.subject_id
     name = ".".join(filter(None, (event.action, event.after.get("type"))))
     return Happening(
-        said=SAID.get(name) or SAID.get(event.action, event.action),
-        from_where="Staff" if by_staff else event.address,
+        said=str(SAID.get(name) or SAID.get(event.action) or event.action),
+        from_where=gettext("Staff") if by_staff else event.address,
         at=event.at,
         reason=event.reason if by_staff else "",
     )

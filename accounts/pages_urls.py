@@ -10,7 +10,7 @@ from allauth.socialaccount.providers.oauth2.urls import default_urlpatterns
 from django.conf import settings
 from django.urls import include, path
 
-from accounts import linked, pages
+from accounts import languages, linked, pages
 
 
 def _social() -> list[Any]:
@@ -25,6 +25,7 @@ def _social() -> list[Any]:
 urlpatterns = [
     path("", pages.security, name="security"),
     path("credits/", linked.purse, name="purse"),
+    path("language", languages.language, name="language"),
     path("", include("allauth.account.urls")),
     path("2fa/", pages.to_security),
     path("2fa/webauthn/", pages.to_security),

@@ -15,6 +15,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Invitation, Membership, SignIn, User, Workspace
 from common.personal import ERASED, NOWHERE, Fate, Kept, Known, Person, oldest
@@ -22,6 +23,8 @@ from common.personal import ERASED, NOWHERE, Fate, Kept, Known, Person, oldest
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    from django_stubs_ext import StrOrPromise
 
 USED_IN_SESSIONS = "_auth_user_id"
 
@@ -35,7 +38,7 @@ def _about_nobody(model: str, why: str, *harmless: str) -> Known:
 
 
 def _deleted(
-    model: str, why: str, *shown: str, whose: Callable[[Person], Q] | None = _theirs
+    model: str, why: StrOrPromise, *shown: str, whose: Callable[[Person], Q] | None = _theirs
 ) -> Known:
     return Known(model, Fate.DELETED, why, whose=whose, shown=shown)
 
@@ -44,60 +47,71 @@ KNOWN = (
     Known(
         "accounts.User",
         Fate.BLANKED,
-        "Your name, address and password. A row with a number stays, so that what stays elsewhere "
-        "is one deleted member's.",
+        gettext_lazy(
+            "Your name, address and password. A row with a number stays, so that what stays "
+            "elsewhere is one deleted member's."
+        ),
         whose=lambda person: Q(pk=person.id),
-        shown=("id", "email", "name", "is_active", "created_at", "last_login", "status_reason"),
+        shown=(
+            "id", "email", "name", "language", "is_active", "created_at", "last_login",
+            "status_reason",
+        ),
     ),
     Known(
         "accounts.Workspace",
         Fate.BLANKED,
-        "Your own workspace, and teams of yours without other members: their names.",
+        gettext_lazy("Your own workspace, and teams of yours without other members: their names."),
         whose=lambda person: Q(pk__in=person.workspaces),
         shown=("wallet_id", "kind", "name", "allowed_vendors", "created_at"),
     ),
-    _deleted("accounts.Membership", "To what you belong.", "workspace_id", "role", "created_at"),
+    _deleted("accounts.Membership", gettext_lazy("To what you belong."),
+             "workspace_id", "role", "created_at"),
     Known(
         "accounts.Invitation",
         Fate.DELETED,
-        "Invitations to you. Those that you sent name you no more, and go when their time is over.",
+        gettext_lazy(
+            "Invitations to you. Those that you sent name you no more, and go when their time is "
+            "over."
+        ),
         whose=lambda person: Q(email__in=person.emails),
         shown=("workspace_id", "email", "role", "created_at", "accepted_at", "withdrawn_at"),
     ),
     _deleted(
         "accounts.SignIn",
-        "Programs that acted for you, with addresses.",
+        gettext_lazy("Programs that acted for you, with addresses."),
         "client_id", "redirect_uri", "address", "agent", "created_at", "last_used_at", "ended_at",
     ),
-    _deleted("account.EmailAddress", "Your mail addresses.", "email", "verified", "primary"),
-    _deleted("account.EmailConfirmation", "Mails by which they were verified.",
+    _deleted("account.EmailAddress", gettext_lazy("Your mail addresses."),
+             "email", "verified", "primary"),
+    _deleted("account.EmailConfirmation", gettext_lazy("Mails by which they were verified."),
              whose=lambda person: Q(email_address__user_id=person.id)),
-    _deleted("mfa.Authenticator", "Your passkeys and second factors.",
+    _deleted("mfa.Authenticator", gettext_lazy("Your passkeys and second factors."),
              "type", "created_at", "last_used_at"),
-    _deleted("usersessions.UserSession", "Browsers in which you were signed in.",
+    _deleted("usersessions.UserSession", gettext_lazy("Browsers in which you were signed in."),
              "ip", "user_agent", "created_at", "last_seen_at"),
-    _deleted("sessions.Session", "The same, as the web server knows it.", whose=None),
-    _deleted("socialaccount.SocialAccount", "Other sites by which you signed in.",
+    _deleted("sessions.Session", gettext_lazy("The same, as the web server knows it."), whose=None),
+    _deleted("socialaccount.SocialAccount", gettext_lazy("Other sites by which you signed in."),
              "provider", "uid", "extra_data", "date_joined"),
-    _deleted("socialaccount.SocialToken", "Their tokens; none is ever kept here.",
+    _deleted("socialaccount.SocialToken", gettext_lazy("Their tokens; none is ever kept here."),
              whose=lambda person: Q(account__user_id=person.id)),
     _about_nobody("socialaccount.SocialApp", "Sites by which one may sign in.", "name"),
     Known(
         "admin.LogEntry",
         Fate.BLANKED,
-        "What staff did with a form: it names you no more.",
+        gettext_lazy("What staff did with a form: it names you no more."),
         whose=lambda person: Q(object_id=str(person.id)) | _theirs(person),
     ),
     _about_nobody("accounts.AllowedOrigin", "From where one may sign in; who said so is a number.",
                   "added_by", "reason"),
-    Known("accounts.RefusedOrigin", Fate.PASSES, "From where somebody may not; kept for 30 days."),
+    Known("accounts.RefusedOrigin", Fate.PASSES,
+          gettext_lazy("From where somebody may not; kept for 30 days.")),
     _about_nobody("accounts.SigningKey", "What signs tokens."),
     _about_nobody("auth.Group", "Roles.", "name"),
     _about_nobody("auth.Group_permissions", "What roles may."),
     _about_nobody("auth.Permission", "What may be done.", "name"),
     _about_nobody("contenttypes.ContentType", "Names of tables."),
-    _deleted("accounts.User_groups", "Roles that you had."),
-    _deleted("accounts.User_user_permissions", "What you might do for the house."),
+    _deleted("accounts.User_groups", gettext_lazy("Roles that you had.")),
+    _deleted("accounts.User_user_permissions", gettext_lazy("What you might do for the house.")),
 )  # fmt: skip
 
 
@@ -132,6 +146,7 @@ def _blank(person: Person) -> None:
     User.objects.filter(pk=person.id).update(
         email=f"{person.id}@{NOWHERE}",
         name="",
+        language="",
         password=user.password,
         last_login=None,
         is_active=False,

@@ -13,6 +13,7 @@ from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 from django.db.models.signals import post_save
 from django.dispatch import receiver
+from django.utils.translation import get_language, gettext
 
 from accounts.models import Membership, User, Workspace
 from common.errors import InvalidRequest
@@ -39,7 +40,7 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
         email = address(email)
     except ValidationError as exc:
         raise InvalidRequest(f"{email!r} is not an e-mail address.") from exc
-    user = User(email=email, name=name or email.partition("@")[0])
+    user = User(email=email, name=name or email.partition("@")[0], language=_language())
     user.set_password(password)
     try:
         with transaction.atomic():
@@ -57,6 +58,12 @@ def sign_up(*, email: str, password: str | None = None, name: str = "") -> User:
     return user
 
 
+def _language() -> str:
+    """Return the language of the page where somebody signs up, if it is not everybody's anyway."""
+    shown = get_language() or ""
+    return "" if shown == settings.LANGUAGE_CODE else shown
+
+
 def address(text: str) -> str:
     """Return an e-mail address as it is kept; raise ValidationError if it is none.
 
@@ -67,7 +74,7 @@ def address(text: str) -> str:
     validate_email(email)
     LONGEST(email)
     if any(unicodedata.category(sign) == "Cn" for sign in email):
-        raise ValidationError("This address has a sign that is not known here.")
+        raise ValidationError(gettext("This address has a sign that is not known here."))
     return email
 
 

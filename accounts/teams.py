@@ -18,6 +18,8 @@ import uuid
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 
 from accounts.models import Membership, User, Workspace
 from audit import log
@@ -36,7 +38,9 @@ MOST_NAME = 100
 MOST_OWNED = 20
 """So many teams one person owns at most."""
 MOST_MEMBERS = 1000
-NOT_YOURS = "There is no such workspace, or you do not belong to it."
+NOT_YOURS = gettext_lazy("There is no such workspace, or you do not belong to it.")
+NAMES = (gettext_noop("owner"), gettext_noop("billing"), gettext_noop("member"))
+"""The roles, as sentences name them."""
 SEES = (Role.OWNER, Role.BILLING)
 """Who sees the others."""
 
@@ -54,7 +58,10 @@ def seat(user_id: UUID, workspace_id: UUID, *roles: Role) -> Membership:
     if mine is None:
         raise NotFound(NOT_YOURS)
     if roles and mine.role not in roles:
-        raise AccessDisabled(f"For this one is {' or '.join(roles)} of the workspace.")
+        names = gettext(" or ").join(translation.gettext(each) for each in roles)
+        raise AccessDisabled(
+            gettext("For this one is %(roles)s of the workspace.") % {"roles": names}
+        )
     return mine
 
 
@@ -78,7 +85,9 @@ def create(*, owner: User, name: str) -> Workspace:
     User.objects.select_for_update(no_key=True).get(pk=owner.pk)
     owned = Membership.objects.filter(user=owner, role=Role.OWNER, workspace__kind="team")
     if owned.count() >= MOST_OWNED:
-        raise InvalidRequest(f"You own {MOST_OWNED} teams, which is the most.")
+        raise InvalidRequest(
+            gettext("You own %(most)s teams, which is the most.") % {"most": MOST_OWNED}
+        )
     wallet = ledger.open_wallet(uuid.uuid4())
     customers.billing_of(wallet.pk, email=owner.email)
     workspace = Workspace.objects.create(
@@ -120,9 +129,11 @@ def join(workspace: Workspace, user: User, *, role: Role, by: UUID) -> Membershi
     if (mine := here.filter(user=user).first()) is not None:
         return mine
     if workspace.kind != Workspace.Kind.TEAM:
-        raise InvalidRequest("A personal workspace is for one. Make a team.")
+        raise InvalidRequest(gettext("A personal workspace is for one. Make a team."))
     if here.count() >= MOST_MEMBERS:
-        raise InvalidRequest(f"This team has {MOST_MEMBERS} members, which is the most.")
+        raise InvalidRequest(
+            gettext("This team has %(most)s members, which is the most.") % {"most": MOST_MEMBERS}
+        )
     made = Membership.objects.create(workspace=workspace, user=user, role=role)
     log.note(
         "member.joined", actor=by, subject=user.pk, workspace=workspace.pk, after={"role": role}
@@ -136,7 +147,7 @@ def set_role(workspace_id: UUID, user_id: UUID, *, role: Role, by: UUID) -> None
     locked(by, workspace_id, Role.OWNER)
     theirs = _theirs(workspace_id, user_id)
     if Role.OWNER in (role, theirs.role):
-        raise InvalidRequest("A team has one owner: pass the ownership on instead.")
+        raise InvalidRequest(gettext("A team has one owner: pass the ownership on instead."))
     Membership.objects.filter(pk=theirs.pk).update(role=role)
     log.note(
         "member.role_changed",
@@ -157,7 +168,7 @@ def remove(workspace_id: UUID, user_id: UUID, *, by: UUID) -> None:
     locked(by, workspace_id, *(() if by == user_id else (Role.OWNER,)))
     theirs = _theirs(workspace_id, user_id)
     if theirs.role == Role.OWNER:
-        raise InvalidRequest("The owner cannot leave: pass the ownership on first.")
+        raise InvalidRequest(gettext("The owner cannot leave: pass the ownership on first."))
     theirs.delete()
     log.note(
         "member.left" if by == user_id else "member.removed",
@@ -173,10 +184,10 @@ def transfer(workspace_id: UUID, *, to: UUID, by: UUID) -> None:
     """Make another member the owner; who was it is a member from now on."""
     workspace = locked(by, workspace_id, Role.OWNER)
     if workspace.kind != Workspace.Kind.TEAM:
-        raise InvalidRequest("A personal workspace stays its person's.")
+        raise InvalidRequest(gettext("A personal workspace stays its person's."))
     theirs = _theirs(workspace_id, to)
     if not theirs.user.is_active:
-        raise InvalidRequest("Who is deactivated cannot own a team.")
+        raise InvalidRequest(gettext("Who is deactivated cannot own a team."))
     Membership.objects.filter(workspace=workspace, user_id=by).update(role=Role.MEMBER)
     Membership.objects.filter(pk=theirs.pk).update(role=Role.OWNER)
     log.note(
@@ -193,12 +204,14 @@ def _theirs(workspace_id: UUID, user_id: UUID) -> Membership:
     found = Membership.objects.filter(workspace_id=workspace_id, user_id=user_id)
     theirs = found.select_related("user").first()
     if theirs is None:
-        raise NotFound("There is no such member.")
+        raise NotFound(gettext("There is no such member."))
     return theirs
 
 
 def _named(name: str) -> str:
     name = " ".join(name.split())
     if not 0 < len(name) <= MOST_NAME:
-        raise InvalidRequest(f"A workspace has a name of at most {MOST_NAME} characters.")
+        raise InvalidRequest(
+            gettext("A workspace has a name of at most %(most)s characters.") % {"most": MOST_NAME}
+        )
     return name

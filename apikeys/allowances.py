@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from accounts import teams
 from accounts.models import Membership
@@ -44,9 +45,12 @@ def set_rule(
     of the workspace sets all; others those of their own keys, unless the owner has set that one.
     """
     if kind not in KINDS or period not in PERIODS:
-        raise InvalidRequest(f"kind: {', '.join(KINDS)}; period: {', '.join(PERIODS)}.")
+        raise InvalidRequest(
+            gettext("kind: %(kinds)s; period: %(periods)s.")
+            % {"kinds": ", ".join(KINDS), "periods": ", ".join(PERIODS)}
+        )
     if limit is not None and not 0 <= limit <= MOST_MICROS:
-        raise InvalidRequest("limit_micro_usd: an amount from 0 to a million dollars.")
+        raise InvalidRequest(gettext("limit_micro_usd: an amount from 0 to a million dollars."))
     teams.locked(by, workspace_id)
     is_owner = teams.seat(by, workspace_id).role == Role.OWNER
     if not is_owner:
@@ -104,14 +108,16 @@ def set_key(
     is_owner = teams.seat(by, workspace_id).role == Role.OWNER
     key = _key(workspace_id, str(key_id), only=None if is_owner else by)
     if not is_owner and key.project and project is not None:
-        raise AccessDisabled("For this one is owner of the workspace.")
+        raise AccessDisabled(gettext("For this one is owner of the workspace."))
     changed: dict[str, Any] = {}
     if project is not None:
         changed["project"] = _project(project, may_be_none=True)
     if has_pace:
         changed["requests_per_minute"] = pace
     if not is_owner and has_pace and _is_faster(pace, key.requests_per_minute):
-        raise AccessDisabled("The owner of the workspace can allow more calls in a minute.")
+        raise AccessDisabled(
+            gettext("The owner of the workspace can allow more calls in a minute.")
+        )
     before = {name: getattr(key, name) for name in changed}
     ApiKey.objects.filter(family=key.family).update(**changed)
     budgets.outdate(workspace_id)
@@ -159,7 +165,7 @@ def _owner(workspace_id: UUID, kind: str, of: str) -> Owner:
         return Owner("key", str(_key(workspace_id, of).family))
     found = Membership.objects.filter(workspace_id=workspace_id, user_id=_id(of)).first()
     if found is None:
-        raise NotFound("There is no such member.")
+        raise NotFound(gettext("There is no such member."))
     return budgets.members(workspace_id, found.user_id)
 
 
@@ -182,7 +188,7 @@ def _require_own(workspace_id: UUID, kind: str, of: str, period: str, by: UUID) 
         for each in allowances.rules("key", str(own.family))
         if each.period == period
     ):
-        raise AccessDisabled("The owner of the workspace sets this. You can ask for more.")
+        raise AccessDisabled(gettext("The owner of the workspace sets this. You can ask for more."))
 
 
 def _key(workspace_id: UUID, of: str, *, only: UUID | None = None) -> ApiKey:
@@ -190,14 +196,16 @@ def _key(workspace_id: UUID, of: str, *, only: UUID | None = None) -> ApiKey:
     found = ApiKey.objects.filter(workspace_id=workspace_id, pk=_id(of), run_id=None)
     key = (found if only is None else found.filter(user_id=only)).first()
     if key is None:
-        raise NotFound("There is no such key.")
+        raise NotFound(gettext("There is no such key."))
     return key
 
 
 def _project(name: str, *, may_be_none: bool = False) -> str:
     name = " ".join(name.split())
     if len(name) > MOST_PROJECT or not (name or may_be_none):
-        raise InvalidRequest(f"A project has a name of at most {MOST_PROJECT} characters.")
+        raise InvalidRequest(
+            gettext("A project has a name of at most %(most)s characters.") % {"most": MOST_PROJECT}
+        )
     return name
 
 
@@ -205,4 +213,4 @@ def _id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise NotFound("There is no such member or key.") from None
+        raise NotFound(gettext("There is no such member or key.")) from None

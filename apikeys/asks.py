@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext, gettext_noop
 
 from accounts import teams
 from accounts.models import Membership
@@ -32,7 +33,21 @@ if TYPE_CHECKING:
 
 MOST_NOTE = 300
 PER_DAY = 20
-EVERY = {"day": "a day", "week": "a week", "month": "a month", "total": "in total"}
+EVERY = {
+    "day": gettext_noop("a day"),
+    "week": gettext_noop("a week"),
+    "month": gettext_noop("a month"),
+    "total": gettext_noop("in total"),
+}
+ASKED = gettext_noop("""\
+%(who)s (%(email)s) asks to spend %(amount)s %(every)s in %(team)s.
+
+%(note)s
+
+You can allow it, or not, on the page of your team.
+""")
+GRANTED = gettext_noop("You may now spend %(amount)s %(every)s in %(team)s.\n")
+DECLINED = gettext_noop("You were not allowed to spend %(amount)s %(every)s in %(team)s.\n")
 
 
 def waiting(workspace_id: UUID, *, by: UUID) -> QuerySet[Ask]:
@@ -47,10 +62,13 @@ def waiting(workspace_id: UUID, *, by: UUID) -> QuerySet[Ask]:
 def ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID) -> Ask:
     """Ask for an allowance of that much in a period; another amount takes the first one's place."""
     if period not in PERIODS or not 0 < limit <= allowances.MOST_MICROS or len(note) > MOST_NOTE:
-        raise InvalidRequest(f"Ask for an amount for a period: {', '.join(PERIODS)}.")
+        raise InvalidRequest(
+            gettext("Ask for an amount for a period: %(periods)s.")
+            % {"periods": ", ".join(PERIODS)}
+        )
     mine = teams.seat(by, workspace_id)
     if mine.role == Membership.Role.OWNER:
-        raise InvalidRequest("You own this workspace: you can set the allowance yourself.")
+        raise InvalidRequest(gettext("You own this workspace: you can set the allowance yourself."))
     ratelimits.take("asks", f"{workspace_id}/{by}", most=PER_DAY, seconds=86_400)
     return _ask(workspace_id, period=period, limit=limit, note=note, by=by)
 
@@ -81,13 +99,15 @@ def _ask(workspace_id: UUID, *, period: str, limit: Micros, note: str, by: UUID)
     if is_new:
         owner = teams.members(workspace_id).get(role=Membership.Role.OWNER).user
         who = made.user.name or made.user.email
-        mails.write(
-            f"ask:{made.pk}",
-            to=owner.email,
-            subject=f"{who} asks for more in {workspace.name}",
-            text=f"{who} ({made.user.email}) asks to spend {show(limit)} {EVERY[period]} in "
-            f"{workspace.name}.\n\n{note}\n\nYou can allow it, or not, on the page of your team.\n",
-        )
+        facts = {"who": who, "email": made.user.email, "team": workspace.name, "note": note}
+        with mails.in_language_of(owner.email):
+            facts |= {"amount": show(limit), "every": translation.gettext(EVERY[period])}
+            mails.write(
+                f"ask:{made.pk}",
+                to=owner.email,
+                subject=gettext("%(who)s asks for more in %(team)s") % facts,
+                text=translation.gettext(ASKED) % facts,
+            )
     return made
 
 
@@ -102,7 +122,7 @@ def answer(workspace_id: UUID, ask_id: UUID, *, granted: bool, by: UUID) -> Ask:
     found = Ask.objects.filter(pk=ask_id, workspace_id=workspace_id, answered_at=None)
     one = found.select_related("user").first()
     if one is None:
-        raise NotFound("This is not asked for any more. Reload the page to see what is.")
+        raise NotFound(gettext("This is not asked for any more. Reload the page to see what is."))
     limit = Micros(one.limit_micros)
     if granted:
         allowances.set_rule(workspace_id, "member", str(one.user_id), one.period, limit, by=by)
@@ -116,12 +136,17 @@ def answer(workspace_id: UUID, ask_id: UUID, *, granted: bool, by: UUID) -> Ask:
         before={"asked": {"period": one.period, "limit_micros": limit}},
         after={"granted": granted},
     )
-    said = "may now" if granted else "were not allowed to"
-    mails.write(
-        f"ask-answered:{one.pk}",
-        to=one.user.email,
-        subject=f"Your allowance in {workspace.name}",
-        text=f"You {said} spend {show(limit)} {EVERY[one.period]} in {workspace.name}.\n",
-    )
+    with mails.in_language_of(one.user.email):
+        facts = {
+            "amount": show(limit),
+            "every": translation.gettext(EVERY[one.period]),
+            "team": workspace.name,
+        }
+        mails.write(
+            f"ask-answered:{one.pk}",
+            to=one.user.email,
+            subject=gettext("Your allowance in %(team)s") % facts,
+            text=translation.gettext(GRANTED if granted else DECLINED) % facts,
+        )
     one.refresh_from_db()
     return one

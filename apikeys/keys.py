@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.expressions import RawSQL
+from django.utils.translation import gettext
 
 from accounts.models import Membership
 from apikeys.models import ApiKey
@@ -104,7 +105,10 @@ def named(name: str) -> str:
     """Return a key's name as it is kept; raise InvalidRequest if it is none."""
     if not 0 < len(name.strip()) <= MOST_NAME:
         raise InvalidRequest(
-            f"A key needs a name of at most {MOST_NAME} characters, like the machine it is for."
+            gettext(
+                "A key needs a name of at most %(most)s characters, like the machine it is for."
+            )
+            % {"most": MOST_NAME}
         )
     return name.strip()
 
@@ -127,7 +131,9 @@ def digest(key: str, version: int) -> bytes:
 def digests(key: str) -> list[bytes]:
     """Return the digests to look for, that of new keys first; raise Unauthorized if it is none."""
     if not is_wellformed(key):
-        raise Unauthorized("This is not an API key of this platform. Check for a typing error.")
+        raise Unauthorized(
+            gettext("This is not an API key of this platform. Check for a typing error.")
+        )
     return [hmac.digest(pepper, key.encode(), "sha256") for pepper in _peppers()]
 
 
@@ -184,7 +190,7 @@ def living_of(key: str) -> ApiKey:
     )
     found = known.filter(digest__in=digests(key)).first()
     if found is None:
-        raise Unauthorized("This API key is unknown, expired or revoked.")
+        raise Unauthorized(gettext("This API key is unknown, expired or revoked."))
     if found.pepper_version < rotating.pepper():
         repepper(key)
     return found

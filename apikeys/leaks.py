@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext, gettext_noop
 
 from apikeys import keys, states
 from apikeys.models import ApiKey
@@ -157,29 +158,33 @@ def _leaked(token: str, url: str) -> bool:
 def _end(key: ApiKey, url: str) -> None:
     """Disable a key and what was made with it, and write to its owner; again: nothing."""
     states.lock_owner(key.user_id)
-    reason = "It was found published, and may be in anybody's hands."
+    reason = gettext_noop("It was found published, and may be in anybody's hands.")
     if not states.disable(key, by=REPORTER, reason=reason):
         return
     found = states.made_with(key)
     made = [each for each in found if states.disable(each, by=REPORTER, reason=reason)]
-    mails.write(
-        f"leak:{key.pk}:{key.disabled_at}",
-        to=key.user.email,
-        subject=f"Your API key {key.prefix} was found published",
-        text=_letter(key, made, url),
-    )
+    with mails.in_language_of(key.user.email):
+        mails.write(
+            f"leak:{key.pk}:{key.disabled_at}",
+            to=key.user.email,
+            subject=gettext("Your API key %(prefix)s was found published") % {"prefix": key.prefix},
+            text=_letter(key, made, url),
+        )
 
 
 def _letter(key: ApiKey, made: list[ApiKey], url: str) -> str:
+    found = gettext("Your API key %(prefix)s… (%(name)s) was found where others can read it:")
     lines = [
-        f"Your API key {key.prefix}… ({key.name}) was found where others can read it:",
+        found % {"prefix": key.prefix, "name": key.name},
         "",
-        f"    {' '.join(url.split())[:500] or 'where exactly is not said'}",
+        f"    {' '.join(url.split())[:500] or gettext('where exactly is not said')}",
         "",
-        "It is disabled, and calls nothing any more. Make another in its place, and look at your",
-        "usage for calls that were not yours.",
+        gettext(
+            "It is disabled, and calls nothing any more. Make another in its place, and look at "
+            "your\nusage for calls that were not yours."
+        ),
     ]
     if made:
-        lines += ["", "These keys were made with it, and are disabled, too:"]
+        lines += ["", gettext("These keys were made with it, and are disabled, too:")]
         lines += [f"    {each.prefix}… ({each.name})" for each in made[:50]]
     return "\n".join(lines) + "\n"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext
 
 from accounts import teams
 from apikeys import keys, rights, states
@@ -59,7 +60,7 @@ def one(giver: Giver, key_id: UUID) -> ApiKey:
     """Return a key, or raise NotFound: another's is as if it were not there."""
     found = visible(giver).filter(pk=key_id).first()
     if found is None:
-        raise NotFound("There is no such key.")
+        raise NotFound(gettext("There is no such key."))
     return found
 
 
@@ -83,7 +84,10 @@ def make(giver: Giver, *, name: str, description: str, asked: Rights) -> tuple[s
         user_id=giver.user_id, workspace_id=giver.workspace_id, revoked_at=None, run_id=None
     )
     if mine.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now())).count() >= MOST_KEYS:
-        raise InvalidRequest(f"You have {MOST_KEYS} keys here. Revoke one that is not used.")
+        raise InvalidRequest(
+            gettext("You have %(most)s keys here. Revoke one that is not used.")
+            % {"most": MOST_KEYS}
+        )
     whole, key = keys.issue(
         workspace_id=giver.workspace_id,
         user_id=giver.user_id,
@@ -142,17 +146,24 @@ def rotate(giver: Giver, key_id: UUID, *, overlap: timedelta) -> tuple[str, ApiK
     successor already.
     """
     if not timedelta() <= overlap <= MOST_OVERLAP:
-        raise InvalidRequest(f"overlap_seconds: at most {MOST_OVERLAP.days} days.")
+        raise InvalidRequest(
+            gettext("overlap_seconds: at most %(days)s days.") % {"days": MOST_OVERLAP.days}
+        )
     _lock(giver)
     # Before the key, as whoever sets limits: the successor's row refers to the workspace.
     teams.locked(giver.user_id, giver.workspace_id)
     key = _locked(giver, key_id)
     if key.user_id != giver.user_id:
-        raise InvalidRequest("This is another member's key: they rotate it, you can revoke it.")
+        raise InvalidRequest(
+            gettext("This is another member's key: they rotate it, you can revoke it.")
+        )
     if states.told(key) != "living":
-        raise InvalidRequest(f"This key is {states.told(key)}: make another.")
+        raise InvalidRequest(
+            gettext("This key is %(told)s: make another.")
+            % {"told": translation.gettext(states.told(key))}
+        )
     if ApiKey.objects.filter(replaces=key).exists():
-        raise InvalidRequest("This key has a successor already: rotate that.")
+        raise InvalidRequest(gettext("This key has a successor already: rotate that."))
     same = rights.of(key)
     rights.require_within(same, giver.rights)
     if giver.key is None or giver.key.family != key.family:
@@ -188,7 +199,10 @@ def _set_disabled(giver: Giver, key: ApiKey, *, disabled: bool, reason: str) -> 
         states.disable(key, by=giver.user_id, reason=reason or "by its owner")
     elif key.disabled_at is not None:
         if key.status_changed_by not in (key.user_id, giver.user_id):
-            raise InvalidRequest(f"This key was disabled by others: {key.status_reason}")
+            raise InvalidRequest(
+                gettext("This key was disabled by others: %(reason)s")
+                % {"reason": key.status_reason}
+            )
         rights.require_within(rights.of(key), giver.rights)
         states.enable(key, by=giver.user_id, reason=reason or "by its owner")
 
@@ -207,16 +221,18 @@ def _note(what: str, giver: Giver, key: ApiKey, **facts: Any) -> None:
 
 def _check(asked: Rights) -> None:
     if asked.expires_at is not None and asked.expires_at <= timezone.now():
-        raise InvalidRequest("expires_at: this time is over.")
+        raise InvalidRequest(gettext("expires_at: this time is over."))
     if asked.call_limit is not None and not 0 < asked.call_limit <= rights.MOST_MICROS:
-        raise InvalidRequest("call_limit_micro_usd: an amount above 0, up to a million dollars.")
+        raise InvalidRequest(
+            gettext("call_limit_micro_usd: an amount above 0, up to a million dollars.")
+        )
 
 
 def _lock(giver: Giver) -> None:
     """Let nobody else change keys of theirs; raise Unauthorized if the asking one has ended."""
     states.lock_owner(giver.user_id)
     if giver.key is not None and not keys.living().filter(pk=giver.key.pk).exists():
-        raise Unauthorized("This API key is unknown, expired or revoked.")
+        raise Unauthorized(gettext("This API key is unknown, expired or revoked."))
 
 
 def _require_no_pace(giver: Giver) -> None:
@@ -229,8 +245,11 @@ def _require_no_pace(giver: Giver) -> None:
     now = ApiKey.objects.filter(pk=giver.key.pk).values_list("requests_per_minute", flat=True)
     if (pace := now.get()) is not None:
         raise AccessDisabled(
-            f"This key may begin {pace} calls in a minute, and what it makes would begin more. "
-            "Sign in to make keys."
+            gettext(
+                "This key may begin %(pace)s calls in a minute, and what it makes would begin "
+                "more. Sign in to make keys."
+            )
+            % {"pace": pace}
         )
 
 
@@ -238,5 +257,5 @@ def _locked(giver: Giver, key_id: UUID) -> ApiKey:
     visible_key = one(giver, key_id)
     key = ApiKey.objects.select_for_update(no_key=True).get(pk=visible_key.pk)
     if key.revoked_at is not None:
-        raise InvalidRequest("This key was revoked, which is for good: make another.")
+        raise InvalidRequest(gettext("This key was revoked, which is for good: make another."))
     return key

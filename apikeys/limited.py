@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from accounts import teams
 from apikeys import allowances, life, rights, states
@@ -83,7 +84,10 @@ def change(
 
 def _limit(giver: Giver, key: ApiKey, wanted: Limits) -> ApiKey:
     if wanted.pace is not None and not 0 < wanted.pace <= MOST_A_MINUTE:
-        raise InvalidRequest(f"requests_per_minute: 1 to {MOST_A_MINUTE:,}, or none.")
+        raise InvalidRequest(
+            gettext("requests_per_minute: 1 to %(most)s, or none.")
+            % {"most": format(MOST_A_MINUTE, ",")}
+        )
     project = " ".join(wanted.project.split())
     if (project, wanted.pace) != (key.project, key.requests_per_minute):
         allowances.set_key(

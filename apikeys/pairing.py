@@ -22,7 +22,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext, gettext_noop
 from nacl.exceptions import RuntimeError as WeakKey
 from nacl.public import PublicKey, SealedBox
 
@@ -90,7 +91,7 @@ def begin(*, machine: str, public_key: bytes, secret_digest: bytes, address: str
     now = timezone.now()
     if Pairing.objects.filter(state=State.WAITING, expires_at__gt=now).count() >= MOST_WAITING:
         raise RateLimited(
-            "Too many machines wait for somebody. Try again in a minute.",
+            gettext("Too many machines wait for somebody. Try again in a minute."),
             headers={"Retry-After": "60"},
         )
     while True:
@@ -127,7 +128,9 @@ def find(typed: str, *, user: User, address: str) -> Pairing:
     if row is None or not waiting.filter(pk=row.pk).update(
         state=State.FOUND, code_digest=None, found_by=user
     ):
-        raise NotFound("No machine shows this code now. Look again: a code is good for 10 minutes.")
+        raise NotFound(
+            gettext("No machine shows this code now. Look again: a code is good for 10 minutes.")
+        )
     for kind, who in tries:
         ratelimits.give_back(f"pairing-{kind}", who, seconds=SECONDS)
     row.refresh_from_db()
@@ -148,7 +151,7 @@ def _found_by(pairing_id: UUID, user: User) -> QuerySet[Pairing]:
 def _first(rows: QuerySet[Pairing]) -> Pairing:
     row = rows.first()
     if row is None:
-        raise NotFound("This machine waits no more. Have it show another code.")
+        raise NotFound(gettext("This machine waits no more. Have it show another code."))
     return row
 
 
@@ -189,36 +192,39 @@ def approve(
         target=key.pk,
         after={"per_call_micros": limit, "per_day_micros": per_day, "days": days},
     )
-    mails.write(
-        f"pairing:{row.pk}",
-        to=user.email,
-        subject="A machine may use your credits now",
-        text=LETTER.format(
-            machine=row.machine,
-            address=row.address,
-            name=key.name,
-            limit=show(limit),
-            per_day=show(per_day),
-            days=days,
-        ),
-    )
+    with mails.in_language_of(user.email):
+        mails.write(
+            f"pairing:{row.pk}",
+            to=user.email,
+            subject=gettext("A machine may use your credits now"),
+            text=translation.gettext(LETTER)
+            % {
+                "machine": row.machine,
+                "address": row.address,
+                "name": key.name,
+                "limit": show(limit),
+                "per_day": show(per_day),
+                "days": days,
+            },
+        )
     return key
 
 
-LETTER = """You approved a machine that calls itself "{machine}", at {address}.
+LETTER = gettext_noop("""\
+You approved a machine that calls itself "%(machine)s", at %(address)s.
 
-It has a key of its own now, "{name}": for at most {limit} in one call and {per_day} in a day, for
-{days} days.
+It has a key of its own now, "%(name)s": for at most %(limit)s in one call and %(per_day)s in a
+day, for %(days)s days.
 
 Was that not you? Sign in, revoke the key, and change your password.
-"""
+""")
 
 
 @transaction.atomic
 def refuse(pairing_id: UUID, *, user: User) -> None:
     """Let the machine go without; raise NotFound when it waits no more."""
     if not _found_by(pairing_id, user).update(state=State.REFUSED):
-        raise NotFound("This machine waits no more.")
+        raise NotFound(gettext("This machine waits no more."))
     log.note("pairing.refused", actor=user.pk, subject=user.pk, target=pairing_id)
 
 
@@ -256,7 +262,7 @@ def take(row: Pairing) -> None:
     if now.state == State.TAKEN:
         return
     if told(now) != State.APPROVED:
-        raise NotFound("There is no key to take.")
+        raise NotFound(gettext("There is no key to take."))
     Pairing.objects.filter(pk=now.pk).update(state=State.TAKEN, box=None)
 
 
@@ -300,7 +306,7 @@ def _require_good(public_key: bytes) -> None:
     try:
         SealedBox(PublicKey(public_key)).encrypt(b"")
     except (WeakKey, ValueError, TypeError):
-        raise InvalidRequest("public_key: 32 bytes of X25519, in base64.") from None
+        raise InvalidRequest(gettext("public_key: 32 bytes of X25519, in base64.")) from None
 
 
 def _printable(text: str) -> str:

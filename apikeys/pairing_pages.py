@@ -10,6 +10,7 @@ from django import forms
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import doors, sessions
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
 LIMIT: Final = "1"
 """What is proposed for one call, in dollars: most cost cents."""
 PER_DAY: Final = "5"
-DAYS: Final = ((7, "a week"), (30, "30 days"), (90, "90 days"), (365, "a year"))
+DAYS: Final = (
+    (7, gettext_lazy("7 days")),
+    (30, gettext_lazy("30 days")),
+    (90, gettext_lazy("90 days")),
+    (365, gettext_lazy("a year")),
+)
 SHOWN: Final = 90
 
 
@@ -38,9 +44,9 @@ class CodeForm(forms.Form):
     """The code that a machine shows."""
 
     code = forms.CharField(
-        label="Code",
+        label=pgettext_lazy("machine", "Code"),
         max_length=40,
-        help_text="Eight signs, like K7PX-3MQT.",
+        help_text=gettext_lazy("Eight signs, like K7PX-3MQT."),
         widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "characters"}),
     )
 
@@ -56,25 +62,25 @@ class Dollars(forms.DecimalField):
         """Return it in micros."""
         amount = usd(str(super().clean(value)))
         if amount <= 0:
-            raise forms.ValidationError("More than nothing.")
+            raise forms.ValidationError(gettext("More than nothing."))
         return amount
 
 
 class ApprovalForm(forms.Form):
     """What the machine's key is called, and how far it reaches."""
 
-    name = forms.CharField(label="Name of its key", max_length=keys.MOST_NAME)
-    workspace = forms.ChoiceField(label="It spends the credits of")
+    name = forms.CharField(label=gettext_lazy("Name of its key"), max_length=keys.MOST_NAME)
+    workspace = forms.ChoiceField(label=gettext_lazy("It spends the credits of"))
     limit = Dollars(
-        label="Most for one call, in dollars",
-        help_text="Most calls cost a few cents. A video may cost some dollars.",
+        label=gettext_lazy("Most for one call, in dollars"),
+        help_text=gettext_lazy("Most calls cost a few cents. A video may cost some dollars."),
     )
     per_day = Dollars(
-        label="Most in a day, in dollars",
-        help_text="For all calls of this machine together.",
+        label=gettext_lazy("Most in a day, in dollars"),
+        help_text=gettext_lazy("For all calls of this machine together."),
     )
     days = forms.TypedChoiceField(
-        label="Ends by itself after", coerce=int, choices=DAYS, initial=SHOWN
+        label=gettext_lazy("Ends by itself after"), coerce=int, choices=DAYS, initial=SHOWN
     )
 
     def __init__(self, *args: Any, places: list[tuple[str, str]], **kwargs: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import connection
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from apikeys.models import Ask, Pairing
 from common.personal import Fate, Known, Person
@@ -14,8 +15,10 @@ KNOWN = (
     Known(
         "apikeys.ApiKey",
         Fate.DELETED,
-        "Your keys, with their names, networks and digests. They do nothing from the moment on in "
-        "which you confirm.",
+        gettext_lazy(
+            "Your keys, with their names, networks and digests. They do nothing from the moment on "
+            "in which you confirm."
+        ),
         whose=lambda person: Q(user_id=person.id),
         shown=(
             "id", "workspace_id", "name", "description", "prefix", "scopes", "allowed_vendors",
@@ -26,18 +29,19 @@ KNOWN = (
     Known(
         "apikeys.Pairing",
         Fate.DELETED,
-        "Machines for which you approved a key.",
+        gettext_lazy("Machines for which you approved a key."),
         whose=lambda person: Q(found_by_id=person.id) | Q(key__user_id=person.id),
         shown=("id", "machine", "address", "state", "created_at"),
     ),
     Known(
         "apikeys.Ask",
         Fate.DELETED,
-        "What you asked an owner to allow you.",
+        gettext_lazy("What you asked an owner to allow you."),
         whose=lambda person: Q(user_id=person.id) | Q(workspace_id__in=person.workspaces),
         shown=("workspace_id", "period", "limit_micros", "note", "created_at", "granted"),
     ),
-    Known("apikeys.Pace", Fate.PASSES, "How many calls a key began in its last minute."),
+    Known("apikeys.Pace", Fate.PASSES,
+          gettext_lazy("How many calls a key began in its last minute.")),
 )  # fmt: skip
 DELETE = "DELETE FROM apikeys_apikey WHERE user_id = %s"
 """In one statement: keys name each other, and the database looks when all are gone."""

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from apikeys.models import SCOPES, ApiKey
 from common.errors import AccessDisabled, InvalidRequest
+from common.told import kept
+from common.told import told as in_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -84,8 +88,11 @@ def require_within(asked: Rights, own: Rights) -> None:
     more = [name for name, fits in within.items() if not fits]
     if more:
         raise AccessDisabled(
-            f"That would be a key which may more than what you ask with: {', '.join(more)}. Ask "
-            "for less, or sign in."
+            gettext(
+                "That would be a key which may more than what you ask with: %(more)s. Ask for "
+                "less, or sign in."
+            )
+            % {"more": ", ".join(more)}
         )
 
 
@@ -104,8 +111,16 @@ def scopes(given: Collection[str]) -> frozenset[str]:
     """Read scopes; raise InvalidRequest for none, and for what is not one."""
     unknown = sorted(set(given) - set(SCOPES))
     if unknown or not given:
-        raise InvalidRequest(f"scopes: a key has at least one of {', '.join(SCOPES)}.")
+        raise InvalidRequest(
+            gettext("scopes: a key has at least one of %(scopes)s.") % {"scopes": ", ".join(SCOPES)}
+        )
     return frozenset(given)
+
+
+OF_ONE_MACHINE = kept("%(text)s names an interface of one machine")
+kept("%(text)s does not appear to be an IPv4 or IPv6 network")
+kept("%(text)s has host bits set")
+"""The last two are Python's own."""
 
 
 def vendors(given: Collection[str] | None) -> frozenset[str] | None:
@@ -114,7 +129,10 @@ def vendors(given: Collection[str] | None) -> frozenset[str] | None:
         return None
     if len(given) > MOST_VENDORS or not all(VENDOR.fullmatch(each) for each in given):
         raise InvalidRequest(
-            f"allowed_vendors: at most {MOST_VENDORS} names as they stand behind /proxy/, like bfl."
+            gettext(
+                "allowed_vendors: at most %(most)s names as they stand behind /proxy/, like bfl."
+            )
+            % {"most": MOST_VENDORS}
         )
     return frozenset(given)
 
@@ -127,17 +145,20 @@ def networks(given: Collection[str] | None) -> frozenset[Network] | None:
         found = frozenset(_unmapped(_network(each.strip())) for each in given)
     except ValueError as exc:
         raise InvalidRequest(
-            f"allowed_networks: {exc}. A network is like 192.0.2.0/24 or 2001:db8::/32."
+            gettext("allowed_networks: %(why)s. A network is like 192.0.2.0/24 or 2001:db8::/32.")
+            % {"why": in_words(str(exc))}
         ) from exc
     if len(found) > MOST_NETWORKS:
-        raise InvalidRequest(f"allowed_networks: at most {MOST_NETWORKS}.")
+        raise InvalidRequest(
+            gettext("allowed_networks: at most %(most)s.") % {"most": MOST_NETWORKS}
+        )
     return found
 
 
 def _network(text: str) -> Network:
     """Read one; raise ValueError for what the database would not take."""
     if "%" in text:
-        raise ValueError(f"{text!r} names an interface of one machine")
+        raise ValueError(OF_ONE_MACHINE % {"text": repr(text)})
     return ip_network(text)
 
 

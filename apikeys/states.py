@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.models import User
 from apikeys import keys
@@ -55,27 +56,30 @@ def find(text: str) -> ApiKey:
             found = ApiKey.objects.filter(pk=UUID(text))
         except ValueError:
             raise InvalidRequest(
-                f"A key is named by its id, or by its beginning, like {keys.PREFIX}0a1b2c3d."
+                gettext("A key is named by its id, or by its beginning, like %(prefix)s0a1b2c3d.")
+                % {"prefix": keys.PREFIX}
             ) from None
     some = list(found.select_related("user")[:2])
     if not some:
-        raise NotFound("There is no such key.")
+        raise NotFound(gettext("There is no such key."))
     if len(some) > 1:
-        raise InvalidRequest(f"More than one key begins with {text}: give the id of one.")
+        raise InvalidRequest(
+            gettext("More than one key begins with %(text)s: give the id of one.") % {"text": text}
+        )
     return some[0]
 
 
 def told(key: ApiKey) -> str:
     """Return whether a key may be used, or why not, in a word or two: `keys.LIVING` of a row."""
     if key.revoked_at:
-        return "revoked"
+        return gettext_noop("revoked")
     if key.disabled_at:
-        return "disabled"
+        return gettext_noop("disabled")
     if key.expires_at and key.expires_at <= timezone.now():
-        return "expired"
+        return gettext_noop("expired")
     if not key.user.is_active:
-        return "of nobody active"
-    return "living" if keys.has_seat(key) else "of nobody here"
+        return gettext_noop("of nobody active")
+    return gettext_noop("living") if keys.has_seat(key) else gettext_noop("of nobody here")
 
 
 def disable(key: ApiKey, *, by: UUID, reason: str) -> bool:
@@ -93,7 +97,7 @@ def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
     if _change(key, disabled, "enabled", by=by, reason=reason, disabled_at=None):
         return True
     if ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=False).exists():
-        raise InvalidRequest("This key was revoked, which is for good: issue another.")
+        raise InvalidRequest(gettext("This key was revoked, which is for good: issue another."))
     return False
 
 
@@ -119,7 +123,9 @@ def revoke_with_made(key: ApiKey, *, by: UUID, reason: str) -> int:
     For a key that somebody else may have had: what it made may be theirs.
     """
     lock_owner(key.user_id)
-    return sum(revoke(each, by=by, reason=reason) for each in (key, *made_with(key)))
+    # First: a run of it that begins now has made its key by then, or makes none.
+    ended = revoke(key, by=by, reason=reason)
+    return ended + sum(revoke(each, by=by, reason=reason) for each in made_with(key))
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from audit import log
 from audit.models import Event
@@ -17,9 +18,11 @@ KNOWN = (
     Known(
         "audit.Event",
         Fate.PSEUDONYM,
-        "What was done, under numbers that are nobody's any more: without the addresses and "
-        "browsers it came from, and without reasons that named you. Deleted when the log's time "
-        "is over.",
+        gettext_lazy(
+            "What was done, under numbers that are nobody's any more: without the addresses and "
+            "browsers it came from, and without reasons that named you. Deleted when the log's "
+            "time is over."
+        ),
         whose=lambda person: Q(actor_id=person.id) | Q(subject_id=person.id),
         shown=("at", "action", "target", "before", "after", "reason", "source"),
     ),

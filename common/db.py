@@ -8,16 +8,25 @@ and may be sent again as it is. Only where the connection was lost meanwhile nob
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import os
 import random
+import select
+import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from django import db as django_db
 from django.db import connections
 from psycopg import AsyncConnection
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 Db = AsyncConnection[tuple[Any, ...]]
+log = logging.getLogger(__name__)
 
 # A batch statement is planned once per connection and must keep its plan: the table of open holds
 # is almost empty whenever statistics are taken, and a planner that knows that reads it whole.
@@ -31,6 +40,9 @@ SESSION = (
     "SET lock_timeout = '2s'",
     "SET idle_in_transaction_session_timeout = '10s'",
 )
+HEARD_SECONDS = 8
+"""A server that is silent for longer lets no statement take so long (`statement_timeout`): it
+stands still, or its machine is gone without a word."""
 OF_DJANGO = ("context", "cursor_factory", "prepare_threshold")
 
 UNDONE = ("40P01", "40001")
@@ -61,7 +73,8 @@ async def connect() -> Db:
     db = await AsyncConnection.connect(**options, autocommit=True, prepare_threshold=0)
     try:
         for statement in SESSION:
-            await db.execute(statement, prepare=False)
+            with _heard(db):
+                await db.execute(statement, prepare=False)
     except BaseException:
         await db.close()
         raise
@@ -76,13 +89,50 @@ async def rows(db: Db, statement: str, *parameters: Any) -> list[tuple[Any, ...]
     """
     for left in reversed(range(TRIES)):
         try:
-            cursor = await db.execute(statement, parameters)
+            with _heard(db):
+                cursor = await db.execute(statement, parameters)
             return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as exc:
             if not left or exc.sqlstate not in RACED:
                 raise
         await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - not both at once again
     raise AssertionError("the last try returns or raises")
+
+
+@contextlib.contextmanager
+def _heard(db: Db) -> Iterator[None]:
+    """Have what is asked within fail as a lost connection, unless the server is heard in time.
+
+    Keepalives tell of a machine that is gone, not of a server that stands still on a living one.
+    """
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(HEARD_SECONDS, lambda: look())
+
+    def look() -> None:
+        nonlocal timer
+        if has_said(db):  # It is we who were slow to listen.
+            timer = loop.call_later(HEARD_SECONDS, look)
+        else:
+            _hang_up(db)
+
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def has_said(db: Db) -> bool:
+    """Whether something came from the server that nobody has read yet, or its end."""
+    poll = select.poll()
+    poll.register(db.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _hang_up(db: Db) -> None:
+    """End our side of a connection, so that whoever waits for the other hears that it ended."""
+    log.warning("the database was silent for %s seconds: its connection is given up", HEARD_SECONDS)
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(db.fileno())) as way:
+        way.shutdown(socket.SHUT_RDWR)
 
 
 def is_slow(error: BaseException) -> bool:

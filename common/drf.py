@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext
 from rest_framework import serializers
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
@@ -127,7 +128,7 @@ def only(request: Request) -> UUID | None:
 def require_all(request: Request) -> None:
     """Raise AccessDisabled for who sees only what is their own."""
     if only(request) is not None:
-        raise AccessDisabled("For this one is owner or billing of the workspace.")
+        raise AccessDisabled(gettext("For this one is owner or billing of the workspace."))
 
 
 class HasScope(BasePermission):

@@ -8,7 +8,10 @@ of October 2025 crashes on it.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 CHALLENGE = "ApiKey"
 """What a 401 asks for. Browsers know no such scheme, so none opens a window for a password."""
@@ -20,8 +23,8 @@ class PlatformError(Exception):
     code: ClassVar[str] = "invalid_request"
     status: ClassVar[int] = 400
 
-    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: StrOrPromise, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(str(sentence))  # In the language of whoever is refused.
         self.headers = headers or {}
         self.told: Any = None
         """What is known of it beside the sentence: never part of an answer."""
@@ -71,7 +74,7 @@ class Unauthorized(PlatformError):
     code = "unauthorized"
     status = 401
 
-    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, sentence: StrOrPromise, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence, headers={"WWW-Authenticate": CHALLENGE, **(headers or {})})
 
 
@@ -144,7 +147,7 @@ class UnsupportedCoding(PlatformError):
     code = "unsupported_coding"
     status = 415
 
-    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, sentence: StrOrPromise, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence, headers={"Accept-Encoding": "gzip, deflate", **(headers or {})})
 
 
@@ -167,7 +170,7 @@ class IdempotencyState(PlatformError):
 
     status = 409
 
-    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, sentence: StrOrPromise, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence, headers={"X-Comfy-Error-Type": self.code, **(headers or {})})
 
     def proxy_body(self) -> dict[str, Any]:
@@ -258,7 +261,7 @@ class Unavailable(PlatformError):
     code = "service_unavailable"
     status = 503
 
-    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, sentence: StrOrPromise, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence, headers={"Retry-After": "2", **(headers or {})})
 
 
@@ -271,7 +274,7 @@ class Maintained(PlatformError):
     code = "maintenance"
     status = 503
 
-    def __init__(self, sentence: str, *, seconds: int = 60) -> None:
+    def __init__(self, sentence: StrOrPromise, *, seconds: int = 60) -> None:
         super().__init__(sentence, headers={"Retry-After": f"{seconds}"})
 
 
@@ -314,7 +317,7 @@ class NoWorker(PlatformError):
     code = "no_worker"
     status = 503
 
-    def __init__(self, sentence: str, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, sentence: StrOrPromise, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(sentence, headers={"Retry-After": "30", **(headers or {})})
 
 
@@ -324,7 +327,7 @@ class IdempotencyKeyReuse(PlatformError):
     code = "idempotency_key_reuse"
     status = 422
 
-    def __init__(self, sentence: str, *, run_id: str = "", is_same: bool = False) -> None:
+    def __init__(self, sentence: StrOrPromise, *, run_id: str = "", is_same: bool = False) -> None:
         super().__init__(sentence)
         self.run_id = run_id
         self.is_same = is_same

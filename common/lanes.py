@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import select
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -53,6 +52,7 @@ class Lane(Generic[Ask, Answer]):
         self._wake = asyncio.Event()
         self._db: db.Db | None = None
         self._opening = asyncio.Lock()
+        self._connecting: asyncio.Task[db.Db] | None = None
         self._sizes = metrics.BATCH_SIZE.labels(name)
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(), name=f"lane-{name}")
@@ -70,11 +70,21 @@ class Lane(Generic[Ask, Answer]):
         return await future
 
     async def connected(self) -> bool:
-        """Return whether it has a connection, or got one now."""
+        """Return whether it has a connection, or got one now.
+
+        Who stops waiting for that leaves the attempt as it is, for the next who asks: of several
+        hosts the first may be gone without a word, and to find that out takes longer than a
+        balancer waits.
+        """
         if self._waiting and self._db is not None:  # It is being used.
             return not self._db.closed
+        if self._db is not None and not await self._forget_stale():
+            return True
+        if self._connecting is None or self._connecting.done():
+            self._connecting = self._loop.create_task(self._have_one())
+            self._connecting.add_done_callback(_heard_of)
         try:
-            await self._connect()
+            await asyncio.shield(self._connecting)
         except Exception:
             return False  # The log has said why (`_open`).
         return True
@@ -83,8 +93,10 @@ class Lane(Generic[Ask, Answer]):
         """Answer all that wait, then give the connection back."""
         while self._waiting:  # noqa: ASYNC110 - once, when the process stops
             await asyncio.sleep(0.01)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._connecting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._db is not None:
             await self._db.close()
 
@@ -121,12 +133,22 @@ class Lane(Generic[Ask, Answer]):
 
     async def _connect(self) -> db.Db:
         """Return the connection, a new one if need be; never called while another uses it."""
-        if self._db is not None:
-            if not self._db.closed and not _is_stale(self._db):
-                return self._db
-            # Forgotten before it is replaced: while there is none, an error means "away".
-            stale, self._db = self._db, None
-            await stale.close()
+        if self._db is not None and not await self._forget_stale():
+            return self._db
+        return await self._have_one()
+
+    async def _forget_stale(self) -> bool:
+        """Return whether the connection was of no use, and is forgotten."""
+        # Where nothing is asked, what a server says is that it hangs up: a first ask need not fail.
+        if self._db is None or not (self._db.closed or db.has_said(self._db)):
+            return False
+        # Forgotten before it is replaced: while there is none, an error means "away".
+        stale, self._db = self._db, None
+        await stale.close()
+        return True
+
+    async def _have_one(self) -> db.Db:
+        """Return the connection that there is, in whatever use, or a new one."""
         async with self._opening:
             if self._db is None:
                 self._db = await _open()
@@ -183,11 +205,10 @@ async def _open() -> db.Db:
         raise
 
 
-def _is_stale(connection: db.Db) -> bool:
-    """Whether the server hung up while nothing was asked: then a first ask need not fail."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+def _heard_of(attempt: asyncio.Task[db.Db]) -> None:
+    """Take note of why it failed, which the log has said: nobody need wait for it any more."""
+    if not attempt.cancelled():
+        attempt.exception()
 
 
 AWAY = "The platform cannot reach its books right now. Please try again."

@@ -103,6 +103,15 @@ class NoTraceOfStrangers(logging.Filter):
         return True
 
 
+class NothingOfWhoLeft(logging.Filter):
+    """Who leaves ends what was done for them: nobody waits for it, and that is no mistake."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop what asyncio says of a future that was cancelled and that nobody asked."""
+        cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+        return not (record.name == "asyncio" and cancelled)
+
+
 class JsonFormatter(logging.Formatter):
     """The same form for `logging`."""
 

@@ -12,6 +12,7 @@ import re
 from typing import Any, Final
 from uuid import UUID
 
+from django.utils.translation import gettext
 from rest_framework import serializers
 
 from common.errors import InvalidRequest
@@ -34,7 +35,7 @@ class PageInput(serializers.Serializer[object]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse both at once."""
         if "page" in attrs and "cursor" in attrs:
-            raise serializers.ValidationError("Send page or cursor, not both.")
+            raise serializers.ValidationError(gettext("Send page or cursor, not both."))
         return attrs
 
 
@@ -77,7 +78,7 @@ def mark(cursor: str | None) -> str | None:
     except (binascii.Error, ValueError):
         text = ""
     if not _MARK.fullmatch(text):
-        raise InvalidRequest("This cursor is none of ours. Begin again without it.")
+        raise InvalidRequest(gettext("This cursor is none of ours. Begin again without it."))
     return text
 
 
@@ -87,7 +88,9 @@ def identity(cursor: str | None) -> UUID | None:
     try:
         return UUID(found) if found is not None else None
     except ValueError:
-        raise InvalidRequest("This cursor is of another list. Begin again without it.") from None
+        raise InvalidRequest(
+            gettext("This cursor is of another list. Begin again without it.")
+        ) from None
 
 
 def number(cursor: str | None) -> int | None:
@@ -96,5 +99,5 @@ def number(cursor: str | None) -> int | None:
     if found is None:
         return None
     if not (found.isdecimal() and len(found) <= 18):
-        raise InvalidRequest("This cursor is of another list. Begin again without it.")
+        raise InvalidRequest(gettext("This cursor is of another list. Begin again without it."))
     return int(found)

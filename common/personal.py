@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from django.db.models import Model, QuerySet
+    from django_stubs_ext import StrOrPromise
 
 ERASED: Final = "(erased)"
 """What stands where a text named somebody."""
@@ -56,6 +57,8 @@ class Person:
     """Those where they were a member among others."""
     customers: tuple[str, ...] = ()
     """What the payment provider knew them as."""
+    language: str = ""
+    """In which the last mail is written, when nobody can be asked any more."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -75,7 +78,7 @@ class Known:
     model: str
     """Like `accounts.User`."""
     fate: Fate
-    why: str
+    why: StrOrPromise
     """A sentence for the certificate; of what is about nobody, why that is so."""
     whose: Callable[[Person], Q] | None = None
     """Which rows are about somebody; None: they cannot be found by their person."""

@@ -12,6 +12,7 @@ import hashlib
 import time
 
 from django.core.cache import cache
+from django.utils.translation import gettext
 
 from common.errors import RateLimited
 
@@ -27,7 +28,7 @@ def take(what: str, who: str, *, most: int, seconds: int) -> None:
     if cache.incr(key) > most:
         wait = max(1, int(seconds - gone) + 1)
         raise RateLimited(
-            f"Too many tries. The next one is heard in {wait} s.",
+            gettext("Too many tries. The next one is heard in %(wait)s s.") % {"wait": wait},
             headers={"Retry-After": str(wait)},
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
+from django.utils.translation import gettext
 
 from common.errors import InvalidRequest
 from common.money import show
@@ -51,34 +52,36 @@ def obstacles(wallets: tuple[UUID, ...], *, gives_up: bool) -> dict[str, str]:
 def _of_payments(wallet_id: UUID) -> dict[str, str]:
     found = {}
     if TopUp.objects.filter(wallet_id=wallet_id, state__in=("open", "processing", "paid")).exists():
-        found["purchase"] = (
+        found["purchase"] = gettext(
             "A purchase was begun and has not ended. What is not paid ends by itself within a day."
         )
     moving = Refund.objects.filter(top_up__wallet_id=wallet_id, state__in=("requested", "pending"))
     if moving.exists():
-        found["refund"] = "Money is on its way back to you. Banks take five to ten days."
+        found["refund"] = gettext("Money is on its way back to you. Banks take five to ten days.")
     if Dispute.objects.filter(top_up__wallet_id=wallet_id, closed_at=None).exists():
-        found["dispute"] = "A payment is contested at your bank. It must decide first."
+        found["dispute"] = gettext("A payment is contested at your bank. It must decide first.")
     if due := receivables.due_of(wallet_id):
-        found["receivable"] = (
-            f"{show(due)} are due: a payment was taken back after its credits were spent. Add "
-            "credits to settle it, or write to us."
-        )
+        found["receivable"] = gettext(
+            "%(due)s are due: a payment was taken back after its credits were spent. Add credits "
+            "to settle it, or write to us."
+        ) % {"due": show(due)}
     return found
 
 
 def _of_wallet(wallet_id: UUID, *, gives_up: bool) -> dict[str, str]:
     found = {}
     if Account.objects.filter(pk=wallet_id, open_holds__gt=0).exists():
-        found["running"] = "Calls are running. They end by themselves."
+        found["running"] = gettext("Calls are running. They end by themselves.")
     if Adjustment.objects.filter(wallet_id=wallet_id, state=Adjustment.State.WAITING).exists():
-        found["adjustment"] = "Staff must decide first on credits that are to be given or taken."
+        found["adjustment"] = gettext(
+            "Staff must decide first on credits that are to be given or taken."
+        )
     left = lots.contents(wallet_id).left(Lot.Kind.PAID)
     if left and not gives_up:
-        found["credits"] = (
-            f"{show(left)} of credits that you paid for are unspent. Spend them, ask us for the "
-            "money back, or give them up. Credits that were given to you lapse."
-        )
+        found["credits"] = gettext(
+            "%(left)s of credits that you paid for are unspent. Spend them, ask us for the money "
+            "back, or give them up. Credits that were given to you lapse."
+        ) % {"left": show(left)}
     return found
 
 

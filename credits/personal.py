@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Kept, Known, Person, oldest
 from credits.models import Finding, StripeEvent
@@ -13,15 +15,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-BOOKS: Final = "amounts under numbers that are nobody's any more, which the law has us keep."
+    from django_stubs_ext import StrOrPromise
+
+BOOKS: Final = gettext_lazy(
+    "amounts under numbers that are nobody's any more, which the law has us keep."
+)
 
 
 def _wallet(column: str = "wallet_id") -> Callable[[Person], Q]:
     return lambda person: Q(**{f"{column}__in": person.workspaces})
 
 
-def _book(model: str, what: str, column: str, *shown: str) -> Known:
-    return Known(model, Fate.PSEUDONYM, f"{what}: {BOOKS}", whose=_wallet(column), shown=shown)
+def _book(model: str, what: StrOrPromise, column: str, *shown: str) -> Known:
+    return Known(
+        model,
+        Fate.PSEUDONYM,
+        format_lazy("{}: {}", what, BOOKS),
+        whose=_wallet(column),
+        shown=shown,
+    )
 
 
 def _about_nobody(model: str, why: str, *harmless: str) -> Known:
@@ -32,14 +44,16 @@ KNOWN = (
     Known(
         "credits.Billing",
         Fate.BLANKED,
-        "Your address and your number at the payment provider, where you are deleted, too.",
+        gettext_lazy(
+            "Your address and your number at the payment provider, where you are deleted, too."
+        ),
         whose=_wallet("wallet_id"),
         shown=("wallet_id", "email", "customer_id", "low_balance_micros"),
     ),
     Known(
         "credits.AutoTopUp",
         Fate.DELETED,
-        "Your saved card and the automatic top-up by it.",
+        gettext_lazy("Your saved card and the automatic top-up by it."),
         whose=_wallet("wallet_id"),
         shown=(
             "enabled", "threshold_micros", "amount_micros", "monthly_cap_micros", "method_label",
@@ -49,84 +63,94 @@ KNOWN = (
     Known(
         "credits.SetupPage",
         Fate.DELETED,
-        "Pages on which you saved a card.",
+        gettext_lazy("Pages on which you saved a card."),
         whose=_wallet("wish_id"),
         shown=("created_at",),
     ),
     Known(
         "credits.StripeEvent",
         Fate.BLANKED,
-        "What the payment provider told us: numbers and states stay, names and addresses are taken "
-        "out as soon as it was acted upon. Deleted when their time is over.",
+        gettext_lazy(
+            "What the payment provider told us: numbers and states stay, names and addresses are "
+            "taken out as soon as it was acted upon. Deleted when their time is over."
+        ),
     ),
-    _book("credits.Account", "Your wallet", "id",
+    _book("credits.Account", gettext_lazy("Your wallet"), "id",
           "id", "balance_micros", "paid_micros", "created_at"),
-    _book("credits.Lot", "What you bought or were given", "wallet_id",
+    _book("credits.Lot", gettext_lazy("What you bought or were given"), "wallet_id",
           "entry_id", "kind", "amount_micros", "left_micros", "expires_at"),
     Known(
         "credits.Entry",
         Fate.PSEUDONYM,
-        f"Every movement of credits: {BOOKS} The number of a payment at the payment provider is "
-        "part of its name, and a digest of the mailbox is where welcome credits were given, so "
-        "that they are given once. A reason that staff wrote into one cannot be changed.",
+        gettext_lazy(
+            "Every movement of credits: amounts under numbers that are nobody's any more, which "
+            "the law has us keep. The number of a payment at the payment provider is part of its "
+            "name, and a digest of the mailbox is where welcome credits were given, so that they "
+            "are given once. A reason that staff wrote into one cannot be changed."
+        ),
         whose=lambda person: Q(debit_id__in=person.workspaces) | Q(credit_id__in=person.workspaces),
         shown=("id", "kind", "debit_id", "credit_id", "amount_micros", "facts", "created_at"),
     ),
-    _book("credits.Seal", "The chain that proves them", "wallet_id", "position", "entry_id", "at",
+    _book("credits.Seal", gettext_lazy("The chain that proves them"),
+          "wallet_id", "position", "entry_id", "at",
           "balance_micros"),
-    _book("credits.GrantedLeft", "A sum of them", "wallet_id", "micros"),
-    _book("credits.Carried", "A sum of them", "account_id", "balance_micros", "paid_micros"),
+    _book("credits.GrantedLeft", gettext_lazy("A sum of them"), "wallet_id", "micros"),
+    _book("credits.Carried", gettext_lazy("A sum of them"),
+          "account_id", "balance_micros", "paid_micros"),
     Known(
         "credits.TopUp",
         Fate.PSEUDONYM,
-        f"Your purchases: {BOOKS} The addresses of pages and receipts are taken out.",
+        gettext_lazy(
+            "Your purchases: amounts under numbers that are nobody's any more, which the law has "
+            "us keep. The addresses of pages and receipts are taken out."
+        ),
         whose=_wallet("wallet_id"),
         shown=(
             "id", "source", "state", "amount_micros", "tax_cents", "receipt_url", "invoice_url",
             "failure", "created_at", "credited_at",
         ),
     ),
-    _book("credits.Refund", "Money back", "top_up__wallet_id",
+    _book("credits.Refund", gettext_lazy("Money back"), "top_up__wallet_id",
           "id", "top_up_id", "state", "cents", "tax_cents", "reason", "created_at"),
-    _book("credits.RefundAsk", "Money back that a second person of staff decided on",
+    _book("credits.RefundAsk", gettext_lazy("Money back that a second person of staff decided on"),
           "top_up__wallet_id", "amount_micros", "reason", "state", "decision", "created_at"),
-    _book("credits.Dispute", "Payments that were contested", "top_up__wallet_id",
+    _book("credits.Dispute", gettext_lazy("Payments that were contested"), "top_up__wallet_id",
           "id", "top_up_id", "status", "reason", "cents", "created_at", "closed_at"),
-    _book("credits.Receivable", "What was due", "wallet_id",
+    _book("credits.Receivable", gettext_lazy("What was due"), "wallet_id",
           "amount_micros", "paid_micros", "waived_micros", "created_at"),
-    _book("credits.Adjustment", "What staff gave or took", "wallet_id",
+    _book("credits.Adjustment", gettext_lazy("What staff gave or took"), "wallet_id",
           "amount_micros", "reason", "state", "decision", "created_at"),
-    _book("credits.VoucherUse", "Vouchers that you redeemed", "wallet_id",
+    _book("credits.VoucherUse", gettext_lazy("Vouchers that you redeemed"), "wallet_id",
           "voucher_id", "created_at"),
-    _book("credits.Freeze", "Pauses of your wallet", "wallet_id",
+    _book("credits.Freeze", gettext_lazy("Pauses of your wallet"), "wallet_id",
           "cause", "sentence", "created_at", "lifted_at", "lift_reason"),
-    _book("credits.Finding", "What staff looked at", "wallet_id",
+    _book("credits.Finding", gettext_lazy("What staff looked at"), "wallet_id",
           "kind", "sentence", "created_at", "resolved_at", "resolution"),
     Known(
         "credits.VoucherTry",
         Fate.DELETED,
-        "Codes that did not fit.",
+        gettext_lazy("Codes that did not fit."),
         whose=_wallet("wallet_id"),
         shown=("created_at",),
     ),
     Known(
         "credits.Hold",
         Fate.PASSES,
-        "What is set aside for a call that runs; nobody is erased before it ended.",
+        gettext_lazy("What is set aside for a call that runs; nobody is erased before it ended."),
         whose=_wallet("account_id"),
         shown=("amount_micros", "placed_at", "expires_at"),
     ),
     Known(
         "credits.Allowance",
         Fate.DELETED,
-        "How much might be spent, by you or in a workspace of yours.",
+        gettext_lazy("How much might be spent, by you or in a workspace of yours."),
         whose=lambda person: _limits(person),
         shown=("owner_kind", "period", "limit_micros", "set_at"),
     ),
     Known(
         "credits.Budget",
         Fate.DELETED,
-        "How much of it was spent.",
+        gettext_lazy("How much of it was spent."),
         whose=lambda person: _limits(person),
         shown=("owner_kind", "period", "starts_at", "limit_micros", "taken_micros"),
     ),

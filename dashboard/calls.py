@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from common.errors import InvalidRequest, NotFound
 from dashboard.shell import only, page
-from usage import exports, history
+from usage import exports, history, runs
 from usage.call_views import file_of
 from usage.history import Wanted
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from accounts.sessions import Session
+    from usage.history import Receipt
 
 ON_A_PAGE = 50
 OUTCOMES = ("delivered", "refused", "failed", "moderated", "expired")
@@ -61,13 +62,23 @@ def usage_csv(request: HttpRequest, session: Session) -> Any:
 @page
 def call(request: HttpRequest, session: Session, call_id: UUID) -> HttpResponse:
     """Show what became of one call and of the money for it, beside the others of its run."""
-    whose = only(session)
-    found = history.one(session.workspace_id, call_id, user_id=whose)
+    found = one(session, call_id)
+    context = {
+        "call": found,
+        "run": runs.of_call(session.workspace_id, found),
+        "calls": history.of_run(session.workspace_id, found),
+    }
+    return render(request, "dashboard/call.html", context)
+
+
+def one(session: Session, call_id: UUID) -> Receipt:
+    """Return a call that the person may see. Raises NotFound."""
+    found = history.one(session.workspace_id, call_id, user_id=only(session))
     if found is None:
-        raise NotFound("There is no such call, or it belongs to a workspace that you are not in.")
-    run = history.of_run(session.workspace_id, found, user_id=whose)
-    shown = {"call": found, "run": run, "sum": sum(each.charged for each in run)}
-    return render(request, "dashboard/call.html", shown)
+        raise NotFound(
+            _("There is no such call, or it belongs to a workspace that you are not in.")
+        )
+    return found
 
 
 FILTERS = ("vendor", "outcome", "run", "key", "since", "until")
@@ -76,7 +87,7 @@ FILTERS = ("vendor", "outcome", "run", "key", "since", "until")
 def _wanted(request: HttpRequest, session: Session) -> Wanted:
     given = {name: request.GET.get(name, "").strip().replace("\0", "") for name in FILTERS}
     if any(len(value) > LONGEST for value in given.values()):
-        raise InvalidRequest("This filter is too long. Clear it, and choose again.")
+        raise InvalidRequest(_("This filter is too long. Clear it, and choose again."))
     until = _day(given["until"])
     return Wanted(
         user_id=only(session),
@@ -95,14 +106,14 @@ def _day(text: str) -> datetime | None:
     try:
         return datetime.combine(date.fromisoformat(text), time(), here) if text else None
     except ValueError:
-        raise InvalidRequest("A day is written like 2026-11-27.") from None
+        raise InvalidRequest(_("A day is written like 2026-11-27.")) from None
 
 
 def _id(text: str) -> UUID | None:
     try:
         return UUID(text) if text else None
     except ValueError:
-        raise InvalidRequest("A key is named by its id here.") from None
+        raise InvalidRequest(_("A key is named by its id here.")) from None
 
 
 def _number(request: HttpRequest, name: str) -> int | None:

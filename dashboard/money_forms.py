@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from common.money import MICROS_PER_USD, Micros
 from dashboard.forms import DollarsField, Form
@@ -49,7 +50,7 @@ class VoucherForm(Form):
     """A code that gives credits."""
 
     code = forms.CharField(
-        label=_("Code"),
+        label=pgettext_lazy("voucher", "Code"),
         max_length=64,
         help_text=_("Capitals and dashes do not matter."),
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from django.http import StreamingHttpResponse
 from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
 from common import db
@@ -52,6 +54,7 @@ class _Looker:
     def __init__(self, session: Session, run_id: UUID) -> None:
         self._session, self._run_id = session, run_id
         self._before = ""
+        self._language = get_language()  # The request's; what is streamed is made after it.
 
     def look(self) -> tuple[bytes, bool]:
         """Return frames for what is new, and whether it has ended."""
@@ -59,7 +62,8 @@ class _Looker:
             run = shown.one(self._session.workspace_id, self._run_id, user_id=only(self._session))
             if run.has_ended:
                 return streams.frame("end", {}), True
-            part = render_to_string("dashboard/parts/run_now.html", context_of(run))
+            with translation.override(self._language):
+                part = render_to_string("dashboard/parts/run_now.html", context_of(run))
         except NotFound:  # Its workspace was deleted meanwhile.
             return streams.frame("end", {}), True
         finally:

@@ -14,6 +14,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts import sessions, teams
@@ -97,7 +98,7 @@ def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
         request.acting = session  # type: ignore[attr-defined]  # For the shell, which asks it too.
         try:
             if session is None:
-                raise NotFound("You belong to no workspace any more.")
+                raise NotFound(gettext("You belong to no workspace any more."))
             _require_as_seen(request, session)
             return view(request, session, **named)
         except PlatformError as refusal:
@@ -118,8 +119,10 @@ def _require_as_seen(request: HttpRequest, session: Session) -> None:
     seen = request.POST.get(SEEN) if request.method == "POST" else None
     if seen and seen != str(session.workspace_id):
         raise ActsForAnother(
-            "You act for another workspace by now, chosen in another window. Nothing was changed: "
-            "choose the one you mean, and do it again."
+            gettext(
+                "You act for another workspace by now, chosen in another window. Nothing was "
+                "changed: choose the one you mean, and do it again."
+            )
         )
 
 
@@ -142,4 +145,6 @@ def front(request: HttpRequest) -> HttpResponse:
 @page
 def nowhere(request: HttpRequest, session: Session, **named: Any) -> HttpResponse:
     """Say that there is no such page."""
-    raise NotFound("The page does not exist, or it belongs to a workspace that you are not in.")
+    raise NotFound(
+        gettext("The page does not exist, or it belongs to a workspace that you are not in.")
+    )

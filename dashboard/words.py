@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 
 def may(scope: str) -> str:
@@ -24,7 +25,7 @@ def run_word(state: str) -> str:
     words = {
         "queued": _("Waits"),
         "staging": _("Is prepared"),
-        "running": _("Runs"),
+        "running": pgettext("state of a run", "Runs"),
         "canceling": _("Is being canceled"),
         "collecting": _("Collects its files"),
         "succeeded": _("Succeeded"),
@@ -64,15 +65,24 @@ def per(period: str) -> str:
     return words[period]
 
 
+def unit(name: str) -> str:
+    """Return what a price is by, as the price list names it."""
+    words = {
+        "character": _("character"),
+        "byte": _("byte"),
+        "token": _("token"),
+        "second": _("second"),
+        "megapixel": _("megapixel"),
+        "image": _("image"),
+        "frame": _("frame"),
+        "call": _("call"),
+    }
+    return words.get(name, name)
+
+
 def named(user: Any) -> str:
     """Return what a person is called."""
     return str(user.name or user.email)
-
-
-def role(name: str) -> str:
-    """Return what a member is called."""
-    words = {"owner": _("Owner"), "billing": _("Billing"), "member": _("Member")}
-    return words[name]
 
 
 def movement(kind: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Known, Person
 from desk.models import Note
@@ -11,7 +12,7 @@ KNOWN = (
     Known(
         "desk.Note",
         Fate.DELETED,
-        "What staff wrote down about you, to help you better.",
+        gettext_lazy("What staff wrote down about you, to help you better."),
         whose=lambda person: Q(workspace_id__in=person.workspaces),
         shown=("words", "created_at"),
     ),

@@ -16,17 +16,14 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local import processes
+from local import passing, processes
 from sandbox import tour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "sdks"
@@ -35,7 +32,6 @@ SCRIPTS = FOLDER / "node"
 PLACE = ROOT / ".sdks"
 NODE = PLACE / "node"
 PYTHON = PLACE / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-STARTED_IN_SECONDS = 300
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, words = parser.parse_known_args(arguments)
     install()
     install_scripts()
-    with running(options.data) as data:
+    with passing.running(options.data, port=processes.free_port()) as data:
         command = [str(PYTHON), "-m", "pytest", "-c", str(FOLDER / "pytest.ini")]
         command += ["--confcutdir", str(FOLDER), "--rootdir", str(FOLDER), *words]
         return subprocess.run(command, env=told(data), cwd=FOLDER, check=False).returncode
@@ -77,34 +73,6 @@ def install_scripts() -> None:
     subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=NODE, check=True)
 
 
-@contextmanager
-def running(data: Path | None) -> Iterator[Path]:
-    """Return the folder of an `up` that runs: the given one, or one for as long as this lasts."""
-    if data is not None:
-        yield data
-        return
-    with tempfile.TemporaryDirectory(prefix="sdks-") as made:
-        words = ["--port", f"{processes.free_port()}", "--data", made]
-        started = subprocess.Popen([sys.executable, "-m", "local.up", *words], cwd=ROOT)
-        try:
-            _wait_for(Path(made) / "demo.json", started)
-            yield Path(made)
-        finally:
-            started.terminate()
-            started.wait(60)
-
-
-def _wait_for(file: Path, started: subprocess.Popen[bytes]) -> None:
-    """Wait for the member that an `up` makes at last."""
-    for _ in range(STARTED_IN_SECONDS):
-        if file.exists():
-            return
-        if started.poll() is not None:
-            break
-        time.sleep(1)
-    raise SystemExit("sdks: dev.py up did not start.")
-
-
 def told(data: Path) -> dict[str, str]:
     """Return the environment of the tests: where what is, and by which keys."""
     kept = json.loads((data / "environment.json").read_text())
@@ -118,6 +86,8 @@ def told(data: Path) -> dict[str, str]:
         "SDK_PROXY": f"{base_url}/proxy/{{vendor}}",
         "SDK_SCRIPTS": str(NODE) if (NODE / "node_modules").exists() else "",
         "SDK_PROXY_KEY": tour.payer({**os.environ, **kept}),
+        "SDK_RUNS": base_url,
+        "SDK_RUNS_KEY": tour.payer({**os.environ, **kept}, "runs"),
     }
 
 

@@ -87,7 +87,9 @@ class Child:
         environment: Mapping[str, str],
         ready: Callable[[], bool] = lambda: True,
         cwd: Path | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
+        """`prefix` makes it somebody else's, before the kernel is told to end it with us."""
         self.name = name
         self.command = list(command)
         self.log = logs / f"{name}.log"
@@ -95,6 +97,7 @@ class Child:
         self.pid: int | None = None
         self._environment = dict(environment)
         self._cwd = cwd
+        self._prefix = list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -103,7 +106,7 @@ class Child:
             processes.kill_group(self.pid)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*processes.tied("TERM"), *self.command],
+                [*self._prefix, *processes.tied("TERM"), *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -145,7 +148,9 @@ class DataLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            raise Failed(f"another `up` is running on {folder}: stop it, or give --data.") from None
+            raise Failed(
+                f"another `up` or `cluster` is running on {folder}: stop it, or give --data."
+            ) from None
         self._file.seek(0)
         self.left_behind = self._read()
 
@@ -265,7 +270,13 @@ class Supervisor:
     def watch(self) -> None:
         """Keep everything running until somebody asks to stop, which raises Stopped."""
         while True:
-            self.pause(0.1)
+            self.tend(0.1)
+
+    def tend(self, seconds: float) -> None:
+        """Keep everything running for so long; raise Stopped as soon as somebody asks to stop."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.pause(min(left, 0.1))
             for service in self._services:
                 self._look_after(service)
 

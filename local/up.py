@@ -24,6 +24,7 @@ from pgmq import get_embedded_install_sql, install_pgmq_sql
 from psycopg import conninfo
 
 from local import demo, demo_run, https, machines, processes
+from local.halfyear import filling, told
 from local.postgres import Cluster, PostgresError
 from local.supervisor import Child, Failed, Stopped, Supervisor, answers
 from sandbox import service_account
@@ -74,6 +75,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="also by https, which the page of a ComfyUI needs; NAME: for others in this network",
     )
     parser.add_argument("--https-port", type=port, default=8443, help="of that (8443)")
+    parser.add_argument("--demo", action="store_true", help="with half a year in a fresh folder")
+    parser.add_argument("--seed", type=int, default=2026, help="of what happens in it (2026)")
+    parser.add_argument("--few", action="store_true", help="with few calls in it: a third the time")
     options = parser.parse_args(arguments)
     options.data = options.data.resolve()
     return options
@@ -123,6 +127,8 @@ def up(supervisor: Supervisor, options: argparse.Namespace) -> None:
     say("", f"One run of a workflow, on the machine {machine.name}:", *made.lines())
     if not options.once:
         say(*welcome(who, options.data, payments=environment.get("STRIPE_API_BASE", "")))
+        if filling.is_filled(options.data):
+            say(*told.lines(filling.kept(options.data), base_url))
         if options.https:
             say(*https.lines(options), "")
         supervisor.watch()
@@ -133,14 +139,7 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
     data: Path = options.data
     logs = data / "logs"
     environment = {**secrets_of(data), **os.environ}
-    if not environment.get("DATABASE_URL"):
-        cluster = Cluster(data / "pg", takeover=True, log=logs / "postgres.log")
-        supervisor.start(cluster)
-        cluster.create_database(DATABASE)
-        environment["DATABASE_URL"] = cluster.url(DATABASE)
-        say("started postgres")
-    if not environment.get("CELERY_BROKER_URL"):
-        environment |= embedded_broker(environment["DATABASE_URL"])
+    to_fill = have_database(supervisor, options, environment)
     sandbox_port = processes.free_port()
     with_sandbox = not environment.get("VENDOR_BASE_URL")
     with_stripe = not environment.get("STRIPE_API_KEY")
@@ -167,12 +166,17 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
     if with_sandbox:
         environment = {**vendors_of_the_sandbox(environment, data, sandbox_port), **environment}
 
-    ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
-    demo.write_private(data / "environment.json", json.dumps(ours, indent=2) + "\n")
-
     python = sys.executable
     supervisor.run([python, "manage.py", "migrate", "-v", "0"], environment=environment, cwd=ROOT)
     say("migrated the database")
+    if to_fill is not None:
+        found = filling.fill(supervisor, environment, options, say=say)
+        filling.finish(to_fill, DATABASE, data, found)
+        environment["DATABASE_URL"] = to_fill.url(DATABASE)
+    if not environment.get("CELERY_BROKER_URL"):
+        environment |= embedded_broker(environment["DATABASE_URL"])
+    ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    demo.write_private(data / "environment.json", json.dumps(ours, indent=2) + "\n")
 
     web = ["config.web", "--host", "127.0.0.1", "--port", str(options.port)]
     modules = {
@@ -207,6 +211,28 @@ def start(supervisor: Supervisor, options: argparse.Namespace, base_url: str) ->
         supervisor.start(https.front(options, base_url, environment))
         say("started tls")
     return environment
+
+
+def have_database(
+    supervisor: Supervisor, options: argparse.Namespace, environment: Environment
+) -> Cluster | None:
+    """Have the environment name a database; return the server of one that the demo is to fill."""
+    data: Path = options.data
+    fills = options.demo and not filling.is_filled(data)
+    if fills:
+        filling.require_own(environment)
+    if environment.get("DATABASE_URL"):
+        psycopg.connect(environment["DATABASE_URL"]).close()  # It is there, or the start ends.
+        return None
+    cluster = Cluster(data / "pg", takeover=True, log=data / "logs" / "postgres.log")
+    supervisor.start(cluster)
+    say("started postgres")
+    if fills:
+        environment["DATABASE_URL"] = filling.make(cluster, DATABASE, data)
+        return cluster
+    cluster.create_database(DATABASE)
+    environment["DATABASE_URL"] = cluster.url(DATABASE)
+    return None
 
 
 def start_runs(

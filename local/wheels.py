@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ("config.web", "config.manage")
-FILES = {".py", ".html", ".css", ".js", ".txt", ".json", ".svg", ".woff2"}
+FILES = {".py", ".html", ".css", ".js", ".txt", ".json", ".svg", ".woff2", ".mo"}
 
 
 def packages() -> list[Path]:

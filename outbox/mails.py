@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import logging
 import smtplib
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.module_loading import import_string
 
 from outbox.models import Mail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +42,18 @@ def write(key: str, *, to: str, subject: str, text: str) -> None:
         Mail.objects.get_or_create(
             key=key[:200], defaults={"to": to, "subject": one_line, "text": _kept(text)}
         )
+
+
+@contextmanager
+def in_language_of(address: str) -> Iterator[None]:
+    """Have what is written inside be in the language that its reader chose.
+
+    Who chose none, or is not known here, reads what whoever causes the mail reads: on a page the
+    language of the page, in a worker English.
+    """
+    chosen = import_string(settings.MAILS_LANGUAGE)(address) if address else ""
+    with translation.override(chosen or translation.get_language()):
+        yield
 
 
 def _kept(text: str) -> str:

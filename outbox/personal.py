@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Kept, Known, Person, oldest, without
 from outbox.models import Mail
@@ -16,8 +17,10 @@ KNOWN = (
     Known(
         "outbox.Mail",
         Fate.DELETED,
-        "Mails to you, sent or waiting; those to others name you no more. The last one tells you "
-        "that it is done, and goes when it was sent.",
+        gettext_lazy(
+            "Mails to you, sent or waiting; those to others name you no more. The last one tells "
+            "you that it is done, and goes when it was sent."
+        ),
         whose=lambda person: Q(to__in=person.emails),
         shown=("subject", "created_at", "sent_at"),  # Codes and links stand in the texts.
     ),

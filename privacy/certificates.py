@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy
 
 from common.personal import Fate
 from privacy import registry
@@ -47,10 +48,14 @@ class Certificate:
 
 
 ELSEWHERE = [
-    "The payment provider deleted you as its customer, with saved cards. Of payments it keeps what "
-    "the law has it keep.",
-    "Vendors got requests under the operator's account, without your name or address.",
-    "Backups are the operator's, and are overwritten in their turn.",
+    gettext_lazy(
+        "The payment provider deleted you as its customer, with saved cards. Of payments it keeps "
+        "what the law has it keep."
+    ),
+    gettext_lazy(
+        "Vendors got requests under the operator's account, without your name or address."
+    ),
+    gettext_lazy("Backups are the operator's, and are overwritten in their turn."),
 ]
 
 
@@ -66,9 +71,9 @@ def of(deletion: Deletion) -> Certificate:
         counts={name: counts for name, counts in deletion.report.items() if counts},
         gone=_lines(GONE),
         stays=_lines(STAYS),
-        elsewhere=ELSEWHERE,
+        elsewhere=[str(each) for each in ELSEWHERE],
     )
 
 
 def _lines(fates: tuple[Fate, ...]) -> list[Line]:
-    return [Line(each.model, each.fate, each.why) for each in registry.by_fate(*fates)]
+    return [Line(each.model, each.fate, str(each.why)) for each in registry.by_fate(*fates)]

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import leaving
 from accounts.models import User
@@ -53,7 +54,7 @@ def one(deletion_id: UUID) -> Deletion:
     """Return a wish; raise NotFound if there is none."""
     found = Deletion.objects.filter(pk=deletion_id).first()
     if found is None:
-        raise NotFound("There is no such deletion.")
+        raise NotFound(gettext("There is no such deletion."))
     return found
 
 
@@ -92,7 +93,7 @@ def ask(
             raise
     twin = of(user.pk)
     if twin is None:  # Asked for and ended, between two statements of ours.
-        raise InvalidRequest("This was just done. Reload the page.")
+        raise InvalidRequest(gettext("This was just done. Reload the page."))
     return twin
 
 
@@ -130,7 +131,7 @@ def confirm(deletion_id: UUID) -> Deletion:
     if not asked.update(state=State.WAITING, confirmed_at=now, due_at=due, next_try_at=due):
         found = one(deletion_id)
         if found.state in (State.ASKED, State.CANCELLED, State.LAPSED):
-            raise InvalidRequest("This is not asked for any more. Ask for it again.")
+            raise InvalidRequest(gettext("This is not asked for any more. Ask for it again."))
         return found
     found = one(deletion_id)
     user = person(found)
@@ -153,7 +154,7 @@ def cancel(deletion_id: UUID, *, by: UUID | None = None, reason: str = "") -> De
     ):
         found = one(deletion_id)
         if found.state not in (State.CANCELLED, State.LAPSED):
-            raise InvalidRequest("It is being deleted already, and cannot be had back.")
+            raise InvalidRequest(gettext("It is being deleted already, and cannot be had back."))
         return found
     found = one(deletion_id)
     user = person(found)

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import leaving
 from accounts.models import User
@@ -54,7 +55,7 @@ def ask(user_id: UUID, *, base_url: str) -> Export:
         if "export_asked_once" not in str(exc):
             raise
         if (making := _making(user_id)) is None:
-            raise InvalidRequest("This was just done. Reload the page.") from exc
+            raise InvalidRequest(gettext("This was just done. Reload the page.")) from exc
         return making
     return made
 
@@ -79,7 +80,7 @@ def make(export_id: UUID) -> bool:
     user = User.objects.filter(pk=export.user_id).first()
     try:
         if user is None:
-            raise NotFound("There is no such member.")  # noqa: TRY301 - it is put off as any other
+            raise NotFound(gettext("There is no such member."))  # noqa: TRY301 - it is put off as any other
         size = _write(export, user)
     except Exception as exc:
         _put_off(export, exc)
@@ -145,10 +146,10 @@ def opened(user_id: UUID, export_id: UUID) -> tuple[Export, IO[bytes]]:
         pk=export_id, user_id=user_id, state=State.READY, expires_at__gt=timezone.now()
     ).first()
     if found is None:
-        raise NotFound("There is no such archive, or its time is over.")
+        raise NotFound(gettext("There is no such archive, or its time is over."))
     try:
         file: Any = shelf.opened(found.key)
     except OSError as exc:
-        raise NotFound("This archive is gone. Ask for another.") from exc
+        raise NotFound(gettext("This archive is gone. Ask for another.")) from exc
     audit.note("export.taken", actor=user_id, subject=user_id, target=found.pk)
     return found, file

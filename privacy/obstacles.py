@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from accounts import leaving
 from credits import leaving as money
 from credits.models import Hold
@@ -18,12 +20,11 @@ def of(person: Person, *, gives_up: bool) -> dict[str, str]:
     """Return what is in the way now; nothing is, if it is empty."""
     found = money.obstacles(person.workspaces, gives_up=gives_up)
     if teams := leaving.teams_in_the_way(person.id):
-        found["owner"] = (
-            f"You own {', '.join(teams)}, and others belong to it. Pass the ownership on, or "
-            "remove them."
-        )
+        found["owner"] = gettext(
+            "You own %(teams)s, and others belong to it. Pass the ownership on, or remove them."
+        ) % {"teams": ", ".join(teams)}
     if _calls_run(person) or proxy.is_running(person) or runs.is_running(person):
-        found["running"] = "Calls are running. They end by themselves."
+        found["running"] = gettext("Calls are running. They end by themselves.")
     return found
 
 

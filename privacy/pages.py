@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import doors, leaving
@@ -61,7 +62,7 @@ def ask_archive(request: HttpRequest) -> HttpResponse:
     return _done(
         request,
         lambda: exports.ask(user.pk, base_url=base_url(request)),
-        "The archive is being made. A mail says when it is ready.",
+        gettext("The archive is being made. A mail says when it is ready."),
     )
 
 
@@ -74,7 +75,7 @@ def archive(request: HttpRequest, export_id: UUID) -> Any:
     try:
         found, file = exports.opened(user.pk, export_id)
     except PlatformError as refusal:
-        return doors.refused(request, refusal, title="There is no such archive")
+        return doors.refused(request, refusal, title=gettext("There is no such archive"))
     return StreamingHttpResponse(
         _blocks(file),
         content_type="application/zip",
@@ -94,7 +95,8 @@ def ask_deletion(request: HttpRequest) -> HttpResponse:
     return _done(
         request,
         lambda: deletion.ask(user, base_url=base_url(request), gives_up=gives_up),
-        f"A mail to {user.email} has the link by which you confirm it.",
+        gettext("A mail to %(email)s has the link by which you confirm it.")
+        % {"email": user.email},
     )
 
 
@@ -106,7 +108,9 @@ def stay(request: HttpRequest) -> HttpResponse:
     asked = deletion.of(user.pk)
     if asked is None:
         return redirect("privacy")
-    return _done(request, lambda: deletion.cancel(asked.pk), "You stay. Your keys work again.")
+    return _done(
+        request, lambda: deletion.cancel(asked.pk), gettext("You stay. Your keys work again.")
+    )
 
 
 def _done(request: HttpRequest, act: Any, sentence: str) -> HttpResponse:

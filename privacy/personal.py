@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Kept, Known, Person, oldest
 from privacy.models import Deletion, Export
@@ -17,14 +18,14 @@ KNOWN = (
     Known(
         "privacy.Deletion",
         Fate.PSEUDONYM,
-        "That you asked to be deleted, and this certificate: numbers and days.",
+        gettext_lazy("That you asked to be deleted, and this certificate: numbers and days."),
         whose=lambda person: Q(user_id=person.id),
         shown=("id", "state", "asked_at", "confirmed_at", "due_at", "deadline_at", "ended_at"),
     ),
     Known(
         "privacy.Export",
         Fate.DELETED,
-        "Archives of your data.",
+        gettext_lazy("Archives of your data."),
         whose=lambda person: Q(user_id=person.id),
         shown=("id", "state", "size_bytes", "asked_at", "ready_at", "expires_at"),
     ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -22,7 +23,7 @@ from privacy.models import Deletion
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-TITLE = "This link is not open"
+TITLE = gettext_lazy("This link is not open")
 
 
 @never_cache
@@ -62,7 +63,7 @@ def _change(found: Deletion, action: str) -> None:
     elif action == "give_up":
         deletion.give_up(found.pk)
     else:
-        raise InvalidRequest("The page has a button for what can be done.")
+        raise InvalidRequest(gettext("The page has a button for what can be done."))
 
 
 @never_cache
@@ -88,5 +89,5 @@ def certificate_json(request: HttpRequest, token: str) -> HttpResponse:
 def _certificate(token: str) -> certificates.Certificate:
     found = deletion.one(tokens.read(token, tokens.STATUS))
     if found.state != Deletion.State.DONE:
-        raise NotFound("There is a certificate once it is done.")
+        raise NotFound(gettext("There is a certificate once it is done."))
     return certificates.of(found)

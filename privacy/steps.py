@@ -96,7 +96,7 @@ def _files(_: Deletion, person: Person) -> Mapping[str, int]:
 
 
 def _tell(deletion: Deletion, person: Person) -> Mapping[str, int]:
-    letters.last(deletion, to=person.emails[0])
+    letters.last(deletion, to=person.emails[0], language=person.language)
     for workspace_id in person.workspaces:
         about = {"deletion_id": str(deletion.pk)}
         events.emit(workspace_id, COMPLETED, about, key=f"deletion:{deletion.pk}")
@@ -149,6 +149,7 @@ def unseal(box: str) -> Person:
         workspaces=tuple(UUID(each) for each in said["workspaces"]),
         others=tuple(UUID(each) for each in said["others"]),
         customers=tuple(said["customers"]),
+        language=said.get("language", ""),  # Sealed before there was one.
     )
 
 

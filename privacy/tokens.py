@@ -12,6 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 
 from common.errors import NotFound
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 CONFIRM: Final = "privacy.confirm"
 STATUS: Final = "privacy.status"
-GONE: Final = "This link is not one of ours, or its time is over."
+GONE: Final = gettext_lazy("This link is not one of ours, or its time is over.")
 
 
 def token(deletion_id: UUID, purpose: str) -> str:

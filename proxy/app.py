@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from proxy.process import Platform
     from proxy.relay import Outgoing, Reply
 
-JSON = "application/json"
+NO_FILE = ("application/json", "text/html")
+"""What no vendor's file is: JSON says what became of the request; a page, who stands between."""
 
 
 async def call(platform: Platform, request: Request) -> None:
@@ -186,7 +187,7 @@ async def _answer(
     if is_delivery and operation.gives is Gives.LINES:
         await delivery.lines(platform, request, made, reply)
         return None
-    if is_delivery and operation.gives is Gives.BYTES and reply.content_type != JSON:
+    if is_delivery and operation.gives is Gives.BYTES and reply.content_type not in NO_FILE:
         refused = operation.judge_head(reply.header) if operation.judge_head else None
         if refused is not None:
             nothing = dialect.Said(reply.status, b"")

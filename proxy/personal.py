@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from common.personal import ROWS_AT_ONCE, Fate, Known, Person
 from proxy import answers, vendor_accounts
@@ -30,26 +31,32 @@ KNOWN = (
     Known(
         "proxy.Job",
         Fate.DELETED,
-        "Long tasks at vendors, and what the vendor said of them.",
+        gettext_lazy("Long tasks at vendors, and what the vendor said of them."),
         whose=_own,
         shown=("id", "vendor", "operation", "created_at", "ended_at", "outcome"),
     ),
     Known(
         "proxy.Asset",
         Fate.DELETED,
-        "Vendors' ids of what you made there. The things themselves are the vendor's to delete.",
+        gettext_lazy(
+            "Vendors' ids of what you made there. The things themselves are the vendor's to delete."
+        ),
         whose=_own,
         shown=("vendor", "scope", "asset", "created_at"),
     ),
     Known(
         "proxy.VendorAccount",
         Fate.BLANKED,
-        "Your own accounts with vendors: their secrets are gone.",
+        gettext_lazy("Your own accounts with vendors: their secrets are gone."),
         whose=_own,
         shown=("vendor", "name", "changed_at", "removed_at"),
     ),
-    Known("proxy.Answer", Fate.DELETED, "Answers kept in case that your client asks again."),
-    Known("proxy.Repeat", Fate.DELETED, "That a client is expected to try again."),
+    Known(
+        "proxy.Answer",
+        Fate.DELETED,
+        gettext_lazy("Answers kept in case that your client asks again."),
+    ),
+    Known("proxy.Repeat", Fate.DELETED, gettext_lazy("That a client is expected to try again.")),
     Known("proxy.Heartbeat", Fate.NOTHING, "That workers live.", harmless=frozenset({"name"})),
     Known(
         "proxy.VendorSwitch",

@@ -11,6 +11,7 @@ from django.db import connection
 
 from apikeys import keys, paces
 from common import logs
+from common.errors import Unavailable
 from credits.books import processes
 from proxy import answers, days, following, health, process, replay, sql, vendor_accounts
 from proxy.books import Settle
@@ -119,10 +120,18 @@ def forget() -> None:
 
 
 async def _each(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do all of them to their end; then raise what the first that failed did."""
+    """Do all of them to their end; then raise what the first that failed did.
+
+    What the books could not take just now is left as it was: the next round finds it again.
+    """
+    left = 0
     for done in await asyncio.gather(*works, return_exceptions=True):
-        if isinstance(done, BaseException):
+        if isinstance(done, Unavailable):
+            left += 1
+        elif isinstance(done, BaseException):
             raise done
+    if left:
+        logs.line(event="left", count=left)
 
 
 def _with_platform(work: Callable[[process.Platform], Awaitable[Any]]) -> None:

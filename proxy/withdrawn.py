@@ -8,8 +8,9 @@ and is as most of them are today: what it does not do any more is refused before
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from django.utils import timezone
 
 from common.errors import InvalidRequest
 from proxy import catalogue
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def today() -> str:
     """Return the day, like 2026-09-15."""
-    return datetime.now(UTC).date().isoformat()
+    return timezone.now().date().isoformat()
 
 
 @dataclass(frozen=True, slots=True)

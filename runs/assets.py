@@ -126,7 +126,19 @@ def made(workspace_id: UUID, name: str, *, subfolder: str, kind: str) -> Output 
     return found.order_by("-created_at", "-pk").first()
 
 
-def copy(asset: Asset, into: Path) -> None:
+def made_before(run: Run, name: str, *, subfolder: str, kind: str, origin: str) -> Output | None:
+    """Return the newest file that the same nodes made on the same worker; None if there is none."""
+    own = Output.objects.filter(
+        workspace_id=run.workspace_id,
+        run__worker=run.worker_id,
+        expires_at__gt=timezone.now(),
+        origin=origin,
+    ).exclude(origin="")
+    found = own.filter(name=name[-300:], subfolder=subfolder, kind=kind)
+    return found.order_by("-created_at", "-pk").first()
+
+
+def copy(asset: Asset | Output, into: Path) -> None:
     """Write a file's content to a place of the disk; raise OSError where it is gone."""
     with opened(asset) as content, into.open("wb") as written:
         shutil.copyfileobj(content, written, BLOCK)

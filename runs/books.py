@@ -57,17 +57,18 @@ def now(run_id: UUID) -> Run:
 def sending(run: Run) -> str | None:
     """Note that its worker may have a run from now on; return its key, if it needs one.
 
-    None: it is not to be sent, since it was called off, or is another's by now; or since nothing
-    is held for it any more, which calls it off.
+    None: it is not to be sent, since it was called off, was sent by another who leads its worker,
+    or is another's by now; or since nothing is held for it any more, or the key that handed it over
+    was revoked, which calls it off.
     """
     with transaction.atomic():
         spending.lock_wallet(run.workspace_id)
         mine = Run.objects.select_for_update().filter(pk=run.pk, prompt_id=run.prompt_id)
-        found = mine.filter(state=State.STAGING, cancel_reason="").first()
+        found = mine.filter(state=State.STAGING, sent_at=None, cancel_reason="").first()
         if found is None:
             return None
-        if not holds.renew(spending.hold_of(found), ttl_seconds=spending.HOLD_SECONDS):
-            found.cancel_reason = ending.UNPAID
+        found.cancel_reason = _why_not(found)
+        if found.cancel_reason:
             found.save(update_fields=["cancel_reason"])
             return None
         if found.attempts > 1:
@@ -77,6 +78,18 @@ def sending(run: Run) -> str | None:
         run.run_key_id = found.run_key_id
         found.save(update_fields=["sent_at", "run_key_id"])
     return key
+
+
+def _why_not(run: Run) -> str:
+    """Return why a run that waited is not begun any more, or ""."""
+    # Who revokes it waits for this row, and finds the key that is made here, or came first.
+    locked = ApiKey.objects.select_for_update(no_key=True)
+    parent = locked.filter(pk=run.key_id).first() if run.key_id else None
+    if parent is not None and parent.revoked_at is not None:
+        return ending.REVOKED
+    if not holds.renew(spending.hold_of(run), ttl_seconds=spending.HOLD_SECONDS):
+        return ending.UNPAID
+    return ""
 
 
 def _issued(run: Run) -> str:
@@ -142,6 +155,11 @@ def kept_paid(run_id: UUID, prompt_id: UUID, spent_ms: int, files: int) -> str:
         if spent_ms > settings.RUNS_SECONDS * 1000:
             return ending.TIMED_OUT
         return _covered(run, spent_ms, files)
+
+
+def kept_held(run: Run) -> bool:
+    """Have the hold of a run stand whose files are brought; False if it had ended before."""
+    return holds.renew(spending.hold_of(run), ttl_seconds=spending.HOLD_SECONDS)
 
 
 def _covered(run: Run, spent_ms: int, files: int) -> str:

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from common import failpoints, logs
 from runs import (
@@ -22,13 +23,14 @@ from runs import (
     isolation,
     reading,
     scheduler,
+    scrubbing,
     spending,
     staging,
     workers,
 )
 from runs.ending import Verdict
 from runs.hearing import Hearing
-from runs.models import Run, State
+from runs.models import Output, Run, State
 from runs.native import Away, Rejected, TooLarge
 
 if TYPE_CHECKING:
@@ -42,7 +44,14 @@ GONE_SECONDS: Final = 2.0
 UNHEARD_SECONDS: Final = 5.0
 AWAY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
-WORDS: Final = "The machine lost this run. Nothing was charged."
+RENEW_SECONDS: Final = 60.0
+COLLECT_SECONDS: Final = 1800.0
+"""For all files of a run together; what is held for it stands meanwhile."""
+WORDS: Final = gettext_noop("The machine lost this run. Nothing was charged.")
+FREED_SECONDS: Final = 1.0
+"""So long a worker that has nothing to do needs to forget what it computed."""
+NOWHERE: Final = gettext_noop("What the run made could not be stored. Nothing was charged.")
+REFUSED: Final = gettext_noop("The machine refused this workflow.")
 OUR_FAULT: Final = "internal_error"
 
 
@@ -70,6 +79,8 @@ class Carrier:
         self._workspace = isolation.token(run.workspace_id)
         assert run.prompt_id is not None, "a run that has a worker has an attempt"
         self._attempt = run.prompt_id
+        self._began: float | None = None
+        self._stored: list[Output] = []
 
     @property
     def prompt_id(self) -> str:
@@ -90,12 +101,17 @@ class Carrier:
             if self._doubted is not None:
                 await self._doubted(self)
             await books.aside(scheduler.lost, self.run, WORDS)
+            await self.tidy()
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
 
+    async def tidy(self) -> None:
+        """Leave nothing of what was stored, unless its end keeps it; this attempt is over."""
+        await books.aside(collecting.drop_unkept, self._stored)
+
     async def _sent(self) -> bool:
-        """Have the worker have it; False if it ended instead."""
+        """Have the worker have it; False if it ended instead, or is another's."""
         if self.run.sent_at is not None:
             await self._find()
             return True
@@ -109,9 +125,7 @@ class Carrier:
             graph = await self._prepared(staged)
             key = await books.aside(books.sending, self.run)
         if key is None:
-            if reason := await self._asked_to_end():
-                await self._end(State.CANCELED, reason, ending.STOPPED[reason])
-            return False
+            return await self._is_with_another()
         failpoints.reached("run.before_it_is_sent")
         try:
             await self.native.prompt(self._attempt, graph, self._extra(key))
@@ -122,6 +136,19 @@ class Carrier:
             await self._find()
         failpoints.reached("run.sent")
         await books.aside(books.is_running, self.run)
+        return True
+
+    async def _is_with_another(self) -> bool:
+        """End what was called off before it was sent; or follow what another sent meanwhile.
+
+        Two may lead one machine for a moment. One of them sends it, and is perhaps gone by now.
+        """
+        reason = await self._asked_to_end()
+        if reason:
+            await self._end(State.CANCELED, reason, ending.STOPPED[reason])
+        if reason != "":
+            return False
+        await self._find()
         return True
 
     async def _prepared(self, staged: dict[str, str]) -> dict[str, Any]:
@@ -203,7 +230,8 @@ class Carrier:
                 continue
             if entry and (ended := self._read(entry)):
                 return ended
-            missed = None if there or entry else missed or now
+            # What is in its history, and not how it ended, it works on no more.
+            missed = None if there else missed or now
             if _is_over(now, missed, stopping):
                 return None
             if now - paid >= pay_seconds:
@@ -213,11 +241,17 @@ class Carrier:
 
     async def _pay(self) -> None:
         """Have its hold cover it, or have it end."""
-        spent = await books.aside(_spent_ms, self.run)
+        spent = await self._spent_ms()
         files = self.hearing.files
         why = await books.aside(books.kept_paid, self.run.pk, self._attempt, spent, files)
         if why:
             await books.aside(ending.ask_to_cancel, self.run.pk, why)
+
+    async def _spent_ms(self) -> int:
+        """Return for how long it works, by a clock that nobody sets."""
+        if self._began is None:
+            self._began = time.monotonic() - await books.aside(_passed, self.run)
+        return int((time.monotonic() - self._began) * 1000)
 
     async def _pause(self) -> None:
         """Wait for the next look: until the worker says that it ended, or a moment."""
@@ -245,19 +279,46 @@ class Carrier:
             reason = now.cancel_reason or ending.CANCELED
             await self._end(State.CANCELED, reason, ending.STOPPED[reason])
             return
+        verdict = _verdict(now, ended)  # Bringing its files is no time of the worker's.
+        await books.aside(scrubbing.note_made, now, ended)
         try:
-            files = await collecting.collected(self.native, now, ended)
+            await self._brought(now, ended)
+        except collecting.Wiped as why:
+            await self._again(str(why))
+            await self.tidy()
+            return
         except (collecting.NotCollected, TooLarge, OSError) as exc:
             logs.line(event="run.not_collected", run=str(now.pk), why=type(exc).__name__)
-            said = "What the run made could not be stored. Nothing was charged."
-            await self._end(State.FAILED, "output_lost", said)
+            await self._end(State.FAILED, "output_lost", NOWHERE)
+            await self.tidy()
             return
-        verdict = _verdict(now, ended)
-        if verdict.state == State.FAILED and not any(each.kind == "output" for each in files):
-            files = []
-        verdict.files.extend(files)
+        is_delivered = any(each.kind == "output" for each in self._stored)
+        if verdict.state != State.FAILED or is_delivered:
+            verdict.files.extend(self._stored)
         failpoints.reached("run.collected")
         await books.aside(ending.finish, now.pk, now.prompt_id, verdict)
+        await self.tidy()
+
+    async def _brought(self, run: Run, ended: reading.Ended) -> None:
+        """Store its files; its hold lives for as long as that takes. Raises as collecting does."""
+        bringing = asyncio.create_task(collecting.collect(self.native, run, ended, self._stored))
+        try:
+            async with asyncio.timeout(COLLECT_SECONDS):
+                while not bringing.done():
+                    await asyncio.wait({bringing}, timeout=RENEW_SECONDS)
+                    if not bringing.done():
+                        await books.aside(books.kept_held, run)
+            bringing.result()
+        finally:
+            bringing.cancel()
+            await asyncio.gather(bringing, return_exceptions=True)
+
+    async def _again(self, name: str) -> None:
+        """Have it run once more, by a worker that remembers nothing of it."""
+        logs.line(event="run.wiped", run=str(self.run.pk), name=name[:200])
+        await self.native.free()
+        await asyncio.sleep(FREED_SECONDS)
+        await books.aside(scheduler.lost, self.run, NOWHERE, code="output_lost")
 
     async def _end(self, state: State, code: str, message: str) -> None:
         """End it without a charge."""
@@ -280,7 +341,7 @@ def _verdict(run: Run, ended: reading.Ended) -> Verdict:
     return Verdict(
         state=State.FAILED,
         code=ending.NODE_FAILED,
-        message=str(ended.error.get("exception_message") or "A node failed."),
+        message=str(ended.error.get("exception_message") or gettext_noop("A node failed.")),
         node=str(ended.error.get("node_id") or ""),
         node_class=str(ended.error.get("node_type") or ""),
         **facts,
@@ -299,18 +360,23 @@ def _is_over(now: float, missed: float | None, stopping: float | None) -> bool:
     return stopping is not None and now - stopping > STOP_SECONDS
 
 
-def _spent_ms(run: Run) -> int:
+def _passed(run: Run) -> float:
     found = Run.objects.filter(pk=run.pk).values_list("started_at", flat=True).first()
-    return int((timezone.now() - found).total_seconds() * 1000) if found else 0
+    return max((timezone.now() - found).total_seconds(), 0.0) if found else 0.0
 
 
 def _first(said: dict[str, Any], workspace: str) -> str:
     """Return the first thing that a worker finds wrong with a prompt, in its words."""
     nodes = said.get("node_errors")
     for node_id, node in nodes.items() if isinstance(nodes, dict) else ():
-        for error in node.get("errors") or () if isinstance(node, dict) else ():
+        errors = node.get("errors") if isinstance(node, dict) else None
+        for error in errors if isinstance(errors, list) else ():
+            if not isinstance(error, dict):
+                continue
             words = f"{error.get('message', '')}: {error.get('details', '')}"
             return f"Node '{node_id}': {reading.plain(words, workspace)}"
     error = said.get("error")
     words = error.get("message", "") if isinstance(error, dict) else str(error)
-    return reading.plain(str(words), workspace) or "The machine refused this workflow."
+    return reading.plain(str(words), workspace) or gettext_noop(
+        "The machine refused this workflow."
+    )

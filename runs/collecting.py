@@ -1,24 +1,33 @@
-"""Bringing what a run made to our own store, before anybody is told that it ended."""
+"""Bringing what a run made to our own store, before anybody is told that it ended.
+
+What was stored for an end that did not come is dropped (`drop_unkept`): no row names it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
 import re
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runs import assets, isolation, reading
+from runs import assets, books, isolation, reading
 from runs.models import Output
-from runs.native import Away, Missing
+from runs.native import MOST_FILE, Away, Missing
 from uploads import shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runs.models import Run
     from runs.native import Native
 
+log = logging.getLogger("runs")
 TRIES: Final = 3
+MOST_BYTES: Final = 10 << 30
+"""Of one run, all of its files together."""
 NAMES: Final = uuid.UUID("6f9df4c6-1a2e-4f0e-9d0b-2f8a4c5a7be1")
 MEDIA: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,58}", re.ASCII)
 
@@ -27,40 +36,83 @@ class NotCollected(Exception):
     """A file that the worker named could not be brought."""
 
 
-async def collected(native: Native, run: Run, ended: reading.Ended) -> list[Output]:
-    """Return the outputs of a run, stored; again, they are the same. Raises NotCollected, OSError.
+class Wiped(Exception):
+    """The worker answered from its memory, and the file that it names is nowhere any more."""
 
-    A file outside the folder of its workspace is no output of the run's. Raises Away where the
-    worker is gone.
+
+async def collect(native: Native, run: Run, ended: reading.Ended, found: list[Output]) -> None:
+    """Add the outputs of a run to `found`, each once it is stored; again, they are the same.
+
+    A file outside the folder of its workspace is no output of the run's. What the worker answered
+    from its memory was wiped there after the run that made it: it is brought from our own store.
+    Raises NotCollected, TooLarge, OSError, Away where the worker is gone, and Wiped where a file
+    of its memory is gone here, too.
     """
     known = isolation.tokens(run.workspace_id)
-    found = []
+    left = MOST_BYTES
     for position, each in enumerate(ended.files):
         if each.kind == "input":
             continue
         own = (token for token in known if isolation.is_own(each.subfolder, token))
         workspace = next(own, "")
-        if each.kind == "output" and not workspace:
+        if not workspace and (each.kind == "output" or not _is_safe(each.subfolder)):
             continue
         path = Path((await asyncio.to_thread(shelf.arriving)).name)
         try:
-            media = await _brought(native, each, path)
+            folder = isolation.seen_folder(each.subfolder, workspace or known[0])[:300]
+            was_made_before = each.node_id in ended.cached and each.text is None
+            media = await books.aside(_again, run, each, folder, path) if was_made_before else ""
+            media = media or await _brought(native, each, path, most=min(left, MOST_FILE))
+            if was_made_before and not await asyncio.to_thread(_size, path):
+                raise Wiped(each.name)
             made = await asyncio.to_thread(_stored, run, each, position, media, path)
         finally:
             await asyncio.to_thread(shelf.put_away, path)
         made.is_paid = each.kind == "output" and each.node_id not in ended.cached
-        made.subfolder = isolation.seen_folder(each.subfolder, workspace or known[0])[:300]
+        made.subfolder = folder
         found.append(made)
-    return found
+        left -= made.size_bytes
 
 
-async def _brought(native: Native, each: reading.Named, path: Path) -> str:
+def drop_unkept(found: Sequence[Output]) -> None:
+    """Delete files that were stored, and that no row names; nothing else ends their attempt now."""
+    kept = set(
+        Output.objects.filter(pk__in=[each.pk for each in found]).values_list("pk", flat=True)
+    )
+    for each in found:
+        if each.pk not in kept:
+            try:
+                shelf.drop(each.key)
+            except OSError as exc:
+                log.warning("the file %s stays: %s", each.key, exc)
+
+
+def _is_safe(subfolder: str) -> bool:
+    return not subfolder or isolation.is_safe(subfolder)
+
+
+def _again(run: Run, each: reading.Named, folder: str, into: Path) -> str:
+    """Copy what an earlier run of the worker stored here of it; return its media type, or ""."""
+    found = assets.made_before(run, each.name, subfolder=folder, kind=each.kind, origin=each.origin)
+    try:
+        if found is not None:
+            assets.copy(found, into)
+    except OSError:
+        return ""
+    return found.content_type if found is not None else ""
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+async def _brought(native: Native, each: reading.Named, path: Path, *, most: int) -> str:
     if each.text is not None:
         await asyncio.to_thread(path.write_text, each.text, "utf-8")
         return "text/plain"
     for left in reversed(range(TRIES)):
         try:
-            return await native.view(each.name, each.subfolder, each.kind, path)
+            return await native.view(each.name, each.subfolder, each.kind, path, most=most)
         except Missing as exc:
             raise NotCollected(each.name) from exc
         except Away:
@@ -83,6 +135,7 @@ def _stored(run: Run, each: reading.Named, position: int, media: str, path: Path
         section=each.section,
         name=each.name[-300:],
         kind=each.kind,
+        origin=each.origin,
         content_type=guessed or kind,
         size_bytes=size,
         sha256=digest,

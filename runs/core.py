@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max, Min, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apikeys import budgets, keys
 from common import ids, ratelimits
@@ -43,6 +44,8 @@ from webhooks import addresses
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from django.db.models import QuerySet
+
     from apikeys.models import ApiKey
     from runs.models import Workflow, WorkflowVersion
 
@@ -51,6 +54,11 @@ MOST_QUEUED: Final = 100
 SUBMITS_A_MINUTE: Final = 60
 MOST_KEY: Final = 255
 MOST_LISTED: Final = 1000
+MOST_TOLD: Final = 16 << 20
+"""Bytes of graphs and messages in one list: of the runs beyond it the rest is told."""
+READ_AT_ONCE: Final = 10
+LARGE: Final = ("graph", "files", "messages")
+"""What of a run is large, and read only where it is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +144,19 @@ def submit(by: By, ask: Ask) -> Run:
 
 def get(workspace_id: UUID, run_id: UUID | str) -> Run:
     """Return a run of the workspace, or raise NotFound."""
+    return _one(Run.objects.all(), workspace_id, run_id)
+
+
+def standing(workspace_id: UUID, run_id: UUID | str) -> Run:
+    """Return the same without what is large: for who asks again and again."""
+    return _one(Run.objects.defer(*LARGE), workspace_id, run_id)
+
+
+def _one(rows: QuerySet[Run], workspace_id: UUID, run_id: UUID | str) -> Run:
     wanted = ids.read(run_id)
-    found = Run.objects.filter(workspace_id=workspace_id, pk=wanted).first() if wanted else None
+    found = rows.filter(workspace_id=workspace_id, pk=wanted).first() if wanted else None
     if found is None:
-        raise NotFound("There is no such run.")
+        raise NotFound(gettext("There is no such run."))
     return found
 
 
@@ -152,7 +169,10 @@ def list_runs(
     workflow_id: UUID | None = None,
     limit: int = 50,
 ) -> list[Run]:
-    """Return runs of the workspace, the newest first; of a page those `before` its last."""
+    """Return runs of the workspace, the newest first; of a page those `before` its last.
+
+    What is large of them is not read with them.
+    """
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None)
     if states:
         found = found.filter(state__in=list(states))
@@ -164,7 +184,8 @@ def list_runs(
     if before is not None:
         same = Q(created_at=before.created_at, pk__lt=before.pk)
         found = found.filter(Q(created_at__lt=before.created_at) | same)
-    return list(found.order_by("-created_at", "-pk")[: min(limit, MOST_LISTED)])
+    newest = found.order_by("-created_at", "-pk").defer(*LARGE)
+    return list(newest[: min(limit, MOST_LISTED)])
 
 
 def cancel(workspace_id: UUID, run_id: UUID | str, *, by: UUID) -> Run:
@@ -183,8 +204,28 @@ def history(workspace_id: UUID, *, most: int, offset: int | None = None) -> list
     """Return ended runs of the workspace, the oldest first: the newest of them, or from one on."""
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None, state__in=ENDED)
     if offset is None:
-        return list(found.order_by("-created_at", "-pk")[:most])[::-1]
-    return list(found.order_by("created_at", "pk")[offset : offset + most])
+        return _bounded(found.order_by("-created_at", "-pk"), 0, most)[::-1]
+    return _bounded(found.order_by("created_at", "pk"), offset, offset + most)
+
+
+def _bounded(rows: QuerySet[Run], begin: int, end: int) -> list[Run]:
+    """Return runs with their graphs and messages, as long as these are few enough to be told.
+
+    Of the others they are as if they were forgotten. A graph has 4 MiB, and a list 1,000 runs.
+    """
+    found: list[Run] = []
+    left = MOST_TOLD
+    while left > 0 and begin < end:
+        some = list(rows[begin : min(begin + READ_AT_ONCE, end)])
+        left -= sum(len(orjson.dumps([run.graph, run.messages])) for run in some)
+        found += some
+        begin += READ_AT_ONCE
+        if len(some) < READ_AT_ONCE:
+            return found
+    for run in rows.defer(*LARGE)[begin:end] if begin < end else ():
+        run.graph, run.messages = None, []
+        found.append(run)
+    return found
 
 
 def page(
@@ -194,13 +235,26 @@ def page(
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None)
     if states:
         found = found.filter(state__in=list(states))
-    return list(found.order_by("-created_at", "-pk")[offset : offset + limit]), found.count()
+    newest = found.order_by("-created_at", "-pk").defer("graph", "files")
+    return list(newest[offset : offset + limit]), found.count()
 
 
 def unfinished(workspace_id: UUID) -> list[Run]:
-    """Return the runs of the workspace that have not ended, in the order in which they came."""
+    """Return the runs of the workspace that have not ended, in the order in which they came.
+
+    What is large of them is not read with them.
+    """
+    return list(_unfinished(workspace_id).defer(*LARGE)[:MOST_LISTED])
+
+
+def queue(workspace_id: UUID) -> list[Run]:
+    """Return the same with their graphs, as long as these are few enough to be told."""
+    return _bounded(_unfinished(workspace_id), 0, MOST_LISTED)
+
+
+def _unfinished(workspace_id: UUID) -> QuerySet[Run]:
     found = Run.objects.filter(workspace_id=workspace_id).exclude(state__in=ENDED)
-    return list(found.order_by("created_at", "pk")[:MOST_LISTED])
+    return found.order_by("created_at", "pk")
 
 
 def remaining(workspace_id: UUID) -> int:
@@ -220,13 +274,13 @@ def events_after(
     workspace_id: UUID, run_id: UUID | str, after: int = 0, *, limit: int = 500
 ) -> list[RunEvent]:
     """Return what happened to a run since the event with that number, in order."""
-    run = get(workspace_id, run_id)
+    run = standing(workspace_id, run_id)
     return list(RunEvent.objects.filter(run=run, pk__gt=after).order_by("pk")[:limit])
 
 
 def outputs(workspace_id: UUID, run_id: UUID | str) -> list[Output]:
     """Return the files that a run made and that are still here; none before it has ended."""
-    run = get(workspace_id, run_id)
+    run = standing(workspace_id, run_id)
     living = Output.objects.filter(run=run, expires_at__gt=timezone.now())
     return list(living.order_by("position"))
 
@@ -244,7 +298,7 @@ def queue_position(run: Run) -> int | None:
     """Return how many runs of its workspace begin before it, itself counted; None: it began."""
     if run.state != State.QUEUED:
         return None
-    earlier = Q(queued_at__lt=run.queued_at) | Q(queued_at=run.queued_at, pk__lte=run.pk)
+    earlier = Q(created_at__lt=run.created_at) | Q(created_at=run.created_at, pk__lte=run.pk)
     waiting = Run.objects.filter(workspace_id=run.workspace_id, state=State.QUEUED)
     return waiting.filter(earlier).count()
 
@@ -302,13 +356,17 @@ def _drafted(
     """Return a run that was looked at from all sides, not kept yet, and what it is called."""
     given = ask.graph if ask.graph is not None else (version.graph if version else None)
     if given is None:
-        raise InvalidRequest("Send a workflow in API format, or name one of the workspace's.")
+        raise InvalidRequest(
+            gettext("Send a workflow in API format, or name one of the workspace's.")
+        )
     nodes = graph.read(given)
     if ask.inputs:
         nodes = graph.overridden(nodes, ask.inputs, replace_links=ask.replace_links)
     whole = orjson.dumps(nodes)
     if len(whole) > MOST_BYTES:
-        raise BodyTooLarge(f"A workflow has at most {MOST_BYTES >> 20} MiB.")
+        raise BodyTooLarge(
+            gettext("A workflow has at most %(most)s MiB.") % {"most": MOST_BYTES >> 20}
+        )
     if ask.webhook_url:
         addresses.require(ask.webhook_url)
     accelerator = ask.accelerator or (workflow.accelerator if workflow else "")
@@ -353,7 +411,10 @@ def _drafted(
 def _key(given: str | None) -> str:
     """Return the name of an intention; empty if it has none."""
     if given is not None and not (0 < len(given) <= MOST_KEY and given.isprintable()):
-        raise InvalidRequest(f"Idempotency-Key: from 1 to {MOST_KEY} printable characters.")
+        raise InvalidRequest(
+            gettext("Idempotency-Key: from 1 to %(most)s printable characters.")
+            % {"most": MOST_KEY}
+        )
     return given or ""
 
 
@@ -362,12 +423,15 @@ def _maximum(
 ) -> Micros:
     """Return the most that the run may cost; raise where what is stated is too much for its key."""
     if stated is not None and stated <= 0:
-        raise InvalidRequest("The most that a run may cost is more than nothing.")
+        raise InvalidRequest(gettext("The most that a run may cost is more than nothing."))
     limit = by.key.call_limit_micros if by.key else None
     if stated is not None and limit is not None and stated > limit:
         raise AccessDisabled(
-            f"This key may spend {show(limit)} at a time, and the run may cost {show(stated)}. "
-            "State less for it."
+            gettext(
+                "This key may spend %(limit)s at a time, and the run may cost %(stated)s. State "
+                "less for it."
+            )
+            % {"limit": show(limit), "stated": show(stated)}
         )
     usual = stated or (workflow.max_micros if workflow else None) or price.usual_maximum()
     return Micros(min(usual, limit) if limit is not None else usual)
@@ -383,7 +447,9 @@ def _refuse_repeats(run: Run) -> None:
         return
     is_own = before.workspace_id == run.workspace_id
     raise IdempotencyKeyReuse(
-        "A run was made with this id, or under this Idempotency-Key, before. Choose another.",
+        gettext(
+            "A run was made with this id, or under this Idempotency-Key, before. Choose another."
+        ),
         run_id=str(before.pk) if is_own else "",
         is_same=is_own and before.fingerprint == run.fingerprint,
     )
@@ -397,7 +463,7 @@ def _place(by: By, run: Run, owners: Sequence[Any], *, title: str) -> bool:
     if limits is None:
         return False
     if by.key is not None and not keys.living().filter(pk=by.key.pk).exists():
-        raise Unauthorized("This API key is unknown, expired or revoked.")
+        raise Unauthorized(gettext("This API key is unknown, expired or revoked."))
     if run.uses_api_nodes:
         run.budget_id = spending.give_budget(run.pk, Micros(run.max_micros), by=by.user_id)
         limits = sorted([*limits, run.budget_id])
@@ -412,7 +478,8 @@ def _place(by: By, run: Run, owners: Sequence[Any], *, title: str) -> bool:
     waiting = Run.objects.filter(workspace_id=by.workspace_id, state=State.QUEUED)
     if waiting.count() >= MOST_QUEUED:  # The wallet is locked: nobody counts beside us.
         raise QueueFull(
-            f"{MOST_QUEUED} runs of this workspace wait. Wait until some have begun.",
+            gettext("%(most)s runs of this workspace wait. Wait until some have begun.")
+            % {"most": MOST_QUEUED},
             headers={"Retry-After": "30"},
         )
     run.hold_id = UUID(hold.id)

@@ -9,12 +9,12 @@ Only files of type output count there. Their addresses hold until the files are 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import orjson
 from django.conf import settings
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from common import rotating
@@ -71,7 +71,7 @@ def made(run: Run) -> list[Output]:
     """Return the files of type output of a run that has ended, and that are here still."""
     if run.state not in ENDED:
         return []
-    now = datetime.now(UTC)
+    now = timezone.now()
     found = Output.objects.filter(run=run, kind=Output.Kind.OUTPUT, expires_at__gt=now)
     return list(found.order_by("position"))
 

@@ -20,11 +20,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from apikeys.models import ApiKey
 from audit import log
 from common import failpoints
 from common.money import Micros
+from common.told import kept
 from runs import events, spending
 from runs.models import ENDED, Output, Preview, Run, State
 
@@ -34,15 +36,24 @@ if TYPE_CHECKING:
 CANCELED: Final = "canceled"
 SPENT: Final = "max_credits_reached"
 UNPAID: Final = "insufficient_credits"
+REVOKED: Final = "key_revoked"
 TIMED_OUT: Final = "run_timeout"
 NODE_FAILED: Final = "node_execution_error"
 LOST: Final = "worker_lost"
 STOPPED: Final = {
-    CANCELED: "Canceled.",
-    SPENT: "The most that this run may cost was used up. Give it more, and run it again.",
-    UNPAID: "The credits, or a budget, did not suffice for more of this run.",
-    TIMED_OUT: "The run took longer than one may.",
+    CANCELED: gettext_noop("Canceled."),
+    SPENT: gettext_noop(
+        "The most that this run may cost was used up. Give it more, and run it again."
+    ),
+    UNPAID: gettext_noop("The credits, or a budget, did not suffice for more of this run."),
+    REVOKED: gettext_noop(
+        "The API key that this run was handed over with was revoked. Nothing was charged."
+    ),
+    TIMED_OUT: gettext_noop("The run took longer than one may."),
 }
+NO_MACHINE: Final = kept(
+    "No machine was free for it within %(minutes)s minutes. Nothing was charged."
+)
 MOST_MESSAGE: Final = 2000
 
 
@@ -147,8 +158,7 @@ def cancel_queued(run: Run, *, by: UUID) -> bool:
 def expire_queued(run: Run) -> bool:
     """End a run that waited too long; False if it waits no more."""
     minutes = settings.RUNS_QUEUE_SECONDS // 60
-    said = f"No machine was free for it within {minutes} minutes. Nothing was charged."
-    return _end_waiting(run, State.EXPIRED, "queue_expired", said)
+    return _end_waiting(run, State.EXPIRED, "queue_expired", NO_MACHINE % {"minutes": minutes})
 
 
 def _end_waiting(run: Run, state: State, code: str, message: str) -> bool:

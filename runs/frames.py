@@ -10,6 +10,7 @@ import orjson
 PLAIN: Final = 1
 WITH_FACTS: Final = 4
 TYPES: Final = {1: "image/jpeg", 2: "image/png"}
+KNOWN: Final = (*TYPES.values(), "image/webp")
 MOST: Final = 4 << 20
 
 
@@ -35,11 +36,12 @@ def read(frame: bytes) -> Picture | None:
         facts = orjson.loads(frame[8 : 8 + second])
     except ValueError:
         return None
-    if not isinstance(facts, dict):
+    media = facts.get("image_type") or "image/jpeg" if isinstance(facts, dict) else None
+    if media not in KNOWN:
         return None
     return Picture(
         str(facts.get("prompt_id") or ""),
         str(facts.get("display_node_id") or facts.get("node_id") or ""),
-        str(facts.get("image_type") or "image/jpeg"),
+        media,
         frame[8 + second :],
     )

@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from common.errors import InvalidWorkflow, WorkflowFormatUi
 
 if TYPE_CHECKING:
@@ -62,16 +64,20 @@ def read(given: object) -> Graph:
     is none.
     """
     if not isinstance(given, dict):
-        raise InvalidWorkflow("A workflow is a JSON object: its nodes, by their ids.")
+        raise InvalidWorkflow(gettext("A workflow is a JSON object: its nodes, by their ids."))
     if isinstance(given.get("nodes"), list) and "links" in given:
         raise WorkflowFormatUi(
-            "This workflow was saved for ComfyUI's own page. Export it for programs: in the menu, "
-            "Workflow, Export (API), and send that file's content."
+            gettext(
+                "This workflow was saved for ComfyUI's own page. Export it for programs: in the "
+                "menu, Workflow, Export (API), and send that file's content."
+            )
         )
     if not given:
-        raise InvalidWorkflow("The workflow has no nodes.", kind="no_prompt")
+        raise InvalidWorkflow(gettext("The workflow has no nodes."), kind="no_prompt")
     if len(given) > MOST_NODES:
-        raise InvalidWorkflow(f"A workflow has at most {MOST_NODES} nodes.")
+        raise InvalidWorkflow(
+            gettext("A workflow has at most %(most)s nodes.") % {"most": MOST_NODES}
+        )
     for node_id, node in given.items():
         _look_at_shape(node_id, node)
     return given
@@ -93,13 +99,22 @@ def holds_nul(given: object) -> bool:
 
 def _look_at_shape(node_id: str, node: object) -> None:
     if len(node_id) > MOST_ID or "\0" in node_id:
-        raise InvalidWorkflow(f"A node's id has at most {MOST_ID} characters.")
+        raise InvalidWorkflow(
+            gettext("A node's id has at most %(most)s characters.") % {"most": MOST_ID}
+        )
     if not isinstance(node, dict) or not isinstance(node.get("inputs", {}), dict):
-        raise InvalidWorkflow(f"Node '{node_id}' is no JSON object with `class_type` and `inputs`.")
+        raise InvalidWorkflow(
+            gettext("Node '%(node_id)s' is no JSON object with `class_type` and `inputs`.")
+            % {"node_id": node_id}
+        )
     name = node.get("class_type")
     if not isinstance(name, str) or not 0 < len(name) <= MOST_CLASS or "\0" in name:
         raise InvalidWorkflow(
-            f"Node '{node_id}' has no class_type. Export the workflow for programs: Export (API).",
+            gettext(
+                "Node '%(node_id)s' has no class_type. Export the workflow for programs: Export "
+                "(API)."
+            )
+            % {"node_id": node_id},
             kind="missing_node_type",
             details={"node_id": node_id},
         )
@@ -114,18 +129,26 @@ def overridden(graph: Graph, inputs: object, *, replace_links: bool = False) -> 
     `{"6.text": "…"}`. A link gives way to a value only where that is asked for.
     """
     if not isinstance(inputs, dict):
-        raise InvalidWorkflow("inputs: a JSON object, by the ids of nodes.")
+        raise InvalidWorkflow(gettext("inputs: a JSON object, by the ids of nodes."))
     changed = copy.deepcopy(graph)
     for node_id, name, value in _overrides(graph, inputs):
         if node_id not in changed:
-            raise InvalidWorkflow(f"inputs: there is no node '{node_id}'.")
+            raise InvalidWorkflow(
+                gettext("inputs: there is no node '%(node_id)s'.") % {"node_id": node_id}
+            )
         known = changed[node_id].setdefault("inputs", {})
         if name not in known:
-            raise InvalidWorkflow(f"inputs: node '{node_id}' has no input '{name}'.")
+            raise InvalidWorkflow(
+                gettext("inputs: node '%(node_id)s' has no input '%(name)s'.")
+                % {"node_id": node_id, "name": name}
+            )
         if is_link(known[name]) and not is_link(value) and not replace_links:
             raise InvalidWorkflow(
-                f"inputs: '{name}' of node '{node_id}' comes from another node. Say "
-                '"replace_links": true if the value shall take its place.'
+                gettext(
+                    "inputs: '%(name)s' of node '%(node_id)s' comes from another node. Say "
+                    '"replace_links": true if the value shall take its place.'
+                )
+                % {"name": name, "node_id": node_id}
             )
         known[name] = value
     return changed
@@ -138,7 +161,9 @@ def _overrides(graph: Graph, inputs: Mapping[str, Any]) -> Iterator[tuple[str, s
             yield node_id, name, value
             continue
         if not isinstance(value, dict):
-            raise InvalidWorkflow(f"inputs: for node '{key}' a JSON object of its inputs.")
+            raise InvalidWorkflow(
+                gettext("inputs: for node '%(key)s' a JSON object of its inputs.") % {"key": key}
+            )
         whole = value.get("inputs")
         for name, each in (whole if isinstance(whole, dict) else value).items():
             yield key, name, each
@@ -178,7 +203,7 @@ def look(graph: Graph, known: Mapping[str, Any], *, names: Collection[str] = fro
         node_id for node_id, node in graph.items() if known[node["class_type"]].get("output_node")
     ]
     if not outputs:
-        raise InvalidWorkflow("The workflow has no output node.", kind="prompt_no_outputs")
+        raise InvalidWorkflow(gettext("The workflow has no output node."), kind="prompt_no_outputs")
     for node_id in graph:
         _look_at_inputs(graph, node_id, known, wrong, names)
     if not wrong.nodes and (turning := _in_a_circle(graph)):
@@ -209,7 +234,8 @@ def unknown_classes(graph: Graph, missing: set[str]) -> InvalidWorkflow:
     also = f" Nor are: {', '.join(rest[:10])}." if rest else ""
     title = (node.get("_meta") or {}).get("title") if isinstance(node.get("_meta"), dict) else None
     return InvalidWorkflow(
-        f"Node '{name}' not found. The custom node may not be installed.{also}",
+        gettext("Node '%(name)s' not found. The custom node may not be installed.%(also)s")
+        % {"name": name, "also": also},
         kind="missing_node_type",
         details={"node_id": node_id, "class_type": name, "node_title": title or name},
         node_errors={

@@ -34,6 +34,8 @@ HOME: Final = "mc"
 CACHE_INPUT: Final = "_workspace"
 PREFIX: Final = "filename_prefix"
 USUAL_PREFIX: Final = "ComfyUI"
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+"""What is in no name: headers, logs and terminals take it for something else."""
 OURS: Final = re.compile(rf"[./\\]*{HOME}(?:[/\\]|$)")
 """What lies in our folders of a worker, however that is written."""
 ANNOTATED: Final = re.compile(r"\s*\[(input|output|temp)\]\s*$")
@@ -63,9 +65,16 @@ def is_safe(path: str) -> bool:
     parts = path.split("/")
     return bool(path) and not (
         "\\" in path
-        or "\0" in path
+        or CONTROL.search(path)
         or ":" in path
         or any(each in ("", ".", "..") for each in parts)
+    )
+
+
+def is_name(said: object) -> bool:
+    """Whether a machine may call a file so: wherever it is kept by that name, it stays there."""
+    return isinstance(said, str) and not (
+        said in ("", ".", "..") or "/" in said or "\\" in said or CONTROL.search(said)
     )
 
 
@@ -209,4 +218,8 @@ def _strings(
 def _is_loader(node: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     gives = info.get(node["class_type"], {}).get("output") or []
     has_links = any(graphs.is_link(value) for value in node["inputs"].values())
-    return bool(gives) and not has_links and all(each in LOADED for each in gives)
+    return (
+        bool(gives)
+        and not has_links
+        and all(isinstance(each, str) and each in LOADED for each in gives)
+    )

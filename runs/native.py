@@ -2,6 +2,9 @@
 
     POST /prompt    GET /history/<id>    GET /queue    POST /queue, /interrupt
     POST /upload/image    GET /view    GET /object_info, /system_stats    /ws
+    POST /free    POST /history (to have it forget)
+
+No address of a ComfyUI deletes a file, so `blank` writes nothing over it: its name stays.
 
 Three outcomes, not two: what a worker certainly refused (`Rejected`), what it certainly has, and
 what nobody heard (`Away`): then it is looked for before anything is sent again.
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
@@ -28,6 +31,8 @@ ANSWER_SECONDS: Final = 20
 FILE_SECONDS: Final = 300
 MOST_FILE: Final = 2 << 30
 MOST_ANSWER: Final = 64 << 20
+MOST_MESSAGE: Final = 16 << 20
+"""Bytes of one message at its websocket."""
 BLOCK: Final = 1 << 20
 
 
@@ -70,6 +75,8 @@ class Native:
     def __init__(self, base_url: str, token: str, client_id: str) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         limits = aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        self.inputs = asyncio.Lock()
+        """Held while a file is put among its inputs, or is wiped there."""
         self._base = base_url.rstrip("/")
         self._client = client_id
         # Its own addresses alone: no proxy of the environment's, and no cookies.
@@ -119,16 +126,33 @@ class Native:
         """Put a file at a place in its input folder."""
         folder, _, name = path.rpartition("/")
         with content.open("rb") as opened:
-            form = aiohttp.FormData()
-            form.add_field("image", opened, filename=name)
-            form.add_field("type", "input")
-            form.add_field("subfolder", folder)
-            form.add_field("overwrite", "true")
-            answer = await self._json("POST", "/upload/image", form=form, seconds=FILE_SECONDS)
+            await self._put(opened, name, folder, "input")
+
+    async def blank(self, kind: str, subfolder: str, name: str) -> None:
+        """Have a file of its folder for `input`, `output` or `temp` be empty."""
+        await self._put(b"", name, subfolder, kind)
+
+    async def _put(self, content: IO[bytes] | bytes, name: str, folder: str, kind: str) -> None:
+        form = aiohttp.FormData()
+        form.add_field("image", content, filename=name, content_type="application/octet-stream")
+        form.add_field("type", kind)
+        form.add_field("subfolder", folder)
+        form.add_field("overwrite", "true")
+        answer = await self._json("POST", "/upload/image", form=form, seconds=FILE_SECONDS)
         if (answer.get("subfolder"), answer.get("name")) != (folder, name):
             raise Away("it put a file elsewhere")
 
-    async def view(self, name: str, subfolder: str, kind: str, into: Path) -> str:
+    async def forget(self, prompt_id: UUID) -> None:
+        """Have it know nothing any more of a prompt that ended."""
+        await self._send("/history", {"delete": [str(prompt_id)]})
+
+    async def free(self) -> None:
+        """Have it keep nothing that it computed; it does so between two prompts."""
+        await self._send("/free", {"free_memory": True})
+
+    async def view(
+        self, name: str, subfolder: str, kind: str, into: Path, *, most: int = MOST_FILE
+    ) -> str:
         """Bring a file; return the media type that it has there. Raises Missing, TooLarge."""
         query = {"filename": name, "subfolder": subfolder, "type": kind}
         limit = aiohttp.ClientTimeout(total=FILE_SECONDS, connect=CONNECT_SECONDS)
@@ -140,7 +164,7 @@ class Native:
                     raise Missing(name)
                 if answer.status != 200:
                     raise Away(f"/view answered {answer.status}")
-                await _bring(answer, into)
+                await _bring(answer, into, most)
                 return answer.content_type
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise Away(f"/view: {type(exc).__name__}") from exc
@@ -149,7 +173,10 @@ class Native:
         """Yield what it tells of our prompts, until the connection ends."""
         try:
             async with self._session.ws_connect(
-                f"{self._base}/ws", params={"clientId": self._client}, heartbeat=20, max_msg_size=0
+                f"{self._base}/ws",
+                params={"clientId": self._client},
+                heartbeat=20,
+                max_msg_size=MOST_MESSAGE,
             ) as socket:
                 hello = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
                 await socket.send_json(hello)
@@ -206,13 +233,15 @@ class Native:
         return _object(text)
 
 
-async def _bring(answer: aiohttp.ClientResponse, into: Path) -> None:
+async def _bring(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
     size = 0
     with into.open("wb") as kept:
         async for block in answer.content.iter_chunked(BLOCK):
             size += len(block)
-            if size > MOST_FILE:
-                raise TooLarge(f"A file of a run has at most {MOST_FILE >> 30} GiB.")
+            if size > most:
+                raise TooLarge(
+                    f"A file of a run has at most {MOST_FILE >> 30} GiB, or what is left."
+                )
             await asyncio.to_thread(kept.write, block)
 
 

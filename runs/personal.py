@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Known, Person
 from runs import assets, spending
@@ -22,8 +23,10 @@ KNOWN = (
     Known(
         "runs.Run",
         Fate.DELETED,
-        "Workflows that you handed over, with their inputs and what became of them. What they cost "
-        "is in the history of calls.",
+        gettext_lazy(
+            "Workflows that you handed over, with their inputs and what became of them. What they "
+            "cost is in the history of calls."
+        ),
         whose=_theirs,
         shown=(
             "id", "workspace_id", "state", "graph", "metadata", "accelerator", "webhook_url",
@@ -31,35 +34,40 @@ KNOWN = (
         ),
         order=("workspace_id", "-created_at", "-pk"),
     ),
-    Known("runs.RunEvent", Fate.DELETED, "What happened to your runs, step by step."),
-    Known("runs.Preview", Fate.DELETED, "The last picture of a run that works."),
+    Known("runs.RunEvent", Fate.DELETED, gettext_lazy("What happened to your runs, step by step.")),
+    Known("runs.Preview", Fate.DELETED, gettext_lazy("The last picture of a run that works.")),
     Known(
         "runs.Output",
         Fate.DELETED,
-        "Files that your runs made, where they lie and in the list of them.",
+        gettext_lazy("Files that your runs made, where they lie and in the list of them."),
         whose=_own,
         shown=("id", "run_id", "name", "content_type", "size_bytes", "created_at", "expires_at"),
     ),
     Known(
         "runs.Asset",
         Fate.DELETED,
-        "Files that you put here for your runs.",
+        gettext_lazy("Files that you put here for your runs."),
         whose=_theirs,
         shown=("id", "file_path", "content_type", "size_bytes", "created_at", "expires_at"),
     ),
     Known(
         "runs.Workflow",
         Fate.DELETED,
-        "Workflows that you gave a name.",
+        gettext_lazy("Workflows that you gave a name."),
         whose=_own,
         shown=("id", "name", "accelerator", "max_micros", "created_at", "removed_at"),
     ),
-    Known("runs.WorkflowVersion", Fate.DELETED, "Their graphs, version by version."),
+    Known("runs.WorkflowVersion", Fate.DELETED, gettext_lazy("Their graphs, version by version.")),
     Known(
         "runs.Worker",
         Fate.NOTHING,
         "The operator's machines.",
         harmless=frozenset({"name", "sealed"}),
+    ),
+    Known(
+        "runs.Trace",
+        Fate.PASSES,
+        "Where files of your runs lie on a machine; gone once they are wiped there.",
     ),
     Known("runs.WorkerNodes", Fate.NOTHING, "The nodes that these have."),
 )  # fmt: skip

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import psycopg
+from django import db as django_db
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from common import db as databases
 from common import logs
-from runs import assets, books, events, frames, scheduler, workers
+from runs import assets, books, events, frames, scheduler, scrubbing, workers
 from runs.carrying import AWAY_SECONDS, OUR_FAULT, Carrier
 from runs.ending import Verdict, finish
-from runs.models import Run, State, Worker
+from runs.models import ON_A_WORKER, Run, State, Worker
 from runs.native import Away, Native
 
 if TYPE_CHECKING:
@@ -35,9 +37,13 @@ UNLEAD = "SELECT pg_advisory_unlock(hashtext('runs.worker'), %s)"
 TICK_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 10.0
 NODES_SECONDS: Final = 300.0
+ADOPT_SECONDS: Final = 10.0
 TIDY_SECONDS: Final = 30.0
+ANSWER_SECONDS: Final = 10.0
+"""So long the connection that holds the locks may take to say that it lives."""
 AGAIN_SECONDS: Final = 2.0
 MISSES: Final = 3
+TAKEN_AWAY: Final = gettext_noop("The machine of this run was taken away. Nothing was charged.")
 
 
 class Leader:
@@ -55,26 +61,46 @@ class Leader:
         self._probed = self._nodes_read = -float("inf")
         self._is_up = False
         self._doubts = 0
+        self._adopted = -float("inf")
         self._claiming = asyncio.Lock()
+        self._wiping: asyncio.Task[None] | None = None
 
     async def lead(self) -> None:
         """Lead it until cancelled."""
         listening = asyncio.create_task(self._listen())
         try:
-            for run_id in await books.aside(scheduler.on_worker, self._worker.pk):
-                self._carry(await books.aside(books.now, run_id))
-            while True:
+            while not listening.done():  # It ends by a mistake of ours alone.
+                await self._adopt()
                 await self._probe()
                 await self._fill()
+                self._wipe()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_SECONDS):
                         await self.nudge.wait()
                 self.nudge.clear()
+            listening.result()
         finally:
-            for task in (listening, *self._tasks):
+            wiping = (self._wiping,) if self._wiping else ()
+            for task in (listening, *wiping, *self._tasks):
                 task.cancel()
-            await asyncio.gather(listening, *self._tasks, return_exceptions=True)
+            await asyncio.gather(listening, *wiping, *self._tasks, return_exceptions=True)
             await self._native.close()
+
+    async def _adopt(self) -> None:
+        """Carry what the worker has and nobody here carries.
+
+        At first that is what another left. Later it is what a claim gave it whose leader was gone
+        when it came about, or what ended here by a mistake: each would hold its slot for ever.
+        """
+        if time.monotonic() - self._adopted < ADOPT_SECONDS:
+            return
+        self._adopted = time.monotonic()
+        async with self._claiming:
+            for run_id in await books.aside(scheduler.on_worker, self._worker.pk):
+                run = await books.aside(books.now, run_id)
+                is_here = run.worker_id == self._worker.pk and run.state in ON_A_WORKER
+                if is_here and str(run.prompt_id) not in self._carriers:
+                    self._carry(run)
 
     async def _fill(self) -> None:
         while self._is_up:
@@ -83,6 +109,21 @@ class Leader:
             if run is None:
                 return
             self._carry(run)
+
+    def _wipe(self) -> None:
+        """Begin to wipe what ended runs left there, unless that is under way."""
+        if self._is_up and (self._wiping is None or self._wiping.done()):
+            self._wiping = asyncio.create_task(self._wiped())
+
+    async def _wiped(self) -> None:
+        try:
+            await scrubbing.scrub(self._native, self._worker)
+        except Away:
+            return  # It is tried again.
+        except Exception as exc:
+            if not databases.is_passing(exc):
+                log.exception("what runs left on %s is not wiped", self._worker.name)
+            await asyncio.sleep(AGAIN_SECONDS)
 
     def _carry(self, run: Run) -> None:
         carrier = Carrier(self._native, run, away_seconds=self._away_seconds, doubted=self._doubt)
@@ -115,9 +156,10 @@ class Leader:
                 await self._go_on(run_id, carrier.run.prompt_id)
             else:
                 log.exception("run %s ends by our own mistake", run_id)
-                said = "The platform made a mistake. Nothing was charged."
+                said = gettext_noop("The platform made a mistake. Nothing was charged.")
                 verdict = Verdict(state=State.FAILED, code=OUR_FAULT, message=said, ours=True)
                 await books.aside(finish, run_id, carrier.run.prompt_id, verdict)
+                await carrier.tidy()
         finally:
             if self._carriers.get(carrier.prompt_id) is carrier:  # Or another goes on with it.
                 del self._carriers[carrier.prompt_id]
@@ -200,22 +242,23 @@ class Runner:
             try:
                 async with await databases.connect() as locks:
                     await self._lead_all(locks)
-            except (psycopg.Error, OSError) as exc:
+            except (psycopg.Error, django_db.Error, OSError) as exc:
                 log.warning("the runner waits for the database: %s", type(exc).__name__)
-            finally:
-                await self._leave(list(self._led))
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _lead_all(self, locks: Db) -> None:
         listening = asyncio.create_task(self._listen())
         try:
-            while True:
+            while not listening.done():
+                await _require_alive(locks)
                 await self._look(locks)
                 await self._tidy()
                 await asyncio.sleep(TICK_SECONDS)
+            listening.result()
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
+            await self._leave(list(self._led))  # Before the locks are given back.
 
     async def _look(self, locks: Db) -> None:
         """Lead each worker that nobody leads, and none that is removed."""
@@ -257,6 +300,12 @@ class Runner:
                     leader.nudge.set()
 
 
+async def _require_alive(locks: Db) -> None:
+    """Raise psycopg.Error or TimeoutError where what holds the locks is gone: so are the locks."""
+    async with asyncio.timeout(ANSWER_SECONDS):
+        await locks.execute("SELECT 1")
+
+
 def _living() -> list[Worker]:
     return list(workers.living())
 
@@ -266,7 +315,8 @@ def _lose_removed() -> None:
     removed = Worker.State.REMOVED
     left = Run.objects.filter(worker__state=removed).exclude(ended_at__isnull=False)
     for run in left.exclude(state=State.QUEUED):
-        scheduler.lost(run, "The machine of this run was taken away. Nothing was charged.")
+        scheduler.lost(run, TAKEN_AWAY)
+    scrubbing.forget_removed()
 
 
 def _seen(worker_id: int, version: str) -> None:
@@ -292,4 +342,5 @@ def _missed(worker_id: int, error: str) -> None:
 
 def _version(stats: dict[str, Any]) -> str:
     system = stats.get("system")
-    return str(system.get("comfyui_version") or "")[:50] if isinstance(system, dict) else ""
+    said = str(system.get("comfyui_version") or "") if isinstance(system, dict) else ""
+    return said.replace("\0", "")[:50]

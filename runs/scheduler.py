@@ -2,7 +2,7 @@
 
 Whoever leads a worker that has room asks for one (`claim`). Of all runs that could go there the one
 is taken whose workspace has the fewest at work, then had the least of the workers' time lately, and
-of one workspace the one that waits longest. A workspace has as many at work at once as its wallet
+of one workspace the one that came first. A workspace has as many at work at once as its wallet
 may have calls, counted apart from these.
 
 Claims go one after the other, so that what each counts is true; a run that somebody just cancels is
@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from apikeys.models import ApiKey
 from credits.books import holds, limits
-from runs import ending, events, spending
+from runs import ending, events, scrubbing, spending
 from runs.models import Run, State
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ NEXT = f"""
                         WHERE of_run.class <> ALL (machine.classes::text[]))
        AND coalesce(at_work.n, 0) < coalesce(
                (SELECT {limits.of_wallet(settings.CONCURRENCY_TIERS)}), 1000000)
-     ORDER BY coalesce(at_work.n, 0), coalesce(lately.ms, 0), run.queued_at, run.id
+     ORDER BY coalesce(at_work.n, 0), coalesce(lately.ms, 0), run.created_at, run.id
      LIMIT 1
        FOR UPDATE OF run SKIP LOCKED
 """  # noqa: S608 - constants of our own
@@ -92,29 +92,32 @@ def claim(worker_id: int) -> Run | None:
     run.minimum_micros = worker.minimum_micros
     run.micros_per_output = worker.micros_per_output
     run.save()
+    scrubbing.begin(run)
     events.tell(run)
     return run
 
 
-def lost(run: Run, message: str) -> bool:
+def lost(run: Run, message: str, *, code: str = ending.LOST) -> bool:
     """Have a run that its worker lost wait again, if it may; else it has failed. True: it waits.
 
     It may once, if nothing was made or paid inside yet, nobody called it off, and what was held for
     it still is: for as long as it may wait.
     """
-    if _wait_again(run):
+    if _wait_again(run, code):
         return True
-    if run.cancel_reason:
-        state, code = State.CANCELED, run.cancel_reason
+    # Perhaps it was called off after whoever lost it had read it.
+    reason = Run.objects.filter(pk=run.pk).values_list("cancel_reason", flat=True).first()
+    if reason:
+        state, code = State.CANCELED, reason
     else:
-        state, code = State.FAILED, ending.LOST
+        state = State.FAILED
     verdict = ending.Verdict(state=state, code=code, message=message, ours=True)
     ending.finish(run.pk, run.prompt_id, verdict)
     return False
 
 
 @transaction.atomic
-def _wait_again(run: Run) -> bool:
+def _wait_again(run: Run, code: str) -> bool:
     spending.lock_wallet(run.workspace_id)  # What its nodes call is placed before this, or not.
     now = Run.objects.select_for_update().get(pk=run.pk)
     on_it = (State.STAGING, State.RUNNING, State.COLLECTING)
@@ -129,15 +132,16 @@ def _wait_again(run: Run) -> bool:
     spending.close_budget(now)
     now.state, now.worker, now.prompt_id = State.QUEUED, None, None
     now.sent_at, now.started_at, now.progress = None, None, None
+    now.queued_at = timezone.now()  # Its place in the queue is as before, its time begins anew.
     now.save()
-    events.note(now, "status", {"status": State.QUEUED, "code": "worker_lost"})
+    events.note(now, "status", {"status": State.QUEUED, "code": code})
     return True
 
 
 def expire_waiting() -> int:
     """End the runs that waited too long; return how many."""
     before = timezone.now() - timedelta(seconds=settings.RUNS_QUEUE_SECONDS)
-    due = Run.objects.filter(state=State.QUEUED, created_at__lt=before).order_by("created_at")
+    due = Run.objects.filter(state=State.QUEUED, queued_at__lt=before).order_by("queued_at")
     return sum(ending.expire_queued(run) for run in due[:BATCH])
 
 

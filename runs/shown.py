@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Q, Sum
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from common import ids
 from common.errors import NotFound
@@ -78,7 +79,7 @@ def one(workspace_id: UUID, run_id: UUID, *, user_id: UUID | None = None) -> Run
     whole = _own(workspace_id, user_id).select_related("workflow_version__workflow", "worker")
     found: Run | None = whole.filter(pk=run_id).first()
     if found is None:
-        raise NotFound("There is no such run.")
+        raise NotFound(gettext("There is no such run."))
     return found
 
 
@@ -87,7 +88,7 @@ def title(run: Run) -> str:
     if run.workflow_version is not None:
         return run.workflow_version.workflow.name
     names = ", ".join(run.classes[:MOST_NAMED])
-    return f"{names} …" if len(run.classes) > MOST_NAMED else names or "Run"
+    return f"{names} …" if len(run.classes) > MOST_NAMED else names or gettext("Run")
 
 
 def output(workspace_id: UUID, run_id: UUID, output_id: UUID, *, user_id: UUID | None) -> Output:
@@ -96,7 +97,7 @@ def output(workspace_id: UUID, run_id: UUID, output_id: UUID, *, user_id: UUID |
     living = Output.objects.filter(run=run, expires_at__gt=timezone.now())
     found = living.filter(pk=output_id).first() if run.state in ENDED else None
     if found is None:
-        raise NotFound("There is no such file, or its time is over.")
+        raise NotFound(gettext("There is no such file, or its time is over."))
     return found
 
 

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from common.errors import InvalidFileUrl
-from runs import assets, books, inputs, isolation
+from runs import assets, books, inputs, isolation, scrubbing
 from runs.fetching import cache, fetch, targets
 from runs.models import Asset
 from uploads import shelf
@@ -39,7 +40,7 @@ AT_ONCE: Final = 4
 STAGE_SECONDS: Final = 600
 """For all files of a run together: less than its hold lives beyond its wait."""
 LEFT_SECONDS: Final = 6 * 3600
-GONE: Final = "A file that the run needs is not here any more. Nothing was charged."
+GONE: Final = gettext_noop("A file that the run needs is not here any more. Nothing was charged.")
 
 
 class NotStaged(Exception):
@@ -62,7 +63,7 @@ async def staged(native: Native, run: Run) -> dict[str, str]:
                 ]
             return dict(task.result() for task in tasks)
     except TimeoutError:
-        raise NotStaged("The files of this run took too long to fetch.") from None
+        raise NotStaged(gettext_noop("The files of this run took too long to fetch.")) from None
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
 
@@ -83,8 +84,12 @@ async def _one(
         folder, name = inputs.named(path)
         base = path.rpartition("/")[2]
         place = isolation.staged_path(isolation.token(run.workspace_id), digest, base)
+        where = f"{MODELS_HOME}/{folder}/{place}" if folder else place
+        assert run.prompt_id is not None, "it is a worker's"
         try:
-            await native.upload(f"{MODELS_HOME}/{folder}/{place}" if folder else place, copy)
+            async with native.inputs:
+                await books.aside(scrubbing.note_input, run.prompt_id, where)
+                await native.upload(where, copy)
         finally:
             await asyncio.to_thread(copy.unlink)
         return name, place

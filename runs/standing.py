@@ -10,7 +10,7 @@ from django.db.models import Count, Min, Q, Sum
 from django.utils import timezone
 
 from common.money import Micros
-from runs import workers
+from runs import scrubbing, workers
 from runs.models import ON_A_WORKER, Run, State
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Standing:
     seconds_of_a_day: int
     """By its own clock."""
     earned_of_a_day: Micros
+    to_wipe: int
+    """How many runs that are over have left something there still."""
     earned: Micros
     """In DAYS days: for its seconds and files; what nodes called inside is the vendors'."""
 
@@ -94,6 +96,7 @@ def _standing(worker: Worker, lately: dict[str, int | None], at_work: int) -> St
         runs_of_a_day=lately.get("runs") or 0,
         failed_of_a_day=lately.get("failed") or 0,
         seconds_of_a_day=(lately.get("ms") or 0) // 1000,
+        to_wipe=scrubbing.left(worker),
         earned_of_a_day=Micros(lately.get("day") or 0),
         earned=Micros(lately.get("month") or 0),
     )

@@ -14,6 +14,7 @@ import orjson
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from audit import log
 from common import sealing
@@ -52,6 +53,7 @@ class Terms:
     reserved_for: tuple[UUID, ...] = ()
     denied_classes: tuple[str, ...] = ()
     shared_inputs: tuple[str, ...] = ("example.png",)
+    scrubs: bool = True
 
 
 def add(name: str, terms: Terms, *, token: str = "", by: UUID, reason: str) -> Worker:
@@ -149,21 +151,39 @@ def _check(name: str, terms: Terms) -> None:
 
 
 def note_nodes(worker: Worker, info: Mapping[str, Any]) -> bool:
-    """Write down what a worker has of nodes; False if that is as before."""
+    """Write down what a worker has of nodes; False if that is as before.
+
+    A class of which it says what no node can be is none: everything that reads them relies on it.
+    """
+    info = {name: said for name, said in info.items() if _is_class(name, said)}
     digest = hashlib.sha256(orjson.dumps(info, option=orjson.OPT_SORT_KEYS)).hexdigest()
     if WorkerNodes.objects.filter(worker=worker, digest=digest).exists():
         return False
-    names = sorted(each for each in info if len(each) <= graphs.MOST_CLASS)
     WorkerNodes.objects.update_or_create(
         worker=worker,
         defaults={
-            "classes": names,
+            "classes": sorted(info),
             "object_info": info,
             "digest": digest,
             "read_at": timezone.now(),
         },
     )
     return True
+
+
+def _is_class(name: str, said: object) -> bool:
+    if (
+        not isinstance(said, dict)
+        or len(name) > graphs.MOST_CLASS
+        or graphs.holds_nul([name, said])
+    ):
+        return False
+    inputs, gives = said.get("input") or {}, said.get("output") or []
+    return (
+        isinstance(gives, list)
+        and isinstance(inputs, dict)
+        and all(isinstance(inputs.get(part) or {}, dict) for part in ("required", "optional"))
+    )
 
 
 def open_to(workspace_id: UUID) -> QuerySet[Worker]:
@@ -186,17 +206,22 @@ def fitting(workspace_id: UUID, accelerator: str, graph: graphs.Graph) -> Sequen
     """
     wanted = set(graphs.classes(graph))
     if denied := sorted(each for each in wanted if is_denied(each)):
-        raise AccessDisabled(f"Nodes of the class {denied[0]} may not run here.")
+        raise AccessDisabled(
+            gettext("Nodes of the class %(name)s may not run here.") % {"name": denied[0]}
+        )
     mine = list(open_to(workspace_id).select_related("nodes").defer("nodes__object_info"))
     there = {each.pk: set(each.nodes.classes) for each in mine if hasattr(each, "nodes")}
     if not there:
-        raise NoWorker("No machine for runs is ready here yet. Please try again in a while.")
+        raise NoWorker(
+            gettext("No machine for runs is ready here yet. Please try again in a while.")
+        )
     if missing := wanted - set().union(*there.values()):
         raise graphs.unknown_classes(graph, missing)
     labels = sorted({each.accelerator for each in mine})
     if accelerator and accelerator not in labels:
         raise InvalidWorkflow(
-            f"There is no accelerator {accelerator[:40]!r} here. There are: {', '.join(labels)}.",
+            gettext("There is no accelerator %(accelerator)s here. There are: %(labels)s.")
+            % {"accelerator": repr(accelerator[:40]), "labels": ", ".join(labels)},
             details={"accelerators": labels},
         )
     found = [
@@ -209,12 +234,17 @@ def fitting(workspace_id: UUID, accelerator: str, graph: graphs.Graph) -> Sequen
     ]
     if not found:
         raise InvalidWorkflow(
-            "No single machine here has all nodes of this workflow, of the kind that is asked for.",
+            gettext(
+                "No single machine here has all nodes of this workflow, of the kind that is "
+                "asked for."
+            ),
             details={"accelerators": labels},
         )
     gone = timezone.now() - DOWN_FOR
     if all(each.down_since and each.down_since < gone for each in found):
-        raise NoWorker("All machines that could run this are down. Please try again in a while.")
+        raise NoWorker(
+            gettext("All machines that could run this are down. Please try again in a while.")
+        )
     return found
 
 

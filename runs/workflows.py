@@ -9,6 +9,7 @@ import orjson
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from audit import log
 from common.errors import BodyTooLarge, InvalidRequest, InvalidWorkflow, NotFound
@@ -33,7 +34,7 @@ def one(workspace_id: UUID, workflow_id: UUID) -> Workflow:
     found = Workflow.objects.filter(workspace_id=workspace_id, pk=workflow_id, removed_at=None)
     workflow = found.first()
     if workflow is None:
-        raise NotFound("There is no such workflow.")
+        raise NotFound(gettext("There is no such workflow."))
     return workflow
 
 
@@ -74,7 +75,10 @@ def make(
                 workflow=workflow, number=1, graph=nodes, form=form_of(nodes), made_by=by
             )
             if Workflow.objects.filter(workspace_id=workspace_id).count() > MOST_WORKFLOWS:
-                raise InvalidRequest(f"A workspace has at most {MOST_WORKFLOWS} workflows.")
+                raise InvalidRequest(
+                    gettext("A workspace has at most %(most)s workflows.")
+                    % {"most": MOST_WORKFLOWS}
+                )
             log.note("workflow.made", actor=by, workspace=workspace_id, target=workflow.pk)
     except IntegrityError:
         raise _taken() from None
@@ -108,7 +112,7 @@ def change(
         with transaction.atomic():
             living = Workflow.objects.filter(pk=workflow.pk, removed_at=None)
             if not living.update(**now):
-                raise NotFound("There is no such workflow.")
+                raise NotFound(gettext("There is no such workflow."))
             log.note(
                 "workflow.changed",
                 actor=by,
@@ -134,36 +138,40 @@ def version(workflow: Workflow, number: str) -> WorkflowVersion:
     numbered = WorkflowVersion.objects.filter(workflow=workflow)
     found = numbered.filter(number=int(number)).first() if is_number else None
     if found is None:
-        raise NotFound("There is no such version of this workflow.")
+        raise NotFound(gettext("There is no such version of this workflow."))
     return found
 
 
 def _named(name: str) -> str:
     name = " ".join(name.split())
     if not 0 < len(name) <= MOST_NAME or "\0" in name:
-        raise InvalidRequest(f"A workflow needs a name of at most {MOST_NAME} characters.")
+        raise InvalidRequest(
+            gettext("A workflow needs a name of at most %(most)s characters.") % {"most": MOST_NAME}
+        )
     return name
 
 
 def _check(accelerator: str, max_micros: int | None) -> None:
     if not LABEL.fullmatch(accelerator):
-        raise InvalidRequest("accelerator: a label like A100_80GB.")
+        raise InvalidRequest(gettext("accelerator: a label like A100_80GB."))
     if max_micros is not None and max_micros <= 0:
-        raise InvalidRequest("The most that a run may cost is more than nothing.")
+        raise InvalidRequest(gettext("The most that a run may cost is more than nothing."))
 
 
 def _pinned(graph: object) -> graphs.Graph:
     """Return a graph that may be kept; raise WorkflowFormatUi, InvalidWorkflow or BodyTooLarge."""
     nodes = graphs.read(graph)
     if graphs.holds_nul(nodes):
-        raise InvalidWorkflow("No text of a workflow may hold the character NUL.")
+        raise InvalidWorkflow(gettext("No text of a workflow may hold the character NUL."))
     if len(orjson.dumps(nodes)) > MOST_BYTES:
-        raise BodyTooLarge(f"A workflow has at most {MOST_BYTES >> 20} MiB.")
+        raise BodyTooLarge(
+            gettext("A workflow has at most %(most)s MiB.") % {"most": MOST_BYTES >> 20}
+        )
     return nodes
 
 
 def _taken() -> InvalidRequest:
-    return InvalidRequest("There is a workflow of that name here. Choose another.")
+    return InvalidRequest(gettext("There is a workflow of that name here. Choose another."))
 
 
 @transaction.atomic
@@ -172,10 +180,13 @@ def give_version(workflow: Workflow, graph: object, *, by: UUID) -> WorkflowVers
     nodes = _pinned(graph)
     living = Workflow.objects.select_for_update().filter(pk=workflow.pk, removed_at=None)
     if not living.exists():
-        raise NotFound("There is no such workflow.")
+        raise NotFound(gettext("There is no such workflow."))
     last = workflow.versions.aggregate(last=Max("number"))["last"] or 0
     if last >= MOST_VERSIONS:
-        raise InvalidRequest(f"A workflow has at most {MOST_VERSIONS} versions. Make another one.")
+        raise InvalidRequest(
+            gettext("A workflow has at most %(most)s versions. Make another one.")
+            % {"most": MOST_VERSIONS}
+        )
     version = WorkflowVersion.objects.create(
         workflow=workflow, number=last + 1, graph=nodes, form=form_of(nodes), made_by=by
     )

@@ -11,6 +11,7 @@ GET  /control/requests?vendor=bfl
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,13 +44,20 @@ def build_app(settings: Settings | None = None) -> web.Application:
     app.router.add_get("/control/counts", _counts)
     app.router.add_get("/control/requests", _requests)
     app.router.add_post("/control/{vendor}/next", _fail_next)
+    for resource in _addresses():
+        app.router.register_resource(resource)
+    return app
+
+
+@functools.cache
+def _addresses() -> tuple[web.AbstractResource, ...]:
+    """Make all vendors' addresses, once for all the sandboxes of a process: there are hundreds."""
+    router = web.UrlDispatcher()
     for vendor in VENDORS:
-        desk = far_side.desks[vendor.name]
         for name in (vendor.name, *(f"{vendor.name}-{base}" for base in vendor.bases)):
             for route in (*vendor.routes, NOT_THERE):
-                path = f"/{name}{route.path}"
-                app.router.add_route(route.method, path, _door(vendor, route, desk))
-    return app
+                router.add_route(route.method, f"/{name}{route.path}", _door(vendor, route))
+    return tuple(router.resources())
 
 
 @asynccontextmanager
@@ -68,12 +76,13 @@ async def running(
         await runner.cleanup()
 
 
-def _door(vendor: Vendor, route: Route, desk: Desk) -> Handler:
+def _door(vendor: Vendor, route: Route) -> Handler:
     """Put a route behind everything that all vendors' routes have in common."""
     at_address = route
 
     async def answer(request: web.Request) -> web.StreamResponse:
         route = (at_address.instead and at_address.instead(request)) or at_address
+        desk = request.app[FAR_SIDE].desks[vendor.name]
         seen = _note(desk, route, request)
         refused = _refused(vendor, route, desk, request)
         planned = {} if refused else _planned(route, desk)

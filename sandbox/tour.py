@@ -164,7 +164,7 @@ async def _called(tourist: Tourist, sample: Sample) -> tuple[str, str]:
     head, kind, _ = await tourist.send(await _prepared(tourist, sample))
     if sample.operation.job is None:
         return head["call-id"], kind
-    end = await _polled(tourist, sample, head["call-id"])
+    end = await polled(tourist, sample, head["call-id"])
     urls = [url for url in sample.operation.job.results(end) if url.startswith(("http", "/"))]
     return head["call-id"], await tourist.fetch(urls[0]) if urls else "an answer"
 
@@ -182,7 +182,7 @@ async def _prepared(tourist: Tourist, sample: Sample) -> Entry:
             earlier = sample_of(step["path"])
             head, _, body = await tourist.send(await _prepared(tourist, earlier))
             has_job = earlier.operation.job is not None
-            told = await _polled(tourist, earlier, head["call-id"]) if has_job else json.loads(body)
+            told = await polled(tourist, earlier, head["call-id"]) if has_job else json.loads(body)
         part, _, name = step["as"].partition(".")
         value = found(told, step["take"])[0]
         if part == "path_params":
@@ -192,8 +192,18 @@ async def _prepared(tourist: Tourist, sample: Sample) -> Entry:
     return entry
 
 
-async def _polled(tourist: Tourist, sample: Sample, call: str) -> Any:
-    """Poll as a node does; return the answer that tells of the end."""
+async def polled(
+    tourist: Tourist,
+    sample: Sample,
+    call: str,
+    *,
+    pause: float = PAUSE_SECONDS,
+    most_seconds: float = LONGEST_SECONDS,
+) -> Any:
+    """Poll as a node does; return the answer that tells of the end.
+
+    Raises TourFailed where it failed, or did not end in time.
+    """
     from sandbox.samples import state_of, words_of
 
     job = (await tourist.row(JOB, call))["vendor_job_id"]
@@ -206,7 +216,7 @@ async def _polled(tourist: Tourist, sample: Sample, call: str) -> Any:
     params = {**sample.entry.get("path_params", {}), **(given if where == "path" else {})}
     entry |= {"path_params": params, "query": given if where == "query" else {}}
     entry["body"] = given if where == "body" else None
-    until = time.monotonic() + LONGEST_SECONDS
+    until = time.monotonic() + most_seconds
     while time.monotonic() < until:
         told = json.loads((await tourist.send(entry))[2])
         state = state_of(words_of(sample), told)
@@ -214,7 +224,7 @@ async def _polled(tourist: Tourist, sample: Sample, call: str) -> Any:
             return told
         if state == "failed":
             raise TourFailed(f"the job failed: {told!r:.200}")
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(pause)
     raise TourFailed("the job did not end in time.")
 
 
@@ -233,8 +243,8 @@ def chosen(names: Sequence[str], *, every: bool) -> list[Sample]:
     return list(seen.values())
 
 
-def payer(environment: dict[str, str]) -> str:
-    """Return the key of a member who can pay for all of it."""
+def payer(environment: dict[str, str], *scopes: str) -> str:
+    """Return the key of a member who can pay for all of it; it may call, or what it is given."""
 
     def manage(*words: str) -> Any:
         command = [sys.executable, str(ROOT / "manage.py"), *words, "--json"]
@@ -251,7 +261,8 @@ def payer(environment: dict[str, str]) -> str:
     by = staff[0]["email"] if staff else STAFF
     why = ["--by", by, "--reason", "a tour"]
     words = ["member", "add", EMAIL, "--credits", GIFT_USD, *why]
-    key = str(manage(*words, "--key", "tour", "--scope", "proxy")["api_key"])
+    may = [word for scope in scopes or ("proxy",) for word in ("--scope", scope)]
+    key = str(manage(*words, "--key", "tour", *may)["api_key"])
     manage("member", "limit", EMAIL, "any", *why)  # Nobody paid for more than one call at once.
     return key
 

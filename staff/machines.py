@@ -16,7 +16,7 @@ from accounts.models import Workspace
 from common import ids
 from dashboard.forms import DollarsField
 from desk.roles import Right
-from runs import standing, workers
+from runs import scrubbing, standing, workers
 from staff.pages import About, ReasonForm, act, page, who
 
 if TYPE_CHECKING:
@@ -90,9 +90,14 @@ class MachineForm(ReasonForm):
         "workspaces apart, and the code of custom nodes may read all: reserve it for strangers.",
         widget=forms.Textarea({"rows": 3, "spellcheck": "false"}),
     )
+    keeps_files = forms.BooleanField(
+        label="Wipe nothing there",
+        required=False,
+        help_text="Else what a run left there is written over once it is stored here.",
+    )
     field_order = (
         "name", "base_url", "token", "accelerator", "slots", "per_second", "minimum",
-        "per_output", "reserved", "reason",
+        "per_output", "reserved", "keeps_files", "reason",
     )  # fmt: skip
 
     def clean_reserved(self) -> tuple[UUID, ...]:
@@ -120,6 +125,7 @@ def add_machine(request: HttpRequest, given: dict[str, Any]) -> str:
         micros_per_output=given["per_output"] or 0,
         slots=given["slots"],
         reserved_for=given["reserved"],
+        scrubs=not given["keeps_files"],
     )
     made = workers.add(
         given["name"].strip(), terms, token=given["token"], by=who(request), reason=given["reason"]
@@ -151,5 +157,7 @@ def take_machine_back(request: HttpRequest, given: dict[str, Any], name: str) ->
 )  # fmt: skip
 def remove_machine(request: HttpRequest, given: dict[str, Any], name: str) -> str:
     """Have a machine be none any more."""
+    runs = scrubbing.left(workers.find(name))
     workers.remove(name, by=who(request), reason=given["reason"])
-    return f"{name} is removed."
+    left = f" Files of {runs} runs are on it still, in mc and mc-models." if runs else ""
+    return f"{name} is removed.{left}"

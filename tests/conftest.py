@@ -27,6 +27,8 @@ import pytest
 from django.test import TestCase
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
+from local import prepared
+
 TestCase.databases = {"default", "counts"}
 """The second is the same database by other connections: what a test counts there, it commits."""
 
@@ -118,14 +120,17 @@ def django_db_setup(
     """Make the test database, also where only `committed` asks for it.
 
     pytest-django's own fixture would make none then, and leave everybody in the real one. It is a
-    copy of `TEMPLATE_DATABASE`, if there is one: who runs tests often has that migrated once.
+    copy of `TEMPLATE_DATABASE`, if there is one: who runs tests often has that migrated once. Of
+    ours it is known that nothing is left to migrate; to look takes longer than most files of tests.
     """
     from django.db import connection, connections
     from django.test.utils import setup_databases, teardown_databases
 
     connection.settings_dict["TEST"]["TEMPLATE"] = os.environ.get("TEMPLATE_DATABASE")
 
-    with django_db_blocker.unblock():
+    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("TEMPLATE_DATABASE") == prepared.DATABASE:
+            patch.setattr("django.core.management.call_command", lambda *_, **__: None)
         made = setup_databases(0, interactive=False, serialized_aliases=set())
     yield
     with django_db_blocker.unblock():
@@ -140,8 +145,8 @@ def migrated(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
     from django.core.management import call_command
     from django.db import connection
 
-    if prepared := os.environ.get("TEMPLATE_DATABASE"):
-        yield prepared
+    if template := os.environ.get("TEMPLATE_DATABASE"):
+        yield template
         return
     name = f"{connection.settings_dict['NAME']}_empty"
     with django_db_blocker.unblock():
@@ -185,12 +190,15 @@ def _let_rest() -> None:
     from outbox.models import Mail
 
     never = datetime(9999, 1, 1, tzinfo=UTC)
-    Hold.objects.update(expires_at=never, process_id=None)
-    TopUp.objects.filter(next_check_at__isnull=False).update(next_check_at=never)
+    # Only what moves: who wrote all rows of all tests anew would take longer with each.
+    Hold.objects.exclude(expires_at=never, process_id=None).update(
+        expires_at=never, process_id=None
+    )
+    TopUp.objects.filter(next_check_at__lt=never).update(next_check_at=never)
     StripeEvent.objects.filter(processed_at=None).delete()  # Stripe has forgotten it, too.
     Finding.objects.all().delete()
     for rows in (Refund, Mail):
-        rows.objects.filter(next_try_at__isnull=False).update(next_try_at=never)
+        rows.objects.filter(next_try_at__lt=never).update(next_try_at=never)
 
 
 @pytest.fixture(name="make_member")

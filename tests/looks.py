@@ -22,19 +22,86 @@ async () => {
 SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1440, "height": 900}}
 NARROW = "document.documentElement.scrollWidth <= innerWidth"
 LOOKS = list(itertools.product(SIZES, ("light", "dark")))
+IN_CHINESE = (("phone", "light"), ("desk", "dark"))
+"""Each size and each scheme once: what differs by the language is how long a line is."""
+LEFT = """
+() => {
+    const english = /[A-Za-z]{2,}(?:[ ,.]+[A-Za-z']{2,}){2,}/;
+    const others = "code, pre, script, style, option, [lang=en], [translate=no]";
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) {
+        const node = walker.currentNode;
+        if (node.parentElement.closest(others) || !english.test(node.data)) continue;
+        found.push(node.data.trim());
+    }
+    for (const each of document.querySelectorAll("[aria-label], [placeholder], [title], [alt]"))
+        for (const name of ["aria-label", "placeholder", "title", "alt"])
+            if (english.test(each.getAttribute(name) ?? "")) found.push(each.getAttribute(name));
+    return found;
+}
+"""
+"""What is read on a page as an English sentence: three words of it in a row."""
+
+
+def read_in(page, url, language):
+    """Have the pages of a browser be in a language."""
+    page.context.add_cookies([{"name": "language", "value": language, "url": url}])
+
+
+def look_in_chinese(page, name, complaints, data=()):
+    """Look at a page that is in Chinese, but for data: what somebody named or said."""
+    assert page.locator("html").get_attribute("lang") == "zh-hans", name
+    left = [each for each in page.evaluate(LEFT) if not any(one in each for one in data)]
+    assert left == [], (name, left)
+    look(page, name, complaints)
 
 
 def look(page, name, complaints):
     """Have axe find nothing grave, and nothing lie beside the page however narrow it is."""
     page.evaluate(AXE.read_text())
-    assert page.evaluate(GRAVE) == [], name
-    if folder := os.environ.get("DASHBOARD_SHOTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
-    size = page.viewport_size
-    if size["width"] < 400:
-        page.set_viewport_size({"width": 360, "height": 780})
-        page.wait_for_function(NARROW)  # A chart is drawn anew by an observer, a moment later.
-        page.set_viewport_size(size)
+    found = page.evaluate(GRAVE)
+    assert found == [], (name, found)
+    _keep(page, name)
+    if page.viewport_size["width"] < 400:
+        _is_narrow(page)
     expected = [each for each in complaints if "404 (Not Found)" in each]
     assert complaints == expected, name
     complaints.clear()
+
+
+CONTRAST = GRAVE.replace(
+    'resultTypes: ["violations"]', 'resultTypes: ["violations"], runOnly: ["color-contrast"]'
+)
+"""All that another theme can change."""
+
+
+def look_from_all_sides(page, name, complaints):
+    """Look at one page at both sizes, light and dark, and ask for it once.
+
+    What a theme cannot change is not looked for again in the other one.
+    """
+    page.evaluate(AXE.read_text())
+    for size, question in (("desk", GRAVE), ("phone", GRAVE)):
+        page.set_viewport_size(SIZES[size])
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            asked = question if scheme == "light" else CONTRAST
+            assert page.evaluate(asked) == [], (name, size, scheme)
+            _keep(page, f"{name}-{size}-{scheme}")
+    _is_narrow(page)
+    assert complaints == [each for each in complaints if "404 (Not Found)" in each], name
+    complaints.clear()
+
+
+def _keep(page, name):
+    if folder := os.environ.get("DASHBOARD_SHOTS"):
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+
+
+def _is_narrow(page):
+    """Have nothing lie beside the page on the narrowest phone."""
+    size = page.viewport_size
+    page.set_viewport_size({"width": 360, "height": 780})
+    page.wait_for_function(NARROW)  # A chart is drawn anew by an observer, a moment later.
+    page.set_viewport_size(size)

@@ -4,7 +4,10 @@ Loaded by `-p tests.plugin`: pytest-django reads the settings before any conftes
 With xdist the controller starts the server and finds the browser; the workers inherit where.
 
 The files that took longest the last time are begun first, so that no worker is left alone with
-one at the end.
+one at the end; where none was ever run, what they took elsewhere tells (`tests/taken.json`).
+
+`--quick` runs the first case of each test, and of the tests those that are cheap: `taken.json`
+names what is dear, `dev.py test --quick --find-dear` writes it anew.
 
 Hypothesis tries the same examples each time, and the tests have one order, so that a landing does
 not depend on luck; `dev.py test --hypothesis-profile=default --randomly-seed=7` looks for others.
@@ -14,10 +17,14 @@ It shrinks for half a minute at most.
 from __future__ import annotations
 
 import gc
+import json
+import logging
 import os
 import re
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +42,27 @@ ORDER = 2026
 SHRINKING_SECONDS = 30
 SECONDS = "files/seconds"
 """Where pytest's cache has what each file took."""
+TAKEN = Path(__file__).with_name("taken.json")
+"""What files took elsewhere, for who never ran them, and which tests are dear."""
+DEAR_SECONDS = 0.25
+"""Of a processor, in a test without its fixtures: more, and `--quick` leaves it out."""
 _scratch: scratch.Scratch | None = None
 _seconds: Counter[str] = Counter()
+_spent: defaultdict[str, list[float]] = defaultdict(list)
 
+
+class Loggers(dict[str, Any]):
+    """All loggers, in a list wherever somebody goes through them.
+
+    pytest does so before each test, while a thread of the test before may yet make one: without
+    this the next test fails, now and then, of a dictionary that changed.
+    """
+
+    def values(self) -> list[Any]:  # type: ignore[override]
+        return list(super().values())
+
+
+logging.root.manager.loggerDict = Loggers(logging.root.manager.loggerDict)
 engine.MAX_SHRINKING_SECONDS = SHRINKING_SECONDS  # Made to be replaced, says its comment.
 hypothesis.settings.register_profile("landing", derandomize=True)
 hypothesis.settings.register_profile("quick", derandomize=True, max_examples=10)
@@ -65,7 +90,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
         action="store_true",
-        help=f"leave out what is marked {', '.join(QUICK)}; fewer cases and examples of a test",
+        help=f"leave out what is marked {', '.join(QUICK)} or dear; one case of each test",
+    )
+    parser.addoption(
+        "--find-dear",
+        action="store_true",
+        help=f"write to {TAKEN.name} which tests take {DEAR_SECONDS} s of a processor or more",
     )
 
 
@@ -134,9 +164,13 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not to be run, and begin with the file that took longest."""
     if config.option.quick:
-        left_out = {item for item in items if any(map(item.get_closest_marker, QUICK))}
-        config.hook.pytest_deselected(items=[*left_out])
-        items[:] = [item for item in items if item not in left_out]
+        dear = set() if config.option.find_dear else set(taken()["dear"])
+        left_out = [
+            any(map(item.get_closest_marker, QUICK)) or function_of(item.nodeid) in dear
+            for item in items
+        ]
+        config.hook.pytest_deselected(items=[*compress(items, left_out)])
+        items[:] = [item for item, out in zip(items, left_out, strict=True) if not out]
     if config.option.no_browser:
         for item in items:
             if item.get_closest_marker("browser"):
@@ -146,7 +180,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         seconds: Counter[str] = Counter()
         for each in items:
             seconds[file_of(each.nodeid)] += likely_seconds(each)
-        seconds.update(inherited["seconds"])
+        if config.option.quick:  # A quick run has other parts of a file, all alike.
+            seconds = Counter(file_of(each.nodeid) for each in items)
+        else:
+            seconds.update(inherited["seconds"])
         items.sort(key=lambda item: -seconds[file_of(item.nodeid)])
 
 
@@ -162,13 +199,22 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, None, None]:
-    """Make, for a quick run, the first and the last case of each test; no others cost anything."""
+    """Make, for a quick run, the first case of each test; no others cost anything."""
     yield
     cases = metafunc._calls
-    if metafunc.config.option.quick and len(cases) > 2:
+    if metafunc.config.option.quick and len(cases) > 1:
         chosen = [each for each in cases if not any(mark.name in QUICK for mark in each.marks)]
-        chosen = chosen or cases  # All are left out then, and later.
-        cases[:] = [chosen[0], chosen[-1]] if len(chosen) > 1 else chosen
+        cases[:] = (chosen or cases)[:1]  # Where all are left out, this one is, later.
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Note what a test takes of a processor: this, unlike time, is the same beside others."""
+    began = time.process_time()
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append(("processor", time.process_time() - began))
 
 
 def likely_seconds(item: pytest.Item) -> int:
@@ -180,23 +226,49 @@ def likely_seconds(item: pytest.Item) -> int:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _seconds[file_of(report.nodeid)] += report.duration
+    if report.when == "call":
+        _spent[function_of(report.nodeid)].append(dict(report.user_properties).get("processor", 0))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remember what each file took, where a run of many files was shared among workers."""
     config = session.config
-    shared = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if hasattr(config, "workerinput"):
+        return
+    shared = config.getoption("numprocesses", None)
     if shared and not config.option.quick and config.cache is not None:
         config.cache.set(SECONDS, {**taken_before(config), **_seconds})
+    if config.option.find_dear:
+        write_dear()
+
+
+def write_dear() -> None:
+    """Have `taken.json` say of each test that was run whether it is dear."""
+    known = taken()
+    dear = set(known["dear"]) - _spent.keys()
+    dear |= {test for test, cases in _spent.items() if max(cases) >= DEAR_SECONDS}
+    TAKEN.write_text(json.dumps({**known, "dear": sorted(dear)}, indent=1) + "\n")
+
+
+def taken() -> dict[str, Any]:
+    """Return what files took elsewhere, in seconds, and the names of the tests that are dear."""
+    known: dict[str, Any] = json.loads(TAKEN.read_text())
+    return known
 
 
 def taken_before(config: pytest.Config) -> dict[str, float]:
-    """Return the seconds that each file took when it was last run whole."""
-    return dict(config.cache.get(SECONDS, {})) if config.cache is not None else {}
+    """Return the seconds that each file took when it was last run whole, here or elsewhere."""
+    here = config.cache.get(SECONDS, {}) if config.cache is not None else {}
+    return {**taken()["files"], **here}
 
 
 def file_of(nodeid: str) -> str:
     return nodeid.partition("::")[0]
+
+
+def function_of(nodeid: str) -> str:
+    """Return what all cases of a test are called."""
+    return nodeid.partition("[")[0]
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Known, Person
 from uploads import places
@@ -11,14 +12,16 @@ KNOWN = (
     Known(
         "uploads.Upload",
         Fate.DELETED,
-        "Files that your nodes put here for vendors, where they lie and in the list of them.",
+        gettext_lazy(
+            "Files that your nodes put here for vendors, where they lie and in the list of them."
+        ),
         whose=lambda person: Q(workspace_id__in=person.workspaces),
         shown=("id", "name", "content_type", "size_bytes", "created_at", "expires_at"),
     ),
     Known(
         "uploads.Storage",
         Fate.DELETED,
-        "How much room your files took.",
+        gettext_lazy("How much room your files took."),
         whose=lambda person: Q(workspace_id__in=person.workspaces),
         shown=("workspace_id", "used_bytes", "places"),
     ),

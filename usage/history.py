@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Max, Min, Q
+from django.db.models import Max, Min
 
 from common.money import Micros
 from credits.models import Account
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 LOOKED_AT = 20_000
+OF_A_RUN = 100
 IN_A_FILE = 1_000
 """So many calls of a file are in memory at once."""
 
@@ -176,13 +177,22 @@ def one(workspace_id: UUID, call_id: UUID, *, user_id: UUID | None = None) -> Re
     return Receipt.of(row) if row else None
 
 
-def of_run(workspace_id: UUID, receipt: Receipt, *, user_id: UUID | None = None) -> list[Receipt]:
-    """Return the calls of the same press of Run, in their order; they stand near each other."""
+def by_id(call_id: UUID) -> tuple[UUID, Receipt] | None:
+    """Return a call whoever made it, after its workspace: for who was shown that it is theirs."""
+    row = Call.objects.filter(pk=call_id).first()
+    return (row.workspace_id, Receipt.of(row)) if row else None
+
+
+def of_run(workspace_id: UUID, receipt: Receipt) -> list[Receipt]:
+    """Return the first calls of the same press of Run by the same person, in their order.
+
+    What all of them came to is in the sums (`runs.of_call`).
+    """
     if not receipt.run:
         return []
-    near = Q(number__range=(receipt.number - IN_A_FILE, receipt.number + IN_A_FILE))
-    rows = Wanted(user_id=user_id, run=receipt.run).rows(workspace_id).filter(near)
-    return [Receipt.of(row) for row in rows.order_by("started_at", "number")[:100]]
+    wanted = Wanted(user_id=receipt.user_id, run=receipt.run)
+    first, last = bounds(workspace_id, wanted)
+    return _between(workspace_id, wanted, first, last, "number", OF_A_RUN)
 
 
 def all_of(workspace_id: UUID, wanted: Wanted) -> Iterator[list[Receipt]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Kept, Known, Person, oldest
 from usage.models import Refusal
@@ -12,7 +13,9 @@ from usage.models import Refusal
 if TYPE_CHECKING:
     from datetime import datetime
 
-SUMS: Final = "Sums of the calls above, under the same numbers that are nobody's any more."
+SUMS: Final = gettext_lazy(
+    "Sums of the calls above, under the same numbers that are nobody's any more."
+)
 
 
 def _own(person: Person) -> Q:
@@ -30,8 +33,10 @@ KNOWN = (
     Known(
         "usage.Call",
         Fate.PSEUDONYM,
-        "What was called, when, and what it cost: the receipts of the books' entries. They hold no "
-        "prompt, file, name or address, only numbers that are nobody's any more.",
+        gettext_lazy(
+            "What was called, when, and what it cost: the receipts of the books' entries. They "
+            "hold no prompt, file, name or address, only numbers that are nobody's any more."
+        ),
         # Found by the wallet's numbers: what somebody called in a team is its team's receipt.
         whose=_own,
         shown=(
@@ -52,7 +57,9 @@ KNOWN = (
     Known(
         "usage.Refusal",
         Fate.PASSES,
-        "Which of your calls a limit refused, and which limit; deleted when its time is over.",
+        gettext_lazy(
+            "Which of your calls a limit refused, and which limit; deleted when its time is over."
+        ),
         whose=_own,
         shown=(
             "first_at", "last_at", "times", "vendor", "operation", "code", "limit", "message",

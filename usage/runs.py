@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from usage.history import Receipt
+
 MOST_BY_PAGE = 10_000
 """So many are found by the number of their page; beyond them one goes on from the last (cursor)."""
 
@@ -125,6 +127,16 @@ def page(workspace_id: UUID, wanted: Wanted, *, page: int, limit: int) -> Page:
     found = wanted.rows(workspace_id)
     rows = found.order_by("-last_number")[(page - 1) * limit : page * limit]
     return Page(found.count(), list(map(Run.of, rows)))
+
+
+def of_call(workspace_id: UUID, call: Receipt) -> Run | None:
+    """Return the press of Run that a call belongs to; None if its client named none."""
+    if not call.run:
+        return None
+    sums.catch_up(workspace_id)
+    mine = RunSum.objects.filter(workspace_id=workspace_id, run_id=call.run)
+    row = mine.filter(user_id=call.user_id or NOBODY).first()
+    return Run.of(row) if row else None
 
 
 def older(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import F, Sum
 from django.db.models.functions import TruncDate
+from django.utils.translation import gettext
 
 from common.errors import InvalidRequest
 from common.money import Micros
@@ -160,7 +161,9 @@ def by_span(workspace_id: UUID, wanted: Wanted, *, span: str, by: By | None) -> 
     than MOST_ROWS, and for what sums do not tell apart: states and runs.
     """
     if wanted.outcome or wanted.run:
-        raise InvalidRequest("Sums are of all states and runs: leave `status` and `run` out.")
+        raise InvalidRequest(
+            gettext("Sums are of all states and runs: leave `status` and `run` out.")
+        )
     found = _of(workspace_id, span).filter(**wanted.named)
     if wanted.since is not None:
         found = found.filter(begins_at__gte=wanted.since)
@@ -175,7 +178,9 @@ def by_span(workspace_id: UUID, wanted: Wanted, *, span: str, by: By | None) -> 
     )
     some = list(rows.order_by("begins_at", *column)[: MOST_ROWS + 1])
     if len(some) > MOST_ROWS:
-        raise InvalidRequest("These are too many rows. Ask for less time, or for longer spans.")
+        raise InvalidRequest(
+            gettext("These are too many rows. Ask for less time, or for longer spans.")
+        )
     for row in some:
         yield Part(
             row["begins_at"],

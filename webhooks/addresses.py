@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asgiref.sync import async_to_sync
+from django.utils.translation import gettext
 
 from common.errors import InvalidWebhookUrl
 from common.outside import guard
@@ -34,4 +35,4 @@ def _read(url: str) -> guard.Target:
 
 
 def _refused(refusal: guard.NotAllowed) -> InvalidWebhookUrl:
-    return InvalidWebhookUrl(f"url: the address {refusal}.")
+    return InvalidWebhookUrl(gettext("url: the address %(refusal)s.") % {"refusal": refusal})

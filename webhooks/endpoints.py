@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from audit import log as audit
 from common import ratelimits, sealing
@@ -48,7 +49,7 @@ def one(workspace_id: UUID, endpoint_id: UUID, *, locked: bool = False) -> Endpo
     rows = Endpoint.objects.select_for_update() if locked else Endpoint.objects.all()
     found = rows.filter(pk=endpoint_id, workspace_id=workspace_id).first()
     if found is None:
-        raise NotFound("There is no such webhook.")
+        raise NotFound(gettext("There is no such webhook."))
     return found
 
 
@@ -68,7 +69,9 @@ def make(
         # All that makes one here waits for the row that each workspace has but once.
         Endpoint.objects.select_for_update().get(pk=events.for_runs(workspace_id).pk)
         if Endpoint.objects.filter(workspace_id=workspace_id).exclude(url="").count() >= MOST:
-            raise InvalidRequest(f"A workspace has at most {MOST} webhooks. Remove one.")
+            raise InvalidRequest(
+                gettext("A workspace has at most %(most)s webhooks. Remove one.") % {"most": MOST}
+            )
         made = Endpoint.objects.create(
             workspace_id=workspace_id,
             url=whole,
@@ -147,7 +150,7 @@ def remove(workspace_id: UUID, endpoint_id: UUID, *, by: UUID) -> None:
     """Take one away, with what waits for it and the list of what was sent."""
     found = one(workspace_id, endpoint_id, locked=True)
     if not found.url:
-        raise InvalidRequest("This stands for the addresses that runs name, and stays.")
+        raise InvalidRequest(gettext("This stands for the addresses that runs name, and stays."))
     found.delete()
     audit.note("webhook.removed", actor=by, workspace=workspace_id, target=endpoint_id)
 
@@ -158,9 +161,9 @@ def try_out(workspace_id: UUID, endpoint_id: UUID, *, by: UUID) -> Delivery:
     _take("tried", workspace_id, TRIED_AN_HOUR)
     found = one(workspace_id, endpoint_id, locked=True)
     if not found.url:
-        raise InvalidRequest("This has no address: runs name theirs.")
+        raise InvalidRequest(gettext("This has no address: runs name theirs."))
     if found.off_at is not None:
-        raise InvalidRequest("The webhook is off. Switch it on first.")
+        raise InvalidRequest(gettext("The webhook is off. Switch it on first."))
     made = Delivery.objects.create(
         endpoint=found,
         key=f"test:{uuid.uuid4()}",
@@ -182,7 +185,7 @@ def of_delivery(workspace_id: UUID, delivery_id: UUID) -> UUID:
     mine = Delivery.objects.filter(pk=delivery_id, endpoint__workspace_id=workspace_id)
     found = mine.values_list("endpoint_id", flat=True).first()
     if found is None:
-        raise NotFound("There is no such message.")
+        raise NotFound(gettext("There is no such message."))
     return found
 
 
@@ -201,9 +204,9 @@ def resend(workspace_id: UUID, delivery_id: UUID, *, by: UUID) -> Delivery:
     mine = Delivery.objects.filter(pk=delivery_id, endpoint__workspace_id=workspace_id)
     found = mine.select_related("endpoint").first()
     if found is None:
-        raise NotFound("There is no such message.")
+        raise NotFound(gettext("There is no such message."))
     if one(workspace_id, found.endpoint_id, locked=True).off_at is not None:
-        raise InvalidRequest("The webhook is off. Switch it on first.")
+        raise InvalidRequest(gettext("The webhook is off. Switch it on first."))
     mine.update(next_try_at=Now(), delivered_at=None)
     audit.note("webhook.resent", actor=by, workspace=workspace_id, target=delivery_id)
     found.refresh_from_db()
@@ -231,5 +234,7 @@ def _take(what: str, workspace_id: UUID, most: int) -> None:
 def _types(given: Collection[str]) -> list[str]:
     unknown = sorted(set(given) - set(TYPES))
     if unknown or not given:
-        raise InvalidRequest(f"events: at least one of {', '.join(TYPES)}.")
+        raise InvalidRequest(
+            gettext("events: at least one of %(types)s.") % {"types": ", ".join(TYPES)}
+        )
     return [each for each in TYPES if each in given]

@@ -9,10 +9,10 @@ what happened. `key` names the happening: again under it is nothing.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from webhooks import signing
 from webhooks.models import TYPES, Delivery, Endpoint
@@ -98,4 +98,4 @@ def _fitting(body: str) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return timezone.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Kept, Known, Person, oldest
 from webhooks.models import Delivery, Endpoint
@@ -16,14 +17,16 @@ KNOWN = (
     Known(
         "webhooks.Endpoint",
         Fate.DELETED,
-        "Addresses of your programs to which we told what happened, with what signed it.",
+        gettext_lazy(
+            "Addresses of your programs to which we told what happened, with what signed it."
+        ),
         whose=lambda person: Q(workspace_id__in=person.workspaces),
         shown=("id", "url", "name", "events", "created_at", "off_at", "off_reason"),
     ),
     Known(
         "webhooks.Delivery",
         Fate.DELETED,
-        "What was told them, and how that went.",
+        gettext_lazy("What was told them, and how that went."),
         whose=lambda person: Q(endpoint__workspace_id__in=person.workspaces),
         shown=("id", "type", "url", "body", "created_at", "delivered_at", "last_status"),
     ),

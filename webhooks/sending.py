@@ -26,11 +26,13 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from audit import log as audit
 from common import failpoints
 from common.outside import dialing, guard
 from common.rows import rows
+from common.told import kept
 from webhooks import signing
 from webhooks.models import Delivery, Endpoint
 
@@ -64,8 +66,8 @@ MOST_COUNTED: Final = 1000
 DAYS_UNTIL_OFF: Final = 5
 MOST_NOTED: Final = 20
 USER_AGENT: Final = "comfy-platform/1 (webhooks)"
-GONE: Final = "The receiver said that it is gone (410)."
-FAILED_FOR_DAYS: Final = f"Nothing was taken for {DAYS_UNTIL_OFF} days."
+GONE: Final = gettext_noop("The receiver said that it is gone (410).")
+FAILED_FOR_DAYS: Final = kept("Nothing was taken for %(days)s days.") % {"days": DAYS_UNTIL_OFF}
 
 CLAIM = """
     WITH busy AS MATERIALIZED (
@@ -217,13 +219,13 @@ async def send(one: Claimed, *, look_up: LookUp | None = None) -> Outcome:
     except guard.NotAllowed as refusal:
         error = f"The address {refusal}."
     except signing.Unreadable:
-        error = "Its secret cannot be read any more. Rotate it."
+        error = gettext_noop("Its secret cannot be read any more. Rotate it.")
     except TimeoutError:
         error = f"There was no answer within {WHOLE_SECONDS} seconds."
     except (aiohttp.ClientError, OSError, ValueError):
-        error = "The receiver could not be reached, or did not answer as HTTP has it."
+        error = gettext_noop("The receiver could not be reached, or did not answer as HTTP has it.")
     if status is not None and 300 <= status < 400:
-        error = "The receiver redirects, and redirects are not followed."
+        error = gettext_noop("The receiver redirects, and redirects are not followed.")
     elif status is not None and not 200 <= status < 300:
         error = f"The receiver answered {status}."
     spent = int((time.monotonic() - begun) * 1000)

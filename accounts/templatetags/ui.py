@@ -8,24 +8,29 @@ from django import template
 from django.forms import Select
 from django.templatetags.static import static
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy, override
+
+from common.told import told
 
 if TYPE_CHECKING:
     from django.forms import BoundField
     from django.utils.safestring import SafeString
 
 register = template.Library()
+register.filter("told", told)
 LABELS = {
-    "Email": "Mail",
-    "Current Password": "Current password",
-    "New Password": "New password",
-    "New Password (again)": "New password, again",
-    "Password (again)": "Password, again",
-    "Authenticator code": "Code",
+    "Email": gettext_lazy("Mail"),
+    "Current Password": gettext_lazy("Current password"),
+    "New Password": gettext_lazy("New password"),
+    "New Password (again)": gettext_lazy("New password, again"),
+    "Password (again)": gettext_lazy("Password, again"),
+    "Authenticator code": gettext_lazy("Code"),
 }
+"""By what allauth calls a field in English, whatever the language of the page."""
 PASSWORDS = {
     "password": "",
     "oldpassword": "",
-    "password1": "12 characters or more. A few words are fine.",
+    "password1": gettext_lazy("12 characters or more. A few words are fine."),
 }
 """Beside the first two stands how to come by another."""
 
@@ -57,14 +62,16 @@ def control(field: BoundField) -> SafeString:
 @register.filter
 def label(field: BoundField) -> str:
     """Return what a field is called, in our words where allauth's are others."""
-    return LABELS.get(str(field.label), str(field.label))
+    with override("en"):
+        known = str(field.label)
+    return str(LABELS.get(known, field.label))
 
 
 @register.filter
 def help(field: BoundField) -> str:  # noqa: A001 - templates name it
     """Return what helps to fill a field in; passwords are all helped by one sentence."""
     if field.name in PASSWORDS:
-        return PASSWORDS[field.name]
+        return str(PASSWORDS[field.name])
     return str(field.help_text)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
+from django.utils.translation import gettext
 
 from common.errors import ConflictingPosting, InsufficientCredits
 from common.money import Micros, show
@@ -81,7 +82,8 @@ def post(
     payer, receiver = wallets.get(debit.pk), wallets.get(credit.pk)
     if payer is not None and payer.available_micros < amount:
         raise InsufficientCredits(
-            f"{show(amount)} are to be taken, {show(payer.available_micros)} are available."
+            gettext("%(amount)s are to be taken, %(available)s are available.")
+            % {"amount": show(amount), "available": show(payer.available_micros)}
         )
     for wallet in wallets.values():
         lots.work_out(wallet)

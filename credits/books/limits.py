@@ -26,6 +26,8 @@ from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Greatest
+from django.utils import translation
+from django.utils.translation import gettext_noop
 
 from audit import log
 from common.errors import (
@@ -37,6 +39,7 @@ from common.errors import (
     PlatformError,
 )
 from common.money import Micros, show
+from common.told import kept
 from credits.books import reasons
 from credits.models import LARGE_MICROS, Account, Budget
 
@@ -48,12 +51,33 @@ MOST_SLOTS = 100_000
 VERDICTS = ("short", "busy", "budget")
 WAITS = "waits"
 """The statement's word for who comes after one that was refused: judged in its turn (turns.py)."""
+OVER_BALANCE = kept(
+    "This call can cost %(amount)s, and %(left)s of your credits are available. Add credits, or "
+    "choose a smaller request."
+)
+NONE_AT_ONCE = kept("No calls may be made here: the limit of calls at once is 0.")
+MANY = kept(
+    "%(running)s calls of this workspace are running, and %(most)s may run at once. Wait until one "
+    "has ended."
+)
+MANY_LARGE = kept(
+    "%(running)s calls of %(amount)s or more of this workspace are running, and %(most)s may run "
+    "at once. Wait until one has ended."
+)
+OVER_BUDGET = kept(
+    "This call can cost %(amount)s, and %(left)s is left of the budget %(whose)s, %(most)s. Who "
+    "set it can raise it."
+)
+OVER_UNTIL = kept(
+    "This call can cost %(amount)s, and %(left)s is left of the budget %(whose)s, %(most)s. It "
+    "begins anew on %(day)s at %(time)s %(zone)s."
+)
 OF = {
-    "run": "of this run",
-    "key": "of this key",
-    "project": "of this project",
-    "member": "that you have here",
-    "workspace": "of this workspace",
+    "run": gettext_noop("of this run"),
+    "key": gettext_noop("of this key"),
+    "project": gettext_noop("of this project"),
+    "member": gettext_noop("that you have here"),
+    "workspace": gettext_noop("of this workspace"),
 }
 
 
@@ -210,19 +234,16 @@ def refusal(facts: dict[str, Any], *, amount: int) -> PlatformError:
         return _too_many(facts["most"], facts["open"], large=facts["large"])
     if facts["limit"] == "budget":
         return _over_budget(facts, amount)
-    return InsufficientCredits(
-        f"This call can cost {show(amount)}, and {show(facts['left'])} of your credits are "
-        "available. Add credits, or choose a smaller request."
-    )
+    figures = {"amount": show(amount), "left": show(facts["left"])}
+    return InsufficientCredits(translation.gettext(OVER_BALANCE) % figures)
 
 
 def _too_many(most: int, is_open: int, *, large: bool) -> PlatformError:
     if most <= 0:
-        return AccessDisabled("No calls may be made here: the limit of calls at once is 0.")
-    what = f"calls of {show(Micros(LARGE_MICROS))} or more" if large else "calls"
+        return AccessDisabled(translation.gettext(NONE_AT_ONCE))
+    figures = {"running": is_open, "amount": show(Micros(LARGE_MICROS)), "most": most}
     return ConcurrencyLimit(
-        f"{is_open} {what} of this workspace are running, and {most} may run at once. Wait until "
-        "one has ended.",
+        translation.gettext(MANY_LARGE if large else MANY) % figures,
         headers={"Retry-After": "5", **headers(most, is_open)},
     )
 
@@ -238,15 +259,18 @@ def headers(most: int, is_open: int) -> dict[str, str]:
 
 def _over_budget(facts: dict[str, Any], amount: int) -> PlatformError:
     whose = OF.get(facts["kind"], f"of this {facts['kind']}")
-    sentence = (
-        f"This call can cost {show(amount)}, and {show(max(facts['left'], 0))} is left of the "
-        f"budget {whose}, {show(facts['most'])}."
-    )
-    if facts["resets_at"]:
-        zone = settings.PERIODS_TIME_ZONE
-        anew = datetime.fromisoformat(facts["resets_at"]).astimezone(ZoneInfo(zone))
-        return BudgetExceeded(f"{sentence} It begins anew on {anew:%Y-%m-%d at %H:%M} {zone}.")
-    return BudgetExceeded(f"{sentence} Who set it can raise it.")
+    figures = {
+        "amount": show(amount),
+        "left": show(max(facts["left"], 0)),
+        "whose": translation.gettext(whose),
+        "most": show(facts["most"]),
+    }
+    if not facts["resets_at"]:
+        return BudgetExceeded(translation.gettext(OVER_BUDGET) % figures)
+    zone = settings.PERIODS_TIME_ZONE
+    anew = datetime.fromisoformat(facts["resets_at"]).astimezone(ZoneInfo(zone))
+    figures |= {"day": f"{anew:%Y-%m-%d}", "time": f"{anew:%H:%M}", "zone": zone}
+    return BudgetExceeded(translation.gettext(OVER_UNTIL) % figures)
 
 
 @transaction.atomic

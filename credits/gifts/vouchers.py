@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from audit import log
 from common import failpoints
@@ -141,7 +142,7 @@ def redeem(wallet_id: UUID, code: str) -> Entry:
     voucher = Voucher.objects.filter(digest=_digest(code)).first()
     entry = _use(wallet_id, voucher) if voucher else None
     if entry is None:
-        raise InvalidRequest("code: this code is not known, was used up, or is too old.")
+        raise InvalidRequest(gettext("code: this code is not known, was used up, or is too old."))
     tried.delete()
     return entry
 
@@ -154,7 +155,7 @@ def _try(wallet_id: UUID) -> VoucherTry:
     if tries > TRIES_PER_HOUR:
         tried.delete()  # It was not made.
         raise RateLimited(
-            "Too many codes that did not fit. Try again in an hour.",
+            gettext("Too many codes that did not fit. Try again in an hour."),
             headers={"Retry-After": "3600"},
         )
     return tried

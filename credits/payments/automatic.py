@@ -16,10 +16,12 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from common import failpoints
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_CENT, Micros, show
+from common.told import kept
 from credits.books import ledger
 from credits.models import AutoTopUp, TopUp
 from credits.models.purchases import WAITING
@@ -37,8 +39,11 @@ WAIT_AFTER_FAILURE = (timedelta(hours=1), timedelta(days=1))
 KEY_FORGOTTEN = timedelta(hours=20)
 """After that we look for what we made before we ask under the same key again (stack.md 4)."""
 NOT_PAID = ("requires_action", "requires_confirmation", "requires_payment_method", "canceled")
-UNSAVED = "Save a payment method first, then switch automatic top-up on."
-TAXED = "Automatic top-up cannot work out the tax that is switched on here. Buy credits by hand."
+UNSAVED = gettext_noop("Save a payment method first, then switch automatic top-up on.")
+TAXED = gettext_noop(
+    "Automatic top-up cannot work out the tax that is switched on here. Buy credits by hand."
+)
+CAPPED = kept("The monthly cap of %(cap)s is reached.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,9 @@ def configure(
     """Set the wish. Raises InvalidRequest if the amounts make no sense, or no card is saved yet."""
     topups.check_amount(amount, field="amount_micro_usd")
     if threshold <= 0:
-        raise InvalidRequest("threshold_micro_usd: must be above zero.")
+        raise InvalidRequest(gettext("threshold_micro_usd: must be above zero."))
     if monthly_cap < amount:
-        raise InvalidRequest("monthly_cap_micro_usd: must be at least one top-up.")
+        raise InvalidRequest(gettext("monthly_cap_micro_usd: must be at least one top-up."))
     wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
     if enabled and not wish.payment_method_id:
         raise InvalidRequest(UNSAVED)
@@ -185,7 +190,7 @@ def _wait_for_next_month(wish: AutoTopUp) -> None:
     next_month = (first + timedelta(days=32)).replace(day=1)
     AutoTopUp.objects.filter(pk=wish.pk).update(
         next_try_at=next_month,
-        last_failure=f"The monthly cap of {show(wish.monthly_cap_micros)} is reached.",
+        last_failure=CAPPED % {"cap": show(wish.monthly_cap_micros)},
         last_failure_at=now,
     )
     wish.refresh_from_db()
@@ -234,7 +239,7 @@ def _payment(top_up: TopUp) -> Payment | None:
         customer=customer, top_up=str(top_up.pk), since=top_up.created_at
     )
     if found is None:
-        fail(top_up, "The payment provider could not be reached for a day.")
+        fail(top_up, gettext_noop("The payment provider could not be reached for a day."))
     return found
 
 

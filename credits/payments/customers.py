@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from common import failpoints
 from common.money import Micros
@@ -102,7 +103,7 @@ def drop(customer_id: str) -> None:
     gone = Billing.objects.filter(customer_id=customer_id)
     lose_card(
         AutoTopUp.objects.filter(wallet__billing__in=gone),
-        why="The customer was deleted at the payment provider.",
+        why=gettext_noop("The customer was deleted at the payment provider."),
     )
     gone.update(customer_id=None, customers_deleted=F("customers_deleted") + 1)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import Q, Sum
+from django.utils.translation import gettext
 
 from common.errors import InvalidRequest
 from common.money import MICROS_PER_CENT, Micros
@@ -84,7 +85,7 @@ def older(
     if than is not None:
         one = TopUp.objects.filter(wallet=workspace_id, pk=than).first()
         if one is None:
-            raise InvalidRequest("This cursor is of another list. Begin again without it.")
+            raise InvalidRequest(gettext("This cursor is of another list. Begin again without it."))
         before = Q(created_at__lt=one.created_at) | Q(created_at=one.created_at, id__lt=one.pk)
         found = found.filter(before)
     some = list(found[: limit + 1])

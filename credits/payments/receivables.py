@@ -13,12 +13,17 @@ from django.db import transaction
 from django.db.models import F, Q, Sum
 
 from common.money import Micros, show
+from common.told import kept
 from credits.books import freezes, ledger
 from credits.models import Account, Entry, Freeze, Lot, Receivable, TopUp
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+OWED = kept(
+    "A payment was taken back after its credits were spent, and %(due)s are due. Add credits to "
+    "settle it; then calls go on."
+)
 DUE = {"amount_micros__gt": F("paid_micros") + F("waived_micros")}
 
 
@@ -154,10 +159,6 @@ def give_back(top_up: TopUp, *, kind: Entry.Kind, debit: Account, amount: Micros
 
 def _pause_or_release(wallet_id: UUID) -> None:
     if due := due_of(wallet_id):
-        sentence = (
-            f"A payment was taken back after its credits were spent, and {show(due)} are due. "
-            "Add credits to settle it; then calls go on."
-        )
-        freezes.freeze(wallet_id, Freeze.Cause.RECEIVABLE, sentence)
+        freezes.freeze(wallet_id, Freeze.Cause.RECEIVABLE, OWED % {"due": show(due)})
     else:
         freezes.lift(wallet_id, Freeze.Cause.RECEIVABLE)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from common import failpoints
 from common.errors import InvalidRequest, RateLimited
@@ -48,11 +49,21 @@ def check_amount(amount: int, *, field: str = "amount_micros") -> None:
     """Raise InvalidRequest unless credits can be bought for that many micros (contract 4.4)."""
     if not LEAST_MICROS <= amount <= MOST_MICROS:
         raise InvalidRequest(
-            f"{field}: credits are sold for {show(LEAST_MICROS)} to {show(MOST_MICROS)}, "
-            f"and this is {show(amount)}."
+            gettext(
+                "%(field)s: credits are sold for %(least)s to %(most)s, and this is %(amount)s."
+            )
+            % {
+                "field": field,
+                "least": show(LEAST_MICROS),
+                "most": show(MOST_MICROS),
+                "amount": show(amount),
+            }
         )
     if amount % MICROS_PER_CENT:
-        raise InvalidRequest(f"{field}: {show(amount)} is not a whole number of cents.")
+        raise InvalidRequest(
+            gettext("%(field)s: %(amount)s is not a whole number of cents.")
+            % {"field": field, "amount": show(amount)}
+        )
 
 
 def start(
@@ -100,7 +111,9 @@ def _begin(wallet_id: UUID, *, amount: Micros, user_id: UUID | None) -> TopUp:
     begun = TopUp.objects.filter(wallet_id=wallet_id, state=State.OPEN, created_at__gt=hour)
     if begun.count() >= OPEN_AT_ONCE:
         raise RateLimited(
-            "Many purchases were begun and not finished. Finish one, or try again in an hour.",
+            gettext(
+                "Many purchases were begun and not finished. Finish one, or try again in an hour."
+            ),
             headers={"Retry-After": "3600"},
         )
     return TopUp.objects.create(
@@ -120,7 +133,9 @@ def refresh(top_up_id: UUID) -> TopUp:
     if top_up.session_id is None:
         # The process died before it knew the page; so nobody was ever shown it.
         if timezone.now() - top_up.created_at > timedelta(minutes=2):
-            advance(top_up, State.EXPIRED, failure="The payment page was never shown.")
+            advance(
+                top_up, State.EXPIRED, failure=gettext_noop("The payment page was never shown.")
+            )
     else:
         learn(top_up, stripe_api.session(top_up.session_id))
     top_up.refresh_from_db()
@@ -132,7 +147,7 @@ def learn(top_up: TopUp, session: Session) -> None:
     known = TopUp.objects.filter(pk=top_up.pk)
     known.filter(session_id=None).update(session_id=session.id)
     if session.status == "expired":
-        advance(top_up, State.EXPIRED, failure="Nobody paid before the page expired.")
+        advance(top_up, State.EXPIRED, failure=gettext_noop("Nobody paid before the page expired."))
     elif session.status == "complete" and session.payment_intent:
         payment = stripe_api.payment(session.payment_intent)
         known.update(tax_cents=session.tax_cents, invoice_url=session.invoice_url)
@@ -147,7 +162,11 @@ def learn_payment(top_up: TopUp, payment: Payment) -> None:
     if payment.status == "processing":
         advance(top_up, State.PROCESSING)
     elif payment.status in ("requires_payment_method", "canceled"):
-        advance(top_up, State.FAILED, failure=payment.failure or "The payment did not succeed.")
+        advance(
+            top_up,
+            State.FAILED,
+            failure=payment.failure or gettext_noop("The payment did not succeed."),
+        )
     elif payment.status == "succeeded":
         known.update(receipt_url=payment.receipt_url)
         advance(top_up, State.PAID)

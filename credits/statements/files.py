@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from common.errors import InvalidRequest, NotFound
 from credits.statements import chain, sealing
@@ -67,10 +68,10 @@ def cut(wallet_id: UUID, *, first: date, until: date | None = None) -> Statement
     end = midnight(until) if until else None
     if end is not None and end > now:
         raise InvalidRequest(
-            "to: the period ends in the future. Leave it out for a statement until now."
+            gettext("to: the period ends in the future. Leave it out for a statement until now.")
         )
     if start >= (end or now):
-        raise InvalidRequest("from: the period must begin before it ends.")
+        raise InvalidRequest(gettext("from: the period must begin before it ends."))
     sealing.seal(wallet_id, until=end)
     horizon, tip = sealing.horizon(wallet_id), sealing.tip(wallet_id)
     before = sealing.first_at(wallet_id, start) - 1

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from common.errors import NotFound
 from common.rows import rows, values
@@ -143,7 +144,7 @@ def horizon(wallet_id: UUID) -> Horizon:
     """Return up to where a wallet's entries are complete. Calls wait for two index probes."""
     wallets = Account.objects.select_for_update(no_key=True)
     if not wallets.filter(pk=wallet_id, kind=Account.Kind.WALLET).exists():
-        raise NotFound("There is no such workspace.")
+        raise NotFound(gettext("There is no such workspace."))
     # A query of its own: it sees what the lock waited for.
     (found,) = rows(Horizon, LAST_ENTRY, {"wallet": wallet_id, "house": LAST_HOUSE})
     return found

@@ -9,6 +9,7 @@ from django.forms import CheckboxSelectMultiple, RadioSelect
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from accounts.words import role
 from common.money import CREDITS_PER_USD, MICROS_PER_CENT, MICROS_PER_USD, credits_text
 from dashboard import words
 from dashboard.forms import DollarsField
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from runs.models import Output
 
 register = template.Library()
-for named in (words.limit_word, words.may, words.movement, words.named, words.per, words.role,
-              words.run_word, words.event_word):  # fmt: skip
+for named in (words.limit_word, words.may, words.movement, words.named, words.per, role,
+              words.run_word, words.event_word, words.unit):  # fmt: skip
     register.filter(named.__name__, named)
 KINDS = {
     "delivered": ("good", "check"),

@@ -16,6 +16,7 @@ from django.utils.deprecation import MiddlewareMixin
 from common import db
 from common.lanes import away
 from config.preflight import first_line
+from runs.faces import refusals
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -37,6 +38,5 @@ class DatabaseAway(MiddlewareMixin):
                 connection.close()
                 connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has one.
         refusal = away()
-        return JsonResponse(
-            refusal.body_at(request.path), status=refusal.status, headers=refusal.headers
-        )
+        status, body = refusals.at(request.path, refusal)
+        return JsonResponse(body, status=status, headers=refusal.headers)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse, JsonResponse
 from django.http.request import split_domain_port
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess, registry
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -20,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from accounts import doors
 from common.drf import base_url
-from common.errors import AccessDisabled, as_flat, combined, is_for_nodes
+from common.errors import AccessDisabled, NotFound, as_flat, combined, is_for_nodes
 from common.rows import rows, values
 from config import counted, nowhere, preflight
 from credits.books import holds
@@ -28,6 +29,7 @@ from credits.proofs import marks
 from privacy import watch
 from proxy import days, origin
 from proxy import health as vendors_health
+from runs.faces import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +40,9 @@ WORKER_SILENT_SECONDS = 30
 OF_A_PROXY = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via")
 BOUND_TO = "WEB_BOUND_TO"
 """The environment variable in which `config.web` leaves the address that it listens at."""
-PAGES = ("/account/", "/my/", "/staff/", "/invitations/", "/privacy/", "/oauth/authorize")
+PAGES = (
+    "/account/", "/my/", "/staff/", "/invitations/", "/privacy/", "/receipts/", "/oauth/authorize",
+)  # fmt: skip
 """Where people are: a browser that reads pages is answered by one, a program by JSON."""
 WORKERS = ("worker", "jobs")
 """Names of heartbeats: of the worker that does the most, and of the one that asks vendors."""
@@ -244,9 +248,19 @@ def _refused(request: HttpRequest, status: int, code: str, sentence: str) -> Jso
 
 def forbidden(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Say that a browser's request lacks what proves that it is no other site's."""
-    sentence = "This must be sent from a page of ours. Reload it."
+    sentence = gettext("This must be sent from a page of ours. Reload it.")
     if request.path.startswith(PAGES):
-        return doors.refused(request, AccessDisabled(sentence), title="Reload the page")
+        return doors.refused(request, AccessDisabled(sentence), title=gettext("Reload the page"))
+    return _refused(request, 403, "access_disabled", sentence)
+
+
+def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say that who asks may not do that, or not as their account is now."""
+    sentence = gettext("You may not do this, or not as your account is now.")
+    if request.path.startswith(PAGES):
+        return doors.refused(
+            request, AccessDisabled(sentence), title=gettext("This is not for you")
+        )
     return _refused(request, 403, "access_disabled", sentence)
 
 
@@ -260,7 +274,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     sentence = "There is no such path."
     if request.path.startswith("/customers"):
         return JsonResponse(combined(sentence, "not_found"), status=404)
-    return _refused(request, 404, "not_found", sentence)
+    status, body = refusals.at(request.path, NotFound(sentence))
+    return JsonResponse(body, status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:

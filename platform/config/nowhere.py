@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.contrib import admin
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 
 from common.errors import NotFound
 from dashboard import shell
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 PLACES: Final = ("/my", "/staff", "/account", "/invitations", "/privacy")
-SENTENCE: Final = "There is no page at this address. It may have moved, or the link was cut off."
+SENTENCE: Final = gettext_lazy(
+    "There is no page at this address. It may have moved, or the link was cut off."
+)
 
 
 def is_for_people(request: HttpRequest) -> bool:

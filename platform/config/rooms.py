@@ -20,7 +20,7 @@ from common import metrics
 from common.errors import BodyTooLarge, InvalidRequest, PlatformError
 from proxy import forms
 from proxy.http import JSON_TYPE, Left, Request
-from runs.faces import bodies
+from runs.faces import bodies, refusals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -121,6 +121,6 @@ def _once(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(request: Request, refusal: PlatformError) -> None:
-    body = refusal.body_at(request.path)
+    status, body = refusals.at(request.path, refusal)
     own = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
-    await request.answer(refusal.status, orjson.dumps(body), [JSON_TYPE, *own])
+    await request.answer(status, orjson.dumps(body), [JSON_TYPE, *own])

@@ -464,6 +464,7 @@ MIDDLEWARE = [
     "config.whence.Whence",
     "config.headers.ContentPolicy",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.languages.ViewersLanguage",
     "accounts.doors.Doors",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -618,6 +619,16 @@ USERSESSIONS_TRACK_ACTIVITY = True
 USERSESSIONS_ADAPTER = "accounts.adapters.SessionsAdapter"
 USE_TZ = True
 TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+"""Each by its own name, as it stands where one chooses (docs/translating.md)."""
+LOCALE_PATHS = [Path(__file__).with_name("locale")]
+FORMAT_MODULE_PATH = ["config.formats"]
+LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_AGE = 31_536_000
+LANGUAGE_COOKIE_SECURE = IS_HTTPS
+MAILS_LANGUAGE = "accounts.languages.of_address"
+"""Who knows in which language an address is written to: the outbox stands below people."""
 PERIODS_TIME_ZONE = env.time_zone
 REQUESTS_PER_MINUTE = env.requests_per_minute
 CONCURRENCY_TIERS = [(usd(paid), most) for paid, most in env.concurrency_tiers]
@@ -880,12 +891,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "common.logs.JsonFormatter"}},
-    "filters": {"strangers": {"()": "common.logs.NoTraceOfStrangers"}},
+    "filters": {
+        "strangers": {"()": "common.logs.NoTraceOfStrangers"},
+        "left": {"()": "common.logs.NothingOfWhoLeft"},
+    },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
             "formatter": "json",
-            "filters": ["strangers"],
+            "filters": ["strangers", "left"],
         }
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},

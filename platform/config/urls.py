@@ -42,6 +42,7 @@ urlpatterns = [
     path("", include("privacy.urls")),
     path("", include("dashboard.urls")),
 ]
+handler403 = "config.health.denied"
 handler404 = "config.health.not_found"
 handler500 = "config.health.server_error"
 handler400 = "config.health.bad_request"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runs.models import Run
 
 CLIENT: Final = "client_id"
+MOST_TEXTS: Final = 8 << 20
 KEPT: Final = ("extra_pnginfo", "preview_method")
 TYPES: Final = {
     "worker_lost": "WorkerLost",
@@ -44,12 +45,26 @@ def item(run: Run) -> list[Any]:
     return [number(run), str(run.pk), graph, kept, partial.ends(graph)]
 
 
-def entry(run: Run, made: Iterable[Output]) -> dict[str, Any]:
+class Room:
+    """How many bytes of texts that nodes showed one answer has room for still."""
+
+    def __init__(self) -> None:
+        self._left = MOST_TEXTS
+
+    def has(self, size: int) -> bool:
+        """Whether so many more fit; then they are taken."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+
+def entry(run: Run, made: Iterable[Output], room: Room | None = None) -> dict[str, Any]:
     """Return it as the history has it, with what it cost."""
     is_good = run.state == State.SUCCEEDED
     return {
         "prompt": item(run),
-        "outputs": outputs(made),
+        "outputs": outputs(made, room or Room()),
         "status": {
             "status_str": "success" if is_good else "error",
             "completed": is_good,
@@ -60,13 +75,13 @@ def entry(run: Run, made: Iterable[Output]) -> dict[str, Any]:
     }
 
 
-def outputs(made: Iterable[Output]) -> dict[str, dict[str, list[Any]]]:
-    """Return what a run made, by node and section."""
+def outputs(made: Iterable[Output], room: Room) -> dict[str, dict[str, list[Any]]]:
+    """Return what a run made, by node and section; of texts as many as there is room for."""
     found: dict[str, dict[str, list[Any]]] = {}
     for each in made:
         section = found.setdefault(each.node_id, {}).setdefault(each.section, [])
         if each.kind == Output.Kind.TEXT:
-            section.append(_text(each))
+            section.append(_text(each) if room.has(each.size_bytes) else "")
         else:
             named = {"filename": each.name, "subfolder": each.subfolder, "type": each.kind}
             section.append(named)

@@ -17,12 +17,12 @@ from django.views.decorators.http import require_safe
 
 from common.drf import base_url
 from runs import assets, dialects
-from runs.faces import thumbnails
+from runs.faces import ranges, thumbnails
 from runs.models import Asset, Output
 from uploads import shelf
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from uuid import UUID
 
     from django.http import HttpRequest, StreamingHttpResponse
@@ -58,9 +58,16 @@ def fetch(request: HttpRequest, output_id: UUID, name: str) -> HttpResponse | St
 def given(
     request: HttpRequest | Request, kept: Asset | Output
 ) -> HttpResponse | StreamingHttpResponse:
-    """Return a file as an answer: shown where a browser never runs it, else only saved."""
+    """Return a file, or the part of it that is asked for; a browser shows what it never runs."""
+    tag = f'"{kept.sha256}"'
+    wanted = request.headers.get("Range", "")
+    if request.headers.get("If-Range", tag) != tag:
+        wanted = ""
     try:
+        part = ranges.read(wanted, kept.size_bytes)
         content = assets.opened(kept)
+    except ranges.OutOfRange:
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{kept.size_bytes}"})
     except OSError:
         return gone()
     whole = getattr(request, "_request", request)
@@ -73,10 +80,20 @@ def given(
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": RESTED,
             "Cache-Control": "private",
+            "Accept-Ranges": "bytes",
+            "ETag": tag,
         },
     )
+    first, length = part or (0, kept.size_bytes)
+    if part is not None:
+        content.seek(first)
+        answer.status_code = 206
+        answer.headers["Content-Length"] = str(length)
+        answer.headers["Content-Range"] = f"bytes {first}-{first + length - 1}/{kept.size_bytes}"
     if isinstance(whole, ASGIRequest):  # Or all of it is read before the first byte is sent.
-        answer.streaming_content = _blocks(content)
+        answer.streaming_content = _blocks(content, length)
+    elif part is not None:
+        answer.streaming_content = _plain_blocks(content, length)
     return answer
 
 
@@ -88,9 +105,16 @@ def _small(kept: Asset | Output) -> HttpResponse:
     return HttpResponse(picture, content_type="image/webp", headers=headers)
 
 
-async def _blocks(content: IO[bytes]) -> AsyncIterator[bytes]:
-    """Yield a file block by block; nothing waits for its disk but who asked for it."""
-    while block := await asyncio.to_thread(content.read, BLOCK):
+async def _blocks(content: IO[bytes], left: int) -> AsyncIterator[bytes]:
+    """Yield so much of a file block by block; nothing waits for its disk but who asked for it."""
+    while left > 0 and (block := await asyncio.to_thread(content.read, min(BLOCK, left))):
+        left -= len(block)
+        yield block
+
+
+def _plain_blocks(content: IO[bytes], left: int) -> Iterator[bytes]:
+    while left > 0 and (block := content.read(min(BLOCK, left))):
+        left -= len(block)
         yield block
 
 

@@ -131,7 +131,7 @@ async def _once_ended(run: Run, base: str, seconds: int, place: Place) -> AsyncI
 
 def _look(run: Run, base: str) -> tuple[bytes, bool]:
     try:
-        now = core.get(run.workspace_id, run.pk)
+        now = core.standing(run.workspace_id, run.pk)
         return orjson.dumps(dialects.modelslab(now, base)), now.has_ended
     except NotFound:  # Its workspace was deleted meanwhile.
         return orjson.dumps(

@@ -196,8 +196,9 @@ def history(request: Request) -> Response:
     offset = asked.get("offset")
     start = None if offset in (None, "", "-1") else asking.whole(offset, "offset", usual=0)
     found = core.history(workspace, most=min(most, MOST_HISTORY), offset=start)
-    made = core.outputs_of(found)
-    return Response({str(run.pk): entries.entry(run, made[run.pk]) for run in found})
+    made, room = core.outputs_of(found), entries.Room()
+    newest = {run.pk: entries.entry(run, made[run.pk], room) for run in reversed(found)}
+    return Response({str(run.pk): newest[run.pk] for run in found})
 
 
 def history_of(request: Request, run_id: str) -> Response:
@@ -223,7 +224,7 @@ def forget(request: Request) -> Response:
 
 def queue(request: Request) -> Response:
     """Return the workspace's runs that work, and those that wait."""
-    found = core.unfinished(asking.by(request).workspace_id)
+    found = core.queue(asking.by(request).workspace_id)
     waits = (State.QUEUED, State.STAGING)
     return Response(
         {

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("runs")
 PATH: Final = re.compile(r"/(?:comfy|run/(?P<token>[^/]{1,200}))(?:/api)?/ws/?")
 LOOK_SECONDS: Final = 0.5
+STATUS_SECONDS: Final = 5
+"""How often it is said how many runs there are, while there are some: some clients take a silent
+connection for a dead one after ten seconds, and a run may wait much longer."""
 STILL_SECONDS: Final = 30
 """How often it is looked whether the credential is one still."""
 BEAT_SECONDS: Final = 30
@@ -156,6 +159,7 @@ class Ear:
         """Those whose end was told lately, and when."""
         self._seen: dict[UUID, Any] = {}
         self._remaining = -1
+        self._counted = time.monotonic()
 
     def look(self) -> Frames:
         """Return what is new, as frames."""
@@ -195,11 +199,12 @@ class Ear:
         return frames
 
     def _status(self, sid: str = "") -> Frames:
-        """Say how many runs have not ended, where that is another number than before."""
-        there = core.remaining(self._workspace)
-        if there == self._remaining and not sid:
+        """Say how many runs have not ended: where the number is another, and now and then."""
+        there, now = core.remaining(self._workspace), time.monotonic()
+        is_due = there > 0 and now - self._counted >= STATUS_SECONDS
+        if there == self._remaining and not sid and not is_due:
             return []
-        self._remaining = there
+        self._remaining, self._counted = there, now
         said: dict[str, Any] = {"status": {"exec_info": {"queue_remaining": there}}}
         return [_frame("status", {**said, "sid": sid} if sid else said)]
 

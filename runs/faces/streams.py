@@ -93,7 +93,7 @@ class _Reader:
             db.give_back()
 
     def _look(self) -> tuple[bytes, bool]:
-        run = core.get(self._workspace, self._run)
+        run = core.standing(self._workspace, self._run)
         if self._after < 0:
             return self._first(run)
         parts: list[bytes] = []
@@ -101,7 +101,7 @@ class _Reader:
         for event in found:
             self._after = event.pk
             if self._is_end(event):  # It may have come after the run was read.
-                run = core.get(self._workspace, self._run)
+                run = core.standing(self._workspace, self._run)
                 return b"".join([*parts, self._end(run)]), True
             parts += self._of(event, run)
         parts += self._preview(run.pk)

@@ -62,6 +62,8 @@ class Output(models.Model):
     subfolder = models.CharField(max_length=300, default="", blank=True)
     """As members see it: without the folder that is the workspace's own on a worker."""
     kind = models.CharField(max_length=16, choices=Kind)
+    origin = models.CharField(max_length=64, default="", db_default="", blank=True)
+    """A digest of the node and all before it: from the same, a worker's cache names this file."""
     is_paid = models.BooleanField(default=False)
     content_type = models.CharField(max_length=100)
     size_bytes = models.BigIntegerField()

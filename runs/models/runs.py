@@ -97,7 +97,7 @@ class Run(models.Model):
     """From then on the worker may have it."""
     cancel_reason = models.CharField(max_length=32, default="", blank=True)
     """Why it is to end early: `canceled` (a member's wish), `max_credits_reached`,
-    `insufficient_credits` or `run_timeout`; empty: it is not."""
+    `insufficient_credits`, `key_revoked` or `run_timeout`; empty: it is not."""
     canceled_by = models.UUIDField(null=True)
     progress = models.JSONField(null=True)
 

@@ -50,6 +50,8 @@ class Worker(models.Model):
     denied_classes = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     shared_inputs = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     """Files of its own input folder that every run may load."""
+    scrubs = models.BooleanField(default=True, db_default=True)
+    """Whether what a run left there is wiped once it is stored here."""
     state = models.CharField(max_length=16, choices=State, default=State.ACTIVE)
     health = models.CharField(max_length=16, choices=Health, default=Health.UNKNOWN)
     misses = models.SmallIntegerField(default=0)

@@ -130,7 +130,7 @@ class Engine:
             how = "execution_error"
             more = {
                 **_where(prompt, told, node_id),
-                "exception_message": str(exc),
+                "exception_message": f"{exc}\n",
                 "exception_type": type(exc).__name__,
                 "traceback": ["/opt/comfy/execution.py, in a line"],
                 "current_inputs": {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import uuid
 from pathlib import Path
@@ -38,13 +39,15 @@ class Server:
         everybody = client_id is None and kind in ("status", "progress")
         for each, socket in list(self._sockets.items()):
             if (everybody or each == client_id) and not socket.closed:
-                await socket.send_json({"type": kind, "data": data})
+                with contextlib.suppress(ConnectionError):  # Who is gone does not stop the work.
+                    await socket.send_json({"type": kind, "data": data})
 
     async def show(self, client_id: str | None, frame: bytes, plain: bytes) -> None:
         """Show a picture, with its facts to who said that they read them."""
         for each, socket in list(self._sockets.items()):
             if client_id in (None, each) and not socket.closed:
-                await socket.send_bytes(frame if each in self._with_facts else plain)
+                with contextlib.suppress(ConnectionError):
+                    await socket.send_bytes(frame if each in self._with_facts else plain)
 
     def app(self) -> web.Application:
         """Return the application."""
@@ -58,6 +61,8 @@ class Server:
                 web.post("/queue", self._delete),
                 web.post("/interrupt", self._interrupt),
                 web.post("/free", self._free),
+                web.get("/history", self._histories),
+                web.post("/history", self._forget),
                 web.get("/history/{id}", self._history),
                 web.get("/view", self._view),
                 web.post("/upload/image", self._upload),
@@ -154,6 +159,15 @@ class Server:
         wanted = request.match_info["id"]
         entry = self.engine.history.get(wanted)
         return web.json_response({wanted: entry} if entry else {})
+
+    async def _histories(self, _: web.Request) -> web.Response:
+        return web.json_response(self.engine.history)
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        asked = await request.json(loads=_loads)
+        for each in list(self.engine.history) if asked.get("clear") else asked.get("delete") or []:
+            self.engine.history.pop(each, None)
+        return web.Response()
 
     async def _view(self, request: web.Request) -> web.StreamResponse:
         folder = self.folders.get(request.query.get("type", "output"))

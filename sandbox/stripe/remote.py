@@ -65,7 +65,7 @@ def stripe_in_thread(settings: Settings | None = None) -> Iterator[Remote]:
 
     thread = threading.Thread(target=work, name="fake-stripe", daemon=True)
     thread.start()
-    begun.wait(10)
+    begun.wait(60)
     if not serving:
         raise RuntimeError("The fake Stripe did not start.")
     url, loop = serving[0]

@@ -66,7 +66,7 @@ RULES = {
         "api/global-settings", "api/global-settings/<str:key>",
         "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",
         ".well-known/oauth-authorization-server", ".well-known/jwks.json", "webhooks/leaked-keys",
-        "files/<uuid:output_id>/<path:name>",
+        "files/<uuid:output_id>/<path:name>", "receipts/<token>",
         A + "inactive/", A + "3rdparty/login/cancelled/", A + "3rdparty/login/error/",
         B + "config", "prices", "v1/quote",
     ],
@@ -86,7 +86,7 @@ RULES = {
         "privacy/confirm/<str:token>", "privacy/<str:token>", "privacy/<str:token>/certificate",
         "privacy/<str:token>/certificate.json",
         *(A + path for path in (
-            "login/", "logout/", "signup/", "signup/passkey/", "confirm-email/",
+            "language", "login/", "logout/", "signup/", "signup/passkey/", "confirm-email/",
             "password/reset/", "password/reset/confirm/", "password/reset/complete/",
             "password/reset/done/", "login/code/confirm/", "2fa/authenticate/",
             "2fa/webauthn/login/", "2fa/webauthn/signup/", "3rdparty/signup/",
@@ -103,7 +103,8 @@ RULES = {
     ],
     MEMBER: [
         # What is whose of it: tests/dashboard/.
-        "my/", "my/usage", "my/usage.csv", "my/usage/<uuid:call_id>", "my/<path:anything>",
+        "my/", "my/usage", "my/usage.csv", "my/usage/<uuid:call_id>",
+        "my/usage/<uuid:call_id>/share", "my/<path:anything>",
         "my/workspace", "my/settings", "my/programs/<uuid:sign_in_id>/end",
         "my/keys", "my/keys/new", "my/keys/revoke-all", "my/keys/<uuid:key_id>",
         *("my/keys/<uuid:key_id>/" + what for what in (
@@ -118,7 +119,7 @@ RULES = {
         "my/team/<uuid:user>/transfer",
         "my/usage/presses", "my/usage/spend", "my/refusals", "my/runs",
         *("my/runs/<uuid:run_id>" + what for what in (
-            "", "/events", "/preview", "/files/<uuid:output_id>", "/cancel", "/again",
+            "", "/events", "/preview", "/files/<uuid:output_id>", "/cancel", "/again", "/share",
         )),
         "my/workflows", "my/workflows/new",
         *("my/workflows/<uuid:workflow_id>" + what for what in ("", "/version", "/remove")),

@@ -58,7 +58,7 @@ def machine(node, key_file, ours, monkeypatch):
 
 
 def until(machine, phase):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while machine.shown()["phase"] != phase:
         assert time.monotonic() < end, machine.shown()
         time.sleep(0.02)

@@ -1,8 +1,11 @@
 """A statement that another transaction undid is run again; and what an error means to who asked."""
 
+import asyncio
 import os
+import signal
 import subprocess
 import sys
+import time
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -51,6 +54,40 @@ async def test_any_other_error_is_raised_at_once(connection, state):
         await db.rows(connection, "SELECT pg_temp.fails(%s, %s)", state, 1)
 
     assert await db.rows(connection, "SELECT nextval('tries')") == [(2,)]
+
+
+async def test_a_server_that_stands_still_is_a_lost_connection(connection, monkeypatch):
+    """Keepalives are answered by its machine: nobody would ever hear of it."""
+    monkeypatch.setattr(db, "HEARD_SECONDS", 0.3)
+    server = connection.info.backend_pid
+    os.kill(server, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(psycopg.OperationalError):
+                await db.rows(connection, "SELECT 1")
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+    assert connection.closed
+
+
+async def test_who_was_slow_to_listen_loses_nothing(connection, monkeypatch):
+    """As after this process itself stood still: the answer is there by then."""
+    monkeypatch.setattr(db, "HEARD_SECONDS", 0.3)
+    asked = asyncio.create_task(db.rows(connection, "SELECT 7"))
+    await asyncio.sleep(0)
+
+    time.sleep(0.6)
+
+    assert await asked == [(7,)]
+    assert not connection.closed
+
+
+async def test_a_statement_may_take_its_time(connection, monkeypatch):
+    monkeypatch.setattr(db, "HEARD_SECONDS", 5)
+
+    assert await db.rows(connection, "SELECT pg_sleep(0.2)") != []
+    assert not connection.closed
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import uuid
 import psycopg
 import pytest
 
+from common import db
 from common.errors import Unavailable
 from common.ids import uuid7
 from common.lanes import BATCH, CROWD, Lane, Lost
@@ -242,6 +243,30 @@ async def test_a_lane_knows_whether_it_is_connected(lanes, monkeypatch):
         assert not await lane.connected()
 
     assert await asyncio.gather(lane.connected(), lane.ask(2), lane.connected()) == [True, 2, True]
+
+
+async def test_who_stops_waiting_for_a_connection_leaves_the_attempt_to_the_next(
+    lanes, monkeypatch
+):
+    """Of three hosts the first is gone without a word: longer than a balancer waits."""
+    attempts, reached = [], asyncio.Event()
+    connect = db.connect
+
+    async def slow():
+        attempts.append(1)
+        await reached.wait()
+        return await connect()
+
+    monkeypatch.setattr(db, "connect", slow)
+    lane = lanes(Echo())
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await lane.connected()
+    reached.set()
+
+    assert await lane.connected()
+    assert len(attempts) == 1
 
 
 async def test_who_leaves_does_not_take_the_lane_along(lanes):

@@ -123,3 +123,18 @@ def test_of_a_row_that_the_database_refuses_nothing_is_told(said):
         assert "more" not in told["trace"]
         assert "violates a_rule" in told["trace"]
         assert "RuntimeError: outer" in told["trace"]
+
+
+def test_a_future_that_nobody_waits_for_any_more_is_told_of_only_if_it_failed():
+    """A client left, and what was done for it ended: asyncio tells of that as of a mistake."""
+    heard = logs.NothingOfWhoLeft()
+
+    def told_of(name, error):
+        trace = (type(error), error, None)
+        record = logging.LogRecord(name, logging.ERROR, "", 0, "Future exception", (), trace)
+        return heard.filter(record)
+
+    assert not told_of("asyncio", asyncio.CancelledError())
+    assert told_of("asyncio", ValueError())
+    assert told_of("django.request", asyncio.CancelledError())
+    assert heard.filter(logging.LogRecord("asyncio", logging.ERROR, "", 0, "slow", (), None))

@@ -62,12 +62,16 @@ def test_a_command_of_dev_is_there(program, options):
     """Its options stand in the program itself, or are pytest's and its plugin's."""
     assert program in dev.COMMANDS
     module = dev.COMMANDS[program][1]
-    files = {"pytest": ["tests/plugin.py", "dev.py"], "bench": ["bench/__main__.py"]}
-    texts = [
-        (ROOT / file).read_text() for file in files.get(module, [f"{module.replace('.', '/')}.py"])
-    ]
+    of_pytest = [ROOT / "tests" / "plugin.py", ROOT / "dev.py"]
+    texts = [file.read_text() for file in (of_pytest if module == "pytest" else files_of(module))]
     for option in options.split():
         assert any(f'"{option}"' in text for text in texts), option
+
+
+def files_of(module):
+    """Return where a program's options can stand: its file, or those of its folder."""
+    path = ROOT / module.replace(".", "/")
+    return sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
 
 
 def test_there_is_something_to_look_at():

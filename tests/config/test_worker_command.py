@@ -12,6 +12,7 @@ from accounts.models import User
 from accounts.signup import sign_up
 from audit.models import Event
 from runs import workers
+from runs.models import Trace
 
 TOKEN = "token-of-a-machine-4711"
 URL = "http://10.0.0.7:8188"
@@ -99,3 +100,18 @@ def test_a_mistake_is_a_sentence_and_changes_nothing(do, words, said):
         do(*words)
 
     assert [each["name"] for each in do("list")] == ["gpu-1"]
+
+
+def test_what_is_left_to_wipe_is_told_by_the_list_and_by_the_removal(do):
+    add(do)
+    add(do, "--keep-files", name="gpu-2", url="http://10.0.0.8:8188")
+    worker = workers.find("gpu-1")
+    Trace.objects.create(
+        prompt_id=uuid.uuid4(), worker=worker, run_id=uuid.uuid4(), workspace_id=uuid.uuid4()
+    )
+
+    listed = {each["name"]: (each["wiped"], each["to_wipe"]) for each in do("list")}
+    assert (listed["gpu-1"], listed["gpu-2"]) == ((True, 1), (False, 0))
+    assert "1 to wipe" in do("list", plain=True)
+    assert "files of 1 runs are on it still" in do("remove", "gpu-1")["done"]
+    assert do("remove", "gpu-2")["done"] == "is removed"

@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from in_process import site
-from looks import LOOKS, SIZES, look
+from looks import IN_CHINESE, LOOKS, SIZES, look, look_in_chinese, read_in
 from playwright.sync_api import expect
 
 from accounts import invitations, teams
@@ -29,8 +29,10 @@ from apikeys.rights import Rights
 from common.ids import uuid7
 from common.money import usd
 from credits.books import holds
+from credits.books.limits import OVER_BALANCE
 from credits.gifts import grants
 from credits.models import Account, AutoTopUp, Hold, TopUp
+from dashboard.receipts import CALL, PRESS, Shared
 from usage.models import Call, Refusal
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("committed")]
@@ -111,7 +113,7 @@ def studio(alice, bob):
             id=uuid7(), workspace_id=team.pk, hour=at, first_at=at, last_at=at, limit=limit,
             user_id=alice.user.pk, key_id=key.pk, vendor="kling", operation="kling/v1/videos",
             code=limit, needed_micros=60_000, times=n + 1, **more,
-            message="This call can cost $0.06, and $0.005 of your credits are available.",
+            message=OVER_BALANCE % {"amount": "$0.06", "left": "$0.005"},
         )  # fmt: skip
     first = Account.objects.get(pk=team.pk).events
     Call.objects.bulk_create(
@@ -120,13 +122,17 @@ def studio(alice, bob):
             vendor="kling", operation="kling/v1/videos", run_id=f"run-{number // 3}",
             outcome="moderated" if number % 4 else "failed", status=200, quoted_micros=60_000,
             held_micros=60_000, charged_micros=0, price_version="1",
-            attempts=1, facts={"title": "Kling video"}, started_at=timezone.now(),
-            settled_at=timezone.now(),
+            attempts=1, started_at=timezone.now(), settled_at=timezone.now(),
+            facts={"title": "Kling video", "inputs": {"seconds": 5, "mode": "std"}},
         )
         for number in range(first + 1, first + 10)
     )  # fmt: skip
     Account.objects.filter(pk=team.pk).update(events=first + 9)
+    call = Call.objects.filter(workspace_id=team.pk).latest("number")
+    until = timezone.now() + timedelta(days=7)
     return {
+        "call": str(call.pk), "shared": Shared(CALL, call.pk, until).token,
+        "whole": Shared(PRESS, call.pk, until).token,
         "team": str(team.pk), "key": str(key.pk), "user": str(bob.user.pk),
         "operation": "bfl/flux-pro-1.1-ultra/generate",
     }  # fmt: skip
@@ -144,6 +150,8 @@ PAGES = {
     "spend": "/my/usage/spend", "presses": "/my/usage/presses",
     "refusals": "/my/refusals", "reference": "/reference",
     "operation": "/my/prices/of/{operation}?ask=1",
+    "call": "/my/usage/{call}", "share": "/my/usage/{call}/share",
+    "receipt-shared": "/receipts/{shared}", "receipt-whole": "/receipts/{whole}",
 }  # fmt: skip
 
 
@@ -160,7 +168,49 @@ def test_each_page_reads_well(
         page.goto(f"{url}{path.format(**studio)}")
         if name == "vendors":
             page.get_by_label("Only these", exact=True).check()
+        if name == "reference":
+            page.locator("#reference .info .url").wait_for()
         look(page, f"{name}-{size}-{scheme}", complaints)
+
+
+DATA = (
+    "Render farm", "Old laptop", "Bobs workstation", "Ten more.", "Your card was refused.",
+    "Black Forest Labs",
+)  # fmt: skip
+"""What people and the payment provider said, and what a vendor is called."""
+
+
+@pytest.mark.parametrize(("size", "scheme"), IN_CHINESE)
+def test_each_page_reads_well_in_chinese(
+    page, url, come_in, alice, studio, complaints, size, scheme, monkeypatch
+):
+    monkeypatch.setattr(settings, "STRIPE_API_KEY", "sk_test_x")
+    come_in(alice, studio["team"])
+    read_in(page, url, "zh-hans")
+    page.set_viewport_size(SIZES[size])
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+
+    for name, path in PAGES.items():
+        page.goto(f"{url}{path.format(**studio)}")
+        look_in_chinese(page, f"{name}-{size}-{scheme}-zh", complaints, DATA)
+
+
+def test_a_language_is_chosen_without_script_and_stays(url, come_in, alice, browser):
+    context = browser.new_context(java_script_enabled=False, viewport=SIZES["phone"])
+    page = context.new_page()
+    page.goto(f"{url}/account/login/")
+    page.get_by_role("button", name="简体中文").click()
+    expect(page.get_by_role("heading", name="登录")).to_be_visible()
+    come_in(alice, context=context)
+    page.goto(f"{url}/my/usage?vendor=bfl")
+    page.get_by_role("button", name="菜单").click()
+    page.get_by_role("button", name="English").click()
+
+    expect(page).to_have_url(f"{url}/my/usage?vendor=bfl")
+    expect(page.get_by_role("heading", name="Usage")).to_be_visible()
+    alice.user.refresh_from_db()
+    assert alice.user.language == "en"
+    context.close()
 
 
 def test_a_members_pages_read_well(page, url, come_in, bob, studio, complaints):

@@ -18,7 +18,7 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 from in_process import live_site
-from looks import SIZES, look
+from looks import SIZES, look, look_in_chinese, read_in
 from playwright.sync_api import expect
 
 from webhooks import endpoints, sending
@@ -151,6 +151,13 @@ PAGES = {
 }  # fmt: skip
 
 
+DATA = (
+    "Lamp on a table", "Render queue", "No such model.", "The receiver answered 500.",
+    "DemoSleep", "DemoFail", "EmptyImage",
+)  # fmt: skip
+"""What people named, what a node and a receiver said, and classes of nodes."""
+
+
 def test_each_page_of_runs_reads_well(page, url, come_in, ada, filled, complaints):
     come_in(ada)
     for size, scheme in (("phone", "light"), ("desk", "dark")):  # Each of the four, looked at once.
@@ -161,6 +168,12 @@ def test_each_page_of_runs_reads_well(page, url, come_in, ada, filled, complaint
             if name == "run-now":
                 expect(page.locator(".preview img")).to_be_visible(timeout=20_000)
             look(page, f"{name}-{size}-{scheme}", complaints)
+    read_in(page, url, "zh-hans")
+    page.set_viewport_size(SIZES["phone"])
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    for name, path in PAGES.items():
+        page.goto(f"{url}{path.format(**filled)}")
+        look_in_chinese(page, f"{name}-zh", complaints, DATA)
 
 
 def test_a_run_is_pasted_run_watched_and_called_off(page, url, come_in, ada, stage, complaints):

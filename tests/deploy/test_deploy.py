@@ -184,6 +184,7 @@ def test_only_the_one_that_migrates_is_the_owner():
         ("haproxy/haproxy.cfg", "http-request del-header Upgrade"),
         ("haproxy/haproxy.cfg", "option httpchk GET /serving"),
         ("haproxy/haproxy.cfg", "retries 0"),
+        ("haproxy/haproxy.cfg", "http-error status 503 content-type application/json hdr Retry"),
         ("postgres/roles.sql", "ENCODING 'UTF8'"),
     ],
 )
@@ -197,6 +198,23 @@ def test_patroni_keeps_what_was_acknowledged_in_two_places():
     assert dcs["synchronous_mode"] is dcs["synchronous_mode_strict"] is True
     assert dcs["primary_start_timeout"] == 0
     assert dcs["postgresql"]["parameters"]["synchronous_commit"] == "on"
+
+
+def test_patroni_gives_the_tls_that_its_own_rules_want():
+    told = yaml.safe_load((DEPLOY / "postgres" / "patroni.yml").read_text())["postgresql"]
+
+    assert [rule.split()[0] for rule in told["pg_hba"]] == ["local", "hostssl", "hostssl"]
+    assert told["parameters"]["ssl"] == "on"
+
+
+def test_redis_and_sentinel_know_one_password():
+    redis = (DEPLOY / "redis" / "redis.conf").read_text()
+    sentinel = (DEPLOY / "redis" / "sentinel.conf").read_text()
+    wanted = re.findall(r"^(?:requirepass|masterauth|sentinel auth-pass credits) (.+)$",
+                        redis + sentinel, re.MULTILINE)  # fmt: skip
+
+    assert len(wanted) == 3
+    assert len(set(wanted)) == 1
 
 
 def test_pgbackrest_keeps_a_second_place():

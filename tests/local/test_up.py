@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local import up
+from local import processes, up
 from sandbox.vendors import VENDORS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +63,7 @@ def test_every_vendor_of_the_sandbox_is_called_by_a_credential_that_it_knows(tmp
 @pytest.mark.system
 def test_once_is_no_success_when_it_was_stopped_before(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL",)}
-    command = [sys.executable, "-m", "local.up", "--once", "--port", "18998"]
+    command = [sys.executable, "-m", "local.up", "--once", "--port", str(processes.free_port())]
     with subprocess.Popen(
         [*command, "--data", str(tmp_path)],
         cwd=ROOT,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import aiohttp
 import databases
+import psycopg
 import pytest
 from kept_lanes import Kept
 from proxy_stage import VENDOR_KEY, Stage, connect, serving
+from psycopg.pq import TransactionStatus
 
 from sandbox.far_side import Settings
 from sandbox.server import running
@@ -35,8 +38,34 @@ def db(commits: str, django_db_blocker, kept_lanes: Kept, monkeypatch) -> Iterat
         Finding.objects.all().delete()
 
 
+@pytest.fixture(scope="session")
+def kept_looks(commits: str) -> Iterator[list[psycopg.Connection[dict[str, Any]]]]:
+    kept: list[psycopg.Connection[dict[str, Any]]] = []
+    yield kept
+    for each in kept:
+        each.close()
+
+
 @pytest.fixture
-async def stage(db: None, settings, tmp_path) -> AsyncIterator[Stage]:
+def looks(db: None, kept_looks: list[Any]) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """By what a stage looks into the database: the connection of the one before, if as it came.
+
+    A new one costs the server more than what most tests look at.
+    """
+    made = kept_looks.pop() if kept_looks else connect()
+    try:
+        made.execute("RESET ALL; RESET ROLE")
+    except psycopg.OperationalError:  # Its session was ended meanwhile.
+        made = connect()
+    yield made
+    if made.info.transaction_status == TransactionStatus.IDLE:
+        kept_looks.append(made)
+    else:
+        made.close()
+
+
+@pytest.fixture
+async def stage(db: None, looks, settings, tmp_path) -> AsyncIterator[Stage]:
     from config.asgi import Application
 
     from apikeys import keys
@@ -55,9 +84,8 @@ async def stage(db: None, settings, tmp_path) -> AsyncIterator[Stage]:
             serving(application) as (host, port),
             aiohttp.ClientSession(connector=connector, auto_decompress=False) as session,
         ):
-            with connect() as db:
-                made = Stage(host, port, vendor, db, session, application)
-                yield made
-                for member in made.members:
-                    made.prove(member)
+            made = Stage(host, port, vendor, looks, session, application)
+            yield made
+            for member in made.members:
+                made.prove(member)
             keys.used._seen.clear()  # Nobody shall write it from a thread that keeps a connection.

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connections
 from psycopg.pq import TransactionStatus
 
-from common import db, lanes
+from common import db
 
 MOST = 24
 _connect = db.connect
@@ -54,7 +54,7 @@ class Kept:
         return connection
 
     def _forget_broken(self) -> None:
-        for each in [each for each in self._idle if lanes._is_stale(each[1])]:
+        for each in [each for each in self._idle if db.has_said(each[1])]:
             self._idle.remove(each)
             each[1].pgconn.finish()
 

@@ -14,6 +14,7 @@ import pytest
 from proxy_books import an_accept, an_ask, place, settle, sums, two_sets, verdicts
 from proxy_stage import connect, in_thread
 
+from common import lanes
 from credits.books import processes
 from proxy import tasks
 from proxy.alive import Alive
@@ -226,3 +227,24 @@ async def test_the_dead_are_forgotten_and_the_living_are_not(db):
 
     rows = db.execute("SELECT id FROM credits_process WHERE id = ANY(%s)", [[dead, living]])
     assert [row["id"] for row in rows] == [living]
+
+
+async def test_what_the_books_cannot_take_now_is_left_to_the_next_round_and_all_else_is_done():
+    """A wallet whose row is locked for long keeps nobody else's hold, and is no mistake of ours."""
+    done = []
+
+    async def ended():
+        done.append(1)
+
+    async def away():
+        raise lanes.away()
+
+    async def broken():
+        raise ValueError("ours")
+
+    await tasks._each([away(), ended(), away(), ended()])
+
+    assert done == [1, 1]
+    with pytest.raises(ValueError, match="ours"):
+        await tasks._each([away(), broken(), ended()])
+    assert done == [1, 1, 1]

@@ -315,7 +315,7 @@ async def test_a_connection_that_does_not_come_about_in_time_is_refused(monkeypa
         async with relaying() as relay:
             began = time.monotonic()
             assert await outcome(relay, post(f"http://127.0.0.1:{port}")) == "refused"
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 9  # Where it waits as long as it usually may: ten.
         for one in filling:
             one.close()
 
@@ -342,7 +342,7 @@ async def test_an_address_that_hesitates_is_overtaken_by_the_next(monkeypatch):
             monkeypatch.setattr(dialing, "_look_up", look_up)
             began = time.monotonic()
             assert await whole(relay, post("http://vendor.example")) == b'{"for": "alice"}'
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 9  # Where it waits for the first: ten.
             for one in filling:
                 one.close()
 
@@ -363,7 +363,7 @@ async def test_a_slow_look_up_is_not_begun_again(monkeypatch):
 
         async def look_up(host, _port):
             asked.append(host)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1)
             return [(socket.AF_INET, ("127.0.0.1", port))]
 
         async def later(seconds):

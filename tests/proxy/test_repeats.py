@@ -270,8 +270,6 @@ async def test_a_failed_try_releases_its_key(stage, failure):
 @pytest.mark.parametrize("path", [IMAGE, ULTRA])
 @pytest.mark.parametrize("failure", ["drop_after", "status=504", "nonjson"])
 async def test_who_waited_for_a_call_that_is_lost_asks_for_no_second(stage, path, failure):
-    if (path, failure) == (IMAGE, "nonjson"):
-        return  # A picture is no JSON.
     member = await stage.member()
     headers = keyed()
     vendor = path.split("/")[2]

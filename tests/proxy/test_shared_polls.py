@@ -160,7 +160,7 @@ async def test_a_silent_vendor_holds_the_follower_for_a_bounded_time(stage, sett
 
         await in_thread(tasks.follow_jobs)
 
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25
         assert stage.wallet(member) == (5_000_000 - ULTRA_MICROS, 0)
         assert stage.wallet(silent) == (5_000_000, ULTRA_MICROS)
         (job,) = stage.rows(

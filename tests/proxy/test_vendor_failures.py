@@ -189,6 +189,20 @@ async def test_a_measured_answer_that_cannot_be_read_costs_nothing(stage, failur
     assert call["outcome"] == "refused"
 
 
+async def test_a_page_in_place_of_a_file_costs_nothing_and_is_not_given(stage):
+    """As whoever stands between says that its terms must be accepted: with a 200."""
+    member = await stage.member()
+    stage.vendor.fail_next("sandbox", "nonjson")
+
+    answer = await stage.post(IMAGE, member, json={"prompt": "x"})
+
+    assert (answer.status, answer.type) == (422, "outcome_unknown")
+    check_refusal(answer)
+    assert stage.wallet(member) == (5_000_000, 0)
+    (call,) = stage.calls(member)
+    assert (call["outcome"], call["charged_micros"]) == ("refused", 0)
+
+
 async def test_a_stream_that_breaks_off_costs_nothing_and_breaks_off_here_too(stage):
     member = await stage.member()
     stage.vendor.fail_next("sandbox", "cut")

@@ -118,7 +118,7 @@ def weights():
 
 
 def test_weights_go_where_the_operator_lets_them_and_programs_nowhere(stage, ada, settings):
-    worker = stage.worker(ada)
+    worker = stage.worker(ada, scrubs=False)  # Else they are wiped once the run has ended.
     stage.start()
     graph = loads("example.png")
     graph["5"] = {"class_type": "DemoFail", "inputs": {"image": ["1", 0], "words": "a.safetensors"}}
@@ -222,10 +222,23 @@ def test_a_file_is_called_only_what_can_be_kept_and_sent(stage, ada, said, kept)
     assert b"".join(sent.streaming_content) == png()
 
 
+def test_a_file_is_sent_as_comfys_own_libraries_announce_it(stage, ada):
+    """They ask for its BLAKE3 before, and name it with the file; no file is known by one here."""
+    client, digest = asking(ada), "blake3:" + "0" * 64
+
+    assert client.head(f"{ASSETS}/by-hash/{digest}").status_code == 404
+    assert post(client, f"{ASSETS}/from-hash", {"hash": digest}).status_code == 404
+    made = put(client, png(), expected_hash=digest)
+
+    assert made.status_code == 201
+    assert made.json()["hash"] == "sha256:" + hashlib.sha256(png()).hexdigest()
+
+
 WRONG = {
     "no file": ({"file": ""}, 400, "invalid_request"),
     "a digest": ({"expected_hash": "sha256:" + "0" * 64}, 409, "hash_mismatch"),
-    "another digest": ({"expected_hash": "blake3:" + "0" * 64}, 400, "invalid_request"),
+    "another digest": ({"expected_hash": "md5:" + "0" * 32}, 400, "invalid_request"),
+    "half a digest": ({"expected_hash": "blake3:" + "0" * 63}, 400, "invalid_request"),
     "a place": ({"file_path": "../cat.png"}, 400, "invalid_request"),
     "a model": ({"file_path": "models/loras/a.safetensors"}, 403, "forbidden"),
     "a time": ({"expires_in": "59"}, 400, "invalid_request"),

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+import runs_by_hand
 from django.utils import timezone
 from PIL import Image
 from runs_live import live
@@ -142,6 +143,22 @@ async def test_pictures_come_with_facts_to_who_reads_them(stage, ada, addresses)
     facts = json.loads(message.data[8 : 8 + length])
     assert (kind, facts["prompt_id"], facts["node_id"]) == (4, run_id, "2")
     assert Image.open(io.BytesIO(message.data[8 + length :])).format == "JPEG"
+
+
+def test_while_a_run_waits_it_is_said_again_and_again_that_it_does(ada, monkeypatch):
+    runs_by_hand.worker(ada)
+    ear = sockets.Ear(ada.api_key_record, "mine")
+    assert len(ear.look()) == 1
+    assert ear.look() == []
+
+    runs_by_hand.submitted(ada)
+    assert [json.loads(each)["type"] for each in ear.look()] == ["status"]
+    assert ear.look() == []
+    monkeypatch.setattr(sockets, "STATUS_SECONDS", 0)
+    (again,) = ear.look()
+
+    remaining = json.loads(again)["data"]["status"]["exec_info"]["queue_remaining"]
+    assert remaining == 1
 
 
 async def in_thread(work, *args):

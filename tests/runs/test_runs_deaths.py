@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from runs_by_hand import end
-from runs_stage import ended, picture, reached, slow, submit, until
+from runs_stage import WAIT_SECONDS, ended, picture, reached, slow, submit, until
 from test_runs_races import nothing_is_held
 
 from common import failpoints
@@ -142,7 +142,7 @@ def test_what_was_under_way_when_its_machine_died_gives_it_there_no_second_time(
 
     def slowly(*args):
         began.set()
-        end = time.monotonic() + 5
+        end = time.monotonic() + 5  # The loss waits for a claim: that one is never told of it.
         while Run.objects.get(pk=run.pk).state != "queued" and time.monotonic() < end:
             time.sleep(0.05)
         return real(*args)
@@ -151,7 +151,7 @@ def test_what_was_under_way_when_its_machine_died_gives_it_there_no_second_time(
     run = reached(submit(ada, slow(30)), "running")
     monkeypatch.setattr(runner, "PROBE_SECONDS", 0 if late == "_seen" else 1e6)
     monkeypatch.setattr(place, late, slowly)
-    assert began.wait(10)
+    assert began.wait(WAIT_SECONDS)
     stage.die(machine)
 
     until(lambda: Run.objects.get(pk=run.pk).state == "queued")
@@ -162,7 +162,7 @@ def test_what_was_under_way_when_its_machine_died_gives_it_there_no_second_time(
 
 
 def test_a_machine_that_was_out_of_reach_stops_what_was_given_up(stage, ada):
-    machine = stage.worker(ada, per_second=10_000)
+    machine = stage.worker(ada, per_second=10_000, scrubs=False)  # Its history is read below.
     engine = stage.servers[machine.name].engine
     stage.start(away_seconds=1.0)
     run = reached(submit(ada, slow(60, steps=600)), "running")

@@ -183,7 +183,7 @@ class Runs(RuleBasedStateMachine):
     @rule(pick=PICK)
     def it_waits_too_long(self, pick):
         if run := self._one(pick, "queued"):
-            Run.objects.filter(pk=run.pk).update(created_at=timezone.now() - timedelta(hours=2))
+            Run.objects.filter(pk=run.pk).update(queued_at=timezone.now() - timedelta(hours=2))
             scheduler.expire_waiting()
 
     # --- What always holds --------------------------------------------------------------------

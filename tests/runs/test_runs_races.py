@@ -149,7 +149,7 @@ def test_what_expires_while_it_begins_is_one_or_the_other(ada, at_once):
     machine = worker(ada, slots=8)
     for _ in range(4):
         run = submitted(ada)
-        Run.objects.filter(pk=run.pk).update(created_at=timezone.now() - timedelta(hours=2))
+        Run.objects.filter(pk=run.pk).update(queued_at=timezone.now() - timedelta(hours=2))
 
         claimed, _ = at_once(
             lambda work: work(), [lambda: scheduler.claim(machine.pk), scheduler.expire_waiting]
@@ -164,7 +164,7 @@ def test_what_expires_while_it_begins_is_one_or_the_other(ada, at_once):
 def test_what_waited_too_long_is_over_costs_nothing_and_says_so(ada):
     worker(ada)
     late, fresh = submitted(ada), submitted(ada)
-    Run.objects.filter(pk=late.pk).update(created_at=F("created_at") - timedelta(minutes=61))
+    Run.objects.filter(pk=late.pk).update(queued_at=F("queued_at") - timedelta(minutes=61))
 
     assert scheduler.expire_waiting() >= 1
 

@@ -52,7 +52,7 @@ def payer():
 
 def press(payer, address, action, **fields):
     answer = payer.post(
-        address, data={"action": action, **fields}, allow_redirects=False, timeout=5
+        address, data={"action": action, **fields}, allow_redirects=False, timeout=30
     )
     return answer.status_code, answer.headers.get("Location")
 
@@ -60,7 +60,7 @@ def press(payer, address, action, **fields):
 def test_the_page_shows_what_is_bought(v1, payer):
     session = v1.checkout.sessions.create(SESSION)
 
-    page = payer.get(session.url, timeout=5)
+    page = payer.get(session.url, timeout=30)
 
     assert "25.00 USD" in page.text
     assert "alice@example.com" in page.text
@@ -69,7 +69,7 @@ def test_the_page_shows_what_is_bought(v1, payer):
     assert "<script" not in page.text
     assert "style=" not in page.text
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    css = payer.get(re.sub("/c/pay/.*", "/style.css", session.url), timeout=5)
+    css = payer.get(re.sub("/c/pay/.*", "/style.css", session.url), timeout=30)
     assert css.headers["Content-Type"].startswith("text/css")
 
 
@@ -83,7 +83,7 @@ def test_paying_leads_back_to_the_shop(v1, payer, action, status):
     assert v1.checkout.sessions.retrieve(session.id).payment_status == status
     assert press(payer, session.url, action) == (303, back)
     assert len(v1.charges.list().data) == 1
-    assert "complete" in payer.get(session.url, timeout=5).text
+    assert "complete" in payer.get(session.url, timeout=30).text
 
 
 def test_a_decline_stays_on_the_page(v1, payer, fake):
@@ -92,7 +92,7 @@ def test_a_decline_stays_on_the_page(v1, payer, fake):
     status, address = press(payer, session.url, "decline")
 
     assert status == 303
-    assert "was declined" in payer.get(fake.url + address, timeout=5).text
+    assert "was declined" in payer.get(fake.url + address, timeout=30).text
     assert v1.checkout.sessions.retrieve(session.id).status == "open"
 
 
@@ -100,9 +100,9 @@ def test_an_expired_page_says_so(v1, payer):
     session = v1.checkout.sessions.create(SESSION)
     v1.checkout.sessions.expire(session.id)
 
-    assert "expired" in payer.get(session.url, timeout=5).text
+    assert "expired" in payer.get(session.url, timeout=30).text
     assert press(payer, session.url, "pay")[0] == 400
-    assert payer.get(session.url[:-3], timeout=5).status_code == 404
+    assert payer.get(session.url[:-3], timeout=30).status_code == 404
 
 
 def test_a_card_is_saved_on_the_page(v1, payer):
@@ -110,7 +110,7 @@ def test_a_card_is_saved_on_the_page(v1, payer):
     session = v1.checkout.sessions.create(
         {"mode": "setup", "customer": alice.id, "success_url": "https://shop.example/"}
     )
-    assert "Save a payment method" in payer.get(session.url, timeout=5).text
+    assert "Save a payment method" in payer.get(session.url, timeout=30).text
 
     assert press(payer, session.url, "save", card="chargeCustomerFail")[0] == 303
 
@@ -126,7 +126,7 @@ def test_the_portal_removes_a_card(v1, payer):
     portal = v1.billing_portal.sessions.create(
         {"customer": alice.id, "return_url": "https://shop.example/billing"}
     )
-    page = payer.get(portal.url, timeout=5).text
+    page = payer.get(portal.url, timeout=30).text
     assert "4242" in page
     assert "https://shop.example/billing" in page
 
@@ -147,10 +147,10 @@ def test_invoices_and_receipts_can_be_read(v1, payer):
         session.id, {"expand": ["invoice", "payment_intent.latest_charge"]}
     )
 
-    assert done.invoice.number in payer.get(done.invoice.hosted_invoice_url, timeout=5).text
-    assert payer.get(done.invoice.invoice_pdf, timeout=5).content.startswith(b"%PDF-1.4")
+    assert done.invoice.number in payer.get(done.invoice.hosted_invoice_url, timeout=30).text
+    assert payer.get(done.invoice.invoice_pdf, timeout=30).content.startswith(b"%PDF-1.4")
     receipt = done.payment_intent.latest_charge.receipt_url
-    assert "25.00 USD" in payer.get(receipt, timeout=5).text
+    assert "25.00 USD" in payer.get(receipt, timeout=30).text
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_the_payer_authenticates_or_not(v1, payer, action, status):
         }
     )
     address = intent.next_action.redirect_to_url.url
-    assert "9.00 USD" in payer.get(address, timeout=5).text
+    assert "9.00 USD" in payer.get(address, timeout=30).text
 
     assert press(payer, address, action) == (303, "https://shop.example/back")
 
@@ -178,7 +178,7 @@ def test_the_overview_ends_what_is_pending(v1, payer, fake):
     session = v1.checkout.sessions.create(SESSION)
     press(payer, session.url, "later")
     intent = v1.payment_intents.list().data[0].id
-    assert f"/control/payments/{intent}/succeed" in payer.get(fake.url, timeout=5).text
+    assert f"/control/payments/{intent}/succeed" in payer.get(fake.url, timeout=30).text
 
     pressed = press(payer, f"{fake.url}/control/payments/{intent}/succeed", "")
 
@@ -192,7 +192,7 @@ def test_it_runs_as_a_program():
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         try:
             address = program.stdout.readline().split()[-1]
-            with requests.get(f"{address}/health", timeout=5) as answer:
+            with requests.get(f"{address}/health", timeout=30) as answer:
                 assert answer.json() == {"status": "ok"}
         finally:
             program.terminate()

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from audit.models import Event
 from runs import workers
-from runs.models import Run, Worker
+from runs.models import Run, Trace, Worker
 
 TOKEN = "token-of-a-machine-4711"
 
@@ -44,6 +44,20 @@ def test_a_machine_is_registered_drained_taken_back_and_removed(olga, machine):
     actions = ["worker.added", "worker.drained", "worker.taken_back", "worker.removed"]
     assert [each.action for each in noted.order_by("id")] == actions
     assert olga.get(f"machines/one/{machine.name}/drain").status_code == 404
+
+
+def test_what_runs_left_there_is_told_and_one_may_be_left_as_it_is(olga, machine, alice):
+    Trace.objects.create(
+        prompt_id=uuid.uuid4(), worker=machine, run_id=uuid.uuid4(),
+        workspace_id=alice.workspace_id,
+    )  # fmt: skip
+    asked = form(keeps_files="on")
+    olga.post("machines/add", **asked)
+
+    assert (machine.scrubs, workers.find(asked["name"]).scrubs) == (True, False)
+    assert "files of 1 ended run to wipe" in olga.text("machines")
+    olga.post(f"machines/one/{machine.name}/remove", reason="a test")
+    assert "Files of 1 runs are on it still" in olga.text("machines")
 
 
 def test_what_each_earned_is_what_its_runs_were_charged(olga, machine, alice):

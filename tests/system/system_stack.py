@@ -265,7 +265,7 @@ class Stack:
 
     def accepted(self) -> int:
         url = f"http://127.0.0.1:{self.sandbox_port}/control/counts"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return int(json.load(answer)["sandbox"]["accepted"])
 
     # --- load ---------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def test_credits_are_there_when_the_member_comes_back(shop: Shop, page: Page, sc
 
     expect(page.get_by_role("status")).to_have_text("Your credits are there")
     assert shop.cents(member) == 2600
-    assert time.monotonic() - paid_at < 2  # No webhook came, and no worker runs.
+    assert time.monotonic() - paid_at < 5  # No webhook came, and no worker runs.
     expect(page.get_by_text("$25.00 of credits were added")).to_be_visible()
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, "nothing lies beside the screen"

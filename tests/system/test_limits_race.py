@@ -53,7 +53,7 @@ def plan(stack, failure, times):
     url = f"http://127.0.0.1:{stack.sandbox_port}/control/sandbox/next"
     body = json.dumps({"failures": [failure], "times": times}).encode()
     headers = {"Content-Type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=5).close()
+    urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60).close()
 
 
 def each_budget(stack, team):

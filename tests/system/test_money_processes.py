@@ -103,7 +103,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str,
         return answer.status, json.load(answer)
 
 
-def wait_until(true, seconds=30):
+def wait_until(true, seconds=60):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come about"

@@ -77,7 +77,7 @@ def be_slow_once(stack: Stack) -> None:
     url = f"http://127.0.0.1:{stack.sandbox_port}/control/sandbox/next"
     body = json.dumps({"failures": ["slow=120"], "times": 1}).encode()
     headers = {"Content-Type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=5).close()
+    urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60).close()
 
 
 def await_row(stack: Stack, sql: str, *parameters: object, seconds: float = 60) -> None:
@@ -105,7 +105,7 @@ def test_the_next_try_of_who_was_with_the_killed_process_is_a_new_call(stack, ot
 
     took = time.monotonic() - killed
     assert status == 200
-    assert took < SILENT_SECONDS + 2 * BEAT_SECONDS + 5
+    assert took < SILENT_SECONDS + 2 * BEAT_SECONDS + 60  # Else eleven minutes.
     assert stack.charged(member) == {answered: CENT}
     assert stack.wallet(member) == (1_000_000 - CENT, 0)
     outcomes = [(row["outcome"], row["charged_micros"]) for row in stack.calls(member)]

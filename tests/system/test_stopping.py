@@ -18,7 +18,7 @@ def slow(stack, seconds: float, times: int) -> None:
         f"http://127.0.0.1:{stack.sandbox_port}/control/sandbox/next",
         data=json.dumps({"failures": [f"slow={seconds}"], "times": times}).encode(),
     )
-    urllib.request.urlopen(request, timeout=5).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -145,7 +145,7 @@ async def test_a_crowd_that_asks_for_nothing_shuts_nobody_out(served, member, ad
 def buy(served: Stack, member: dict[str, str]) -> int:
     headers = {"X-API-KEY": member["api_key"]}
     request = urllib.request.Request(f"{served.url}/customers/credit", PURCHASE, headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert json.load(answer)["checkout_url"]
         return int(answer.status)
 
@@ -189,7 +189,7 @@ def call_with(served: Stack, member: dict[str, str], body: bytes) -> int:
     request = urllib.request.Request(
         served.url + IMAGE, body, {"X-API-KEY": member["api_key"]}, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return int(answer.status)
 
 

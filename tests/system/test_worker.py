@@ -65,13 +65,13 @@ def ask(stack: Stack, path: str, key: str = "", body: Any = None) -> tuple[int, 
         headers={"X-API-KEY": key, "Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as refused:
         return refused.code, json.load(refused)
 
 
-def until(found: Callable[[], Any], seconds: float = 30) -> Any:
+def until(found: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while not (it := found()):
         assert time.monotonic() < end, "it did not come"
@@ -192,7 +192,7 @@ def test_the_doctor_tells_what_runs_and_what_does_not(working: Stack):
     hook = json.dumps({"url": f"{working.url}/webhooks/stripe"}).encode()
     request = urllib.request.Request(f"{stripe_side}/control/webhook", data=hook)
     request.add_header("Content-Type", "application/json")
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=60).close()
     working.rows("DELETE FROM proxy_heartbeat")
 
     status, nobody = doctor(working, **public)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from common.money import usd
 from credits.models import Hold
-from usage import exports, running, spend
+from usage import exports, running, runs, spend
 from usage import history as calls
 from usage.history import Wanted
 from usage.models import Call
@@ -96,7 +96,10 @@ def test_a_run_is_the_calls_of_one_press(many):
     (call,) = calls.page(many.workspace_id, Wanted(), limit=1).calls
 
     assert len(calls.of_run(many.workspace_id, call)) == 7
-    assert calls.of_run(many.workspace_id, call, user_id=uuid.uuid4()) == []
+    assert runs.of_call(many.workspace_id, call).calls == 7
+    Call.objects.filter(pk=call.id).update(user_id=uuid.uuid4())  # The same id by another.
+    theirs = calls.one(many.workspace_id, call.id)
+    assert [each.id for each in calls.of_run(many.workspace_id, theirs)] == [call.id]
 
 
 def test_the_file_has_every_call_once_and_nothing_that_a_table_would_work_out(many, monkeypatch):

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from datetime import timedelta
@@ -301,6 +302,7 @@ def test_of_two_senders_at_once_each_message_goes_once(committed, alice, listen,
     assert len(ids) == len(set(ids)) == 12
 
 
+@pytest.mark.system
 def test_who_dies_between_sending_and_noting_sends_again_under_the_same_id(
     committed, alice, listen
 ):
@@ -397,10 +399,11 @@ def test_those_with_the_fewest_under_way_come_first(alice, bob, listen, monkeypa
 
 def test_slow_names_hold_up_neither_who_asks_nor_other_names(monkeypatch):
     """The system's resolver waits for a server of names that may be its owner's."""
+    over = threading.Event()
 
     def resolve(host, port, **_):
         if host.startswith("slow"):
-            time.sleep(3)
+            over.wait(30)
         return [(0, 0, 0, "", ("8.8.8.8", port))]
 
     async def look(host):
@@ -416,11 +419,14 @@ def test_slow_names_hold_up_neither_who_asks_nor_other_names(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(guard, "LOOK_UP_SECONDS", 0.5)
     begun = time.monotonic()
-    found, gone = asyncio.run(all_at_once())
+    try:
+        found, gone = asyncio.run(all_at_once())
+    finally:
+        over.set()
 
     assert found == ["8.8.8.8"]
     assert {type(each) for each in gone} == {guard.NotAllowed}
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 25
 
 
 def test_a_message_that_is_sent_again_and_again_stops_nobodys(alice, bob, listen):

@@ -22,7 +22,7 @@ document.addEventListener("click", async (event) => {
         await navigator.clipboard.writeText(button.parentElement.querySelector("code, pre").textContent.trim());
         const use = button.querySelector("use");
         use.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#check"));
-        say.textContent = "Copied";
+        say.textContent = say.dataset.copied;
     }
 });
 
@@ -31,7 +31,7 @@ document.addEventListener("allauth.error", (event) => {
     const { exception } = event.detail;
     const refused = ["NotAllowedError", "AbortError"].includes(exception?.name);
     const place = document.querySelector("[data-passkey-problem]");
-    const sentence = refused ? "The passkey was not used. Try again, or choose another way." : "This browser cannot use a passkey here.";
+    const sentence = refused ? say.dataset.passkeyUnused : say.dataset.passkeyUnusable;
     say.textContent = sentence;
     if (place) {
         place.hidden = false;

@@ -1,4 +1,5 @@
 // A chart is drawn from the table beside it: first column the day, one column for each series.
+const root = document.documentElement;
 function draw() {
     for (const chart of document.querySelectorAll("[data-chart]")) {
         const rows = [...chart.querySelectorAll("tbody tr")].map((tr) => [...tr.children].map((td) => td.dataset.value ?? td.textContent));
@@ -28,7 +29,7 @@ function draw() {
         const idle = at.textContent;
         const axis = { stroke: style("faint"), font, ticks: { show: false } };
         const money = (value) => `$${value.toFixed(2)}`;
-        const date = (seconds) => new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+        const date = (seconds) => new Date(seconds * 1000).toLocaleDateString(root.lang === "en" ? "en-GB" : root.lang, { day: "numeric", month: "short", timeZone: "UTC" });
         plot.replaceChildren();
         new uPlot(
             {

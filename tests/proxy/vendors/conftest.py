@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,11 +21,19 @@ def configure(stage: Stage, settings: Any) -> Iterator[Any]:
         now = {**settings.VENDOR_SETTINGS, **given}
         settings.VENDOR_SETTINGS = {name: value for name, value in now.items() if value is not None}
 
+    change(**dict.fromkeys(_wanted(), VENDOR_KEY))
+    return change
+
+
+@functools.cache
+def _wanted() -> tuple[str, ...]:
+    """Return what the settings of all vendors' credentials are called."""
+    names = []
     for vendor in VENDORS:
         schemes = [vendor.credential, *(o.credential for o in vendor.operations if o.credential)]
         wanted = {name for scheme in schemes for name in scheme.required} or {"KEY"}
-        change(**{f"VENDOR_{vendor.name.upper()}_{name}": VENDOR_KEY for name in wanted})
-    return change
+        names += [f"VENDOR_{vendor.name.upper()}_{name}" for name in wanted]
+    return tuple(names)
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,15 @@
     worker list [--json]
     worker add NAME URL --accelerator LABEL --per-second DOLLARS [--minimum DOLLARS]
                [--per-output DOLLARS] [--slots N] [--for WORKSPACE ...] [--token]
-               --by STAFF --reason R
+               [--keep-files] --by STAFF --reason R
     worker drain NAME --by STAFF --reason R       no new runs; those that are there end there
     worker back NAME --by STAFF --reason R        new runs again
     worker remove NAME --by STAFF --reason R      what is there is lost to it, and runs elsewhere
 
 With --token the machine's token is read from standard input, where no history of commands keeps it.
 A machine gets runs once `python -m config.runs` has seen it up. --for reserves it for workspaces,
-each named by its id.
+each named by its id. What a run left there is wiped once it is stored here, unless --keep-files is
+said; `list` tells of how many it is not yet.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from common.money import show
 from config.management import staff
 from config.management.arguments import dollars_or_none
 from config.management.staff import Row, StaffCommand, Told
-from runs import workers
+from runs import scrubbing, workers
 from runs.models import ENDED, Run
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Command(StaffCommand):
         add.add_argument("--slots", type=int, default=1)
         add.add_argument("--for", dest="reserved", action="append", default=[], metavar="WORKSPACE")
         add.add_argument("--token", action="store_true", help="read its token from standard input")
+        add.add_argument("--keep-files", action="store_true", help="wipe nothing there")
         for name in ("drain", "back", "remove"):
             staff.action(actions, name, by=True, reason=True).add_argument("name")
 
@@ -67,6 +69,8 @@ class Command(StaffCommand):
                 "micros_per_output": each.micros_per_output,
                 "reserved_for": each.reserved_for,
                 "seen_at": each.seen_at,
+                "wiped": each.scrubs,
+                "to_wipe": scrubbing.left(each),
             }
             for each in workers.living()
         ]
@@ -81,6 +85,7 @@ class Command(StaffCommand):
             micros_per_output=options["per_output"],
             slots=options["slots"],
             reserved_for=tuple(map(staff.workspace_by_id, options["reserved"])),
+            scrubs=not options["keep_files"],
         )
         token = sys.stdin.readline().strip() if options["token"] else ""
         made = workers.add(options["name"], terms, token=token, **_who(options))
@@ -96,8 +101,11 @@ class Command(StaffCommand):
         return _changed(options, "gets runs again" if changed else "got some before")
 
     def _remove(self, options: dict[str, Any]) -> Told:
+        worker = workers.find(options["name"])
+        runs = scrubbing.left(worker)
         workers.remove(options["name"], **_who(options))
-        return _changed(options, "is removed")
+        left = f"; files of {runs} runs are on it still, in mc and mc-models" if runs else ""
+        return _changed(options, f"is removed{left}")
 
 
 def _who(options: dict[str, Any]) -> dict[str, Any]:
@@ -112,10 +120,14 @@ def _done(row: Row) -> str:
     return f"{row['name']} {row['done']}."
 
 
+def _to_wipe(row: Row) -> str:
+    return f"  {row['to_wipe']} to wipe" if row["to_wipe"] else ""
+
+
 def _line(row: Row) -> str:
     state = row["state"] if row["state"] != "active" else row["health"]
     wrong = f": {row['error']}" if row["error"] else ""
     return (
         f"{row['name']}  {row['url']}  {row['accelerator']}  {row['runs']} of {row['slots']} slots"
-        f"  {show(row['micros_per_second'])} a second  {state}{wrong}"
+        f"  {show(row['micros_per_second'])} a second  {state}{_to_wipe(row)}{wrong}"
     )

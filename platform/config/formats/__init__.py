@@ -1,0 +1,1 @@
+"""How dates, times and numbers stand on pages, by language."""
