@@ -21,7 +21,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -283,9 +284,13 @@ def read(options: argparse.Namespace) -> None:
             page()
             walls.append(1e3 * (time.perf_counter() - began))
         print(f"{name:<52}{statistics.median(walls):>9.1f} ms, worst {max(walls):.1f}", flush=True)
+
+    def _size(make: Callable[..., Iterator[str]], workspace: uuid.UUID) -> int:
+        return sum(map(len, make(workspace, Wanted())))
+
     for form, make in exports.FORMS.items():
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        size = _tell(f"export, {form}", lambda make=make: sum(map(len, make(large, Wanted()))))
+        size = _tell(f"export, {form}", partial(_size, make, large))
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         print(f"{'':<52}{size / 1e6:.0f} MB, memory grew by {grown >> 10} MiB", flush=True)
 

@@ -16,7 +16,8 @@ import contextlib
 import logging
 import os
 import time
-from datetime import UTC, date, datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
     from proxy.replay import Intention
 
 log = logging.getLogger("proxy")
+_storing = ThreadPoolExecutor(4, thread_name_prefix="answers")
 ROW_LIMIT_BYTES = 64 << 10
 """A larger body lies in the storage of files."""
 STAGED_SECONDS = 3600
 """So long may a body be on its way there; then its program died."""
+STORE_SECONDS = 5
+"""So long may storage take for it; otherwise it is not kept."""
 FOLDER = "answers"
 TYPE = "application/octet-stream"
 KEPT_DAYS = 2
@@ -104,6 +108,15 @@ def _key(call_id: str) -> str:
     return f"{FOLDER}/{datetime.now(UTC).date()}/{call_id}"
 
 
+async def _in_time(put: Callable[[], None]) -> None:
+    """Have a body be put away by threads that do nothing else. Raises OSError, also if it lasts.
+
+    The call is paid for after that, and its hold does not wait for ever.
+    """
+    async with asyncio.timeout(STORE_SECONDS):
+        await asyncio.get_running_loop().run_in_executor(_storing, put)
+
+
 class Whole:
     """An answer whose body is there at once."""
 
@@ -116,9 +129,9 @@ class Whole:
         """Have what is too large for a row lie in storage; where that fails, it is not kept."""
         if self._is_large and not (self._failed or self._stored):
             try:
-                await asyncio.to_thread(self._put)
+                await _in_time(self._put)
             except OSError as exc:
-                log.warning("an answer cannot be kept: %s", exc.strerror or exc)
+                log.warning("an answer cannot be kept: %s", exc.strerror or repr(exc))
                 self._failed = True
 
     def _put(self) -> None:
@@ -193,9 +206,9 @@ class Spool:
         if self._file is None or self._failed or self._stored:
             return
         try:
-            await asyncio.to_thread(self._put)
+            await _in_time(self._put)
         except OSError as exc:
-            self._fail(exc.strerror or str(exc))
+            self._fail(exc.strerror or repr(exc))
 
     def _put(self) -> None:
         if not self._file.closed:
@@ -248,9 +261,9 @@ def forget() -> int:
     Return how many bodies that were.
     """
     _sweep_staged()
-    last, left = datetime.now(UTC).date() - timedelta(days=KEPT_DAYS), DROPPED_AT_ONCE
+    last, left = str(datetime.now(UTC).date() - timedelta(days=KEPT_DAYS)), DROPPED_AT_ONCE
     for day in sorted(shelf.folders(FOLDER)):
-        if left > 0 and date.fromisoformat(day) < last:
+        if left > 0 and day < last:
             left -= shelf.drop_some(f"{FOLDER}/{day}", left)
     return DROPPED_AT_ONCE - left
 

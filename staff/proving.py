@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import OperationalError, connection, connections, transaction
-from django.utils import timezone
+from psycopg.errors import LockNotAvailable
 
 from common import logs
 from common.errors import Unavailable
@@ -23,12 +23,14 @@ from usage import reconciliation as usage_reconciliation
 from usage import since as usage_since
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from credits.proofs.reconciliation import Proof
 
 STANDBY: Final = "standby"
 WAIT_SECONDS: Final = 600
+AT_ONCE_SECONDS: Final = 5
+"""An autovacuum of the table makes way after a second."""
 CHECKS: Final = (
     *reconciliation.CHECKS,
     *reconciliation.MONEY,
@@ -44,33 +46,35 @@ def run(*, deep: bool = False, wait: bool = True) -> list[Proof]:
 
     One at a time: `wait` for another that is under way, ten minutes at most, or raise Unavailable.
     """
-    began_at = timezone.now()
     aside = deep and STANDBY in settings.DATABASES
-    if aside:
-        with _through(STANDBY):
-            proofs = _prove(deep=True, wait=wait, may_mark=False)
-        marks.note(proofs, deep=True, began_at=began_at)
-    else:
-        proofs = _prove(deep=deep, wait=wait, may_mark=True)
-    differing = [proof.name for proof in proofs if proof.differences]
-    if differing:
+    proofs = _prove_aside() if aside else _prove(deep=deep, wait=wait)
+    if differing := [proof.name for proof in proofs if proof.differences]:
         logs.line(level="error", event="books_differ", deep=deep, checks=differing)
     return proofs
 
 
-def _prove(*, deep: bool, wait: bool, may_mark: bool) -> list[Proof]:
-    """Prove; where `may_mark`, write it down, and move the mark if nothing stands against it."""
-    began_at = timezone.now()
-    until = accounting.settled_entry() if may_mark else None  # Before the snapshot, which has it.
-    with _one_snapshot(wait=wait, alone=may_mark):
+def _prove_aside() -> list[Proof]:
+    """Read everything, as the standby has it."""
+    began_at = marks.clock()
+    with _through(STANDBY), _one_snapshot():
+        proofs, _ = _proofs(marks.START, deep=True)
+    marks.note(proofs, deep=True, began_at=began_at)
+    return proofs
+
+
+def _prove(*, deep: bool, wait: bool) -> list[Proof]:
+    """Prove, write it down, and move the mark if nothing stands against that."""
+    # Before the snapshot, so that it has all up to there; while no other proof is waited for.
+    until, began_at = accounting.settled_entry(), marks.clock()
+    with _one_snapshot(_alone(wait=wait)):
         mark = marks.newest()
         proofs, holds_good = _proofs(mark, deep=deep)
+        moved = None
         if until is not None and holds_good:
-            marks.carry(mark, until=until, anew=deep)
+            moved = max(until, mark.entry)  # Another proof may have gone further meanwhile.
+            marks.carry(mark, until=moved, anew=deep)
             usage_since.carry()
-        if may_mark:
-            moved = until if holds_good else None
-            marks.note(proofs, deep=deep, began_at=began_at, until=moved)
+        marks.note(proofs, deep=deep, began_at=began_at, until=moved)
     return proofs
 
 
@@ -93,8 +97,8 @@ def _proofs(mark: marks.Mark, *, deep: bool) -> tuple[list[Proof], bool]:
 
 
 @contextmanager
-def _one_snapshot(*, wait: bool, alone: bool) -> Iterator[None]:
-    """Have one snapshot meanwhile, and (`alone`) no other proof that moves the mark.
+def _one_snapshot(first: Sequence[str] = ()) -> Iterator[None]:
+    """Have one snapshot meanwhile; some statements come `first` that take none.
 
     Within a transaction of somebody else, as of a test, it is that one's snapshot.
     """
@@ -102,14 +106,23 @@ def _one_snapshot(*, wait: bool, alone: bool) -> Iterator[None]:
     with transaction.atomic(), connection.cursor() as cursor:
         if not nested:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        if alone:
-            seconds = WAIT_SECONDS if wait else 1
-            cursor.execute(f"SET LOCAL lock_timeout = '{seconds}s'")
-            try:  # The first statement that takes a snapshot comes after this one.
-                cursor.execute("LOCK TABLE credits_carried IN SHARE ROW EXCLUSIVE MODE")
-            except OperationalError as exc:
+        try:
+            for statement in first:
+                cursor.execute(statement)
+        except OperationalError as exc:
+            if isinstance(exc.__cause__, LockNotAvailable):
                 raise Unavailable("The books are being proved already.") from exc
+            raise
         yield
+
+
+def _alone(*, wait: bool) -> tuple[str, ...]:
+    """Return the statements after which no other proof is under way that moves the mark."""
+    seconds = WAIT_SECONDS if wait else AT_ONCE_SECONDS
+    return (
+        f"SET LOCAL lock_timeout = '{seconds}s'",
+        "LOCK TABLE credits_carried IN SHARE ROW EXCLUSIVE MODE",
+    )
 
 
 @contextmanager

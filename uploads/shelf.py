@@ -164,12 +164,7 @@ def drop_some(folder: str, most: int) -> int:
     """Delete so many files of a folder, at most a thousand; return how many there were."""
     storage: Any = _storage()
     if isinstance(storage, FileSystemStorage):
-        found = list(islice(Path(storage.path(folder)).iterdir(), most))
-        for file in found:
-            file.unlink(missing_ok=True)
-        with suppress(OSError):  # There are more.
-            Path(storage.path(folder)).rmdir()
-        return len(found)
+        return _unlink_some(Path(storage.path(folder)), most)
     with _in_our_words():
         prefix = f"{storage.location}/{folder}/"
         found = list(storage.bucket.objects.filter(Prefix=prefix).limit(min(most, AT_ONCE)))
@@ -178,6 +173,15 @@ def drop_some(folder: str, most: int) -> int:
                 Delete={"Objects": [{"Key": each.key} for each in found], "Quiet": True}
             )
     return len(found)
+
+
+def _unlink_some(folder: Path, most: int) -> int:
+    files = list(islice(folder.iterdir(), most))
+    for file in files:
+        file.unlink(missing_ok=True)
+    with suppress(OSError):  # There are more.
+        folder.rmdir()
+    return len(files)
 
 
 def bucket_address(key: str, content_type: str, seconds: int) -> str:

@@ -38,9 +38,11 @@ BEAT = f"""
 
 ALL_KNOW_DAYS = f"""(
     SELECT coalesce(bool_and(knows_days), true) FROM credits_process
-     WHERE seen_at > now() - interval '{2 * SILENT_SECONDS} seconds')
+     WHERE seen_at > now() - interval '{2 * SILENT_SECONDS} seconds' AND id <> '{WATCH}')
 """  # noqa: S608 - constants of our own
-"""Whether no program of the version before is at work, which would not find what is kept by day."""
+"""Whether no program of the version before is at work, which would not find what is kept by day.
+
+The sweep keeps nothing; its row is as old as the installation."""
 
 LEAVE = "DELETE FROM credits_process WHERE id = %s"
 """Say that it ends: what it still holds is orphaned at once."""

@@ -101,6 +101,12 @@ START: Final = Mark(0, 0, datetime(1970, 1, 2, tzinfo=UTC))
 """Nothing was proved yet."""
 
 
+def clock() -> datetime:
+    """Return the time as the database has it, whose times calls have."""
+    found: datetime = values("SELECT now()")[0]
+    return found
+
+
 def newest() -> Mark:
     """Return up to where all was proved."""
     return next(rows(Mark, NEWEST), START)

@@ -476,10 +476,8 @@ def prove(checks: tuple[Check, ...], after: dict[str, Any] | None = None) -> lis
     """
     proofs = []
     for check in checks:
-        short = after is not None and check.since is not None
-        counted, differences = (
-            check.since if short and check.since else (check.counted, check.differences)
-        )
+        short = check.since if after is not None else None
+        counted, differences = short or (check.counted, check.differences)
         given = after if short else None
         (seen,) = rows(_Counted, counted, given)
         proofs.append(Proof(check.name, seen.rows, int(seen.micros), values(differences, given)))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import pytest
 from proxy_stage import CENT, IMAGE, STREAM, in_thread
 
 from common.rows import values
+from credits.books import processes
 from proxy import answers, days, tasks
 from uploads import shelf
 
@@ -168,11 +172,27 @@ async def test_while_a_program_of_the_version_before_is_at_work_all_is_kept_wher
     assert stage.spent(member) == 2 * CENT
 
 
+async def test_the_sweep_which_keeps_nothing_does_not_count_as_a_program_of_the_version_before(
+    stage,
+):
+    """Its row is as old as the installation, and is only ever updated."""
+    stage.do(
+        "INSERT INTO credits_process (id, since_at, seen_at) VALUES (%s, now(), now())"
+        " ON CONFLICT (id) DO UPDATE SET seen_at = now(), knows_days = false",
+        processes.WATCH,
+    )
+    member = await stage.member()
+
+    await stage.post(IMAGE, member, json={}, headers=keyed())
+
+    assert [row["day"] for row in kept(stage, member)] == [weekday()]
+
+
 BEFORE = """
     INSERT INTO proxy_answer (intent, call_id, fingerprint, status, headers, body, spool, once,
                               kept_until)
     SELECT intent, call_id, fingerprint, status, headers, body, spool, once, kept_until
-      FROM proxy_kept WHERE intent = %s
+      FROM proxy_kept WHERE intent = %s AND day > 0
         ON CONFLICT (intent) DO UPDATE SET status = excluded.status
 """
 
@@ -236,6 +256,22 @@ async def test_storage_that_takes_nothing_costs_the_repeat_and_never_the_call(st
     assert stage.spent(member) == CENT
 
 
+async def test_storage_that_hangs_holds_the_call_up_for_seconds_and_is_charged(stage, monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(shelf, "keep", lambda *_: over.wait(30))
+    monkeypatch.setattr(answers, "STORE_SECONDS", 0.3)
+    member, headers = await stage.member(), keyed()
+    try:
+        first = await asyncio.wait_for(stage.post(LARGE, member, json={}, headers=headers), 10)
+        again = await stage.post(LARGE, member, json={}, headers=headers)
+    finally:
+        over.set()
+
+    assert (first.status, len(first.body)) == (200, 300_000)
+    assert (again.status, again.type) == (409, "idempotency_consumed")
+    assert stage.spent(member) == CENT
+
+
 async def test_storage_that_is_away_is_waited_for_and_the_answer_stays(stage, monkeypatch):
     def away(*_):
         raise OSError("the bucket failed: EndpointConnectionError")
@@ -266,7 +302,8 @@ async def test_a_crash_between_the_body_and_its_row_leaves_a_file_that_goes_with
 
     with monkeypatch.context() as patched:
         patched.setattr(answers.PendingAnswer, "stored", crash)
-        assert (await stage.post(LARGE, member, json={}, headers=headers)).status == 500
+        with pytest.raises(aiohttp.ClientPayloadError):  # Its head was sent before.
+            await stage.post(LARGE, member, json={}, headers=headers)
     (orphan,) = order[0]
     assert kept(stage, member) == []
 
