@@ -2,7 +2,7 @@
 
 Makes two databases of its own: a young one, and one with N calls in W wallets, M of them in one,
 over a year of monthly partitions. The old one is filled by SQL as the books would have written
-it, so `reconcile` finds nothing; the workers' own code sums, tallies and seals it. Then it measures
+it, so `reconcile` finds nothing; the workers' own code sums and tallies it. Then it measures
 what a metered call costs the database in each, by turns, and what is done over all rows: proofs,
 pages at depth, exports, sweeps. Times are of the wall, CPU is PostgreSQL's.
 """
@@ -22,65 +22,23 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import cpu
-from bench.history import PARTITIONS, SECRETS
+from bench.history import SECRETS
 from bench.postgres import TcpCluster
 
 ROOT = Path(__file__).resolve().parent.parent
 YOUNG, OLD = "young", "old"
 YOUNG_MEMBERS = 2000
-MONTHS = 12
 ROUNDS, SECONDS, CROWD = 3, 10, 64
 ANSWERS = 200_000
 TRIES = 30
-LARGE_WALLET = 1
 ANSWER = '{"id": "' + "x" * 600 + '"}'
 
-# Each wallet's calls are spread over the year; one in 25 failed and cost nothing. Ids are in the
-# order of time, as those of the platform are.
-FILL = """
-    INSERT INTO usage_call (
-        id, workspace_id, number, user_id, key_id, vendor, operation, run_id, project, outcome,
-        reason, status, quoted_micros, held_micros, charged_micros, price_version, attempts,
-        vendor_job_id, vendor_request_id, facts, started_at, settled_at)
-    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
-            || substr(mixed, 1, 3) || '8' || substr(mixed, 4, 15))::uuid,
-           wallet.id, number, seat.user_id, key.id, 'vendor-' || (hash %% 20),
-           'vendor-' || (hash %% 20) || '/operation-' || (hash %% 3), 'run-' || number / 8, '',
-           CASE WHEN hash %% 25 = 0 THEN 'failed' ELSE 'delivered' END, '', 200, 60000, 60000,
-           CASE WHEN hash %% 25 = 0 THEN 0 ELSE 40000 END, '2026-08', 1, '',
-           'request-' || mixed, '{"inputs": {"seconds": 5, "size": "1024x1024"}}',
-           at - interval '20 seconds', at
-      FROM credits_account wallet
-      JOIN accounts_membership seat ON seat.workspace_id = wallet.id
-      JOIN LATERAL (SELECT id FROM apikeys_apikey
-                     WHERE workspace_id = wallet.id LIMIT 1) key ON true
-      CROSS JOIN LATERAL generate_series(2, 1 + %(calls)s) AS number
-      CROSS JOIN LATERAL (
-          SELECT abs(hashint8(number)) AS hash, md5(wallet.id::text || number) AS mixed,
-                 now() - interval '1 hour' - interval '%(months)s months'
-                 + ((number - 1)::float8 / (%(calls)s + 1)) * interval '%(months)s months' AS at
-      ) AS made
-     WHERE wallet.id = ANY (%(wallets)s::uuid[])
-"""
-ENTRIES = """
-    INSERT INTO credits_entry (kind, debit_id, credit_id, amount_micros, key, created_at)
-    SELECT 'call', workspace_id, '00000000-0000-0000-0000-000000000001', charged_micros,
-           'call:' || id, settled_at
-      FROM usage_call WHERE charged_micros > 0
-       AND settled_at >= %(since)s AND settled_at < %(until)s
-     ORDER BY settled_at, workspace_id, number
-"""
-SETTLED = """
-    UPDATE credits_account SET events = 1 + calls, balance_micros = balance_micros - charged
-      FROM (SELECT workspace_id, count(*) AS calls, sum(charged_micros)::bigint AS charged
-              FROM usage_call GROUP BY workspace_id) AS summed
-     WHERE credits_account.id = workspace_id
-"""
 KEPT = """
     INSERT INTO {table} (intent, day, call_id, fingerprint, status, headers, body, spool, once,
                          kept_until)
@@ -153,44 +111,10 @@ def _tell(what: str, work: Callable[[], Any]) -> Any:
 
 
 def fill(options: argparse.Namespace) -> None:
-    """Write a year of calls, and have the workers' code sum, tally and seal it."""
-    from django.db import connection
+    """Write a year of calls."""
+    from bench import years
 
-    from bench.accounts import _id
-    from credits.proofs import accounting
-    from credits.statements import sealing
-    from usage import sums
-
-    others = [_id("wallet", n) for n in range(2, options.wallets + 1)]
-    each = max(1, (options.calls - options.large) // len(others))
-    with connection.cursor() as cursor:
-        cursor.execute(PARTITIONS % (MONTHS + 1))
-
-        def calls() -> None:
-            for wallets, count in (([_id("wallet", LARGE_WALLET)], options.large), (others, each)):
-                given = {"calls": count, "months": MONTHS, "wallets": wallets}
-                cursor.execute(FILL, given)
-
-        def entries() -> None:
-            cursor.execute(
-                "SELECT at, at + interval '1 month' FROM generate_series(date_trunc('month',"
-                " now() - interval '13 months'), now(), interval '1 month') AS at"
-            )
-            for since, until in cursor.fetchall():
-                cursor.execute(ENTRIES, {"since": since, "until": until})
-            cursor.execute(SETTLED)
-
-        _tell(f"{options.calls:,} calls in {options.wallets:,} wallets written", calls)
-        _tell("their entries", entries)
-        _tell("VACUUM ANALYZE", lambda: cursor.execute("VACUUM ANALYZE"))
-    _tell("summed up for histories (usage/sums.py)", sums.catch_up_all)
-    _tell("summed by day (proofs/accounting.py)", accounting.tally)
-    lines = _tell("sealed (statements/sealing.py)", sealing.seal_all)
-    print(f"{'':<52}{lines:,} lines")
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
-        cursor.execute("SELECT pg_database_size(current_database()) / 1e9")
-        print(f"the database is {cursor.fetchone()[0]:.1f} GB")
+    years.fill(options, _tell)
 
 
 def call(_: argparse.Namespace) -> None:
@@ -249,8 +173,9 @@ def call(_: argparse.Namespace) -> None:
 def read(options: argparse.Namespace) -> None:
     """Prove, page and export."""
     from django.db import connection
+    from django.utils import timezone
 
-    from bench.accounts import _id
+    from bench import years
     from bench.history import _reads
     from credits.proofs import accounting
     from credits.statements import sealing
@@ -268,12 +193,14 @@ def read(options: argparse.Namespace) -> None:
     _tell("reconcile --deep", lambda: proved(deep=True))
     for _ in range(2):
         call(options)
-    sums.catch_up_all()
-    accounting.tally()
-    _tell("sealed since", sealing.seal_all)
+    _tell("summed up since (usage/sums.py)", sums.catch_up_all)
+    _tell("summed by day since (proofs/accounting.py)", accounting.tally)
+    seal_all = partial(sealing.seal_all, now=timezone.now() + timedelta(hours=1))
+    lines = _tell("sealed since (statements/sealing.py)", seal_all)
+    print(f"{'':<52}{lines:,} lines")
     _tell("reconcile, of what came since", proved)
     _tell("reconcile, of nothing", proved)
-    large = _id("wallet", LARGE_WALLET)
+    large = years.large()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     for name, page in _reads(large):

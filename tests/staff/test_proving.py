@@ -8,16 +8,12 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
-from django.db.models import F
 
-from credits.books import holds
 from credits.models import HOUSE, Account, Carried, Entry, Proof
 from credits.proofs import accounting, marks
-from credits.statements import sealing
 from staff import proving
-from tests.call_rows import call_of
-from usage import sums
-from usage.models import Call, Proved
+from tests.proved_calls import call, tend
+from usage.models import Proved
 
 USD = 1_000_000
 HOUR = timedelta(hours=1)
@@ -47,24 +43,6 @@ def clean(db):
 @pytest.fixture
 def carol(clean, make_member):
     return make_member("2.00")
-
-
-def call(member, micros=10_000, **fields):
-    """Make a call as the books and the history know it; return it."""
-    hold = holds.place(member.workspace_id, amount=micros, ttl_seconds=60)
-    holds.capture(hold, micros)
-    # Its number was taken by `capture`, as the statement of calls does.
-    Account.objects.filter(pk=member.workspace_id).update(events=F("events") - 1)
-    made = call_of(member, charged_micros=micros, held_micros=micros, **fields)
-    Call.objects.filter(pk=made.pk).update(id=hold.id)
-    return Call.objects.get(pk=hold.id)
-
-
-def tend():
-    """Do what workers do: sums, day sums, seals."""
-    sums.catch_up_all()
-    accounting.tally()
-    sealing.seal_all(now=accounting.timezone.now() + HOUR)
 
 
 def found(*, deep=False):
@@ -113,6 +91,28 @@ def test_a_clean_proof_moves_the_mark_and_the_next_reads_what_came_since(carol):
     assert carried.sealed == 5
     assert Proved.objects.get(pk=carol.workspace_id).number == carol.now().events
     assert Carried.objects.get(pk=HOUSE["sales"]).balance_micros == 40_000
+
+
+def test_a_proof_that_waited_for_another_does_not_set_the_mark_back(carol, monkeypatch):
+    """It had read the last entry before the other one went further."""
+    call(carol)
+    tend()
+    before = accounting.settled_entry()
+    call(carol)
+    tend()
+    assert found() == []
+    mark = marks.newest()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(accounting, "settled_entry", lambda: before)
+        assert found() == []
+        assert marks.newest().entry == mark.entry
+        assert found(deep=True) == []
+
+    call(carol)
+    tend()
+    assert found() == []
+    assert found(deep=True) == []
 
 
 def test_a_proof_with_nothing_new_finds_nothing_and_stays(carol):
