@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection, transaction
 
@@ -164,7 +164,7 @@ def _add_some(workspaces: Sequence[UUID]) -> list[UUID]:
     wallets = Account.objects.filter(pk__in=workspaces, kind=Account.Kind.WALLET)
     events = dict(wallets.values_list("pk", "events"))
     due = [each for each in events if events[each] > summed[each]]
-    given = {
+    given: dict[str, Any] = {
         "workspaces": due,
         "after": [summed[each] for each in due],
         "upto": [min(events[each], summed[each] + share) for each in due],

@@ -27,8 +27,10 @@ WHOLE = """
            PARTITION BY LIST (day);
     CREATE UNIQUE INDEX IF NOT EXISTS kept_once_a_day ON proxy_kept (intent, day);
 """
+# They are emptied whole, so nothing is to be vacuumed; whoever did would keep that from happening.
 DAYS = "".join(
-    f"CREATE TABLE IF NOT EXISTS proxy_kept_{day} PARTITION OF proxy_kept FOR VALUES IN ({day});"
+    f"CREATE TABLE IF NOT EXISTS proxy_kept_{day} PARTITION OF proxy_kept FOR VALUES IN ({day})"
+    " WITH (autovacuum_enabled = false);"
     for day in range(1, 8)
 )
 ATTACH = "ALTER TABLE proxy_kept ATTACH PARTITION proxy_answer FOR VALUES IN (0)"
