@@ -17,7 +17,7 @@ from django.db.models import Exists, OuterRef, ProtectedError
 from django.utils import timezone
 
 from accounts.models import Membership, RefusedOrigin, User, Workspace
-from common.personal import ROWS_AT_ONCE, delete_some
+from common.personal import delete_in_steps
 from credits.payments import customers
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ REFUSED_FOR_DAYS = 30
 
 
 def sweep() -> int:
-    """Take them away, so many of each at a time; return how many people were."""
-    delete_some(Session.objects.filter(expire_date__lt=timezone.now()), ROWS_AT_ONCE)
+    """Take them away, in bounded steps; return how many people were."""
+    delete_in_steps(Session.objects.filter(expire_date__lt=timezone.now()))
     long_ago = timezone.now() - timedelta(days=REFUSED_FOR_DAYS)
-    delete_some(RefusedOrigin.objects.filter(last_at__lt=long_ago), ROWS_AT_ONCE)
+    delete_in_steps(RefusedOrigin.objects.filter(last_at__lt=long_ago))
     live = Session.objects.filter(session_key=OuterRef("session_key"))
-    delete_some(UserSession.objects.filter(~Exists(live)), ROWS_AT_ONCE)
+    delete_in_steps(UserSession.objects.filter(~Exists(live)))
     return sum(_forget(pk) for pk in _never_verified())
 
 

@@ -252,7 +252,7 @@ def _all_rows() -> None:
     from proxy import days
 
     with connection.cursor() as cursor:
-        cursor.execute(days.FORGET_BEFORE, [ANSWERS])
+        cursor.execute(days.FORGET_BEFORE, {"batch": ANSWERS})
 
 
 STEPS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -43,7 +43,8 @@ FOLDER = "answers"
 TYPE = "application/octet-stream"
 KEPT_DAYS = 2
 """So many days after its own a folder may still be asked for; after that it goes."""
-DROPPED_AT_ONCE = 1000
+DROPPED_AT_ONCE, DROPPED_AT_MOST = 1000, 100_000
+"""In one step; in all, each time. 300 a second may be kept by that."""
 SPOOL_LIMIT_BYTES = 512 << 20
 """What passes beyond this is not kept: its repeat reads that it can no longer be given."""
 
@@ -256,16 +257,19 @@ def drop_spool(name: str) -> None:
 
 
 def forget() -> int:
-    """Delete, a batch, what is over: bodies of days that are, and files that did not get there.
+    """Delete what is over, in steps: bodies of days that are, and files that did not get there.
 
     Return how many bodies that were.
     """
     _sweep_staged()
-    last, left = str(datetime.now(UTC).date() - timedelta(days=KEPT_DAYS)), DROPPED_AT_ONCE
+    last, left = str(datetime.now(UTC).date() - timedelta(days=KEPT_DAYS)), DROPPED_AT_MOST
     for day in sorted(shelf.folders(FOLDER)):
-        if left > 0 and day < last:
-            left -= shelf.drop_some(f"{FOLDER}/{day}", left)
-    return DROPPED_AT_ONCE - left
+        while day < last and left > 0:
+            gone = shelf.drop_some(f"{FOLDER}/{day}", min(left, DROPPED_AT_ONCE))
+            left -= gone
+            if gone < DROPPED_AT_ONCE:
+                break
+    return DROPPED_AT_MOST - left
 
 
 def _sweep_staged() -> None:

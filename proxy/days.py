@@ -14,7 +14,7 @@ from typing import Final
 
 from django.db import connection
 
-from common.rows import values
+from common.rows import in_steps, values
 from credits.books import processes
 
 _NOW: Final = "now() AT TIME ZONE 'UTC'"
@@ -27,12 +27,11 @@ LIVING: Final = f"day = ANY (ARRAY[0, {_DAY.format(_NOW)}, {YESTERDAY}]::smallin
 KEEP_IN: Final = f"CASE WHEN {processes.ALL_KNOW_DAYS} THEN {TODAY} ELSE 0 END"
 """Where one is kept now."""
 
-BATCH: Final = 5000
 EMPTY: Final = "SELECT proxy_empty_days()"
 FORGET_BEFORE: Final = """
     DELETE FROM proxy_kept WHERE day = 0 AND intent IN (
         SELECT intent FROM proxy_kept WHERE day = 0 AND kept_until < now()
-         LIMIT %s FOR UPDATE SKIP LOCKED)
+         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
 """
 """An answer that a call is just about to write anew is left to it: nobody waits here."""
 SIZES: Final = f"""
@@ -45,13 +44,13 @@ SIZES: Final = f"""
 
 
 def forget() -> None:
-    """Empty the days that are over, and delete what is over of the version before, a batch.
+    """Empty the days that are over, and delete what is over of the version before.
 
     A day that is in use at this moment, as by a backup, is left to the next time.
     """
     with connection.cursor() as cursor:
         cursor.execute(EMPTY)
-        cursor.execute(FORGET_BEFORE, [BATCH])
+    in_steps(FORGET_BEFORE)
 
 
 def overdue_bytes() -> int:

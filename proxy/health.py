@@ -16,6 +16,7 @@ import orjson
 from django.db import connection
 
 from common.errors import Unavailable
+from common.rows import in_steps
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -81,8 +82,8 @@ READ = """
 """
 FORGET = """
     DELETE FROM proxy_vendorhealth WHERE id IN (
-        SELECT id FROM proxy_vendorhealth WHERE since < now() - %s * interval '1 day'
-         LIMIT 5000 FOR UPDATE SKIP LOCKED)
+        SELECT id FROM proxy_vendorhealth WHERE since < now() - %(days)s * interval '1 day'
+         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
 """
 
 
@@ -163,9 +164,8 @@ def read(*, vendor: str = "", minutes: int = MINUTES) -> list[Served]:
 
 
 def forget() -> None:
-    """Delete what is older than a week, a batch."""
-    with connection.cursor() as cursor:
-        cursor.execute(FORGET, [KEPT_DAYS])
+    """Delete what is older than a week."""
+    in_steps(FORGET, days=KEPT_DAYS)
 
 
 def _served(

@@ -12,6 +12,7 @@ from django.db import connection
 from apikeys import keys, paces
 from common import logs
 from common.errors import Unavailable
+from common.rows import in_steps
 from credits.books import processes
 from proxy import answers, days, following, health, process, replay, sql, vendor_accounts
 from proxy.books import Settle
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 BATCH = 100
-FORGOTTEN_AT_ONCE = 5000
 FORGET_REPEATS = """
     DELETE FROM proxy_repeat WHERE intent IN (
         SELECT intent FROM proxy_repeat WHERE kept_until < now()
@@ -107,13 +107,12 @@ async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
 def forget() -> None:
     """Forget answers that are no longer kept, and jobs whose result no vendor keeps any more.
 
-    And what was counted long ago; secrets of an older pepper are sealed by the newest. Each is a
-    batch, or a whole day at once: what is left is for the next time.
+    And what was counted long ago; secrets of an older pepper are sealed by the newest. Each goes in
+    bounded steps, or a whole day at once: what is left is for the next time.
     """
     days.forget()
-    with connection.cursor() as cursor:
-        for statement in (FORGET_REPEATS, FORGET_JOBS, processes.FORGET, paces.FORGET):
-            cursor.execute(statement, {"batch": FORGOTTEN_AT_ONCE})
+    for statement in (FORGET_REPEATS, FORGET_JOBS, processes.FORGET, paces.FORGET):
+        in_steps(statement)
     answers.forget()
     health.forget()
     vendor_accounts.reseal()

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 ABANDONED_SECONDS = 6 * 3600
 """A file that nothing was written to for so long arrives no more: its program died."""
-AT_ONCE = 1000
-"""So many files a bucket deletes by one request."""
 SHOWN = re.compile(r"(image/(png|jpeg|webp|gif|avif)|video/[\w.+-]+|audio/[\w.+-]+)", re.I)
 """What a browser plays and never runs; everything else is only saved."""
 
@@ -161,13 +159,16 @@ def folders(within: str) -> list[str]:
 
 
 def drop_some(folder: str, most: int) -> int:
-    """Delete so many files of a folder, at most a thousand; return how many there were."""
+    """Delete so many files of a folder; return how many there were.
+
+    A bucket deletes a thousand by one request, and no more.
+    """
     storage: Any = _storage()
     if isinstance(storage, FileSystemStorage):
         return _unlink_some(Path(storage.path(folder)), most)
     with _in_our_words():
         prefix = f"{storage.location}/{folder}/"
-        found = list(storage.bucket.objects.filter(Prefix=prefix).limit(min(most, AT_ONCE)))
+        found = list(storage.bucket.objects.filter(Prefix=prefix).limit(most))
         if found:
             storage.bucket.delete_objects(
                 Delete={"Objects": [{"Key": each.key} for each in found], "Quiet": True}
@@ -176,7 +177,7 @@ def drop_some(folder: str, most: int) -> int:
 
 
 def _unlink_some(folder: Path, most: int) -> int:
-    files = list(islice(folder.iterdir(), most))
+    files = list(islice(folder.iterdir(), most)) if folder.is_dir() else []
     for file in files:
         file.unlink(missing_ok=True)
     with suppress(OSError):  # There are more.

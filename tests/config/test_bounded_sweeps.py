@@ -48,12 +48,14 @@ def test_old_rows_go_a_batch_at_a_time(monkeypatch):
     from django.utils import timezone
 
     from accounts import forgotten
+    from common import personal
 
-    monkeypatch.setattr(forgotten, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(personal, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(personal, "MOST_STEPS", 2)
     before = timezone.now() - timedelta(days=1)
     Session.objects.all().delete()
     Session.objects.bulk_create(
-        Session(session_key=f"s{n}", session_data="", expire_date=before) for n in range(5)
+        Session(session_key=f"s{n}", session_data="", expire_date=before) for n in range(9)
     )
 
     left = []
@@ -61,4 +63,4 @@ def test_old_rows_go_a_batch_at_a_time(monkeypatch):
         forgotten.sweep()
         left.append(Session.objects.count())
 
-    assert left == [3, 1, 0]
+    assert left == [5, 1, 0]

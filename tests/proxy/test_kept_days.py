@@ -314,7 +314,8 @@ async def test_a_crash_between_the_body_and_its_row_leaves_a_file_that_goes_with
 
 
 async def test_bodies_go_with_their_day_a_batch_at_a_time(stage, tmp_path, monkeypatch):
-    monkeypatch.setattr(answers, "DROPPED_AT_ONCE", 2)
+    monkeypatch.setattr(answers, "DROPPED_AT_ONCE", 1)
+    monkeypatch.setattr(answers, "DROPPED_AT_MOST", 2)
     today = datetime.now(UTC).date()
     for away, count in ((0, 1), (2, 1), (3, 3)):
         folder = tmp_path / "uploads" / "answers" / str(today - timedelta(days=away))
