@@ -6,6 +6,19 @@ import django.db.models.functions.datetime
 from django.db import migrations, models
 
 
+CHAINED = """
+CREATE FUNCTION credits_link(state bytea, content text, before bytea) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN sha256(convert_to(
+        content || coalesce(encode(coalesce(state, before), 'hex'), repeat('0', 64)) || '"]', 'UTF8'));
+END
+$$;
+CREATE AGGREGATE credits_chained(text, bytea) (SFUNC = credits_link, STYPE = bytea);
+"""
+NOT_CHAINED = "DROP AGGREGATE credits_chained(text, bytea); DROP FUNCTION credits_link"
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -13,6 +26,8 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # Hashes of a wallet's lines, one after the other: no window function of SQL's can do that.
+        migrations.RunSQL(CHAINED, NOT_CHAINED),
         migrations.CreateModel(
             name='Carried',
             fields=[

@@ -794,7 +794,8 @@ CELERY_BEAT_SCHEDULE = {
     "sum-days": {"task": "credits.proofs.tasks.sum_days", "schedule": crontab(minute="11")},
     "seal-books": {
         "task": "credits.statements.tasks.seal_books",
-        "schedule": crontab(hour="2", minute="41"),
+        "schedule": crontab(minute="41"),
+        "options": {"expires": 1800},
     },
     "tend-pairings": {
         "task": "apikeys.tasks.tend_pairings",
