@@ -122,11 +122,8 @@ def statements(db: psycopg.Connection[Any], role: str) -> Iterator[sql.Composed]
             named = sql.SQL(", ").join(map(sql.Identifier, columns))
             yield sql.SQL("GRANT UPDATE ({}) ON {} TO {}").format(named, name, who)
     for table in STILL_NAMED:
-        name, rights = (
-            sql.Identifier("public", table),
-            sql.SQL(", ").join(map(sql.SQL, sorted(ALL))),
-        )
-        yield sql.SQL("GRANT {} ON {} TO {}").format(rights, name, who)
+        rights = sql.SQL(", ").join(map(sql.SQL, sorted(ALL)))
+        yield sql.SQL("GRANT {} ON {} TO {}").format(rights, sql.Identifier("public", table), who)
     for function in FUNCTIONS:
         yield sql.SQL("GRANT EXECUTE ON FUNCTION public.{} TO {}").format(sql.SQL(function), who)
 
