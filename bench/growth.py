@@ -120,6 +120,11 @@ def _tell(what: str, work: Callable[[], Any]) -> Any:
     return found
 
 
+def _memory() -> float:
+    """Return the most that this process ever had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def fill(options: argparse.Namespace) -> None:
     """Write a year of calls."""
     from bench import years
@@ -177,7 +182,11 @@ def call(_: argparse.Namespace) -> None:
 
     busy = asyncio.run(run())
     (name,) = values("SELECT current_database()::text")
-    print(f"{name}: {CALLS:,} calls, {1e6 * busy / CALLS:.0f} µs of PostgreSQL each", flush=True)
+    print(
+        f"{name}: {CALLS:,} calls, {1e6 * busy / CALLS:.0f} µs of PostgreSQL each;"
+        f" {_memory():.0f} MiB here",
+        flush=True,
+    )
 
 
 def read(options: argparse.Namespace) -> None:
@@ -210,6 +219,7 @@ def read(options: argparse.Namespace) -> None:
     print(f"{'':<52}{lines:,} lines")
     _tell("reconcile, of what came since", proved)
     _tell("reconcile, of nothing", proved)
+    print(f"{'memory of the worker that did all this':<52}{_memory():>9.0f} MiB")
     large = years.large()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
@@ -226,10 +236,10 @@ def read(options: argparse.Namespace) -> None:
         return sum(map(len, make(workspace, Wanted())))
 
     for form, make in exports.FORMS.items():
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = _memory()
         size = _tell(f"export, {form}", partial(_size, make, large))
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(f"{'':<52}{size / 1e6:.0f} MB, memory grew by {grown >> 10} MiB", flush=True)
+        grown = _memory() - before
+        print(f"{'':<52}{size / 1e6:.0f} MB, memory grew by {grown:.0f} MiB", flush=True)
 
 
 def sweep(_: argparse.Namespace) -> None:
