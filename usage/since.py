@@ -224,15 +224,18 @@ RUNS: Final = Since(
         SELECT workspace_id, run_id, user_id, least(new.first, had.first_number) AS first,
                least(new.since, had.began_at) AS since
           FROM new FULL JOIN had USING (workspace_id, run_id, user_id)
+    ), since AS (  -- A workspace's calls are read once, from the first of any of these runs.
+        SELECT workspace_id, min(first) AS first, min(since) AS since FROM due GROUP BY 1
+    ), call AS (
+        SELECT call.* FROM since JOIN touched USING (workspace_id)
+          JOIN usage_call call ON call.workspace_id = since.workspace_id AND call.run_id <> ''
+           AND call.number BETWEEN since.first AND touched.upto AND call.settled_at >= since.since
     ), summed AS (
         SELECT due.workspace_id, due.run_id, due.user_id, count(*)::int AS calls,
                count(*) FILTER (WHERE outcome = 'delivered')::int AS delivered,
                sum(charged_micros)::bigint AS micros, min(call.number) AS first,
                max(call.number) AS last
-          FROM due JOIN touched USING (workspace_id)
-          JOIN usage_call call ON call.workspace_id = due.workspace_id
-           AND call.number BETWEEN due.first AND touched.upto AND call.settled_at >= due.since
-           AND call.run_id = due.run_id
+          FROM due JOIN call ON call.workspace_id = due.workspace_id AND call.run_id = due.run_id
            AND coalesce(call.user_id, '00000000-0000-0000-0000-000000000000') = due.user_id
          GROUP BY 1, 2, 3)
     SELECT 'workspace ' || workspace_id || ', run ' || run_id || ': '
