@@ -17,7 +17,8 @@ from psycopg.errors import LockNotAvailable
 
 from common import logs
 from common.errors import Unavailable
-from credits.proofs import accounting, marks, reconciliation
+from credits.books import complete
+from credits.proofs import marks, reconciliation
 from runs import reconciliation as runs_reconciliation
 from usage import reconciliation as usage_reconciliation
 from usage import since as usage_since
@@ -65,7 +66,7 @@ def _prove_aside() -> list[Proof]:
 def _prove(*, deep: bool, wait: bool) -> list[Proof]:
     """Prove, write it down, and move the mark if nothing stands against that."""
     # Before the snapshot, so that it has all up to there; while no other proof is waited for.
-    until, began_at = accounting.settled_entry(), marks.clock()
+    until, began_at = complete.settled_entry(), marks.clock()
     with _one_snapshot(_alone(wait=wait)):
         mark = marks.newest()
         proofs, holds_good = _proofs(mark, deep=deep)

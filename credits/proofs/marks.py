@@ -2,7 +2,7 @@
 
 A proof that finds nothing moves the mark: for each account, its entries up to one id as two sums,
 how many rows its history had, and how many of its lines were sealed. The next proof begins there.
-The mark is an id below which no entry can come any more (accounting.settled_entry), read before the
+The mark is an id below which no entry can come any more (books/complete.py), read before the
 proof's snapshot began; so what a snapshot sees behind the mark is all that there ever will be.
 
 Who changes what was proved is found by a deep run, which reads everything and believes no mark.

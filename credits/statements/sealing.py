@@ -264,8 +264,13 @@ def seal_all(*, now: datetime | None = None) -> int:
 @transaction.atomic
 def _seal_together(wallets: list[UUID], *, last: int, until: datetime) -> list[_Done]:
     """Seal the lines that come next of some wallets, up to entry `last`, an equal share of each."""
-    given = {"wallets": wallets, "house": LAST_HOUSE, "last": last, "until": until,
-             "limit": AT_ONCE // len(wallets)}  # fmt: skip
+    given: dict[str, Any] = {
+        "wallets": wallets,
+        "house": LAST_HOUSE,
+        "last": last,
+        "until": until,
+        "limit": AT_ONCE // len(wallets),
+    }
     with connection.cursor() as cursor:
         cursor.execute(LOCK_SOME, given)  # The next statement sees what that waited for.
     return list(rows(_Done, SEAL_SOME, given))

@@ -9,8 +9,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
+from credits.books import complete
 from credits.models import HOUSE, Account, Carried, Entry, Proof
-from credits.proofs import accounting, marks
+from credits.proofs import marks
 from staff import proving
 from tests.proved_calls import call, tend
 from usage.models import Proved
@@ -97,14 +98,14 @@ def test_a_proof_that_waited_for_another_does_not_set_the_mark_back(carol, monke
     """It had read the last entry before the other one went further."""
     call(carol)
     tend()
-    before = accounting.settled_entry()
+    before = complete.settled_entry()
     call(carol)
     tend()
     assert found() == []
     mark = marks.newest()
 
     with monkeypatch.context() as patched:
-        patched.setattr(accounting, "settled_entry", lambda: before)
+        patched.setattr(complete, "settled_entry", lambda: before)
         assert found() == []
         assert marks.newest().entry == mark.entry
         assert found(deep=True) == []
