@@ -102,15 +102,10 @@ _TIPS: Final = """
            AND coalesce(last.position, 0) <> coalesce(carried.sealed, 0)
     )
 """
-FRESH_SEALS: Final = """
-    SELECT count(*) AS rows, 0 AS micros
-      FROM credits_account account
-      LEFT JOIN credits_carried carried ON carried.account_id = account.id
-      JOIN LATERAL (SELECT FROM credits_seal
-                     WHERE wallet_id = account.id
-                       AND position > coalesce(carried.sealed, 0)) seal ON true
-     WHERE account.kind = 'wallet'
-"""
+FRESH_SEALS: Final = f"""
+    WITH {_TIPS}
+    SELECT coalesce(sum(greatest(position - sealed, 0)), 0)::bigint AS rows, 0 AS micros FROM tip
+"""  # noqa: S608 - constants of our own
 SEALED_IN_ORDER: Final = Since(
     FRESH_SEALS,
     f"""
