@@ -36,10 +36,11 @@ BEAT = f"""
 """  # noqa: S608 - constants of our own
 """Say that a program lives."""
 
-ALL_KNOW_DAYS = f"""(
-    SELECT coalesce(bool_and(knows_days), true) FROM credits_process
-     WHERE seen_at > now() - interval '{2 * SILENT_SECONDS} seconds' AND id <> '{WATCH}')
-"""  # noqa: S608 - constants of our own
+ALL_KNOW_DAYS = f"""NOT EXISTS (
+    SELECT FROM credits_process
+     WHERE NOT knows_days AND id <> '{WATCH}'
+       AND seen_at > now() - interval '{2 * SILENT_SECONDS} seconds')
+"""
 """Whether no program of the version before is at work, which would not find what is kept by day.
 
 The sweep keeps nothing; its row is as old as the installation."""

@@ -43,6 +43,10 @@ class Migration(migrations.Migration):
             name='knows_days',
             field=models.BooleanField(db_default=False),
         ),
+        migrations.AddIndex(
+            model_name='process',
+            index=models.Index(condition=models.Q(('knows_days', False)), fields=['seen_at'], name='process_of_before'),
+        ),
         migrations.CreateModel(
             name='Proof',
             fields=[

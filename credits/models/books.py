@@ -314,6 +314,13 @@ class Process(models.Model):
     knows_days = models.BooleanField(db_default=False)
     """Whether it finds answers that are kept by day; one of the version before does not."""
 
+    class Meta:
+        indexes = [
+            models.Index(
+                name="process_of_before", fields=["seen_at"], condition=Q(knows_days=False)
+            ),
+        ]
+
 
 class Lot(models.Model):
     """Credits that came in together, by one entry, and what was left when last worked out.
