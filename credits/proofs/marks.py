@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 SLACK: Final = timedelta(days=1)
 """A call that came after a proof was settled so long before it at the most, by its own time."""
 
+# A clock that was ahead then, and is right now, would have new calls look old.
 NEWEST: Final = """
-    SELECT upto_entry AS entry, upto_tally AS tallied, began_at AS at
+    SELECT upto_entry AS entry, upto_tally AS tallied, least(began_at, now()) AS at
       FROM credits_proof WHERE upto_entry IS NOT NULL ORDER BY id DESC LIMIT 1
 """
 CARRY: Final = f"""

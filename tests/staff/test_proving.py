@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models import F
 
 from credits.books import complete
 from credits.models import HOUSE, Account, Carried, Entry, Proof
@@ -114,6 +115,20 @@ def test_a_proof_that_waited_for_another_does_not_set_the_mark_back(carol, monke
     tend()
     assert found() == []
     assert found(deep=True) == []
+
+
+def test_a_proof_while_the_clock_was_ahead_hides_no_call_that_comes_after_it_was_put_right(carol):
+    call(carol)
+    tend()
+    assert found() == []
+    Proof.objects.update(began_at=F("began_at") + timedelta(days=400))
+    call(carol)
+    tend()
+
+    proofs = proving.run()
+
+    assert [line for each in proofs for line in each.differences] == []
+    assert looked_at(proofs, "each charged call") == 1
 
 
 def test_a_proof_with_nothing_new_finds_nothing_and_stays(carol):
