@@ -88,6 +88,16 @@ def disable(key: ApiKey, *, by: UUID, reason: str) -> bool:
     return _change(key, enabled, "disabled", by=by, reason=reason, disabled_at=timezone.now())
 
 
+def seize(key: ApiKey, *, by: UUID, reason: str) -> bool:
+    """Let a key do nothing, also where others disabled it before: they do not enable it then.
+
+    False if it was revoked, or disabled by the same already.
+    """
+    left = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
+    left = left.exclude(disabled_at__isnull=False, status_changed_by=by)
+    return _change(key, left, "disabled", by=by, reason=reason, disabled_at=timezone.now())
+
+
 def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
     """Let a disabled key act again; False if it was not disabled. Raises InvalidRequest if revoked.
 

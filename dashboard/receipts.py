@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from common.drf import base_url
-from common.errors import InvalidRequest, NotFound
+from common.errors import AccessDisabled, InvalidRequest, NotFound
 from dashboard import calls
 from dashboard.shell import only, page
 from runs import core, shown
@@ -90,7 +90,7 @@ def share_call(request: HttpRequest, session: Session, call_id: UUID) -> HttpRes
     """Give addresses of a call's receipt, and of its whole press of Run."""
     press = runs.of_call(session.workspace_id, calls.one(session, call_id))
     kinds = [CALL, PRESS] if press and press.calls > 1 else [CALL]
-    return _share(request, kinds, call_id, back=reverse("call", args=[call_id]))
+    return _share(request, session, kinds, call_id, back=reverse("call", args=[call_id]))
 
 
 @require_safe
@@ -100,10 +100,14 @@ def share_run(request: HttpRequest, session: Session, run_id: UUID) -> HttpRespo
     found = shown.one(session.workspace_id, run_id, user_id=only(session))
     if not found.has_ended:
         raise InvalidRequest(_("The run has not ended. Its receipt is made then."))
-    return _share(request, [RUN], run_id, back=reverse("run", args=[run_id]))
+    return _share(request, session, [RUN], run_id, back=reverse("run", args=[run_id]))
 
 
-def _share(request: HttpRequest, kinds: list[str], of: UUID, *, back: str) -> HttpResponse:
+def _share(
+    request: HttpRequest, session: Session, kinds: list[str], of: UUID, *, back: str
+) -> HttpResponse:
+    if session.only_looks:
+        raise AccessDisabled(_("Addresses are given by members themselves."))
     days = request.GET.get("days", str(DAYS[0]))
     if days not in map(str, DAYS):
         raise InvalidRequest(_("An address is good for 7, 30 or 90 days."))

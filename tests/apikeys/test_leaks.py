@@ -5,6 +5,7 @@ import hashlib
 import json
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -183,11 +184,64 @@ def test_its_owner_cannot_enable_it(report, alice, client):
     assert not acts(alice.key)
 
 
-def test_a_key_that_was_revoked_is_told_to_nobody(report, alice):
+def test_a_key_that_was_revoked_and_made_nothing_is_told_to_nobody(report, alice):
     states.revoke(alice.api_key_record, by=alice.user.pk, reason="lost")
 
     assert report(alice.key).json()[0]["label"] == "true_positive"
     assert letters(alice) == []
+
+
+def giver(alice, key):
+    ApiKey.objects.filter(pk=key.pk).update(scopes=["proxy", "keys:manage"])
+    found = ApiKey.objects.get(pk=key.pk)
+    return Giver(alice.user.pk, alice.workspace_id, of(found), found)
+
+
+@pytest.mark.parametrize("way", ["rotated", "revoked", "disabled"])
+def test_who_finds_a_key_does_not_keep_what_they_made_by_ending_it(report, alice, way):
+    """Before the report comes, so that it is of a key that ended."""
+    found = giver(alice, alice.api_key_record)
+    if way == "rotated":
+        thiefs, _ = life.rotate(found, found.key.pk, overlap=timedelta())
+    else:
+        grants = Rights(scopes=frozenset(["proxy", "keys:manage"]))
+        thiefs, made = life.make(found, name="mine now", description="", asked=grants)
+        theirs = giver(alice, made)
+        if way == "revoked":
+            states.revoke(life.one(theirs, found.key.pk), by=alice.user.pk, reason="gone")
+        else:
+            life.change(theirs, found.key.pk, asked={}, disabled=True)
+    assert acts(thiefs)
+
+    for _ in range(2):
+        assert report(alice.key).json()[0]["label"] == "true_positive"
+
+    assert not acts(thiefs)
+    (letter,) = letters(alice)
+    assert ("revoked before" in letter.text) == (way != "disabled")
+    assert "made with it, and are disabled" in letter.text
+
+
+def test_a_key_that_its_owner_paused_is_paused_for_good_once_it_is_found(report, alice, client):
+    states.disable(alice.api_key_record, by=alice.user.pk, reason="for a while")
+
+    report(alice.key)
+    client.force_login(alice.user)
+    path = f"/v1/keys/{alice.api_key_record.pk}"
+    answer = client.patch(path, {"disabled": False}, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert not acts(alice.key)
+    assert len(letters(alice)) == 1
+
+
+def test_what_staff_let_act_again_is_told_again_when_it_is_found_again(report, alice, bob):
+    report(alice.key)
+    states.enable(alice.api_key_record, by=bob.user.pk, reason="It was another's.")
+    report(alice.key)
+
+    assert not acts(alice.key)
+    assert len(letters(alice)) == 2
 
 
 def test_the_bytes_are_signed_as_they_are(report, site, alice):
