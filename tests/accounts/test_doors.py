@@ -218,7 +218,9 @@ ODD_COOKIES = [
 
 
 @pytest.mark.parametrize("cookie", ODD_COOKIES)
-@pytest.mark.parametrize("name", ["SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "LANGUAGE_COOKIE_NAME"])
+@pytest.mark.parametrize(
+    "name", ["SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "LANGUAGE_COOKIE_NAME"]
+)
 def test_whatever_a_cookie_holds_is_answered(db, settings, name, cookie):
     sent = f"{getattr(settings, name)}={cookie}"
     client = Client(SERVER_NAME="localhost", raise_request_exception=False)
