@@ -5,13 +5,14 @@ An address shows one of them until a day, to whoever has it, and names nobody.
     /receipts/c<32 digits: the call>-<its last second, in hex>.<signature>
 
 It needs no row and cannot be taken back, so it ends. What it leaves out: person, key, project and
-workspace, what a client or a member called it, and a vendor's words.
+workspace, what a client or a member called it, a vendor's words, and what a service of the
+operator's told of a use, which may be any text.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -23,6 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from apikeys import recorded
 from common.drf import base_url
 from common.errors import AccessDisabled, InvalidRequest, NotFound
 from dashboard import calls
@@ -134,7 +136,8 @@ def _of(shared: Shared) -> dict[str, Any]:
     elif found := history.by_id(shared.id):
         workspace_id, call = found
         if shared.kind == CALL:
-            return {"call": call}
+            told = call.vendor == recorded.VENDOR
+            return {"call": replace(call, inputs={}) if told else call}
         if press := runs.of_call(workspace_id, call):
             return {"press": press, "calls": history.of_run(workspace_id, call)}
     raise NotFound(_("What this receipt is of is not kept any more."))
