@@ -198,4 +198,6 @@ def _letter(key: ApiKey, made: list[ApiKey], url: str) -> str:
     if made:
         lines += ["", gettext("These keys were made with it, and are disabled, too:")]
         lines += [f"    {each.prefix}… ({each.name})" for each in made[:50]]
+    if "keys:manage" in key.scopes:
+        lines += ["", gettext("It could also make webhooks: look whether all of them are yours.")]
     return "\n".join(lines) + "\n"

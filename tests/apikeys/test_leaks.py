@@ -137,6 +137,7 @@ def test_a_published_key_is_disabled_and_its_owner_told_once(report, alice, bob)
     (letter,) = letters(alice)
     assert "https://git.example/a.py" in letter.text
     assert alice.key not in letter.text
+    assert "webhooks" not in letter.text
     assert alice.api_key_record.prefix in letter.text
     assert letters(bob) == []
 
@@ -171,6 +172,7 @@ def test_what_was_made_with_it_is_disabled_too(report, alice):
     assert [acts(each) for each in (alice.key, one, two, three, other)] == [False] * 4 + [True]
     (letter,) = letters(alice)
     assert grandchild.prefix in letter.text
+    assert "look whether all of them are yours" in letter.text
 
 
 def test_its_owner_cannot_enable_it(report, alice, client):
