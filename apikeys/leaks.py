@@ -165,8 +165,7 @@ def _end(key: ApiKey, url: str) -> None:
     reason = gettext_noop("It was found published, and may be in anybody's hands.")
     # First: a run of it that begins now has made its key by then, or makes none.
     is_ended = states.seize(key, by=REPORTER, reason=reason)
-    found = states.made_with(key)
-    made = [each for each in found if states.seize(each, by=REPORTER, reason=reason)]
+    made = states.end_made(key, lambda each: states.seize(each, by=REPORTER, reason=reason))
     if not is_ended and not made:
         return
     with mails.in_language_of(key.user.email):

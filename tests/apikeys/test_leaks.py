@@ -331,3 +331,30 @@ def test_two_reports_at_once_write_one_letter(alice, at_once):
 
     assert len(letters(alice)) == 1
     assert not acts(alice.key)
+
+
+def end_by_report(key, alice):
+    leaks.report(json.dumps([{"token": alice.key}]).encode())
+
+
+def end_by_hand(key, alice):
+    states.revoke_with_made(key, by=alice.user.pk, reason="lost")
+
+
+@pytest.mark.parametrize("end", [end_by_report, end_by_hand])
+def test_a_run_of_what_it_made_that_begins_meanwhile_keeps_no_key(alice, end, monkeypatch):
+    """Its transaction holds the second key's row, and is over once that one is to be ended."""
+    own = {"workspace_id": alice.workspace_id, "user_id": alice.user.pk}
+    _, second = keys.issue(**own, name="mine now", made_by=alice.api_key_record)
+    found, of_runs = states.made_with, []
+
+    def meanwhile(key):
+        made = found(key)
+        if not of_runs:
+            of_runs.append(keys.issue(**own, name="a run", made_by=second)[0])
+        return made
+
+    monkeypatch.setattr(states, "made_with", meanwhile)
+    end(alice.api_key_record, alice)
+
+    assert not acts(of_runs[0])
