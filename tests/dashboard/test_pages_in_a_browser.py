@@ -22,7 +22,7 @@ from accounts import invitations, teams
 from accounts.models import Workspace
 from accounts.sessions import Session
 from accounts.signup import verify_email
-from apikeys import allowances, asks, keys, limited
+from apikeys import allowances, asks, keys, limited, states
 from apikeys.authentication import giver
 from apikeys.limited import Limits
 from apikeys.rights import Rights
@@ -193,6 +193,28 @@ def test_each_page_reads_well_in_chinese(
     for name, path in PAGES.items():
         page.goto(f"{url}{path.format(**studio)}")
         look_in_chinese(page, f"{name}-{size}-{scheme}-zh", complaints, DATA)
+
+
+@pytest.mark.parametrize(("size", "scheme"), IN_CHINESE)
+def test_the_page_of_a_revoked_key_reads_well_and_ends_what_it_made(
+    page, url, come_in, alice, complaints, size, scheme
+):
+    own = {"workspace_id": alice.workspace_id, "user_id": alice.user.pk}
+    for name in ("Night", "Day"):
+        keys.issue(**own, name=name, made_by=alice.api_key_record)
+    states.revoke(alice.api_key_record, by=alice.user.pk, reason="It leaked.")
+    come_in(alice)
+    page.set_viewport_size(SIZES[size])
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    path = f"{url}/my/keys/{alice.api_key_record.pk}"
+
+    page.goto(path)
+    look(page, f"key-revoked-{size}-{scheme}", complaints)
+    page.get_by_role("button", name="Revoke these").click()
+    page.goto(path)
+
+    expect(page.get_by_role("button", name="Revoke these")).to_have_count(0)
+    assert not keys.living().filter(user=alice.user).exists()
 
 
 def test_a_language_is_chosen_without_script_and_stays(url, come_in, alice, browser):
