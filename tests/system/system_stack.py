@@ -203,15 +203,16 @@ class Stack:
 
     def _manager(self) -> subprocess.Popen[str]:
         """Return who carries commands out, in the environment of now."""
-        if self._manages is not None and self._manages_in == self.environment:
+        wanted = {k: v for k, v in self.environment.items() if k != "FAIL_POINT"}  # Of programs.
+        if self._manages is not None and self._manages_in == wanted:
             return self._manages
         self._end_manager()
-        self._manages_in = dict(self.environment)
+        self._manages_in = wanted
         with (self.folder / "manage.log").open("ab") as log:
             self._manages = subprocess.Popen(
                 [sys.executable, str(Path(__file__).with_name("manage_process.py"))],
                 cwd=ROOT,
-                env=self.environment,
+                env=wanted,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
