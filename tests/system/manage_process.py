@@ -1,4 +1,4 @@
-"""`manage.py`, loaded once: each line of JSON is a command, which a fork of this program carries out.
+"""`manage.py`, loaded once: a line of JSON is a command, which a fork of this program carries out.
 
 A command of its own loads all of Django first: two seconds of a processor, some hundred times.
 """
