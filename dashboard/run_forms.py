@@ -32,7 +32,9 @@ MOST_FIELDS: Final = 200
 LONG: Final = 60
 """Text from so many characters on, or of several lines, has a large box."""
 MOST_TEXT: Final = 100_000
-ANYWHERE: Final = ("", _("Any that can run it"))
+ANYWHERE: Final = (core.ANY, _("Any that can run it"))
+NOWHERE_SAID: Final = ("", _("Any that can run it"))
+"""The same where nothing is preferred, and something else may be elsewhere."""
 
 
 class RunForm(Form):
@@ -57,9 +59,10 @@ class RunForm(Form):
         **kwargs: Any,
     ) -> None:
         start = {"token": uuid.uuid4().hex, **(initial or {})}
+        start["accelerator"] = start.get("accelerator") or core.ANY
         kwargs["initial"] = start
         super().__init__(*args, **kwargs)
-        known = sorted({*accelerators, *filter(None, [start.get("accelerator")])})
+        known = sorted({*accelerators, start["accelerator"]} - {core.ANY})
         labels: Any = self.fields["accelerator"]
         labels.choices = [ANYWHERE, *((each, each) for each in known)]
         whole = workflows.form_of(graph)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -87,6 +88,7 @@ def context_of(found: Run) -> dict[str, Any]:
         "place": core.queue_position(found),
         "preview": shown.preview(found) if not found.has_ended else None,
         "may_be_again": found.graph is not None,
+        "forgiven": settings.RUNS_FORGIVEN_SECONDS,
     }
 
 

@@ -35,7 +35,7 @@ from common.ids import uuid7
 from common.money import Micros, show
 from credits.books import holds
 from desk import maintenance
-from runs import ending, events, graph, inputs, spending, workers, workflows
+from runs import ending, events, graph, inputs, preferences, spending, workers, workflows
 from runs.models import ENDED, Output, Run, RunEvent, State
 from usage import sums
 from usage.models import Call, RunSum
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from runs.models import Workflow, WorkflowVersion
 
 MOST_BYTES: Final = 4 << 20
+ANY: Final = "any"
+"""In place of a label: wherever it can run, whatever its workflow or its workspace prefer."""
 MOST_QUEUED: Final = 100
 SUBMITS_A_MINUTE: Final = 60
 MOST_KEY: Final = 255
@@ -68,6 +70,15 @@ class By:
     workspace_id: UUID
     user_id: UUID
     key: ApiKey | None = None
+    address_micros: Micros | None = None
+    """What a run may cost at most that comes by this address of the key."""
+
+    @property
+    def limit(self) -> Micros | None:
+        """What a run of theirs may cost at most: by the key, and by the address."""
+        of_key = self.key.call_limit_micros if self.key else None
+        limits = [each for each in (of_key, self.address_micros) if each is not None]
+        return Micros(min(limits)) if limits else None
 
     @property
     def name(self) -> str:
@@ -87,6 +98,7 @@ class Ask:
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Path -> `{"asset": id}` or `{"url": address}`."""
     accelerator: str = ""
+    """A label; `any`; or nothing: as the workflow or the workspace has it."""
     max_micros: Micros | None = None
     webhook_url: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -369,14 +381,16 @@ def _drafted(
         )
     if ask.webhook_url:
         addresses.require(ask.webhook_url)
-    accelerator = ask.accelerator or (workflow.accelerator if workflow else "")
+    preferred = preferences.of(by.workspace_id)
+    accelerator = _accelerator(ask, workflow, preferred)
     able = workers.fitting(by.workspace_id, accelerator, nodes)
     info = workers.object_info(able[0])
     files = inputs.read(by.workspace_id, ask.files)
     looked = graph.look(nodes, info, names=inputs.names(files))
     inputs.check_references(nodes, info, files, able[0], by.workspace_id)
     price = spending.dearest([spending.Price.of(each) for each in able])
-    most = _maximum(by, ask.max_micros, workflow, price)
+    usual = (workflow.max_micros if workflow else None) or preferred.max_micros
+    most = _maximum(by, ask, usual or price.usual_maximum())
     run = Run(
         id=ask.id or UUID(uuid7()),
         workspace_id=by.workspace_id,
@@ -418,13 +432,19 @@ def _key(given: str | None) -> str:
     return given or ""
 
 
-def _maximum(
-    by: By, stated: Micros | None, workflow: Workflow | None, price: spending.Price
-) -> Micros:
-    """Return the most that the run may cost; raise where what is stated is too much for its key."""
+def _accelerator(ask: Ask, workflow: Workflow | None, preferred: preferences.Preferred) -> str:
+    """Return where it shall run: as it says, as its workflow or its workspace has it; or ""."""
+    if ask.accelerator == ANY:
+        return ""
+    of_workflow = workflow.accelerator if workflow else ""
+    return ask.accelerator or of_workflow or preferred.accelerator
+
+
+def _maximum(by: By, ask: Ask, usual: int) -> Micros:
+    """Return the most that the run may cost; raise where what is stated is too much for who asks."""
+    stated, limit = ask.max_micros, by.limit
     if stated is not None and stated <= 0:
         raise InvalidRequest(gettext("The most that a run may cost is more than nothing."))
-    limit = by.key.call_limit_micros if by.key else None
     if stated is not None and limit is not None and stated > limit:
         raise AccessDisabled(
             gettext(
@@ -433,8 +453,8 @@ def _maximum(
             )
             % {"limit": show(limit), "stated": show(stated)}
         )
-    usual = stated or (workflow.max_micros if workflow else None) or price.usual_maximum()
-    return Micros(min(usual, limit) if limit is not None else usual)
+    wanted = stated or usual
+    return Micros(min(wanted, limit) if limit is not None else wanted)
 
 
 def _refuse_repeats(run: Run) -> None:

@@ -27,7 +27,7 @@ from audit import log
 from common import failpoints
 from common.money import Micros
 from common.told import kept
-from runs import events, spending
+from runs import events, preferences, spending
 from runs.models import ENDED, Output, Preview, Run, State
 
 if TYPE_CHECKING:
@@ -93,8 +93,11 @@ def finish(run_id: UUID, prompt_id: UUID | None, verdict: Verdict) -> bool:
     run.messages, run.outputs_reused = verdict.messages, verdict.reused
     _settle(run, charge, verdict)
     run.state, run.ended_at = verdict.state, timezone.now()
-    run.expires_at = run.ended_at + timedelta(days=settings.RUNS_KEEP_DAYS)
+    preferred = preferences.of(run.workspace_id)
+    run.expires_at = run.ended_at + preferred.kept
     run.progress = None
+    if preferred.drops_workflows:
+        preferences.forget_workflow(run)
     run.save()
     for each in verdict.files:
         each.expires_at = run.expires_at
@@ -120,7 +123,8 @@ def _charge(run: Run, verdict: Verdict) -> Micros:
         each.is_paid = False
     if verdict.state == State.CANCELED or verdict.files:
         return price.of_time(run.gpu_ms)
-    run.forgiven_ms = min(run.gpu_ms, max(spending.FORGIVEN_MS_A_DAY - _forgiven(run), 0))
+    left = settings.RUNS_FORGIVEN_SECONDS * 1000 - _forgiven(run)
+    run.forgiven_ms = min(run.gpu_ms, max(left, 0))  # More is paid, or failing would be free.
     return price.of_time(run.gpu_ms - run.forgiven_ms)
 
 

@@ -46,8 +46,6 @@ CLOSED_SECONDS: Final = 3600
 """For so long the budget of a run that ended refuses what comes too late."""
 DEFAULT_SECONDS: Final = 600
 DEFAULT_OUTPUTS: Final = 20
-FORGIVEN_MS_A_DAY: Final = 600_000
-"""So much of a workspace's failed work nobody pays for; more is paid, or failing would be free."""
 
 SETTLE = batches.settle_many(columns=record.COLUMNS, record=record.RECORD)
 

@@ -150,6 +150,18 @@ def most(request: Request, given: Mapping[str, Any]) -> Micros | None:
     return Micros(said * MICROS_PER_USD // CREDITS_PER_USD)
 
 
+def micros(whole_credits: int | None) -> Micros | None:
+    """Return whole credits in micros, rounded up: so they come back as they were said."""
+    if whole_credits is None:
+        return None
+    return Micros(-(-whole_credits * MICROS_PER_USD // CREDITS_PER_USD))
+
+
+def whole_credits(amount: int | None) -> int | None:
+    """Return micros as whole credits, or nothing where there are none."""
+    return amount * CREDITS_PER_USD // MICROS_PER_USD if amount else None
+
+
 def count(text: str, name: str, *, most: int) -> int:
     """Return a number that was asked for, from 1 on; of a text without end no number is made."""
     is_number = text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 
 from common.drf import base_url
-from runs import core
+from runs import core, preferences
 from runs.faces import files
 from runs.models import ENDED, State
 
@@ -112,7 +112,8 @@ def _instant(at: datetime | None) -> str | None:
 def _at_latest(run: Run) -> datetime:
     """Return when what it makes is deleted, if it ends as late as it may."""
     longest = settings.RUNS_QUEUE_SECONDS + settings.RUNS_SECONDS
-    return run.created_at + timedelta(seconds=longest, days=settings.RUNS_KEEP_DAYS)
+    kept = preferences.of(run.workspace_id).kept
+    return run.created_at + timedelta(seconds=longest) + kept
 
 
 def _error(run: Run) -> dict[str, Any] | None:

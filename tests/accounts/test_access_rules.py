@@ -118,6 +118,7 @@ RULES = {
         "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
         "my/team/<uuid:user>/transfer",
         "my/usage/presses", "my/usage/spend", "my/refusals", "my/runs",
+        "my/runs/preferences",
         *("my/runs/<uuid:run_id>" + what for what in (
             "", "/events", "/preview", "/files/<uuid:output_id>", "/cancel", "/again", "/share",
         )),

@@ -10,9 +10,10 @@ from call_rows import call_of
 from page_text import text
 from run_rows import GRAPH, machine_of, output_of, preview_of, run_of
 
+from accounts.models import Membership
 from audit.models import Event
 from credits.books import holds
-from runs import shown, workflows
+from runs import preferences, shown, workflows
 from runs.models import Run, Workflow, WorkflowVersion
 from webhooks import endpoints, sending
 from webhooks.models import Delivery, Endpoint
@@ -67,7 +68,7 @@ def test_what_a_node_said_is_text_and_what_failed_free_says_so(alice, browser):
 
     assert "No such &lt;b&gt;model&lt;/b&gt;." in page
     assert "Nothing was charged." in page
-    assert "up to ten minutes a day" in page
+    assert "up to 600 seconds a day" in page
     assert f"/my/runs/{run.pk}/again" in page
 
 
@@ -435,3 +436,54 @@ def test_webhooks_are_for_who_sees_all_of_the_workspace(studio):
     for method, path in (("get", ""), ("get", "/new"), ("post", "/new")):
         assert getattr(studio.member, method)(f"/my/webhooks{path}").status_code == 403
     assert studio.owner.get("/my/webhooks").status_code == 200
+
+
+# --- Preferences --------------------------------------------------------------------------------
+
+
+def test_an_owner_says_what_holds_for_all_runs_and_reads_it_back(alice, browser):
+    machine_of(alice.workspace_id)
+    path = "/my/runs/preferences"
+    said = {"keep_days": "3", "max_micros": "0.50", "accelerator": "T4", "drops_workflows": "on"}
+
+    saved = browser.post(path, said)
+    page = text(browser.get(path))
+    refused = browser.post(path, {**said, "keep_days": "31"})
+
+    assert (saved.status_code, saved["Location"]) == (302, path)
+    found = preferences.of(alice.workspace_id)
+    assert (found.keep_days, found.max_micros, found.drops_workflows) == (3, 500_000, True)
+    assert found.accelerator == "T4"
+    assert 'value="0.50"' in page
+    assert "From 1 to 30. Empty: 7." in page
+    assert refused.status_code == 400
+    assert preferences.of(alice.workspace_id) == found
+
+
+def test_what_holds_for_all_runs_is_not_a_members_to_say(alice, browser):
+    Membership.objects.filter(workspace_id=alice.workspace_id).update(role="member")
+
+    page = text(browser.get("/my/runs/preferences"))
+    refused = browser.post("/my/runs/preferences", {"keep_days": "1"})
+
+    assert "Owner or billing of the workspace may change them." in page
+    assert "Save the preferences" not in page
+    assert refused.status_code == 403
+    assert preferences.of(alice.workspace_id).keep_days is None
+
+
+def test_a_workflows_form_begins_with_what_its_workspace_prefers(alice, browser):
+    machine_of(alice.workspace_id)
+    preferences.change(
+        alice.workspace_id, {"max_micros": 70_000, "accelerator": "T4"}, by=alice.user.pk
+    )
+    made = workflows.make(alice.workspace_id, name="Poster", graph=GRAPH, by=alice.user.pk)
+
+    page = text(browser.get(f"/my/workflows/{made.pk}"))
+    browser.post(f"/my/workflows/{made.pk}", filled(browser.get(f"/my/workflows/{made.pk}"),
+                 accelerator="any", most="0.07"))  # fmt: skip
+
+    assert 'value="0.07"' in page
+    assert '<option value="T4" selected>' in page
+    run = Run.objects.get(workspace_id=alice.workspace_id)
+    assert (run.accelerator, run.max_micros) == ("", 70_000)

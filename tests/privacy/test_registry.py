@@ -115,7 +115,7 @@ def test_json_of_people_is_seen_by_whoever_looks():
         "proxy.Answer.headers", "proxy.Job.inputs", "proxy.Job.poll_body",
         "runs.Asset.tags", "runs.Run.classes", "runs.Run.extra", "runs.Run.files", "runs.Run.graph",
         "runs.Run.messages", "runs.Run.metadata", "runs.Run.progress", "runs.RunEvent.data",
-        "runs.WorkerNodes.object_info", "runs.WorkflowVersion.form", "runs.WorkflowVersion.graph",
+        "runs.WorkerNodes.folders", "runs.WorkerNodes.object_info", "runs.WorkflowVersion.form", "runs.WorkflowVersion.graph",
         "socialaccount.SocialAccount.extra_data", "socialaccount.SocialApp.settings",
         "uploads.Upload.measured", "usage.Call.facts", "usersessions.UserSession.data",
             "webhooks.Delivery.tries",
