@@ -81,6 +81,8 @@ class Carrier:
         self._attempt = run.prompt_id
         self._began: float | None = None
         self._stored: list[Output] = []
+        self._places = 0
+        """How many files the worker named."""
 
     @property
     def prompt_id(self) -> str:
@@ -108,7 +110,9 @@ class Carrier:
 
     async def tidy(self) -> None:
         """Leave nothing of what was stored, unless its end keeps it; this attempt is over."""
-        await books.aside(collecting.drop_unkept, self._stored)
+        if self._places:  # Perhaps who tidies came by before all of it was stored.
+            await books.aside(collecting.begin, self.run, self._places)
+        await books.aside(collecting.drop_unkept, self._attempt)
 
     async def _sent(self) -> bool:
         """Have the worker have it; False if it ended instead, or is another's."""
@@ -267,7 +271,7 @@ class Carrier:
             entry,
             nodes=len(self.run.graph or {}),
             workspace=self._workspace,
-            our_id=str(self.run.pk),
+            our_id=self.run.name,
         )
 
     async def _collect(self, ended: reading.Ended | None) -> None:
@@ -281,6 +285,8 @@ class Carrier:
             return
         verdict = _verdict(now, ended)  # Bringing its files is no time of the worker's.
         await books.aside(scrubbing.note_made, now, ended)
+        self._places = len(ended.files)
+        await books.aside(collecting.begin, now, self._places)
         try:
             await self._brought(now, ended)
         except collecting.Wiped as why:

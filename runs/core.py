@@ -142,13 +142,17 @@ def submit(by: By, ask: Ask) -> Run:
     version = workflows.newest(found) if found else None
     run, title = _drafted(by, ask, found, version)
     _refuse_repeats(run)
+    if ask.id is not None:
+        _named_apart(run)
     owners = _owners(by)
     while True:
         try:
             placed = _place(by, run, owners, title=title)
         except IntegrityError:  # Its twin came first.
             _refuse_repeats(run)
-            raise
+            if not _named_apart(run):
+                raise
+            continue
         if placed:
             return get(by.workspace_id, run.pk)
         budgets.brought_up(by.workspace_id, owners)
@@ -166,10 +170,15 @@ def standing(workspace_id: UUID, run_id: UUID | str) -> Run:
 
 def _one(rows: QuerySet[Run], workspace_id: UUID, run_id: UUID | str) -> Run:
     wanted = ids.read(run_id)
-    found = rows.filter(workspace_id=workspace_id, pk=wanted).first() if wanted else None
+    found = rows.filter(_called(wanted), workspace_id=workspace_id).first() if wanted else None
     if found is None:
         raise NotFound(gettext("There is no such run."))
     return found
+
+
+def _called(*names: UUID) -> Q:
+    """Return what finds runs of one workspace by their ids, or by what their clients call them."""
+    return Q(pk__in=names) | Q(asked_id__in=names)
 
 
 def list_runs(
@@ -278,7 +287,7 @@ def hide(workspace_id: UUID, run_ids: Sequence[UUID] | None = None) -> int:
     """Have ended runs be in no list any more; None: all that have ended. Return how many."""
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None, state__in=ENDED)
     if run_ids is not None:
-        found = found.filter(pk__in=list(run_ids))
+        found = found.filter(_called(*run_ids))
     return found.update(hidden_at=timezone.now())
 
 
@@ -441,7 +450,7 @@ def _accelerator(ask: Ask, workflow: Workflow | None, preferred: preferences.Pre
 
 
 def _maximum(by: By, ask: Ask, usual: int) -> Micros:
-    """Return the most that the run may cost; raise where what is stated is too much for who asks."""
+    """Return the most that the run may cost; raise where who asks may not state so much."""
     stated, limit = ask.max_micros, by.limit
     if stated is not None and stated <= 0:
         raise InvalidRequest(gettext("The most that a run may cost is more than nothing."))
@@ -458,21 +467,34 @@ def _maximum(by: By, ask: Ask, usual: int) -> Micros:
 
 
 def _refuse_repeats(run: Run) -> None:
-    """Raise IdempotencyKeyReuse where its id, or its idempotency key, made a run before."""
-    before = Run.objects.filter(pk=run.pk).first()
+    """Raise IdempotencyKeyReuse where its id, or its idempotency key, made a run of its workspace.
+
+    What another workspace called so is nothing that it hears of (_named_apart).
+    """
+    own = Run.objects.filter(workspace_id=run.workspace_id)
+    before = own.filter(_called(run.asked_id or run.pk)).first()
     if before is None and run.idempotency_key:
-        own = Run.objects.filter(workspace_id=run.workspace_id)
         before = own.filter(idempotency_key=run.idempotency_key).first()
     if before is None:
         return
-    is_own = before.workspace_id == run.workspace_id
     raise IdempotencyKeyReuse(
         gettext(
             "A run was made with this id, or under this Idempotency-Key, before. Choose another."
         ),
-        run_id=str(before.pk) if is_own else "",
-        is_same=is_own and before.fingerprint == run.fingerprint,
+        run_id=before.name,
+        is_same=before.fingerprint == run.fingerprint,
     )
+
+
+def _named_apart(run: Run) -> bool:
+    """Give a run another id here where its client's choice is another workspace's run; True: so.
+
+    Its client calls it as it chose all the same, and cannot tell that anybody else did.
+    """
+    if run.asked_id is not None or not Run.objects.filter(pk=run.pk).exists():
+        return False
+    run.asked_id, run.pk = run.pk, UUID(uuid7())
+    return True
 
 
 @transaction.atomic

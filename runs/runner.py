@@ -22,7 +22,7 @@ from django.utils.translation import gettext_noop
 
 from common import db as databases
 from common import logs
-from runs import assets, books, events, frames, scheduler, scrubbing, workers
+from runs import assets, books, collecting, events, frames, scheduler, scrubbing, workers
 from runs.carrying import AWAY_SECONDS, OUR_FAULT, Carrier
 from runs.ending import Verdict, finish
 from runs.models import ON_A_WORKER, Run, State, Worker
@@ -290,6 +290,7 @@ class Runner:
             self._tidied = time.monotonic()
             await books.aside(scheduler.expire_waiting)
             await books.aside(assets.delete_expired)
+            await books.aside(collecting.tidy)
 
     async def _listen(self) -> None:
         """Have every leader look at once where something of runs was committed."""

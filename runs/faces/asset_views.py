@@ -191,7 +191,7 @@ def _shown(request: Request, kept: Asset | Output) -> dict[str, Any]:
         "url": url,
         "url_expires_at": jobs.instant_of(until),
         "expires_at": kept.expires_at.isoformat(),
-        "job_id": str(kept.run_id) if isinstance(kept, Output) else None,
+        "job_id": kept.run.name if isinstance(kept, Output) else None,
     }
 
 

@@ -179,8 +179,8 @@ def prompt(request: Request) -> Response:
                 "This prompt_id was another prompt's. Choose a new one."
             ) from None
         run, wrong = core.get(who.workspace_id, before.run_id), {}
-    body = {"prompt_id": str(run.pk), "number": entries.number(run), "node_errors": wrong}
-    return Response(body, headers={"Run-Id": str(run.pk)})
+    body = {"prompt_id": run.name, "number": entries.number(run), "node_errors": wrong}
+    return Response(body, headers={"Run-Id": run.name})
 
 
 def remaining(request: Request) -> Response:
@@ -198,7 +198,7 @@ def history(request: Request) -> Response:
     found = core.history(workspace, most=min(most, MOST_HISTORY), offset=start)
     made, room = core.outputs_of(found), entries.Room()
     newest = {run.pk: entries.entry(run, made[run.pk], room) for run in reversed(found)}
-    return Response({str(run.pk): newest[run.pk] for run in found})
+    return Response({run.name: newest[run.pk] for run in found})
 
 
 def history_of(request: Request, run_id: str) -> Response:
@@ -241,9 +241,9 @@ def unqueue(request: Request) -> Response:
     clear = given.get("clear") is True
     wanted = {} if clear else dict.fromkeys(_to_delete(given))
     gone = [
-        str(run.pk)
+        run.name
         for run in waiting
-        if (clear or str(run.pk) in wanted)
+        if (clear or run.name in wanted)
         and core.cancel(who.workspace_id, run.pk, by=who.user_id).has_ended
     ]
     return Response({"deleted": gone, "cleared": clear})
@@ -349,7 +349,7 @@ def _found(request: Request, run_id: str) -> Run | None:
 def _entry(run: Run) -> dict[str, Any]:
     if not run.has_ended or run.hidden_at is not None:
         return {}
-    return {str(run.pk): entries.entry(run, core.outputs(run.workspace_id, run.pk))}
+    return {run.name: entries.entry(run, core.outputs(run.workspace_id, run.pk))}
 
 
 def _to_delete(given: dict[str, Any]) -> list[str]:

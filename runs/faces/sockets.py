@@ -229,7 +229,7 @@ class Ear:
             return []  # Its person was deleted meanwhile.
         name, data = entries.last(run)
         self._remaining = -2  # What is told next is how many are left, whatever that is.
-        last = {"node": None, "display_node": None, "prompt_id": str(run.pk)}
+        last = {"node": None, "display_node": None, "prompt_id": run.name}
         return [_frame(name, data), *self._status(), _frame("executing", last)]
 
     def _pictures(self, begun: list[UUID]) -> Frames:
@@ -238,7 +238,7 @@ class Ear:
         for run_id, at in Preview.objects.filter(run__in=works).values_list("run_id", "at"):
             if at == self._seen.get(run_id):
                 continue
-            if found := Preview.objects.filter(run_id=run_id).first():
+            if found := Preview.objects.select_related("run").filter(run_id=run_id).first():
                 self._seen[run_id] = found.at
                 frames.append(_binary(found, with_facts=self.with_facts))
         return frames
@@ -256,7 +256,7 @@ def _binary(preview: Preview, *, with_facts: bool) -> bytes:
             "display_node_id": node,
             "parent_node_id": node,
             "real_node_id": node,
-            "prompt_id": str(preview.run_id),
+            "prompt_id": preview.run.name,
             "image_type": preview.content_type,
         }
     )
