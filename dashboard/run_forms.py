@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from common.errors import IdempotencyKeyReuse, PlatformError
 from dashboard.forms import DollarsField, Form
-from runs import core, shown, workflows
+from runs import core, shown, workers, workflows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ MOST_FIELDS: Final = 200
 LONG: Final = 60
 """Text from so many characters on, or of several lines, has a large box."""
 MOST_TEXT: Final = 100_000
-ANYWHERE: Final = (core.ANY, _("Any that can run it"))
+ANYWHERE: Final = (workers.ANY, _("Any that can run it"))
 NOWHERE_SAID: Final = ("", _("Any that can run it"))
 """The same where nothing is preferred, and something else may be elsewhere."""
 
@@ -59,10 +59,10 @@ class RunForm(Form):
         **kwargs: Any,
     ) -> None:
         start = {"token": uuid.uuid4().hex, **(initial or {})}
-        start["accelerator"] = start.get("accelerator") or core.ANY
+        start["accelerator"] = start.get("accelerator") or workers.ANY
         kwargs["initial"] = start
         super().__init__(*args, **kwargs)
-        known = sorted({*accelerators, start["accelerator"]} - {core.ANY})
+        known = sorted({*accelerators, start["accelerator"]} - {workers.ANY})
         labels: Any = self.fields["accelerator"]
         labels.choices = [ANYWHERE, *((each, each) for each in known)]
         whole = workflows.form_of(graph)

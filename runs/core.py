@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from runs.models import Workflow, WorkflowVersion
 
 MOST_BYTES: Final = 4 << 20
-ANY: Final = "any"
-"""In place of a label: wherever it can run, whatever its workflow or its workspace prefer."""
 MOST_QUEUED: Final = 100
 SUBMITS_A_MINUTE: Final = 60
 MOST_KEY: Final = 255
@@ -443,7 +441,7 @@ def _key(given: str | None) -> str:
 
 def _accelerator(ask: Ask, workflow: Workflow | None, preferred: preferences.Preferred) -> str:
     """Return where it shall run: as it says, as its workflow or its workspace has it; or ""."""
-    if ask.accelerator == ANY:
+    if ask.accelerator == workers.ANY:
         return ""
     of_workflow = workflow.accelerator if workflow else ""
     return ask.accelerator or of_workflow or preferred.accelerator

@@ -53,7 +53,7 @@ class Leader:
         self.nudge = asyncio.Event()
         self._worker = worker
         self._away_seconds = away_seconds
-        self._native = Native(worker.base_url, workers.token_of(worker), str(worker.client_id))
+        self._native = Native(worker.base_url, workers.authorization(worker), str(worker.client_id))
         self._carriers: dict[str, Carrier] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._left: set[str] = set()
@@ -193,6 +193,8 @@ class Leader:
             if not self._is_up or now - self._nodes_read > NODES_SECONDS:
                 info = await self._native.object_info()
                 await books.aside(workers.note_nodes, self._worker, info)
+                folders = await self._native.folders()
+                await books.aside(workers.note_folders, self._worker, folders)
                 self._nodes_read = now
         except Away as exc:
             self._is_up = False  # It counts as down only later, but it gets nothing meanwhile.

@@ -682,6 +682,8 @@ CORS_EXPOSE_HEADERS = [
     "Idempotent-Replayed",
     "Call-Id",
     "X-Request-Id",
+    "X-Comfy-Request-Id",
+    "Run-Id",
     "X-Concurrency-Limit",
     "X-Concurrency-Current",
     "X-Concurrency-Remaining",

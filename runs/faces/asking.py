@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rest_framework.exceptions import APIException
@@ -13,14 +14,16 @@ from rest_framework.views import APIView
 from apikeys import keys
 from apikeys.authentication import KeyAuthentication, SessionAuthentication, allowed_to
 from apikeys.models import ApiKey
-from common import drf
+from common import drf, logs
 from common.errors import AccessDisabled, InvalidRequest, PlatformError
+from common.ids import uuid7
 from common.money import CREDITS_PER_USD, MICROS_PER_USD, Micros
 from runs import core, graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from django.http.response import HttpResponseBase
     from rest_framework.request import Request
 
 SCOPE: Final = "runs"
@@ -41,6 +44,8 @@ WORDS: Final = {
 """What the dialects call a refusal that has no word of its own there."""
 
 
+REQUEST: Final = "X-Comfy-Request-Id"
+"""By it a client names one answer to whoever helps; a refusal's line in our log has it, too."""
 OWN: Final = ("no_worker", "blob_not_found")
 """What they have words of their own for."""
 
@@ -85,6 +90,15 @@ class Face(APIView):
     scopes: ClassVar[dict[str, str]] = {"GET": SCOPE, "POST": SCOPE}
     schema = None
 
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Have every answer say by what id it is known."""
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in named_answer(type(self).__name__, answer.status_code).items():
+            answer.headers[name] = value
+        return answer
+
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         """Return what answers a refusal here."""
         return self._refused
@@ -105,6 +119,14 @@ class Face(APIView):
     def refusal(self, exc: PlatformError, *, status: int | None = None) -> tuple[int, Any]:
         """Return a refusal's status and its body, as the dialect has them."""
         raise NotImplementedError
+
+
+def named_answer(where: str, status: int) -> dict[str, str]:
+    """Return the header with an answer's id; that of a refusal is found in our log."""
+    request_id = uuid7()
+    if status >= HTTPStatus.BAD_REQUEST:
+        logs.line(event="refused", request=request_id, status=status, at_face=where)
+    return {REQUEST: request_id}
 
 
 def word(exc: PlatformError, status: int | None = None) -> str:

@@ -9,12 +9,14 @@ names of others are as if they were not there. `/ws` is in sockets.py.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.http import HttpResponse
 from django.urls import path
+from django.utils.cache import get_conditional_response
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
@@ -265,8 +267,30 @@ def interrupt(request: Request) -> Response:
 
 def object_info(request: Request, name: str | None = None) -> HttpResponse:
     """Return the nodes that this workspace's runs may have."""
-    found = nodes.shown(asking.by(request).workspace_id, name)
-    return HttpResponse(json.dumps(found), content_type="application/json")
+    found = json.dumps(nodes.shown(asking.by(request).workspace_id, name)).encode()
+    tag = f'"{hashlib.sha256(found).hexdigest()[:32]}"'
+    whole = HttpResponse(found, content_type="application/json", headers={"ETag": tag})
+    known = get_conditional_response(request._request, etag=tag, response=whole)  # noqa: SLF001
+    return known or whole
+
+
+def models(request: Request) -> Response:
+    """Return the folders of models that the machines have."""
+    return Response(list(nodes.folders(asking.by(request).workspace_id)))
+
+
+def models_in(request: Request, folder: str) -> Response:
+    """Return the names of the models in one of them."""
+    found = nodes.folders(asking.by(request).workspace_id).get(folder)
+    if found is None:
+        raise NotFound("There is no such folder of models.")
+    return Response(found)
+
+
+def embeddings(request: Request) -> Response:
+    """Return the names of embeddings, as prompts have them."""
+    found = nodes.folders(asking.by(request).workspace_id).get("embeddings", [])
+    return Response([each.rpartition(".")[0] or each for each in found])
 
 
 def features(request: Request) -> Response:
@@ -296,6 +320,9 @@ READS: Final[dict[str, Door]] = {
     "view": pictures.view,
     "object_info": object_info,
     "object_info/*": object_info,
+    "models": models,
+    "models/*": models_in,
+    "embeddings": embeddings,
     "features": features,
     "system_stats": system_stats,
     "ws": socket,

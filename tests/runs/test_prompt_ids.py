@@ -65,7 +65,7 @@ def test_every_face_tells_a_run_by_the_name_that_its_client_gave_it(same, bob):
 
 
 def test_the_same_prompt_again_is_the_same_run_and_another_is_refused(same, bob):
-    name, _, his = same
+    name, _, _ = same
     path = "/comfy/prompt"
 
     again = ask(bob, path, {"prompt": picture(2), "prompt_id": str(name)})

@@ -2,13 +2,16 @@
 
     worker list [--json]
     worker add NAME URL --accelerator LABEL --per-second DOLLARS [--minimum DOLLARS]
-               [--per-output DOLLARS] [--slots N] [--for WORKSPACE ...] [--token]
+               [--per-output DOLLARS] [--slots N] [--for WORKSPACE ...] [--token [--user NAME]]
+               [--allow CLASS ...] [--deny CLASS ...] [--shared-input FILE ...]
                [--keep-files] --by STAFF --reason R
     worker drain NAME --by STAFF --reason R       no new runs; those that are there end there
     worker back NAME --by STAFF --reason R        new runs again
     worker remove NAME --by STAFF --reason R      what is there is lost to it, and runs elsewhere
 
-With --token the machine's token is read from standard input, where no history of commands keeps it.
+With --token the machine's token is read from standard input, where no history of commands keeps it;
+with --user, too, it is the password of Basic. --allow and --deny say by patterns (`Load*`) which node
+classes run there, --shared-input which files of its own every run may load (usually example.png).
 A machine gets runs once `python -m config.runs` has seen it up. --for reserves it for workspaces,
 each named by its id. What a run left there is wiped once it is stored here, unless --keep-files is
 said; `list` tells of how many it is not yet.
@@ -49,6 +52,12 @@ class Command(StaffCommand):
         add.add_argument("--slots", type=int, default=1)
         add.add_argument("--for", dest="reserved", action="append", default=[], metavar="WORKSPACE")
         add.add_argument("--token", action="store_true", help="read its token from standard input")
+        add.add_argument("--user", default="", metavar="NAME", help="the token is its password")
+        for name, dest in (("--allow", "allowed"), ("--deny", "denied")):
+            add.add_argument(name, dest=dest, action="append", default=[], metavar="CLASS")
+        add.add_argument(
+            "--shared-input", dest="shared", action="append", default=None, metavar="FILE"
+        )
         add.add_argument("--keep-files", action="store_true", help="wipe nothing there")
         for name in ("drain", "back", "remove"):
             staff.action(actions, name, by=True, reason=True).add_argument("name")
@@ -68,6 +77,9 @@ class Command(StaffCommand):
                 "minimum_micros": each.minimum_micros,
                 "micros_per_output": each.micros_per_output,
                 "reserved_for": each.reserved_for,
+                "allowed_classes": each.allowed_classes,
+                "denied_classes": each.denied_classes,
+                "shared_inputs": each.shared_inputs,
                 "seen_at": each.seen_at,
                 "wiped": each.scrubs,
                 "to_wipe": scrubbing.left(each),
@@ -86,6 +98,10 @@ class Command(StaffCommand):
             slots=options["slots"],
             reserved_for=tuple(map(staff.workspace_by_id, options["reserved"])),
             scrubs=not options["keep_files"],
+            user=options["user"],
+            allowed_classes=tuple(options["allowed"]),
+            denied_classes=tuple(options["denied"]),
+            **({} if options["shared"] is None else {"shared_inputs": tuple(options["shared"])}),
         )
         token = sys.stdin.readline().strip() if options["token"] else ""
         made = workers.add(options["name"], terms, token=token, **_who(options))
