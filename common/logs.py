@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 _FLUSH_SECONDS = 0.05
-ADDRESS = re.compile("rt_[0-9a-f]{64}")
+ADDRESS = re.compile("rt_[0-9a-f]{64,}")
 """What stands for a key in an address of runs; Django names paths where it could not answer."""
 _waiting: list[bytes] = []
 _loop: asyncio.AbstractEventLoop | None = None

@@ -59,6 +59,7 @@ urlpatterns = [
     path("my/keys/<uuid:key_id>/disable", keys.disable, name="key_disable"),
     path("my/keys/<uuid:key_id>/enable", keys.enable, name="key_enable"),
     path("my/keys/<uuid:key_id>/revoke", keys.revoke, name="key_revoke"),
+    path("my/keys/<uuid:key_id>/address", keys.run_address, name="key_address"),
     path("my/team", team.team, name="team"),
     path("my/team/new", team.new, name="team_new"),
     path("my/team/name", team.rename, name="team_rename"),

@@ -453,13 +453,16 @@ def _maximum(by: By, ask: Ask, usual: int) -> Micros:
     if stated is not None and stated <= 0:
         raise InvalidRequest(gettext("The most that a run may cost is more than nothing."))
     if stated is not None and limit is not None and stated > limit:
-        raise AccessDisabled(
-            gettext(
-                "This key may spend %(limit)s at a time, and the run may cost %(stated)s. State "
+        said = gettext(
+            "This key may spend %(limit)s at a time, and the run may cost %(stated)s. State less "
+            "for it."
+        )
+        if limit == by.address_micros:
+            said = gettext(
+                "By this address a run may cost %(limit)s, and this one may cost %(stated)s. State "
                 "less for it."
             )
-            % {"limit": show(limit), "stated": show(stated)}
-        )
+        raise AccessDisabled(said % {"limit": show(limit), "stated": show(stated)})
     wanted = stated or usual
     return Micros(min(wanted, limit) if limit is not None else wanted)
 

@@ -122,11 +122,15 @@ class Face(APIView):
 
 
 def named_answer(where: str, status: int) -> dict[str, str]:
-    """Return the header with an answer's id; that of a refusal is found in our log."""
+    """Return the headers of an answer: its id, which for a refusal our log has, too.
+
+    A 401 names what clients of these dialects show.
+    """
     request_id = uuid7()
     if status >= HTTPStatus.BAD_REQUEST:
         logs.line(event="refused", request=request_id, status=status, at_face=where)
-    return {REQUEST: request_id}
+    is_strange = status == HTTPStatus.UNAUTHORIZED
+    return {REQUEST: request_id, **({"WWW-Authenticate": "Bearer"} if is_strange else {})}
 
 
 def word(exc: PlatformError, status: int | None = None) -> str:
@@ -146,6 +150,7 @@ def by(request: Request) -> core.By:
         workspace_id=drf.workspace_id(request),
         user_id=request.user.pk,  # type: ignore[arg-type]
         key=key,
+        address_micros=getattr(key, "address_micros", None),
     )
 
 
@@ -177,6 +182,17 @@ def micros(whole_credits: int | None) -> Micros | None:
     if whole_credits is None:
         return None
     return Micros(-(-whole_credits * MICROS_PER_USD // CREDITS_PER_USD))
+
+
+def seconds(given: object, name: str, *, least: int, most: int) -> int | None:
+    """Return for how long something shall hold; None where nothing is said."""
+    if given in (None, ""):
+        return None
+    said = str(given)
+    found = int(said) if said.isascii() and said.isdecimal() and len(said) < 9 else 0
+    if not least <= found <= most:
+        raise InvalidRequest(f"{name}: seconds, from {least} to {most}.")
+    return found
 
 
 def whole_credits(amount: int | None) -> int | None:

@@ -216,13 +216,7 @@ def _digest(given: object) -> str:
 
 
 def _seconds(given: object) -> int | None:
-    if given in (None, ""):
-        return None
-    text = str(given)
-    found = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
-    if not LEAST_SECONDS <= found <= MOST_SECONDS:
-        raise InvalidRequest(f"expires_in: seconds, from {LEAST_SECONDS} to {MOST_SECONDS}.")
-    return found
+    return asking.seconds(given, "expires_in", least=LEAST_SECONDS, most=MOST_SECONDS)
 
 
 def _tags(given: Any) -> list[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from django.http import HttpResponse
 from django.urls import path
 from django.utils.cache import get_conditional_response
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
@@ -140,13 +140,29 @@ class AddressView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE}
 
-    @extend_schema(responses=holding("RunAddress", address=serializers.URLField()))
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("max_credits", int, description="The most that a run by it may cost"),
+            OpenApiParameter("expires_in", int, description="Seconds; else it ends with the key"),
+        ],
+        responses=holding("RunAddress", address=serializers.URLField()),
+    )
     def get(self, request: Request) -> Response:
-        """Return it: who has it may hand over runs and see the workspace's, until the key ends."""
+        """Return it: who has it may hand over runs and see the workspace's, until the key ends.
+
+        It may have narrower terms of its own; one that has none is the same each time.
+        """
         who = asking.by(request)
         if who.key is None:
             raise AccessDisabled("An address is a key's. Ask for it with that key.")
-        return Response({"address": f"{base_url(request)}/run/{address.of(who.key)}"})
+        asked = request.query_params
+        most = asked.get("max_credits")
+        whole = None if most is None else asking.count(most, "max_credits", most=asking.MOST_CREDITS)
+        seconds = asking.seconds(
+            asked.get("expires_in"), "expires_in", least=60, most=address.MOST_SECONDS
+        )
+        token = address.of(who.key, most=asking.micros(whole), seconds=seconds)
+        return Response({"address": f"{base_url(request)}/run/{token}"})
 
 
 def prompt(request: Request) -> Response:

@@ -115,7 +115,7 @@ async def _tell(socket: web.WebSocketResponse, ear: Ear, key: ApiKey) -> None:
             await _send(socket, await _looked(ear))
             if time.monotonic() - checked > STILL_SECONDS:
                 checked = time.monotonic()
-                if not await books.aside(_is_living, key):
+                if not await books.aside(address.is_living, key):
                     ended = b"The key of this connection has ended."
                     await socket.close(code=ENDED_KEY, message=ended)
             await asyncio.sleep(LOOK_SECONDS)
@@ -286,13 +286,10 @@ def _authenticated(request: web.BaseRequest, client: str) -> ApiKey:
     return key
 
 
-def _is_living(key: ApiKey) -> bool:
-    return keys.living().filter(pk=key.pk).exists()
-
-
 def _refused(refusal: PlatformError) -> web.Response:
     error = {"type": asking.word(refusal), "message": str(refusal), "details": "", "extra_info": {}}
     body = {"error": error, "node_errors": {}}
-    answer = web.json_response(body, status=refusal.status, headers=refusal.headers)
+    headers = {**refusal.headers, **asking.named_answer("sockets", refusal.status)}
+    answer = web.json_response(body, status=refusal.status, headers=headers)
     answer.force_close()
     return answer

@@ -108,7 +108,7 @@ RULES = {
         "my/workspace", "my/settings", "my/programs/<uuid:sign_in_id>/end",
         "my/keys", "my/keys/new", "my/keys/revoke-all", "my/keys/<uuid:key_id>",
         *("my/keys/<uuid:key_id>/" + what for what in (
-            "change", "rotate", "disable", "enable", "revoke",
+            "change", "rotate", "disable", "enable", "revoke", "address",
         )),
         "my/credits", *("my/credits/" + what for what in (
             "buy", "redeem", "automatic", "card", "portal", "warning", "statement",

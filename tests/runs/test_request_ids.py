@@ -36,3 +36,5 @@ def test_every_answer_of_a_face_has_an_id_of_its_own(alice, path, who, monkeypat
     logged = [line["request"] for line in lines if line.get("event") == "refused"]
     assert logged == (ids if answers[0].status_code >= 400 else [])
     assert "rt_no" not in json.dumps(lines)
+    if answers[0].status_code == 401:
+        assert answers[0]["WWW-Authenticate"] == "Bearer"
