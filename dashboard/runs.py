@@ -134,6 +134,7 @@ def again(request: HttpRequest, session: Session, run_id: UUID) -> HttpResponse:
         raise NotFound(_("The workflow of this run is not kept any more. Hand it over again."))
     form = RunForm(
         request.POST if request.method == "POST" else None,
+        request.FILES if request.method == "POST" else None,
         graph=found.graph,
         choices=shown.choices(session.workspace_id, found.graph),
         accelerators=shown.accelerators(session.workspace_id),

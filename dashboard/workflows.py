@@ -126,6 +126,7 @@ def workflow(request: HttpRequest, session: Session, workflow_id: UUID) -> HttpR
     preferred = preferences.of(session.workspace_id)
     form = RunForm(
         request.POST if request.method == "POST" else None,
+        request.FILES if request.method == "POST" else None,
         graph=version.graph,
         choices=shown.choices(session.workspace_id, version.graph),
         accelerators=shown.accelerators(session.workspace_id),

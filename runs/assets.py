@@ -69,6 +69,33 @@ def keep(
     return asset
 
 
+def keep_once(
+    workspace_id: UUID,
+    *,
+    user_id: UUID,
+    file_path: str,
+    content_type: str,
+    arrived: Path,
+    seconds: int | None = None,
+    tags: Sequence[str] = (),
+) -> tuple[Asset, bool]:
+    """Keep a file, unless these very bytes are here under that name; and say whether it is new."""
+    digest, _ = measured(arrived)
+    known = living(workspace_id).filter(sha256=digest, file_path=file_path).first()
+    if known is not None:
+        return known, False
+    made = keep(
+        workspace_id,
+        user_id=user_id,
+        file_path=file_path,
+        content_type=content_type,
+        arrived=arrived,
+        seconds=seconds,
+        tags=tags,
+    )
+    return made, True
+
+
 def living(workspace_id: UUID) -> models.QuerySet[Asset]:
     """Return the files of a workspace that are here still, the newest first."""
     found = Asset.objects.filter(workspace_id=workspace_id, expires_at__gt=timezone.now())

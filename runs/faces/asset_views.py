@@ -77,8 +77,7 @@ class AssetsView(v2.V2):
             if wanted and wanted != digest:
                 raise HashMismatch(f"The file's digest is sha256:{digest}.")
             who = asking.by(request)
-            known = assets.living(who.workspace_id).filter(sha256=digest, file_path=name).first()
-            made = known or assets.keep(
+            made, is_new = assets.keep_once(
                 who.workspace_id,
                 user_id=who.user_id,
                 file_path=name,
@@ -89,7 +88,7 @@ class AssetsView(v2.V2):
             )
         finally:
             shelf.put_away(path)
-        return _created(request, made, is_new=known is None)
+        return _created(request, made, is_new=is_new)
 
 
 class FromHashView(v2.V2):

@@ -157,7 +157,9 @@ class AddressView(APIView):
             raise AccessDisabled("An address is a key's. Ask for it with that key.")
         asked = request.query_params
         most = asked.get("max_credits")
-        whole = None if most is None else asking.count(most, "max_credits", most=asking.MOST_CREDITS)
+        whole = (
+            None if most is None else asking.count(most, "max_credits", most=asking.MOST_CREDITS)
+        )
         seconds = asking.seconds(
             asked.get("expires_in"), "expires_in", least=60, most=address.MOST_SECONDS
         )
