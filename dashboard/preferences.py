@@ -50,7 +50,7 @@ class PreferencesForm(Form):
         help_text=gettext_lazy("Unless a run or its workflow says."),
     )
     drops_workflows = forms.BooleanField(
-        label=gettext_lazy("Forget a run’s workflow the moment it ends"),
+        label=gettext_lazy("Forget the workflow of a run the moment it ends"),
         required=False,
         help_text=gettext_lazy(
             "Its files and its receipt stay. It cannot be read back or run again from its page."
@@ -85,7 +85,7 @@ def run_preferences(request: HttpRequest, session: Session) -> HttpResponse:
     if request.method == "POST":
         if not may_change:
             raise AccessDisabled(
-                _("What holds for all runs of a workspace is its owner’s to change.")
+                _("What holds for all runs of a workspace is for its owner to change.")
             )
         if form.is_valid():
             try:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from runs.native import Native
+    from runs.proxied import Proxied
 
 LOOK_SECONDS: Final = 1.0
 PAY_SECONDS: Final = 5.0
@@ -64,7 +65,7 @@ class Carrier:
 
     def __init__(
         self,
-        native: Native,
+        native: Native | Proxied,
         run: Run,
         *,
         away_seconds: float = AWAY_SECONDS,
@@ -155,7 +156,7 @@ class Carrier:
         await self._find()
         return True
 
-    async def _prepared(self, staged: dict[str, str]) -> dict[str, Any]:
+    async def _prepared(self, staged: dict[str, Any]) -> dict[str, Any]:
         """Return its graph as its worker gets it."""
         assert self.run.worker is not None, "it is being sent there"
         assert self.run.graph is not None, "it is kept for as long as the run is not over"
@@ -187,7 +188,7 @@ class Carrier:
                 raise Gone("it was not heard whether the worker got it")
             await asyncio.sleep(0.5)
 
-    async def _staged(self) -> dict[str, str] | None:
+    async def _staged(self) -> dict[str, Any] | None:
         """Put its files on the worker; None where it was called off before that was done."""
         staging_it = asyncio.create_task(staging.staged(self.native, self.run))
         try:
@@ -338,6 +339,7 @@ def _verdict(run: Run, ended: reading.Ended) -> Verdict:
         "gpu_ms": min(ended.gpu_ms, max(span, 0)),
         "messages": ended.messages,
         "reused": ended.reused,
+        "observed": ended.observed,
     }
     if ended.how == "execution_success":
         return Verdict(state=State.SUCCEEDED, **facts)

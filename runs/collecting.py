@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from runs.native import Native
+    from runs.proxied import Proxied
 
 log = logging.getLogger("runs")
 TRIES: Final = 3
@@ -44,7 +45,9 @@ class Wiped(Exception):
     """The worker answered from its memory, and the file that it names is nowhere any more."""
 
 
-async def collect(native: Native, run: Run, ended: reading.Ended, found: list[Output]) -> None:
+async def collect(
+    native: Native | Proxied, run: Run, ended: reading.Ended, found: list[Output]
+) -> None:
     """Add the outputs of a run to `found`, each once it is stored; again, they are the same.
 
     A file outside the folder of its workspace is no output of the run's. What the worker answered
@@ -129,7 +132,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-async def _brought(native: Native, each: reading.Named, path: Path, *, most: int) -> str:
+async def _brought(native: Native | Proxied, each: reading.Named, path: Path, *, most: int) -> str:
     if each.text is not None:
         await asyncio.to_thread(path.write_text, each.text, "utf-8")
         return "text/plain"

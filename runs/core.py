@@ -121,6 +121,8 @@ class Receipt:
     """For seconds and outputs; the calls inside are beside it."""
     held: Micros
     forgiven_ms: int
+    observed: bool
+    """Whether the time is what was seen from here, as the machine names none."""
 
     @property
     def total(self) -> Micros:
@@ -339,6 +341,7 @@ def receipt(run: Run) -> Receipt:
         charged=Micros(run.charged_micros),
         held=Micros(run.held_micros),
         forgiven_ms=run.forgiven_ms,
+        observed=run.extra.get(spending.OBSERVED) is True,
     )
 
 

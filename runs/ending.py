@@ -72,6 +72,8 @@ class Verdict:
     """Stored already; their rows are written with the end."""
     messages: list[Any] = field(default_factory=list)
     reused: bool = False
+    observed: bool = False
+    """Whether its time is what was seen from here, as its worker names none."""
     ours: bool = False
     """Whether it was nobody's fault but ours or the worker's: then it costs nothing."""
 
@@ -91,6 +93,8 @@ def finish(run_id: UUID, prompt_id: UUID | None, verdict: Verdict) -> bool:
     run.error_code, run.error_message = verdict.code, verdict.message[:MOST_MESSAGE]
     run.error_node, run.error_class = verdict.node[:100], verdict.node_class[:200]
     run.messages, run.outputs_reused = verdict.messages, verdict.reused
+    if verdict.observed:
+        run.extra = {**run.extra, spending.OBSERVED: True}
     _settle(run, charge, verdict)
     run.state, run.ended_at = verdict.state, timezone.now()
     preferred = preferences.of(run.workspace_id)

@@ -138,7 +138,7 @@ class Native:
         await self._send("/interrupt", {"prompt_id": str(prompt_id)})
 
     async def upload(self, path: str, content: Path) -> None:
-        """Put a file at a place in its input folder."""
+        """Put a file at a place in its input folder: graphs name it by that place."""
         folder, _, name = path.rpartition("/")
         with content.open("rb") as opened:
             await self._put(opened, name, folder, "input")
@@ -179,7 +179,7 @@ class Native:
                     raise Missing(name)
                 if answer.status != 200:
                     raise Away(f"/view answered {answer.status}")
-                await _bring(answer, into, most)
+                await bring(answer, into, most)
                 return answer.content_type
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise Away(f"/view: {type(exc).__name__}") from exc
@@ -263,7 +263,8 @@ class Native:
         return _said(text)
 
 
-async def _bring(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
+async def bring(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
+    """Write a file that comes to a place of ours, block by block; raise TooLarge."""
     size = 0
     with into.open("wb") as kept:
         async for block in answer.content.iter_chunked(BLOCK):

@@ -69,9 +69,26 @@ class Terms:
     scrubs: bool = True
 
 
-def add(name: str, terms: Terms, *, token: str = "", by: UUID, reason: str) -> Worker:
-    """Have a machine be a worker from now on; runs go there once it was seen to be up."""
+def add(
+    name: str,
+    terms: Terms,
+    *,
+    token: str = "",
+    nodes: Mapping[str, Any] | None = None,
+    by: UUID,
+    reason: str,
+) -> Worker:
+    """Have a machine be a worker from now on; runs go there once it was seen to be up.
+
+    `nodes` is its ComfyUI's `/object_info`, for a dialect that does not tell of it.
+    """
     _check(name, terms)
+    _check_lists(terms)
+    if (nodes is not None) != (terms.dialect == Worker.Dialect.V2):
+        raise InvalidRequest(
+            "nodes: of a machine of the dialect v2, what its ComfyUI answers at /object_info; of "
+            "another nothing, since it tells them itself."
+        )
     if terms.user:
         token = f"{terms.user}:{token}"
     sealed = sealing.seal(token, purpose=PURPOSE) if token else ""
@@ -80,11 +97,15 @@ def add(name: str, terms: Terms, *, token: str = "", by: UUID, reason: str) -> W
     lists = ("reserved_for", "allowed_classes", "denied_classes", "shared_inputs")
     fields |= {each: list(fields[each]) for each in lists}
     fields["base_url"] = terms.base_url.rstrip("/")
+    if terms.dialect == Worker.Dialect.V2:
+        fields["scrubs"] = False  # Nothing can be written over there.
     try:
         with transaction.atomic():
             worker = Worker.objects.create(name=name, sealed=sealed, **fields)
             told = {each: fields[each] for each in fields if each not in lists}
             log.note("worker.added", actor=by, target=name, after=told, reason=reason)
+            if nodes is not None:
+                note_nodes(worker, nodes)
     except IntegrityError:
         raise InvalidRequest(f"There is a worker {name!r}, or one at that address.") from None
     return worker
@@ -167,6 +188,14 @@ def _check(name: str, terms: Terms) -> None:
         is_whole = False
     if not is_whole or "@" in parts.netloc or parts.query or parts.fragment:
         raise InvalidRequest("base_url is like http://10.0.0.7:8188; a token is given beside it.")
+    if not 1 <= terms.slots <= MOST_SLOTS:
+        raise InvalidRequest(f"slots: from 1 to {MOST_SLOTS}.")
+    prices = (terms.micros_per_second, terms.minimum_micros, terms.micros_per_output)
+    if not all(0 <= each <= MOST_MICROS for each in prices):
+        raise InvalidRequest("Prices are micros of a dollar, from 0 on.")
+
+
+def _check_lists(terms: Terms) -> None:
     if terms.accelerator == ANY:
         raise InvalidRequest(f"accelerator: {ANY!r} is what a run says that goes anywhere.")
     if terms.dialect not in Worker.Dialect.values:
@@ -176,11 +205,6 @@ def _check(name: str, terms: Terms) -> None:
     for each in (*terms.allowed_classes, *terms.denied_classes, *terms.shared_inputs):
         if not 0 < len(each) <= graphs.MOST_CLASS or isolation.CONTROL.search(each):
             raise InvalidRequest(f"Classes and files: at most {graphs.MOST_CLASS} characters each.")
-    if not 1 <= terms.slots <= MOST_SLOTS:
-        raise InvalidRequest(f"slots: from 1 to {MOST_SLOTS}.")
-    prices = (terms.micros_per_second, terms.minimum_micros, terms.micros_per_output)
-    if not all(0 <= each <= MOST_MICROS for each in prices):
-        raise InvalidRequest("Prices are micros of a dollar, from 0 on.")
 
 
 def note_nodes(worker: Worker, info: Mapping[str, Any]) -> bool:

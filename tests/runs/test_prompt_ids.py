@@ -1,4 +1,4 @@
-"""A client chooses its prompt's id: what another workspace called so is nothing that it hears of."""
+"""A client chooses its prompt's id, and hears of no other workspace that chose the same."""
 
 from __future__ import annotations
 
