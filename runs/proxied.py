@@ -302,7 +302,7 @@ def _place(output: Any) -> Place | None:
 
 
 def _spent_ms(job: _Job, said: dict[str, Any]) -> tuple[int, bool]:
-    """Return how long it took, and whether that is what was seen from here: it may tell no times."""
+    """Return how long it took, and whether that is only as it was seen from here."""
     metrics = said.get("metrics")
     told = metrics.get("execution_ms") if isinstance(metrics, dict) else None
     if isinstance(told, int) and not isinstance(told, bool):
