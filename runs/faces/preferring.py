@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MANAGE: Final = "keys:manage"
 
 
-class _Changes(serializers.Serializer[object]):
+class _Wishes(serializers.Serializer[object]):
     """Only what is there is changed; null is as the platform has it."""
 
     keep_days = serializers.IntegerField(
@@ -49,7 +49,7 @@ class _Changes(serializers.Serializer[object]):
     )
 
 
-class _Shown(_Changes):
+class _Preferred(_Wishes):
     """All of it, with the platform's own days."""
 
     usual_keep_days = serializers.IntegerField()
@@ -60,14 +60,14 @@ class PreferencesView(APIView):
     """What holds for all runs of a workspace."""
 
     scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE, "PATCH": MANAGE}
-    Input = _Changes
+    Input = _Wishes
 
-    @extend_schema(responses=_Shown)
+    @extend_schema(responses=_Preferred)
     def get(self, request: Request) -> Response:
         """Return what the workspace prefers; null is as the platform has it."""
         return Response(_shown(preferences.of(workspace_id(request))))
 
-    @extend_schema(request=_Changes, responses=_Shown)
+    @extend_schema(request=_Wishes, responses=_Preferred)
     def patch(self, request: Request) -> Response:
         """Have it prefer that from now on: for what ends, or is handed over, from then on."""
         require_all(request)
