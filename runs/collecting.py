@@ -83,6 +83,7 @@ async def collect(
 
 def begin(run: Run, files: int) -> None:
     """Note that so many files of a try are stored from now on."""
+    assert run.prompt_id is not None, "it is a worker's"
     if files:
         Brought.objects.update_or_create(
             prompt_id=run.prompt_id, defaults={"run_id": run.pk, "files": files}

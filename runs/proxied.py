@@ -125,7 +125,8 @@ class Proxied:
         if status == 201 and isinstance(said.get("id"), str):
             self._know(prompt_id, said["id"])
             return
-        error = said.get("error") if isinstance(said.get("error"), dict) else {}
+        given = said.get("error")
+        error = given if isinstance(given, dict) else {}
         if status == 422 and error.get("code") in ("invalid_workflow", "workflow_format_ui"):
             details = error.get("details")
             nodes = details.get("node_errors") if isinstance(details, dict) else {}
@@ -294,11 +295,12 @@ def _place(output: Any) -> Place | None:
         said = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except ValueError:
         return None
-    parts = [said.get(name) for name in ("t", "s", "f")] if isinstance(said, dict) else []
-    if len(parts) != 3 or not all(isinstance(each, str) for each in parts):
+    if not isinstance(said, dict):
         return None
-    kind, subfolder, name = parts
-    return kind, subfolder, name
+    kind, subfolder, name = (said.get(each) for each in ("t", "s", "f"))
+    if isinstance(kind, str) and isinstance(subfolder, str) and isinstance(name, str):
+        return kind, subfolder, name
+    return None
 
 
 def _spent_ms(job: _Job, said: dict[str, Any]) -> tuple[int, bool]:

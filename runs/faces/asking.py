@@ -23,7 +23,6 @@ from runs import core, graph
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from django.http.response import HttpResponseBase
     from rest_framework.request import Request
 
 SCOPE: Final = "runs"
@@ -91,7 +90,7 @@ class Face(APIView):
     schema = None
 
     def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Any:
         """Have every answer say by what id it is known."""
         answer = super().finalize_response(request, response, *args, **kwargs)
