@@ -75,7 +75,7 @@ def add(
     *,
     token: str = "",
     nodes: Mapping[str, Any] | None = None,
-    by: UUID,
+    by: UUID | None,
     reason: str,
 ) -> Worker:
     """Have a machine be a worker from now on; runs go there once it was seen to be up.
@@ -111,17 +111,17 @@ def add(
     return worker
 
 
-def drain(name: str, *, by: UUID, reason: str) -> bool:
+def drain(name: str, *, by: UUID | None, reason: str) -> bool:
     """Have a worker get no new runs; False if it got none before."""
     return _change(name, {State.ACTIVE}, State.DRAINING, "worker.drained", by, reason)
 
 
-def take_back(name: str, *, by: UUID, reason: str) -> bool:
+def take_back(name: str, *, by: UUID | None, reason: str) -> bool:
     """Have a draining worker get runs again; False if it got some."""
     return _change(name, {State.DRAINING}, State.ACTIVE, "worker.taken_back", by, reason)
 
 
-def remove(name: str, *, by: UUID, reason: str) -> bool:
+def remove(name: str, *, by: UUID | None, reason: str) -> bool:
     """Have a worker be none any more: what runs there is lost to it, and runs elsewhere."""
     living = {State.ACTIVE, State.DRAINING}
     return _change(name, living, State.REMOVED, "worker.removed", by, reason)
@@ -160,7 +160,7 @@ def reseal() -> int:
 
 @transaction.atomic
 def _change(
-    name: str, before: set[State], after: State, action: str, by: UUID, reason: str
+    name: str, before: set[State], after: State, action: str, by: UUID | None, reason: str
 ) -> bool:
     worker = find(name)
     changed = Worker.objects.filter(pk=worker.pk, state__in=before).update(state=after)

@@ -80,6 +80,9 @@ RULES = {
         "customers/<uuid:user_id>", "customers/<uuid:user_id>/balance",
         "customers/<uuid:user_id>/events", "customers/<uuid:user_id>/usage",
         "admin/customers/<uuid:user_id>/stripe-data",
+        *("admin/workers" + what for what in (
+            "", "/<str:name>", "/<str:name>/drain", "/<str:name>/back",
+        )),
     ],
     DOOR: [
         "oauth/authorize", "oauth/token", "invitations/<str:token>",

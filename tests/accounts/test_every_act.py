@@ -63,6 +63,10 @@ NOTED = {
     (f"{WORKFLOW}/versions", "post"): ("workflow.changed", False),
 }
 ELSEWHERE = {
+    ("admin/workers", "post"): "worker.added: tests/runs/test_machines_by_program.py",
+    ("admin/workers/<str:name>", "delete"): "worker.removed: the same",
+    ("admin/workers/<str:name>/drain", "post"): "worker.drained: the same",
+    ("admin/workers/<str:name>/back", "post"): "worker.taken_back: the same",
     ("admin/customers/<uuid:user_id>/stripe-data", "delete"):
         "stripe-data.deleted: tests/credits/payments/test_forgotten_customers.py",
     ("customers/<uuid:user_id>/usage", "post"): "usage.recorded: tests/apikeys/test_recorded.py",
