@@ -54,6 +54,8 @@ ENDS: Final = {
 }
 MOST_LISTED: Final = 100
 MOST_KNOWN: Final = 1000
+MISSES: Final = 5
+"""So often in a row it may say that a job is gone, which it does for a moment of a living one."""
 Place = tuple[str, str, str]
 
 
@@ -65,6 +67,7 @@ class _Job:
     began: float | None = None
     ended: float | None = None
     status: str = "queued"
+    misses: int = 0
 
 
 class Proxied:
@@ -216,8 +219,11 @@ class Proxied:
             job.began = time.monotonic()
         if job.status in ENDS and job.ended is None:
             job.ended = time.monotonic()
-        # For a moment it says so of what has just ended: the second look counts.
-        return None if job.status == "expired" else said
+        # For a moment it says so of what has just ended: only what stays so is gone.
+        job.misses = job.misses + 1 if job.status == "expired" else 0
+        if job.misses >= MISSES:
+            self._jobs.pop(attempt, None)
+        return None if job.misses else said
 
     def _entry(self, job: _Job, said: dict[str, Any]) -> dict[str, Any]:
         """Return a job that ended as `/history` has it."""
