@@ -88,11 +88,9 @@ class MachinesView(_View):
             "base_url", "user", "accelerator", "slots", "dialect", "micros_per_second",
             "minimum_micros", "micros_per_output",
         )  # fmt: skip
-        terms = workers.Terms(
-            scrubs=not asked["keep_files"],
-            **{name: asked[name] for name in same},
-            **{name: tuple(asked[name]) for name in lists if name in asked},
-        )
+        said: dict[str, Any] = {name: asked[name] for name in same}
+        said |= {name: tuple(asked[name]) for name in lists if name in asked}
+        terms = workers.Terms(scrubs=not asked["keep_files"], **said)
         made = workers.add(
             asked["name"],
             terms,
