@@ -121,6 +121,6 @@ def _once(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(request: Request, refusal: PlatformError) -> None:
-    status, body = refusals.at(request.path, refusal)
-    own = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+    status, body, headers = refusals.at(request.path, refusal)
+    own = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await request.answer(status, orjson.dumps(body), [JSON_TYPE, *own])

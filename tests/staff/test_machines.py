@@ -103,3 +103,13 @@ def test_a_machine_is_reserved_for_workspaces_that_there_are(olga, alice):
     olga.post("machines/add", **asked)
 
     assert Worker.objects.get(name=asked["name"]).reserved_for == [alice.workspace_id]
+
+
+def test_what_may_run_there_and_as_whom_it_knows_us_is_said_at_the_page(olga):
+    asked = form(token=TOKEN, user="us", allowed="Load*\n Save*\n\n", shared="a.png")
+    olga.post("machines/add", **asked)
+
+    made = workers.find(asked["name"])
+    assert (made.allowed_classes, made.denied_classes) == (["Load*", "Save*"], [])
+    assert (made.shared_inputs, made.is_basic) == (["a.png"], True)
+    assert TOKEN not in olga.text("machines")
