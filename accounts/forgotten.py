@@ -17,6 +17,7 @@ from django.db.models import Exists, OuterRef, ProtectedError
 from django.utils import timezone
 
 from accounts.models import Membership, RefusedOrigin, User, Workspace
+from common.personal import delete_in_steps
 from credits.payments import customers
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ REFUSED_FOR_DAYS = 30
 
 
 def sweep() -> int:
-    """Take them away; return how many people were."""
-    Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    """Take them away, in bounded steps; return how many people were."""
+    delete_in_steps(Session.objects.filter(expire_date__lt=timezone.now()))
     long_ago = timezone.now() - timedelta(days=REFUSED_FOR_DAYS)
-    RefusedOrigin.objects.filter(last_at__lt=long_ago).delete()
+    delete_in_steps(RefusedOrigin.objects.filter(last_at__lt=long_ago))
     live = Session.objects.filter(session_key=OuterRef("session_key"))
-    UserSession.objects.filter(~Exists(live)).delete()
+    delete_in_steps(UserSession.objects.filter(~Exists(live)))
     return sum(_forget(pk) for pk in _never_verified())
 
 

@@ -25,6 +25,7 @@ from django.utils import timezone
 from accounts.models import Membership, SignIn
 from audit import log
 from common import rotating
+from common.personal import delete_in_steps
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -195,13 +196,13 @@ def end_all(
 
 
 def forget() -> int:
-    """Delete rows that say nothing any more: ended or expired long ago, or never used."""
+    """Delete rows that say nothing any more, in steps: ended or expired long ago, or never used."""
     now = timezone.now()
     long_ago = now - timedelta(days=settings.RETENTION_DAYS["sign_ins"])
     yesterday = now - timedelta(days=1)
     old = Q(expires_at__lt=long_ago) | Q(ended_at__lt=long_ago)
     unused = Q(code_used_at=None, code_expires_at__lt=yesterday)
-    return SignIn.objects.filter(old | unused).delete()[0]
+    return delete_in_steps(SignIn.objects.filter(old | unused))
 
 
 def _end(rows: QuerySet[SignIn], *, why: str, by: UUID | None) -> int:

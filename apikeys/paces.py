@@ -57,7 +57,12 @@ TAKE = f"""
 No row: there is no limit any more.
 """
 
-FORGET = "DELETE FROM apikeys_pace WHERE minute < now() - interval '1 hour'"
+FORGET = """
+    DELETE FROM apikeys_pace WHERE family IN (
+        SELECT family FROM apikeys_pace WHERE minute < now() - interval '1 hour'
+         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+       AND minute < now() - interval '1 hour'
+"""
 
 LEFT = """
     SELECT taken, minute + interval '1 minute'

@@ -36,6 +36,7 @@ from common import proquints, ratelimits, rotating
 from common.addresses import household
 from common.errors import InvalidRequest, NotFound, RateLimited
 from common.money import show
+from common.personal import delete_in_steps
 from outbox import mails
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def tend() -> None:
     left = Pairing.objects.filter(state=State.APPROVED, expires_at__lte=now)
     for pairing_id in list(left.values_list("pk", flat=True)[:MOST_WAITING]):
         _end(pairing_id, reason=BY_ITSELF)
-    Pairing.objects.filter(expires_at__lte=now - KEPT_FOR).delete()
+    delete_in_steps(Pairing.objects.filter(expires_at__lte=now - KEPT_FOR))
 
 
 @transaction.atomic

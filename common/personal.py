@@ -27,6 +27,7 @@ ERASED: Final = "(erased)"
 NOWHERE: Final = "erased.invalid"
 """The host of the addresses of who is gone: no mail is ever sent there."""
 ROWS_AT_ONCE: Final = 1000
+MOST_STEPS: Final = 500
 
 
 class Fate(StrEnum):
@@ -128,6 +129,21 @@ def without(rows: QuerySet[Any], column: str, person: Person) -> int:
         naming = rows.filter(**{f"{column}__contains": word})
         changed += naming.update(**{column: Replace(F(column), Value(word), Value(ERASED))})
     return changed
+
+
+def delete_in_steps(rows: QuerySet[Any]) -> int:
+    """Delete some rows, the oldest first, in bounded steps; return how many went.
+
+    Each step is its own transaction; of more than MOST_STEPS the rest is for the next time.
+    """
+    count = 0
+    for _ in range(MOST_STEPS):
+        some = oldest(rows, ROWS_AT_ONCE)
+        rows.model._default_manager.filter(pk__in=some).delete()  # noqa: SLF001
+        count += len(some)
+        if len(some) < ROWS_AT_ONCE:
+            break
+    return count
 
 
 def oldest(rows: QuerySet[Any], most: int) -> list[Any]:

@@ -1,8 +1,8 @@
-"""Rows of a query by the names of its columns, so that their order means nothing."""
+"""Rows of a query by the names of its columns, and rows that go in bounded steps."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.db import connection
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     Parameters = Sequence[Any] | Mapping[str, Any]
 
 Row = TypeVar("Row")
+BATCH: Final = 5000
+MOST_STEPS: Final = 100
 
 
 def rows(make: Callable[..., Row], sql: str, parameters: Parameters | None = None) -> Iterator[Row]:
@@ -24,6 +26,21 @@ def rows(make: Callable[..., Row], sql: str, parameters: Parameters | None = Non
         names = [column.name for column in cursor.description]
         for row in cursor:
             yield make(**dict(zip(names, row, strict=True)))
+
+
+def in_steps(delete: str, **given: Any) -> int:
+    """Do a DELETE of %(batch)s rows at most until it finds fewer; return how many went.
+
+    Each step is its own transaction; of more than MOST_STEPS the rest is for the next time.
+    """
+    count = 0
+    with connection.cursor() as cursor:
+        for _ in range(MOST_STEPS):
+            cursor.execute(delete, {**given, "batch": BATCH})
+            count += cursor.rowcount
+            if cursor.rowcount < BATCH:
+                break
+    return count
 
 
 def values(sql: str, parameters: Parameters | None = None) -> list[Any]:

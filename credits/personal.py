@@ -95,6 +95,8 @@ KNOWN = (
           "wallet_id", "position", "entry_id", "at",
           "balance_micros"),
     _book("credits.GrantedLeft", gettext_lazy("A sum of them"), "wallet_id", "micros"),
+    _book("credits.Carried", gettext_lazy("A sum of them"),
+          "account_id", "balance_micros", "paid_micros"),
     Known(
         "credits.TopUp",
         Fate.PSEUDONYM,
@@ -157,6 +159,7 @@ KNOWN = (
     _about_nobody("credits.Process", "A program that sets money aside."),
     _about_nobody("credits.Tally", "Sums of all entries together."),
     _about_nobody("credits.DaySum", "Sums of all entries together."),
+    _about_nobody("credits.Proof", "When books were proved, and which checks found something."),
     _about_nobody("credits.Watermark", "Up to when a listing was read.", "name"),
 )  # fmt: skip
 

@@ -354,7 +354,8 @@ class Books:
 
     async def _keep(self, call_id: str, pending: PendingAnswer) -> None:
         if pending.wanted and not pending.kept:
-            await self.query(sql.KEEP_LATER, call_id, orjson.dumps(pending.row()).decode())
+            row = await pending.stored()
+            await self.query(sql.KEEP_LATER, call_id, orjson.dumps(row).decode())
             pending.kept = True
 
     @staticmethod
@@ -384,7 +385,7 @@ class Books:
     async def _try(lane: Lane[Owed, Done], ask: Owed, pending: PendingAnswer | None) -> Done:
         if pending is None or not pending.wanted:
             return await lane.ask(ask)
-        ask.answer = pending.row()
+        ask.answer = await pending.stored()
         done = await lane.ask(ask)
         pending.kept = True
         return done

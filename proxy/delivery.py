@@ -294,7 +294,7 @@ class _Passing:
             self.spool.kept, self.call.intention, self.reply.status,
             [*self._told, *self.call.headers, _used(self.price)],
         )  # fmt: skip
-        pending = answers.PendingAnswer(self.call.intention, self.request, row)
+        pending = answers.PendingAnswer(self.call.intention, self.request, row, self.spool.store)
         settled = await metered.settle(
             self.platform,
             self.call,

@@ -16,6 +16,7 @@ import orjson
 from django.db import connection
 
 from common.errors import Unavailable
+from common.rows import in_steps
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -79,7 +80,11 @@ READ = """
              GROUP BY vendor, account, place) summed
      GROUP BY vendor, account ORDER BY vendor, account
 """
-FORGET = "DELETE FROM proxy_vendorhealth WHERE since < now() - %s * interval '1 day'"
+FORGET = """
+    DELETE FROM proxy_vendorhealth WHERE id IN (
+        SELECT id FROM proxy_vendorhealth WHERE since < now() - %(days)s * interval '1 day'
+         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+"""
 
 
 class Health:
@@ -160,8 +165,7 @@ def read(*, vendor: str = "", minutes: int = MINUTES) -> list[Served]:
 
 def forget() -> None:
     """Delete what is older than a week."""
-    with connection.cursor() as cursor:
-        cursor.execute(FORGET, [KEPT_DAYS])
+    in_steps(FORGET, days=KEPT_DAYS)
 
 
 def _served(

@@ -112,8 +112,9 @@ class Call:
         self, request: Request, status: int, headers: Headers, body: bytes
     ) -> answers.PendingAnswer:
         """Return a whole answer that is about to be given."""
-        row = partial(self.intention.kept, status, headers, body)
-        return answers.PendingAnswer(self.intention, request, row)
+        whole = answers.Whole(self.id, body)
+        row = partial(whole.kept, self.intention, status, headers)
+        return answers.PendingAnswer(self.intention, request, row, whole.store)
 
     @property
     def headers(self) -> Headers:

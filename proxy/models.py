@@ -6,7 +6,6 @@ Jobs, ids that vendors gave, answers to repeat, accounts with vendors, and that 
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -104,10 +103,16 @@ class Asset(models.Model):
 
 
 class Answer(models.Model):
-    """An answer that is kept for a repeat of its request, and for nothing else."""
+    """An answer that is kept for a repeat of its request, and for nothing else (days.py).
 
-    intent = models.UUIDField(primary_key=True)
+    The table has a partition for each weekday, and an intention one row in each.
+    """
+
+    pk = models.CompositePrimaryKey("intent", "day")
+    intent = models.UUIDField()
     """Digest of key and Idempotency-Key, or of key and request where none was sent."""
+    day = models.SmallIntegerField(default=0, db_default=0)
+    """Monday is 1; 0: kept as by the version before."""
     call_id = models.UUIDField()
     fingerprint = models.CharField(max_length=64)
     """Digest of method, path and body: the same intent with another one is a mismatch."""
@@ -116,15 +121,15 @@ class Answer(models.Model):
     headers = models.JSONField(default=dict)
     body = models.BinaryField(null=True)
     spool = models.CharField(max_length=64, default="")
-    """If not empty, the name of the file that holds the body."""
+    """If not empty, where the body lies in the storage of files (answers.py)."""
     once = models.BooleanField()
     """Whether it is given to one repeat only: so it is for clients that send no key."""
     created_at = models.DateTimeField(db_default=Now())
+    """When it was kept last."""
     kept_until = models.DateTimeField()
 
     class Meta:
-        # Rows come nearly in the order of their end: a block range index costs a call nothing.
-        indexes = [BrinIndex(name="answer_by_end", fields=["kept_until"], autosummarize=True)]
+        db_table = "proxy_kept"
 
 
 class Repeat(models.Model):

@@ -31,7 +31,7 @@ from common.errors import (
     Unavailable,
 )
 from credits.books import holds
-from proxy import answers
+from proxy import answers, days
 from proxy.http import Left
 
 if TYPE_CHECKING:
@@ -45,16 +45,17 @@ BLOCK_BYTES = 256 << 10
 OWN = ("content-length", "call-id")
 KNOWS_STATES = (0, 33, 1)  # Clients up to 0.33.0 read any 409 as a broken account (contract 3.5).
 
-FIND = """
+FIND = f"""
     SELECT fingerprint, status, headers, body, spool, once, call_id::text
-      FROM proxy_answer WHERE intent = %s AND kept_until > now()
-"""
+      FROM proxy_kept WHERE intent = %s AND {days.LIVING} AND kept_until > now()
+     ORDER BY created_at DESC LIMIT 1
+"""  # noqa: S608 - constants of our own
 CAME_TO_NOTHING = """
     SELECT 1 FROM usage_call
      WHERE id = %s AND outcome = 'refused' AND status BETWEEN 200 AND 299
 """
 """A vendor's success that nobody could read."""
-TAKE = "DELETE FROM proxy_answer WHERE intent = %s AND once RETURNING intent"
+TAKE = f"DELETE FROM proxy_kept WHERE intent = %s AND {days.LIVING} AND once RETURNING intent"  # noqa: S608
 
 
 class Intention:
@@ -86,11 +87,7 @@ class Intention:
             **({} if spool else answers.as_json(body)),
             "spool": spool,
             "once": not self.keyed,
-            "seconds": answers.SPOOLED_SECONDS
-            if spool
-            else KEYED_SECONDS
-            if self.keyed
-            else UNDELIVERED_SECONDS,
+            "seconds": KEYED_SECONDS if self.keyed else UNDELIVERED_SECONDS,
         }
 
 
@@ -140,9 +137,11 @@ async def _give(request: Request, intention: Intention, books: Books, row: tuple
     fingerprint, status, headers, body, spool, once, call_id = row
     if fingerprint != intention.fingerprint:
         raise _mismatch()
+    spooled = await _spooled(spool) if spool else None
     if once and not await books.query(TAKE, intention.id):
+        if spooled is not None:
+            spooled[0].close()
         return False  # Another repeat took it.
-    spooled = await asyncio.to_thread(answers.open_spool, spool) if spool else None
     if not status or (spooled is None and (spool or body is None)):
         raise _consumed(request, intention)
     metrics.JOINED.labels("key" if intention.keyed else "undelivered").inc()
@@ -156,6 +155,14 @@ async def _give(request: Request, intention: Intention, books: Books, row: tuple
         again = partial(intention.kept, status, kept, bytes(body or b""), spool=spool)
         await books.keep(call_id, answers.PendingAnswer(intention, request, again))
     return True
+
+
+async def _spooled(name: str) -> tuple[IO[bytes], int] | None:
+    """Return a body that lies in storage; None if it is gone. Raise where that is away."""
+    try:
+        return await asyncio.to_thread(answers.open_spool, name)
+    except OSError as exc:
+        raise Unavailable("The answer cannot be fetched at this moment. Try again.") from exc
 
 
 async def _give_spooled(

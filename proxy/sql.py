@@ -12,22 +12,24 @@ from apikeys import budgets, callers, paces
 from credits.books import batches, holds
 from desk import maintenance
 from prices import drafts
+from proxy import days
 from usage import record
 
-KEEP = """
-    INSERT INTO proxy_answer (intent, call_id, fingerprint, status, headers, body, spool, once,
-                              kept_until)
-    SELECT (answer->>'intent')::uuid, {id}, answer->>'fingerprint', (answer->>'status')::smallint,
-           coalesce(answer->'headers', '{{}}'),
+KEEP = f"""
+    INSERT INTO proxy_kept (intent, day, call_id, fingerprint, status, headers, body, spool, once,
+                            kept_until)
+    SELECT (answer->>'intent')::uuid, {days.KEEP_IN}, {{id}}, answer->>'fingerprint',
+           (answer->>'status')::smallint, coalesce(answer->'headers', '{{{{}}}}'),
            coalesce(convert_to(answer->>'text', 'UTF8'), (answer->>'body')::bytea),
            coalesce(answer->>'spool', ''), (answer->>'once')::boolean,
            now() + (answer->>'seconds')::int * interval '1 second'
-      FROM {source} WHERE answer IS NOT NULL
-        ON CONFLICT (intent) DO UPDATE
+      FROM {{source}} WHERE answer IS NOT NULL
+        ON CONFLICT (intent, day) DO UPDATE
        SET call_id = excluded.call_id, fingerprint = excluded.fingerprint,
            status = excluded.status, headers = excluded.headers, body = excluded.body,
-           spool = excluded.spool, once = excluded.once, kept_until = excluded.kept_until
-"""
+           spool = excluded.spool, once = excluded.once, created_at = now(),
+           kept_until = excluded.kept_until
+"""  # noqa: S608 - constants of our own
 KEPT = f", kept AS ({KEEP})"
 KEEP_LATER = KEEP.format(id="id", source="(SELECT %s::uuid AS id, %s::jsonb AS answer) AS given")
 
@@ -115,15 +117,16 @@ MADE_UNDER = """
 """
 """Under which accounts the ids that a request names were made."""
 
-ANSWERED = """
+ANSWERED = f"""
           LEFT JOIN LATERAL (
-              SELECT kept.intent FROM proxy_answer kept
-               WHERE kept.intent = asked.intent AND kept.kept_until > now() LIMIT 1
+              SELECT kept.intent FROM proxy_kept kept
+               WHERE kept.intent = asked.intent AND kept.{days.LIVING}
+                 AND kept.kept_until > now() LIMIT 1
           ) answer ON true
-"""
+"""  # noqa: S608 - constants of our own
 
 ANSWERED_MEANWHILE = """
-    payer.intent = ANY ((SELECT proxy_answered_of(ARRAY(
+    payer.intent = ANY ((SELECT proxy_kept_of(ARRAY(
         SELECT intent FROM payer WHERE keyed AND refusal IS NULL)))::uuid[])
 """
 """Whether its twin was placed, paid and answered while this one waited for a lock: asked once for

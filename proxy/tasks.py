@@ -12,8 +12,9 @@ from django.db import connection
 from apikeys import keys, paces
 from common import logs
 from common.errors import Unavailable
+from common.rows import in_steps
 from credits.books import processes
-from proxy import answers, following, health, process, replay, sql, vendor_accounts
+from proxy import answers, days, following, health, process, replay, sql, vendor_accounts
 from proxy.books import Settle
 from proxy.models import Heartbeat
 
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 BATCH = 100
+FORGET_REPEATS = """
+    DELETE FROM proxy_repeat WHERE intent IN (
+        SELECT intent FROM proxy_repeat WHERE kept_until < now()
+         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+"""
+FORGET_JOBS = """
+    DELETE FROM proxy_job WHERE id IN (
+        SELECT id FROM proxy_job WHERE ended_at < now() - kept_seconds * interval '1 second'
+         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+"""
 DIED = "The program that made this call ended in the middle of it."
 
 
@@ -94,26 +105,15 @@ async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
 
 @shared_task
 def forget() -> None:
-    """Delete answers that are no longer kept, and jobs whose result no vendor keeps any more.
+    """Forget answers that are no longer kept, and jobs whose result no vendor keeps any more.
 
-    And what was counted long ago; secrets of an older pepper are sealed by the newest.
+    And what was counted long ago; secrets of an older pepper are sealed by the newest. Each goes in
+    bounded steps, or a whole day at once: what is left is for the next time.
     """
-    with connection.cursor() as cursor:
-        # An answer that a call is just about to write anew is left to it: nobody waits here.
-        cursor.execute(
-            "DELETE FROM proxy_answer WHERE intent IN ("
-            " SELECT intent FROM proxy_answer WHERE kept_until < now() FOR UPDATE SKIP LOCKED)"
-        )
-        cursor.execute(
-            "DELETE FROM proxy_repeat WHERE intent IN ("
-            " SELECT intent FROM proxy_repeat WHERE kept_until < now() FOR UPDATE SKIP LOCKED)"
-        )
-        cursor.execute(
-            "DELETE FROM proxy_job WHERE ended_at < now() - kept_seconds * interval '1 second'"
-        )
-        cursor.execute(processes.FORGET)
-        cursor.execute(paces.FORGET)
-    answers.sweep_spool()
+    days.forget()
+    for statement in (FORGET_REPEATS, FORGET_JOBS, processes.FORGET, paces.FORGET):
+        in_steps(statement)
+    answers.forget()
     health.forget()
     vendor_accounts.reseal()
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from common.errors import InvalidRequest
 from credits.models import Finding
-from credits.proofs import accounting, reconciliation
+from credits.proofs import accounting, marks
 from desk.roles import Right
-from runs import reconciliation as runs_reconciliation
+from staff import proving
 from staff.pages import page
-from usage import reconciliation as usage_reconciliation
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -57,19 +55,12 @@ def day_of(text: str | None, otherwise: date) -> date:
 
 @page(Right.RECORDS, changes=True)
 def proof(request: HttpRequest) -> HttpResponse:
-    """Prove now that the books agree, in one snapshot; what differs is named.
+    """Prove now what came since the last proof, in one snapshot; what differs is named.
 
-    It reads all entries, so it is done by post, and by nobody's crawler.
+    It reads much, so it is done by post, and by nobody's crawler.
     """
     proofs: Any = None
     if request.method == "POST":
-        checks = (
-            *reconciliation.CHECKS,
-            *reconciliation.MONEY,
-            *reconciliation.DAYS,
-            *usage_reconciliation.CHECKS,
-            *runs_reconciliation.CHECKS,
-        )
-        with transaction.atomic():
-            proofs = [(each, each.differences[:SHOWN]) for each in reconciliation.prove(checks)]
-    return render(request, "staff/proof.html", {"proofs": proofs})
+        proofs = [(each, each.differences[:SHOWN]) for each in proving.run(wait=False)]
+    ages = [round(seconds / 3600) for seconds in marks.ages()]
+    return render(request, "staff/proof.html", {"proofs": proofs, "hours": ages})

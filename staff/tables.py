@@ -60,6 +60,7 @@ SHOWN: Final[dict[str, str]] = {
     "credits.StripeEvent": "id type object_id happened_at received_at processed_at attempts error",
     "credits.Tally": "id after_entry last_entry created_at",
     "credits.DaySum": "tally_id day kind debit_kind credit_kind entries micros granted_micros",
+    "credits.Proof": "id deep began_at ended_at upto_entry differences differing",
     "credits.Allowance": "owner_kind owner period limit_micros",
     "credits.Budget": "id owner_kind owner limit_micros taken_micros ends_at",
     "usage.Call": "id settled_at workspace_id vendor operation outcome status charged_micros"

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -146,6 +147,42 @@ def drop(key: str) -> None:
     if isinstance(storage, FileSystemStorage):
         with suppress(OSError):
             Path(storage.path(key)).parent.rmdir()
+
+
+def folders(within: str) -> list[str]:
+    """Return the names of the folders within one; none where it is not there."""
+    try:
+        with _in_our_words():
+            return list(_storage().listdir(within)[0])
+    except FileNotFoundError:
+        return []
+
+
+def drop_some(folder: str, most: int) -> int:
+    """Delete so many files of a folder; return how many there were.
+
+    A bucket deletes a thousand by one request, and no more.
+    """
+    storage: Any = _storage()
+    if isinstance(storage, FileSystemStorage):
+        return _unlink_some(Path(storage.path(folder)), most)
+    with _in_our_words():
+        prefix = f"{storage.location}/{folder}/"
+        found = list(storage.bucket.objects.filter(Prefix=prefix).limit(most))
+        if found:
+            storage.bucket.delete_objects(
+                Delete={"Objects": [{"Key": each.key} for each in found], "Quiet": True}
+            )
+    return len(found)
+
+
+def _unlink_some(folder: Path, most: int) -> int:
+    files = list(islice(folder.iterdir(), most)) if folder.is_dir() else []
+    for file in files:
+        file.unlink(missing_ok=True)
+    with suppress(OSError):  # There are more.
+        folder.rmdir()
+    return len(files)
 
 
 def bucket_address(key: str, content_type: str, seconds: int) -> str:

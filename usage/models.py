@@ -197,6 +197,13 @@ class Summed(models.Model):
     number = models.BigIntegerField(default=0)
 
 
+class Proved(models.Model):
+    """Up to which number a workspace's sums were proved equal to its calls (since.py)."""
+
+    workspace_id = models.UUIDField(primary_key=True)
+    number = models.BigIntegerField()
+
+
 class Refusal(models.Model):
     """Calls that were not made because a limit stood in the way: alike ones of an hour, together.
 

@@ -48,9 +48,12 @@ KNOWN = (
     Known("usage.CallSum", Fate.PSEUDONYM, SUMS, whose=_own),
     Known("usage.CallBlock", Fate.PSEUDONYM, SUMS, whose=_own),
     Known("usage.RunSum", Fate.PSEUDONYM, SUMS, whose=_own),
-    Known("usage.Summed", Fate.PSEUDONYM, SUMS, whose=lambda person: Q(
-        workspace_id__in=person.workspaces
-    )),
+    *(
+        Known(each, Fate.PSEUDONYM, SUMS, whose=lambda person: Q(
+            workspace_id__in=person.workspaces
+        ))
+        for each in ("usage.Summed", "usage.Proved")
+    ),
     Known(
         "usage.Refusal",
         Fate.PASSES,

@@ -1,7 +1,15 @@
 """What the history must have in common with the books (run with credits.reconciliation)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from credits.proofs.reconciliation import Check
+from usage import since
 from usage.sums import BLOCK
+
+if TYPE_CHECKING:
+    from credits.proofs.since import Since
 
 _SUMMED = """
     SELECT call.*, coalesce(user_id, uuid_nil) AS person, coalesce(key_id, uuid_nil) AS made_by
@@ -17,10 +25,9 @@ _COUNTED = """
 """
 
 
-def _spans(name: str, calls: str) -> Check:
+def _spans(name: str, calls: str, after: Since) -> Check:
     """Return the check that the sums of a kind of span are those of what they are made of."""
-    columns = "workspace_id, begins_at, vendor, operation, user_id, key_id, project"
-    numbers = "calls, delivered, uncharged, charged_micros"
+    columns, numbers = since.COLUMNS, since.NUMBERS_OF
     return Check(
         f"the sums of {name}s are those of their calls",
         _COUNTED.format(name),
@@ -35,6 +42,7 @@ def _spans(name: str, calls: str) -> Check:
                      EXCEPT {calls})) AS either) AS differing
          GROUP BY workspace_id, begins_at
         """,  # noqa: S608 - of our own
+        after,
     )
 
 
@@ -73,6 +81,7 @@ CHECKS = (
          WHERE call.charged_micros IS DISTINCT FROM entry.amount_micros
             OR call.workspace_id IS DISTINCT FROM entry.debit_id
         """,
+        since.CALLS,
     ),
     Check(
         "each wallet's history is numbered without gaps",
@@ -91,10 +100,11 @@ CHECKS = (
            AND (events, events, events) IS DISTINCT FROM
                (coalesce(n, 0), coalesce(different, 0), coalesce(last, 0))
         """,
+        since.NUMBERS,
     ),
-    _spans("hour", _from_calls("hour")),
-    _spans("day", _from_hours("day")),
-    _spans("month", _from_hours("month")),
+    _spans("hour", _from_calls("hour"), since.HOURS),
+    _spans("day", _from_hours("day"), since.DAYS),
+    _spans("month", _from_hours("month"), since.MONTHS),
     Check(
         "each block of numbers counts its calls",
         "SELECT coalesce(sum(calls), 0) AS rows, 0 AS micros FROM usage_callblock",
@@ -109,6 +119,7 @@ CHECKS = (
          USING (workspace_id, block, vendor, operation, user_id, key_id, project, outcome)
          WHERE counted.calls IS DISTINCT FROM had.calls
         """,  # noqa: S608 - of our own
+        since.BLOCKS,
     ),
     Check(
         "each run is the sum of its calls",
@@ -127,5 +138,6 @@ CHECKS = (
                IS DISTINCT FROM (had.calls, had.delivered, had.charged_micros, had.first_number,
                                  had.last_number)
         """,  # noqa: S608 - of our own
+        since.RUNS,
     ),
 )

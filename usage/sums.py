@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection, transaction
 
@@ -22,7 +22,7 @@ from credits.models import Account
 from usage.models import NOBODY, CallSum, Summed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from uuid import UUID
 
 BLOCK: Final = 2048
@@ -30,6 +30,9 @@ BLOCK: Final = 2048
 Of more, fewer rows say the same; of fewer, a page of rare calls is found among less."""
 AT_ONCE: Final = 20_000
 """So many calls are added in one transaction."""
+TOGETHER: Final = 200
+"""Of so many workspaces: one statement is planned for all months there are, which costs as much
+as to add hundreds of calls."""
 MOST_NAMED: Final = 100
 """Of the vendors, operations and nodes of a run, beyond which a list is no help."""
 SPANS: Final = tuple(CallSum.Span.values)
@@ -50,22 +53,26 @@ _NAMED = """ARRAY(SELECT each FROM unnest(usage_runsum.{0} || excluded.{0}) WITH
 # What agrees is added in the order of its unique key, so that no two who add wait in a circle.
 ADD = f"""
     WITH due AS MATERIALIZED (
-        SELECT number, vendor, operation, project, outcome, charged_micros, run_id,
+        SELECT workspace_id, number, vendor, operation, project, outcome, charged_micros, run_id,
                coalesce(user_id, %(nobody)s) AS user_id, coalesce(key_id, %(nobody)s) AS key_id,
                coalesce(nullif(facts->>'title', ''), operation) AS node, started_at, settled_at
-          FROM usage_call
-         WHERE workspace_id = %(workspace)s AND number > %(after)s AND number <= %(upto)s
+          FROM unnest(%(workspaces)s::uuid[], %(after)s::bigint[], %(upto)s::bigint[])
+               AS asked(workspace, behind, upto)
+          CROSS JOIN LATERAL (
+              SELECT * FROM usage_call
+               WHERE workspace_id = workspace AND number > behind AND number <= upto
+              OFFSET 0) call  -- By the index, whatever the planner makes of so many.
     ), spans AS (
         INSERT INTO usage_callsum (workspace_id, span, begins_at, vendor, operation, user_id,
                                    key_id, project, calls, delivered, uncharged, charged_micros)
-        SELECT %(workspace)s, span,
+        SELECT workspace_id, span,
                date_trunc(span, settled_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS begins_at,
                vendor, operation, user_id, key_id, project, count(*),
                count(*) FILTER (WHERE outcome = 'delivered'),
                count(*) FILTER (WHERE charged_micros = 0), sum(charged_micros)
           FROM due CROSS JOIN unnest(%(spans)s::text[]) AS span
-         GROUP BY span, begins_at, vendor, operation, user_id, key_id, project
-         ORDER BY span, begins_at, vendor, operation, user_id, key_id, project
+         GROUP BY workspace_id, span, begins_at, vendor, operation, user_id, key_id, project
+         ORDER BY workspace_id, span, begins_at, vendor, operation, user_id, key_id, project
             ON CONFLICT (workspace_id, span, begins_at, vendor, operation, user_id, key_id, project)
             DO UPDATE SET calls = usage_callsum.calls + excluded.calls,
                           delivered = usage_callsum.delivered + excluded.delivered,
@@ -74,24 +81,24 @@ ADD = f"""
     ), blocks AS (
         INSERT INTO usage_callblock (workspace_id, block, vendor, operation, user_id, key_id,
                                      project, outcome, calls)
-        SELECT %(workspace)s, (number - 1) / {BLOCK} AS block, vendor, operation, user_id, key_id,
+        SELECT workspace_id, (number - 1) / {BLOCK} AS block, vendor, operation, user_id, key_id,
                project, outcome, count(*)
           FROM due
-         GROUP BY block, vendor, operation, user_id, key_id, project, outcome
+         GROUP BY workspace_id, block, vendor, operation, user_id, key_id, project, outcome
             ON CONFLICT (workspace_id, block, vendor, operation, user_id, key_id, project, outcome)
             DO UPDATE SET calls = usage_callblock.calls + excluded.calls
     )
     INSERT INTO usage_runsum (workspace_id, run_id, user_id, key_id, project, first_number,
                               last_number, calls, delivered, charged_micros, vendors, operations,
                               nodes, began_at, ended_at)
-    SELECT %(workspace)s, run_id, user_id, (array_agg(key_id ORDER BY number DESC))[1],
+    SELECT workspace_id, run_id, user_id, (array_agg(key_id ORDER BY number DESC))[1],
            (array_agg(project ORDER BY number DESC))[1], min(number), max(number), count(*),
            count(*) FILTER (WHERE outcome = 'delivered'), sum(charged_micros),
            (array_agg(DISTINCT vendor))[:{MOST_NAMED}],
            (array_agg(DISTINCT operation))[:{MOST_NAMED}],
            (array_agg(DISTINCT left(node, 200)))[:{MOST_NAMED}], min(started_at), max(settled_at)
       FROM due WHERE run_id <> ''
-     GROUP BY run_id, user_id
+     GROUP BY workspace_id, run_id, user_id
         ON CONFLICT (workspace_id, run_id, user_id)
         DO UPDATE SET key_id = excluded.key_id, project = excluded.project,
                       last_number = excluded.last_number,
@@ -105,6 +112,11 @@ ADD = f"""
                       ended_at = greatest(usage_runsum.ended_at, excluded.ended_at)
 """  # noqa: S608 - constants of our own
 
+MOVE: Final = """
+    UPDATE usage_summed SET number = upto
+      FROM unnest(%(workspaces)s::uuid[], %(upto)s::bigint[]) AS asked(workspace, upto)
+     WHERE workspace_id = workspace
+"""
 
 _still: ContextVar[bool] = ContextVar("sums_as_they_are", default=False)
 
@@ -124,38 +136,40 @@ def catch_up(workspace_id: UUID) -> None:
     if _still.get():
         return
     if any(values(_BEHIND, [workspace_id])):
-        while _add_some(workspace_id):
-            pass
+        _add([workspace_id])
 
 
 def catch_up_all() -> int:
     """Do so for each workspace that is behind; return how many were."""
     behind = values(_ALL_BEHIND)
-    for workspace_id in behind:
-        catch_up(workspace_id)
+    for at in range(0, len(behind), TOGETHER):
+        _add(behind[at : at + TOGETHER])
     return len(behind)
 
 
+def _add(workspaces: Sequence[UUID]) -> None:
+    while workspaces:
+        workspaces = _add_some(workspaces)
+
+
 @transaction.atomic
-def _add_some(workspace_id: UUID) -> bool:
-    """Add the calls that come next; return whether there may be more."""
-    Summed.objects.bulk_create([Summed(workspace_id=workspace_id)], ignore_conflicts=True)
-    summed = Summed.objects.select_for_update().get(pk=workspace_id)
+def _add_some(workspaces: Sequence[UUID]) -> list[UUID]:
+    """Add the calls of some that come next, an equal share of each; return who may have more."""
+    share = AT_ONCE // len(workspaces)
+    workspaces = sorted(workspaces)  # Who locks several does so in one order.
+    Summed.objects.bulk_create([Summed(pk=each) for each in workspaces], ignore_conflicts=True)
+    locked = Summed.objects.select_for_update().filter(pk__in=workspaces).order_by("pk")
+    summed = dict(locked.values_list("pk", "number"))
     # Asked after the lock: all calls of these numbers are there, whoever wrote them.
-    events = Account.objects.values_list("events", flat=True).get(pk=workspace_id)
-    upto = min(events, summed.number + AT_ONCE)
-    if upto <= summed.number:
-        return False
+    wallets = Account.objects.filter(pk__in=workspaces, kind=Account.Kind.WALLET)
+    events = dict(wallets.values_list("pk", "events"))
+    due = [each for each in events if events[each] > summed[each]]
+    given: dict[str, Any] = {
+        "workspaces": due,
+        "after": [summed[each] for each in due],
+        "upto": [min(events[each], summed[each] + share) for each in due],
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            ADD,
-            {
-                "workspace": workspace_id,
-                "after": summed.number,
-                "upto": upto,
-                "nobody": NOBODY,
-                "spans": list(SPANS),
-            },
-        )
-    Summed.objects.filter(pk=workspace_id).update(number=upto)
-    return upto < events
+        cursor.execute(ADD, {**given, "nobody": NOBODY, "spans": list(SPANS)})
+        cursor.execute(MOVE, given)
+    return [each for each in due if events[each] > summed[each] + share]

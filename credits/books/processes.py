@@ -27,7 +27,8 @@ WATCH: Final = UUID(int=0)
 """The name under which the sweep is heard."""
 
 BEAT = f"""
-    INSERT INTO credits_process AS process (id, since_at, seen_at) VALUES (%s, now(), now())
+    INSERT INTO credits_process AS process (id, since_at, seen_at, knows_days)
+    VALUES (%s, now(), now(), true)
         ON CONFLICT (id) DO UPDATE
        SET since_at = CASE WHEN process.seen_at < now() - interval '{GAP_SECONDS} seconds'
                            THEN now() ELSE process.since_at END,
@@ -35,10 +36,24 @@ BEAT = f"""
 """  # noqa: S608 - constants of our own
 """Say that a program lives."""
 
+ALL_KNOW_DAYS = f"""NOT EXISTS (
+    SELECT FROM credits_process
+     WHERE NOT knows_days AND id <> '{WATCH}'
+       AND seen_at > now() - interval '{2 * SILENT_SECONDS} seconds')
+"""
+"""Whether no program of the version before is at work, which would not find what is kept by day.
+
+The sweep keeps nothing; its row is as old as the installation."""
+
 LEAVE = "DELETE FROM credits_process WHERE id = %s"
 """Say that it ends: what it still holds is orphaned at once."""
 
-FORGET = "DELETE FROM credits_process WHERE seen_at < now() - interval '1 hour'"
+FORGET = """
+    DELETE FROM credits_process WHERE id IN (
+        SELECT id FROM credits_process WHERE seen_at < now() - interval '1 hour'
+         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+       AND seen_at < now() - interval '1 hour'
+"""
 """Delete those that ended without a word; one that is not dead writes itself anew."""
 
 

@@ -25,7 +25,7 @@ from credits.models.purchases import (
     TopUp,
 )
 from credits.models.stripe import Finding, StripeEvent, Watermark
-from credits.models.sums import DaySum, GrantedLeft, Tally
+from credits.models.sums import Carried, DaySum, GrantedLeft, Proof, Tally
 
 __all__ = [
     "HOUSE",
@@ -38,6 +38,7 @@ __all__ = [
     "AutoTopUp",
     "Billing",
     "Budget",
+    "Carried",
     "DaySum",
     "Dispute",
     "Entry",
@@ -47,6 +48,7 @@ __all__ = [
     "Hold",
     "Lot",
     "Process",
+    "Proof",
     "Receivable",
     "Refund",
     "RefundAsk",

@@ -311,6 +311,15 @@ class Process(models.Model):
     since_at = models.DateTimeField()
     """Since when it is heard without a gap."""
     seen_at = models.DateTimeField()
+    knows_days = models.BooleanField(db_default=False)
+    """Whether it finds answers that are kept by day; one of the version before does not."""
+
+    class Meta:
+        indexes = [
+            models.Index(
+                name="process_of_before", fields=["seen_at"], condition=Q(knows_days=False)
+            ),
+        ]
 
 
 class Lot(models.Model):

@@ -17,7 +17,6 @@ after it is in a later range, under its own day.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -28,12 +27,12 @@ from django.utils import timezone
 
 from common.errors import InvalidRequest
 from common.rows import rows, values
+from credits.books.complete import settled_entry
 from credits.models import Account
 
 RANGE: Final = 1_000_000
 """Entries of one tally: what is sorted at once."""
 MOST_DAYS: Final = 3660
-WAIT_SECONDS: Final = 60
 
 MEANING: Final[dict[str, tuple[str, str]]] = {
     Account.Kind.WALLET: ("Credits outstanding", "bought or given, and not used yet; a liability"),
@@ -126,12 +125,6 @@ REPORT: Final = f"""
      WHERE day < %(until)s
      GROUP BY 1, 2, 3
 """  # noqa: S608 - constants of this module
-WRITERS: Final = """
-    SELECT virtualtransaction FROM pg_locks
-     WHERE locktype = 'relation' AND relation = 'credits_entry'::regclass
-       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-       AND mode = 'RowExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,21 +254,3 @@ def _tally_one(last: int) -> bool:
             return False
         cursor.execute(TALLY, {"after": after, "until": min(after + RANGE, last)})
     return True
-
-
-def settled_entry(*, wait_seconds: float = WAIT_SECONDS) -> int | None:
-    """Return an id below which no entry can come any more; None if a writer did not end in time.
-
-    Who writes an entry holds a lock on the table, weaker than any that we would wait for, from
-    before its id is drawn until its commit is visible. So it is enough to see who is inside now,
-    after the last id was read, and to wait until each of them has left.
-    """
-    patience = time.monotonic() + wait_seconds
-    (last,) = values("SELECT coalesce(max(id), 0) FROM credits_entry")
-    inside = set(values(WRITERS))
-    while inside:
-        if time.monotonic() > patience:
-            return None
-        time.sleep(0.02)
-        inside &= set(values(WRITERS))
-    return int(last)

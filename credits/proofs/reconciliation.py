@@ -2,15 +2,19 @@
 
 Each check is a query that returns only what differs, so an empty answer is the proof. All run in
 one repeatable-read snapshot: calls go on meanwhile and cannot make a difference of their own.
+
+What grows with every call is read once: a check that would read it all has a second form, `since`,
+of what came after the last proof (since.py, marks.py). A deep run leaves that out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.rows import rows, values
-from credits.proofs import accounting
+from credits.proofs import accounting, since
+from credits.proofs.since import Since
 from credits.statements import sealing
 
 if TYPE_CHECKING:
@@ -26,6 +30,8 @@ class Check:
     """How much is looked at, as `rows` and `micros`: what a proof is a proof of."""
     differences: str
     """A sentence for each row that breaks it."""
+    since: Since | None = None
+    """The same of what came after a mark, if it does not read everything each time."""
 
 
 CHECKS = (
@@ -44,6 +50,7 @@ CHECKS = (
           FROM credits_account LEFT JOIN moved ON moved.account = id
          WHERE kind = 'wallet' AND balance_micros <> coalesce(moved.micros, 0)
         """,
+        since.BALANCES,
     ),
     Check(
         "each wallet's held amount is the sum of its open holds",
@@ -74,6 +81,7 @@ CHECKS = (
           FROM credits_account LEFT JOIN moved ON moved.account = id
          WHERE kind = 'wallet' AND paid_micros <> coalesce(moved.micros, 0)
         """,
+        since.PAID,
     ),
     Check(
         "each wallet counts its open holds",
@@ -155,16 +163,15 @@ _HOUSE = """
 
 def _house_equals(name: str, kind: str, counted: str, expected: str) -> Check:
     """Return the check that a house account holds exactly what our rows say that it must."""
-    house = _HOUSE.format(kind=kind)
-    return Check(
-        name,
-        counted,
-        f"""
+
+    def differs(house: str) -> str:
+        return f"""
         SELECT 'account {kind} holds ' || house.micros || ', expected ' || ours.micros
-          FROM ({house}) AS house, ({expected}) AS ours
+          FROM ({house.format(kind=kind)}) AS house, ({expected}) AS ours
          WHERE house.micros <> ours.micros
-        """,  # noqa: S608 - the parts are constants of this module
-    )
+        """  # noqa: S608 - the parts are constants of our own
+
+    return Check(name, counted, differs(_HOUSE), Since(counted, differs(since.HOUSE)))
 
 
 MONEY = (
@@ -196,6 +203,7 @@ MONEY = (
             OR entry.credit_id <> top_up.wallet_id
             OR entry.key <> 'topup:' || top_up.payment_intent_id
         """,
+        since.PURCHASES,
     ),
     Check(
         "each refund took its credits, and each failed one gave them back",
@@ -328,6 +336,7 @@ SEALS = (
          GROUP BY wallet_id
         HAVING count(*) <> max(position) OR NOT bool_and(follows)
         """,
+        since.SEALED_IN_ORDER,
     ),
     Check(
         "each wallet's sealed balance is the sum of all its entries up to there",
@@ -350,6 +359,7 @@ SEALS = (
           FROM last LEFT JOIN moved USING (wallet_id)
          WHERE (position, balance_micros) IS DISTINCT FROM (n, micros)
         """,
+        since.SEALED_BALANCES,
     ),
 )
 
@@ -380,6 +390,7 @@ DAYS = (
           FROM summed FULL JOIN made USING (day, kind, debit_kind, credit_kind)
          WHERE (summed.n, summed.micros) IS DISTINCT FROM (made.n, made.micros)
         """,
+        since.DAYS,
     ),
     Check(
         "what entries say was given of each wallet is what its lots say",
@@ -443,18 +454,33 @@ class _Chain(NamedTuple):
 
 # Some, as chance has it; all, if `deep`.
 CHAINS = """
-    SELECT wallet_id, max(position) AS last FROM credits_seal GROUP BY wallet_id
+    SELECT account.id AS wallet_id, seal.position AS last FROM credits_account account
+      JOIN LATERAL (SELECT position FROM credits_seal WHERE wallet_id = account.id
+                     ORDER BY position DESC LIMIT 1) seal ON true
+     WHERE kind = 'wallet'
      ORDER BY CASE WHEN %(deep)s THEN 0 ELSE random() END LIMIT %(limit)s
 """
 
 
-def prove(checks: tuple[Check, ...]) -> list[Proof]:
-    """Run the checks; each difference is a line that names its row. Reads only."""
+class _Fresh(NamedTuple):
+    """A wallet with new seals that the database finds otherwise, and up to where it was proved."""
+
+    wallet_id: UUID
+    sealed: int
+
+
+def prove(checks: tuple[Check, ...], after: dict[str, Any] | None = None) -> list[Proof]:
+    """Run the checks; each difference is a line that names its row. Reads only.
+
+    With `after`, the parameters of a mark, what was proved before that is not read again.
+    """
     proofs = []
     for check in checks:
-        (counted,) = rows(_Counted, check.counted)
-        differences = values(check.differences)
-        proofs.append(Proof(check.name, counted.rows, int(counted.micros), differences))
+        short = check.since if after is not None else None
+        counted, differences = short or (check.counted, check.differences)
+        given = after if short else None
+        (seen,) = rows(_Counted, counted, given)
+        proofs.append(Proof(check.name, seen.rows, int(seen.micros), values(differences, given)))
     return proofs
 
 
@@ -468,3 +494,13 @@ def prove_chains(*, deep: bool = False) -> Proof:
         differences += sealing.broken(chain.wallet_id, after=after)
     name = "each seal's hash is that of its entry and the seal before"
     return Proof(name if deep else f"{name} (a sample)", lines, 0, differences)
+
+
+def prove_new_seals() -> Proof:
+    """Recompute the hash of every seal that came after the last proof."""
+    differences = list[str]()
+    for fresh in list(rows(_Fresh, since.SEALED_BY_HASH)):
+        differences += sealing.broken(fresh.wallet_id, after=fresh.sealed)
+    (counted,) = rows(_Counted, since.FRESH_SEALS)
+    name = "each new seal's hash is that of its entry and the seal before"
+    return Proof(name, counted.rows, 0, differences)

@@ -36,6 +36,7 @@ RIGHTS: Final = {
     "credits_seal": ADD,
     "credits_tally": ADD,
     "credits_daysum": ADD,
+    "credits_proof": ADD,
     "prices_version": ADD,
     "credits_voucheruse": ADD,
     # Rows of money move forward, and are never taken away.
@@ -59,8 +60,10 @@ COLUMNS: Final = {
     "audit_event": ("address", "agent", "reason"),
 }
 """The only columns of a table that may be updated, where the table as a whole may not."""
-FUNCTIONS: Final = ("usage_make_partitions(integer)",)
+FUNCTIONS: Final = ("usage_make_partitions(integer)", "proxy_empty_days()")
 """What does for the programs what they may not do themselves."""
+STILL_NAMED: Final = ("proxy_answer",)
+"""Partitions that programs of the version before use by their own name."""
 
 TABLES: Final = """
 SELECT relname::text FROM pg_class
@@ -118,6 +121,9 @@ def statements(db: psycopg.Connection[Any], role: str) -> Iterator[sql.Composed]
         if columns := COLUMNS.get(table):
             named = sql.SQL(", ").join(map(sql.Identifier, columns))
             yield sql.SQL("GRANT UPDATE ({}) ON {} TO {}").format(named, name, who)
+    for table in STILL_NAMED:
+        rights = sql.SQL(", ").join(map(sql.SQL, sorted(ALL)))
+        yield sql.SQL("GRANT {} ON {} TO {}").format(rights, sql.Identifier("public", table), who)
     for function in FUNCTIONS:
         yield sql.SQL("GRANT EXECUTE ON FUNCTION public.{} TO {}").format(sql.SQL(function), who)
 

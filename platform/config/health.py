@@ -25,9 +25,10 @@ from common.errors import AccessDisabled, NotFound, as_flat, combined, is_for_no
 from common.rows import rows, values
 from config import counted, nowhere, preflight
 from credits.books import holds
+from credits.proofs import marks
 from privacy import watch
+from proxy import days, origin
 from proxy import health as vendors_health
-from proxy import origin
 from runs.faces import refusals
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
             platform_oldest_hold_seconds=("Age of the oldest", open_holds.oldest_seconds),
             platform_running_jobs=("Vendors' jobs not yet ended", running),
             **watch.gauges(),
+            **marks.gauges(),
+            **days.gauges(),
         )
     )
     own.register(_Served())

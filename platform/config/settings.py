@@ -58,6 +58,8 @@ class Environment(BaseSettings):
     data_dir: Path = HOME / ".data"
     cache_url: str = ""
     """Where tries are counted: empty, in the database; or redis://host/1."""
+    standby_url: str = ""
+    """A server that replays the database's: a deep proof of the books reads there."""
     celery_broker_url: str = "memory://"
     celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
     leak_report_keys_url: str = ""
@@ -527,27 +529,36 @@ PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-_database = conninfo_to_dict(env.database_url)
-_default: dict[str, Any] = {
-    "ENGINE": "django.db.backends.postgresql",
-    "NAME": _database.pop("dbname", ""),
-    "USER": _database.pop("user", ""),
-    "PASSWORD": _database.pop("password", ""),
-    "HOST": _database.pop("host", ""),
-    "PORT": _database.pop("port", ""),
-    "CONN_HEALTH_CHECKS": True,
-    "OPTIONS": {
-        **PATIENCE,
-        **_database,
-        "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
-    },
-}
+
+
+def _server(url: str) -> dict[str, Any]:
+    """Return what Django is told of a database."""
+    given = conninfo_to_dict(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": given.pop("dbname", ""),
+        "USER": given.pop("user", ""),
+        "PASSWORD": given.pop("password", ""),
+        "HOST": given.pop("host", ""),
+        "PORT": given.pop("port", ""),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **PATIENCE,
+            **given,
+            "pool": {"min_size": 0, "max_size": 16, "timeout": 5},
+        },
+    }
+
+
+_default = _server(env.database_url)
 _counts: dict[str, Any] = {
     **_default,
     "OPTIONS": {**_default["OPTIONS"], "pool": {"min_size": 0, "max_size": 4, "timeout": 5}},
     "TEST": {"MIRROR": "default"},
 }
 DATABASES: dict[str, dict[str, Any]] = {"default": _default, "counts": _counts}
+if env.standby_url:
+    DATABASES["standby"] = {**_server(env.standby_url), "TEST": {"MIRROR": "default"}}
 # The second name has connections of its own: what is counted there stays counted, whatever
 # becomes of the transaction around it.
 CACHES = {
@@ -775,10 +786,22 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="3", minute="17"),
     },
     "tend-sign-ins": {"task": "accounts.tasks.tend_sign_ins", "schedule": 3600},
+    "prove-books": {
+        "task": "staff.tasks.prove_books",
+        "schedule": crontab(minute="31"),
+        "options": {"expires": 1800},
+    },
+    "prove-books-deeply": {
+        "task": "staff.tasks.prove_books",
+        "kwargs": {"deep": True},
+        "schedule": crontab(day_of_week="0", hour="4", minute="47"),
+        "options": {"expires": 6 * 3600},
+    },
     "sum-days": {"task": "credits.proofs.tasks.sum_days", "schedule": crontab(minute="11")},
     "seal-books": {
         "task": "credits.statements.tasks.seal_books",
-        "schedule": crontab(hour="2", minute="41"),
+        "schedule": crontab(minute="41"),
+        "options": {"expires": 1800},
     },
     "tend-pairings": {
         "task": "apikeys.tasks.tend_pairings",

@@ -10,8 +10,8 @@ from django.conf import settings
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 FOLDERS = (
-    "accounts", "apikeys", "credits", "outbox", "privacy", "proxy", "runs", "uploads", "usage",
-    "webhooks",
+    "accounts", "apikeys", "credits", "outbox", "privacy", "proxy", "runs", "staff", "uploads",
+    "usage", "webhooks",
 )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def test_books_that_agree_are_proved(carol):
 
     assert "DIFFERS" not in text
     assert status == 0
-    assert "$1.90" in text
+    assert "$2.10" in text, "two dollars came, and ten cents went"
     assert "$0.30" in text
 
 

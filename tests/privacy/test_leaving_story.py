@@ -85,7 +85,7 @@ def test_a_person_takes_everything_asks_stays_asks_again_and_is_gone(
     email, user_id = ilse.user.email, ilse.user.pk
     browser = browser_of(ilse)
     assert set(traces(words)) > {"accounts_user", "outbox_mail", "audit_event", "proxy_job"}
-    assert len(traces_in_files(data_folder, words)) == 2
+    assert len(traces_in_files(data_folder, words)) == 3
 
     # All that is known, as a file.
     assert browser.post("/account/privacy/archive").status_code == 302

@@ -124,6 +124,12 @@ def _at_vendors(ilse, folder):
         intent=uuid.uuid4(), call_id=call.pk, fingerprint="x", status=200, spool=str(call.pk),
         body=ilse.user.email.encode(), once=False, kept_until=now + timedelta(days=1),
     )  # fmt: skip
+    (folder / "uploads" / "answers" / "2026-11-28").mkdir(parents=True)
+    (folder / "uploads" / "answers" / "2026-11-28" / str(call.pk)).write_text(ilse.user.name)
+    Answer.objects.create(
+        intent=uuid.uuid4(), day=6, call_id=call.pk, fingerprint="x", status=200,
+        spool=f"answers/2026-11-28/{call.pk}", once=False, kept_until=now + timedelta(days=1),
+    )  # fmt: skip
     Repeat.objects.create(intent=uuid.uuid4(), call_id=call.pk, kept_until=now)
     VendorAccount.objects.create(
         vendor="bfl", workspace_id=ilse.workspace_id, name="own", sealed="1:box",

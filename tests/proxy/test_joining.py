@@ -128,7 +128,7 @@ async def test_without_a_key_an_answer_whose_file_is_gone_is_no_409(stage, tmp_p
     writer.transport.abort()
     await stage.settled(member)
     await asyncio.sleep(0.2)
-    for file in (tmp_path / "spool").iterdir():
+    for file in (tmp_path / "uploads" / "answers").glob("*/*"):
         file.unlink()
 
     status, _, body = await stage.raw(sent)

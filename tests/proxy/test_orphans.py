@@ -65,7 +65,7 @@ def open_holds(db, member):
 
 
 def answers_of(db, intent):
-    query = "SELECT status FROM proxy_answer WHERE intent = %s"
+    query = "SELECT status FROM proxy_kept WHERE intent = %s"
     return db.execute(query, [intent]).fetchall()
 
 

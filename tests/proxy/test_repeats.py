@@ -25,6 +25,11 @@ def keyed(**more: str) -> dict[str, str]:
     return {"Idempotency-Key": uuid.uuid4().hex, **NEWEST, **more}
 
 
+def stored(folder: Path) -> list[Path]:
+    """Return the bodies that lie beside their rows."""
+    return [each for each in (folder / "uploads" / "answers").rglob("*") if each.is_file()]
+
+
 @pytest.mark.parametrize(
     ("path", "vendor"),
     [(IMAGE, "sandbox"), (ECHO, "sandbox"), (ULTRA, "bfl"), (STREAM + "?bytes=1500000", "sandbox")],
@@ -136,7 +141,7 @@ async def test_the_answer_under_a_key_is_kept_for_a_day(stage):
 
     (call,) = stage.calls(member)
     (row,) = stage.rows(
-        "SELECT extract(epoch FROM kept_until - now()) AS seconds FROM proxy_answer"
+        "SELECT extract(epoch FROM kept_until - now()) AS seconds FROM proxy_kept"
         " WHERE call_id = %s",
         call["id"],
     )
@@ -169,7 +174,7 @@ async def test_an_answer_whose_file_is_gone_is_consumed(stage, tmp_path, version
     headers = {**keyed(), "Comfy-Core-Version": version}
     path = STREAM + "?bytes=1100000"
     first = await stage.post(path, member, json={}, headers=headers)
-    (spooled,) = (tmp_path / "spool").iterdir()
+    (spooled,) = stored(tmp_path)
     assert spooled.read_bytes() == first.body
     spooled.unlink()
 
@@ -299,7 +304,7 @@ async def test_a_refusal_of_ours_is_not_stored(stage):
     headers = keyed()
     assert (await stage.post(IMAGE, member, json={}, headers=headers)).status == 402
     assert (await stage.post(IMAGE, member, json={}, headers=headers)).status == 402
-    assert stage.rows("SELECT * FROM proxy_answer WHERE intent = %s", uuid.uuid4()) == []
+    assert stage.rows("SELECT * FROM proxy_kept WHERE intent = %s", uuid.uuid4()) == []
     assert stage.vendor.counts("sandbox")["submits"] == 0
 
 
@@ -393,7 +398,7 @@ async def test_forget_ends_what_is_kept(stage, tmp_path):
     headers = keyed()
     await stage.post(IMAGE, member, json={}, headers=headers)
     await stage.post(STREAM + "?bytes=600000", member, json={}, headers=keyed())
-    (spooled,) = (tmp_path / "spool").iterdir()
+    (spooled,) = stored(tmp_path)
     await in_thread(tasks.forget)
     assert spooled.exists()
     assert (await stage.post(IMAGE, member, json={}, headers=headers)).status == 200
@@ -401,14 +406,12 @@ async def test_forget_ends_what_is_kept(stage, tmp_path):
 
     calls = [str(call["id"]) for call in stage.calls(member)]
     stage.do(
-        "UPDATE proxy_answer SET kept_until = now() - interval '1 second'"
+        "UPDATE proxy_kept SET kept_until = now() - interval '1 second'"
         " WHERE call_id = ANY (%s::uuid[])",
         calls,
     )
-    import os
-
-    os.utime(spooled, (time.time() - 4000, time.time() - 4000))
+    spooled.parent.rename(spooled.parent.with_name("2026-01-01"))
     await in_thread(tasks.forget)
-    assert not spooled.exists()
+    assert stored(tmp_path) == []
     assert (await stage.post(IMAGE, member, json={}, headers=headers)).status == 200
     assert stage.spent(member) == 3 * CENT

@@ -124,7 +124,7 @@ async def test_one_answer_is_kept_of_two_that_end_at_once(alice):
                 ),
             )
             assert [each.charged for each in told] == [1000] * 4
-            kept = rows("SELECT call_id::text FROM proxy_answer WHERE intent = %s", intent)
+            kept = rows("SELECT call_id::text FROM proxy_kept WHERE intent = %s", intent)
             assert kept[0]["call_id"] in {ask.hold for ask in asks}
 
     assert sums(alice) == (1_000_000 - 4000 * ROUNDS, 0)

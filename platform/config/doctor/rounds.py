@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from config import preflight
 from config.doctor import (
     address,
+    books,
     database,
     environment,
     machine,
@@ -37,6 +38,8 @@ IN_DATABASE: dict[str, Look] = {
     "queues": workers.look_at_queues,
     "stripe events": payments.look_at_events,
     "mails": mail.look_at_mails,
+    "proofs": books.look,
+    "answers": books.look_at_answers,
 }
 
 

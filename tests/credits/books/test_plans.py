@@ -18,7 +18,7 @@ TABLES = (
     "credits_allowance",
     "accounts_workspace",
     "apikeys_apikey",
-    "proxy_answer",
+    "proxy_kept",
     "proxy_job",
     "usage_call",
 )
@@ -45,7 +45,7 @@ DO $$ DECLARE found text; BEGIN
         EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', found);
     END LOOP;
 END $$;
-TRUNCATE credits_account, credits_hold, credits_entry, proxy_answer, proxy_job, usage_call CASCADE;
+TRUNCATE credits_account, credits_hold, credits_entry, proxy_kept, proxy_job, usage_call CASCADE;
 """
 
 

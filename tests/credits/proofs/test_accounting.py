@@ -18,7 +18,7 @@ from written_history import day
 
 from common.errors import InsufficientCredits, InvalidRequest
 from common.money import Micros
-from credits.books import expiry, holds, ledger
+from credits.books import complete, expiry, holds, ledger
 from credits.gifts import grants
 from credits.models import HOUSE, Account, DaySum, Entry, Lot, Tally
 from credits.proofs import accounting, reconciliation
@@ -348,10 +348,10 @@ def test_an_entry_that_is_not_committed_yet_is_waited_for(committed, make_member
     thread.start()
     assert entered.wait(10)
     later = history.post(quick.workspace_id, "call", -1, timezone.now())
-    assert accounting.settled_entry(wait_seconds=0.2) is None
+    assert complete.settled_entry(wait_seconds=0.2) is None
     threading.Timer(0.3, leave.set).start()
 
-    settled = accounting.settled_entry()
+    settled = complete.settled_entry()
     thread.join()
 
     assert settled == later.pk

@@ -268,3 +268,44 @@ def test_what_was_forged_behind_a_seal_is_named(carol, what):
 
     assert any(str(carol.workspace_id) in line for line in differences())
     assert any(str(carol.workspace_id) in line for line in differences(deep=False))
+
+
+ODD = ("plain", 'a "quote" \\ and / \b\f\n\r\t\x01\x7f', "é\u2028", "∞ 😀", "plain again")
+
+
+def test_the_database_seals_many_wallets_as_python_seals_one(clean_seals, make_member, monkeypatch):
+    """In shares of each, whatever stands in them: deep proofs reckon in Python."""
+    monkeypatch.setattr(sealing, "AT_ONCE", 6)
+    monkeypatch.setattr(sealing, "TOGETHER", 3)
+    members = [make_member("0") for _ in range(7)]
+    for turn in range(5):
+        for n, member in enumerate(members):
+            of = ODD[turn] if n % 2 else "plain"
+            at = START + (turn % 2) * HOUR  # Some are dated before what they waited for.
+            history.post(member.workspace_id, "top_up", 100 + turn, at, facts={"of": of})
+
+    sealed = sealing.seal_all(now=timezone.now() + HOUR)
+
+    assert sealed == Seal.objects.count() >= 35
+    for member in members:
+        assert Seal.objects.filter(wallet=member.workspace_id).count() == 5
+    assert differences() == []
+    assert sealing.seal_all(now=timezone.now() + HOUR) == 0
+
+
+def test_what_is_younger_than_a_minute_is_sealed_by_nobody(clean_seals, make_member):
+    member = make_member("0")
+    history.post(member.workspace_id, "top_up", 100, START)
+    history.post(member.workspace_id, "top_up", 100, timezone.now())
+
+    sealing.seal_all()
+
+    assert Seal.objects.filter(wallet=member.workspace_id).count() == 1
+
+
+def test_where_a_writer_does_not_end_each_wallet_is_sealed_alone(carol, monkeypatch):
+    monkeypatch.setattr(sealing, "settled_entry", lambda: None)
+    sealing.seal_all(now=timezone.now() + HOUR)
+
+    assert Seal.objects.filter(wallet=carol.workspace_id).count() == 5
+    assert differences() == []

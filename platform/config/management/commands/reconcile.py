@@ -1,17 +1,19 @@
-"""`manage.py reconcile`: prove the books, or name the difference and exit with status 1."""
+"""`manage.py reconcile`: prove the books, or name the difference and exit with status 1.
+
+What was proved before is not read again, unless `--deep`.
+"""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection, transaction
+from django.core.management.base import CommandError
 
+from common.errors import Unavailable
 from common.money import show
 from config.management.arguments import PlainCommand
-from credits.proofs import reconciliation
-from runs import reconciliation as runs_reconciliation
-from usage import reconciliation as usage_reconciliation
+from staff import proving
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -27,25 +29,17 @@ class Command(PlainCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
         parser.add_argument(
-            "--deep", action="store_true", help="recompute the hash of every seal, not of a sample"
+            "--deep",
+            action="store_true",
+            help="read everything, also what was proved before, and recompute every seal's hash",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run every check in one snapshot."""
-        checks = (
-            *reconciliation.CHECKS,
-            *reconciliation.MONEY,
-            *reconciliation.SEALS,
-            *reconciliation.DAYS,
-            *usage_reconciliation.CHECKS,
-            *runs_reconciliation.CHECKS,
-        )
-        with transaction.atomic():
-            if not connection.in_atomic_block or len(connection.savepoint_ids) == 0:
-                with connection.cursor() as cursor:
-                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            proofs = reconciliation.prove(checks)
-            proofs.append(reconciliation.prove_chains(deep=options["deep"]))
+        try:
+            proofs = proving.run(deep=options["deep"])
+        except Unavailable as exc:
+            raise CommandError(str(exc)) from exc
         for proof in proofs:
             mark = "DIFFERS" if proof.differences else "ok"
             counted = f"{proof.rows:,} rows" + (f", {show(proof.micros)}" if proof.micros else "")
