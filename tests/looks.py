@@ -52,9 +52,14 @@ def read_in(page, url, language):
 def look_in_chinese(page, name, complaints, data=()):
     """Look at a page that is in Chinese, but for data: what somebody named or said."""
     assert page.locator("html").get_attribute("lang") == "zh-hans", name
-    left = [each for each in page.evaluate(LEFT) if not any(one in each for one in data)]
+    left = english_on(page, data=data)
     assert left == [], (name, left)
     look(page, name, complaints)
+
+
+def english_on(page, data=()):
+    """Return what reads as an English sentence, but for data."""
+    return [each for each in page.evaluate(LEFT) if not any(one in each for one in data)]
 
 
 def look(page, name, complaints):

@@ -15,12 +15,13 @@ from local.halfyear.stage import PICTURE, Play
 def house_opens(made: Play) -> None:
     """Staff are there, an origin is allowed, and somebody tried from elsewhere."""
     from accounts import origins
+    from common.errors import OriginNotAllowed
     from desk import banners
     from runs import workers
 
     cast.employ(made.cast)
     origins.allow("https://*.lumen-yard.example", by=made.by("support"), reason="their own page")
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(OriginNotAllowed):
         origins.check("https://comfy.free-credits.example")
     terms = workers.Terms(
         base_url=f"http://127.0.0.1:{made.programs.machine}",
