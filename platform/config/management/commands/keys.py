@@ -22,6 +22,7 @@ from apikeys.keys import LENGTH
 from apikeys.models import ApiKey
 from config.management import staff
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -58,7 +59,7 @@ class Command(StaffCommand):
 
 
 def _change(options: dict[str, Any]) -> Told:
-    by = staff.member_of_staff(options["by"])
+    by = staff.member_of_staff(options["by"], Right.HELP)
     made = [
         {"changed": CHANGES[options["action"]](key, by=by, reason=options["reason"]), **_row(key)}
         for key in _named(options)

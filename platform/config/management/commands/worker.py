@@ -23,6 +23,7 @@ from common.money import show
 from config.management import staff
 from config.management.arguments import dollars_or_none
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 from runs import scrubbing, workers
 from runs.models import ENDED, Run
 
@@ -109,7 +110,7 @@ class Command(StaffCommand):
 
 
 def _who(options: dict[str, Any]) -> dict[str, Any]:
-    return {"by": staff.member_of_staff(options["by"]), "reason": options["reason"]}
+    return {"by": staff.member_of_staff(options["by"], Right.OPERATE), "reason": options["reason"]}
 
 
 def _changed(options: dict[str, Any], what: str) -> Told:
