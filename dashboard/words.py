@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
+
+from prices import terms
+from proxy.vendors import catalogue
+
+if TYPE_CHECKING:
+    from prices.terms import Term
+
+
+RUNS = "runs"
+"""What the time of the operator's own machines is sold as."""
 
 
 def may(scope: str) -> str:
@@ -78,6 +88,33 @@ def unit(name: str) -> str:
         "call": _("call"),
     }
     return words.get(name, name)
+
+
+def term(found: Term) -> str:
+    """Return a term of the price book: what is asked beside the published price, or instead."""
+    amount = found.words
+    if found.kind == terms.FIXED:
+        return _("A fixed price for a call")
+    if found.kind == terms.BY:
+        return _("A price by %(unit)s") % {"unit": found.unit}
+    percent = amount.partition(" %")[0]
+    told = _("Mark-up of %(percent)s %%") if found.amount > 0 else _("Discount of %(percent)s %%")
+    return told % {"percent": percent}
+
+
+def vendor(name: str) -> str:
+    """Return what a vendor is called; one that is sold no more by its name in the records."""
+    if name == RUNS:
+        return _("Machines here")
+    found = catalogue().vendors.get(name)
+    return found.display if found else name
+
+
+def operation(path: str) -> str:
+    """Return what an operation is called; one that is sold no more by its path."""
+    of = catalogue().vendors.get(path.partition("/")[0])
+    found = (each.title for each in of.operations if each.path == path) if of else iter(())
+    return next(found, "") or path
 
 
 def named(user: Any) -> str:
