@@ -5,6 +5,7 @@ They ask Stripe themselves, so that credits are there at once even if no webhook
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse
@@ -57,7 +58,7 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
         top_up=top_up,
         cancelled=cancelled,
         credits=show(top_up.amount_micros),
-        in_comfyui=credits_text(top_up.amount_micros),
+        in_comfyui=f"{Decimal(credits_text(top_up.amount_micros)):,}",
         paid=show(top_up.total_cents * MICROS_PER_CENT),
         tax=show(top_up.tax_cents * MICROS_PER_CENT) if top_up.tax_cents else "",
     )

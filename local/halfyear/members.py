@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from local.halfyear import buying, calling, cast, nights, running
 from local.halfyear.calling import Press
@@ -167,6 +168,7 @@ def runs_begin(made: Play) -> None:
     workflows.give_version(
         kept["Turntable of a prop"], running.workflow(made.dice, paid=True, of=2), by=mina
     )
+    made.things["kept"] = {name: each.pk for name, each in kept.items()}
     _run(made, (key, running.workflow(made.dice, fails=True)))
     _run(made, (key, running.workflow(made.dice)), cancels=True)
     _run(made, (key, running.workflow(made.dice, paid=True)), (key, running.workflow(made.dice)))
@@ -176,15 +178,17 @@ def runs_go_on(made: Play) -> None:
     """Have workflows of the studio and of the class run."""
     farm = made.cast["priya"].keys["Render farm, night"]
     room = made.cast["emre"].keys["Class room 2.14"]
+    kept = made.things["kept"]
     _run(
         made,
+        (farm, kept[made.dice.choice(("Kite film, backgrounds", "Contact sheet (48 frames)"))]),
+        (farm, kept["Turntable of a prop"]),
         (farm, running.workflow(made.dice, of=4)),
-        (farm, running.workflow(made.dice, paid=True)),
         (room, running.workflow(made.dice, fails=made.dice.random() < 0.3)),
     )
 
 
-def _run(made: Play, *given: tuple[str, running.Graph], cancels: bool = False) -> None:
+def _run(made: Play, *given: tuple[str, running.Graph | UUID], cancels: bool = False) -> None:
     base_url = made.programs.base_url
     running.run(base_url, made.clock, given, dice=made.dice, cancels=cancels)
 

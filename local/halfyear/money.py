@@ -63,7 +63,7 @@ def card_is_declined(made: Play) -> None:
     made.clock.set(made.clock.now() + timedelta(days=2))
     buying.card_declines(made.programs, team, declines=False)
     nights.round_of_worker(made)
-    buying.runs_low(team, more="-60", amount="150", cap="1200")
+    buying.automatic_again(team, threshold="60", amount="150", cap="1200")
 
 
 def studio_buys(made: Play) -> None:

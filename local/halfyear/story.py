@@ -64,6 +64,7 @@ EVENTS: list[tuple[int, Callable[[Play], None]]] = [
     (52, money.studio_buys),
     (133, house.prices_change_again),
     (160, house.bill_comes),
+    (177, house.bills_come),
     (171, members.receiver_breaks),
     (176, members.limits_are_met),
     (181, members.last_days),

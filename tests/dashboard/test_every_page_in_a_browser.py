@@ -219,7 +219,7 @@ class Examples:
         }  # fmt: skip
         self.special = {
             "my/prices/of/<path:name>": "bfl/flux-pro-1.1-ultra/generate?ask=1",
-            "staff/margin/exports/<int:number>": Bill.objects.get().pk,
+            "staff/margin/exports/<int:number>": Bill.objects.earliest("pk").pk,
             "staff/findings/<path:key>": findings.latest("pk").key,
         }
         self.waiting = {
