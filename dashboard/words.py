@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from django.utils import translation
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import gettext_noop, pgettext
 
 from prices import terms
 from proxy.vendors import catalogue
@@ -100,6 +102,25 @@ def term(found: Term) -> str:
     percent = amount.partition(" %")[0]
     told = _("Mark-up of %(percent)s %%") if found.amount > 0 else _("Discount of %(percent)s %%")
     return told % {"percent": percent}
+
+
+SAID = (
+    (re.compile(r"([\d.]+) % more than the published price"),
+     gettext_noop("%(amount)s %% more than the published price")),
+    (re.compile(r"([\d.]+) % less than the published price"),
+     gettext_noop("%(amount)s %% less than the published price")),
+    (re.compile(r"(\$[\d.]+) a call"), gettext_noop("%(amount)s a call")),
+    (re.compile(r"(the) published price"), gettext_noop("The published price")),
+)  # fmt: skip
+"""What terms of the price book say (prices/terms.py), which stand in English in the list."""
+
+
+def term_said(text: str) -> str:
+    """Return a term as the price list says it, in the language of now."""
+    for pattern, message in SAID:
+        if found := pattern.fullmatch(text):
+            return translation.gettext(message) % {"amount": found[1]}
+    return text
 
 
 def vendor(name: str) -> str:

@@ -26,6 +26,7 @@ register = template.Library()
 for named in (words.limit_word, words.may, words.movement, words.named, words.per, role,
               words.run_word, words.event_word, words.unit):  # fmt: skip
     register.filter(named.__name__, named)
+register.filter("term_said", words.term_said)
 register.filter("vendor", words.vendor)
 register.filter("operation", words.operation)
 register.filter("asked_for", made_of.asked)
