@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
+NO_RESULT = gettext_noop("The provider's answer is not a result.")
 NOT_SENT = gettext_noop("Nothing was sent.")
 NOT_REACHED = gettext_noop("No connection to the provider.")
 NOT_FINISHED = gettext_noop("The upload was not finished.")
@@ -333,8 +334,7 @@ async def refuse(
             await unknown(platform, call)
             raise dialect.lost(vendor, call.ttl)
         # It came, and cannot be read or given: nobody will ever be able to.
-        reason = "The provider's answer is not a result."
-        await settle(platform, call, reply, "refused", reason=reason)
+        await settle(platform, call, reply, "refused", reason=NO_RESULT)
         raise dialect.lost(vendor)
     named = judged.verdict.value if judged.verdict.value in health.PLACES else "rejected"
     error = f"{named} (status {said.status})" if judged.verdict in TROUBLE else ""

@@ -29,7 +29,7 @@ from django.urls.resolvers import URLResolver
 from in_process import site
 from looks import english_on, look_from_all_sides
 
-from local.halfyear.cast import LUMEN
+from local.halfyear.cast import LUMEN, SCHOOL
 from local.processes import free_port
 from local.up import fake_stripe, vendors_of_the_sandbox
 
@@ -78,8 +78,12 @@ ELSEWHERE = {
     "my/credits/statement": "a file, of days that its form names: tests/dashboard/",
 }
 """Pages that are there for a moment alone, and where they are looked at."""
-SAID: tuple[str, ...] = ()
-"""What somebody named or said, which stays as it was said."""
+SAID = (
+    SCHOOL, "Kling answers slowly today", "Kite film", "Contact sheet", "Render farm, night",
+    "The client wants the harbour", "freelancer.with.a.long.name", "EmptyImage", "ending in 4242",
+    "Your card was declined.", "The database moves", "CUDA out of memory",
+)  # fmt: skip
+"""What somebody named or said, which stays as it was said; names of what is sold stay, too."""
 METHODS = [{"method": "password"}, {"method": "mfa", "type": "totp"}]
 
 
@@ -276,6 +280,7 @@ def browsers(half_year):
     made = {who: come_in(email) for who, email in VISITORS.items()}
     team = Workspace.objects.get(name=LUMEN).pk
     assert made["mina"].post("/my/workspace", {"workspace": team}).status_code == 302
+    made["mina"].get("/my/")  # Which says that she does.
     return made
 
 
@@ -343,9 +348,20 @@ def reads_well(page, name, complaints, language):
     """Look at one page; in Chinese nothing is left in English but what somebody said."""
     if language == "zh-hans":
         assert page.locator("html").get_attribute("lang") == language, name
-        left = english_on(page, data=SAID)
+        left = english_on(page, data=(*SAID, *sold()))
         assert left == [], (name, left)
     look_from_all_sides(page, name, complaints)
+
+
+def sold():
+    """Return what vendors and their operations are called."""
+    from proxy.vendors import catalogue
+
+    vendors = catalogue().vendors.values()
+    named = {each.display for each in vendors} | {
+        each.title for vendor in vendors for each in vendor.operations
+    }
+    return sorted(each for each in named if each)
 
 
 @contextmanager
