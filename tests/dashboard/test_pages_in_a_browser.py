@@ -140,7 +140,8 @@ def studio(alice, bob):
 
 
 PAGES = {
-    "home": "/my/", "connect": "/my/connect", "usage": "/my/usage", "credits": "/my/credits", "keys": "/my/keys",
+    "home": "/my/", "connect": "/my/connect", "usage": "/my/usage", "credits": "/my/credits",
+    "keys": "/my/keys",
     "key": "/my/keys/{key}", "key-change": "/my/keys/{key}/change", "key-new": "/my/keys/new",
     "keys-revoke": "/my/keys/revoke-all",
     "team": "/my/team", "member": "/my/team/{user}", "vendors": "/my/team/vendors",
