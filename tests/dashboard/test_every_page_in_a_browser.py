@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -287,12 +288,25 @@ def browsers(half_year):
 def shown(half_year, browsers):
     """Return by visitor the addresses of the pages that they are shown, and what is unexplained."""
     if not half_year.walked:
-        half_year.walked["found"], half_year.walked["unexplained"] = _shown(browsers)
+        # Apart from Playwright, whose event loop runs in this thread: views have loops of their own.
+        with ThreadPoolExecutor(1) as apart:
+            half_year.walked["found"], half_year.walked["unexplained"] = apart.submit(
+                _shown, browsers
+            ).result()
     return half_year.walked["found"], half_year.walked["unexplained"]
 
 
 def _shown(browsers):
-    examples, unexplained = Examples(), []
+    from django.db import connections
+
+    try:
+        return _found(browsers, Examples())
+    finally:
+        connections.close_all()
+
+
+def _found(browsers, examples):
+    unexplained = []
     found = {who: [] for who in browsers}
     for route in routes():
         if route in ELSEWHERE:
