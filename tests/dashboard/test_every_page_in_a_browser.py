@@ -288,7 +288,7 @@ def browsers(half_year):
 def shown(half_year, browsers):
     """Return by visitor the addresses of the pages that they are shown, and what is unexplained."""
     if not half_year.walked:
-        # Apart from Playwright, whose event loop runs in this thread: views have loops of their own.
+        # Apart from Playwright, whose event loop runs in this thread: views have their own.
         with ThreadPoolExecutor(1) as apart:
             half_year.walked["found"], half_year.walked["unexplained"] = apart.submit(
                 _shown, browsers
