@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PAGE: Final = 50
 SPELT: Final = {
     "apikeys": "API keys", "api keys": "API keys", "entrys": "Entries", "tallys": "Tallies",
-    "vendor healths": "Health of vendors",
+    "vendor healths": "Health of vendors", "vendor switchs": "Switches of vendors",
 }  # fmt: skip
 """What Django makes of the name of an app, or of many rows, where that is no word."""
 MOST_DIGITS: Final = 18

@@ -81,6 +81,14 @@ CONTRAST = GRAVE.replace(
 """All that another theme can change."""
 
 
+SETTLED = """
+() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))).then(() =>
+    Promise.allSettled(document.getAnimations()
+        .filter((each) => each instanceof CSSTransition).map(({finished}) => finished)))
+"""
+"""Once colours are those of the theme: half-way to another they have no contrast."""
+
+
 def look_from_all_sides(page, name, complaints):
     """Look at one page at both sizes, light and dark, and ask for it once.
 
@@ -91,6 +99,7 @@ def look_from_all_sides(page, name, complaints):
         page.set_viewport_size(SIZES[size])
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.evaluate(SETTLED)
             asked = question if scheme == "light" else CONTRAST
             assert page.evaluate(asked) == [], (name, size, scheme)
             _keep(page, f"{name}-{size}-{scheme}")

@@ -76,6 +76,8 @@ ELSEWHERE = {
     "privacy/<str:token>/certificate": "the same",
     "privacy/<str:token>/certificate.json": "the same",
     "account/3rdparty/login/error/": "on the way back from Google: tests/accounts/",
+    "account/google/login/callback/": "the same",
+    "account/github/login/callback/": "the same",
     "my/credits/statement": "a file, of days that its form names: tests/dashboard/",
 }
 """Pages that are there for a moment alone, and where they are looked at."""
