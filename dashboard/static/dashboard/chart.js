@@ -35,7 +35,7 @@ function draw() {
             {
                 width: plot.clientWidth,
                 height: plot.clientHeight,
-                padding: [8, 4, 0, 0],
+                padding: [8, 14, 0, 0],
                 legend: { show: false },
                 cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
                 tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
