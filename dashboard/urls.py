@@ -4,6 +4,7 @@ from django.urls import path
 
 from dashboard import (
     calls,
+    connect,
     home,
     keys,
     limits,
@@ -34,6 +35,7 @@ urlpatterns = [
     path("", shell.front, name="front"),
     path("reference", reference.reference, name="reference"),
     path("my/", home.home, name="home"),
+    path("my/connect", connect.connect, name="connect"),
     path("my/usage", calls.usage, name="usage"),
     path("my/usage.csv", calls.usage_csv, name="usage_csv"),
     path("my/usage/<uuid:call_id>", calls.call, name="call"),

@@ -6,6 +6,7 @@ household so often, and then tell what is known.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpResponse
@@ -64,7 +65,7 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
         top_up=top_up,
         cancelled=cancelled,
         credits=show(top_up.amount_micros),
-        in_comfyui=credits_text(top_up.amount_micros),
+        in_comfyui=f"{Decimal(credits_text(top_up.amount_micros)):,}",
         paid=show(top_up.total_cents * MICROS_PER_CENT),
         tax=show(top_up.tax_cents * MICROS_PER_CENT) if top_up.tax_cents else "",
     )

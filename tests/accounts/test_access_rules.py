@@ -113,7 +113,7 @@ RULES = {
         *("my/keys/<uuid:key_id>/" + what for what in (
             "change", "rotate", "disable", "enable", "revoke", "address",
         )),
-        "my/credits", *("my/credits/" + what for what in (
+        "my/connect", "my/credits", *("my/credits/" + what for what in (
             "buy", "redeem", "automatic", "card", "portal", "warning", "statement",
         )),
         "my/team", "my/team/new", "my/team/name", "my/team/vendors", "my/team/invite",

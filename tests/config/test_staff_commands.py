@@ -18,6 +18,7 @@ from common.money import usd
 from credits.books import findings, holds, limits
 from credits.gifts import vouchers
 from credits.models import Adjustment, Entry, Finding, Freeze, Voucher
+from desk import roles
 
 
 @pytest.fixture
@@ -30,9 +31,10 @@ def hopper(db):
     return _of_staff()
 
 
-def _of_staff():
+def _of_staff(*names):
     user = sign_up(email=f"{uuid.uuid4().hex}@example.org")
     User.objects.filter(pk=user.pk).update(is_staff=True)
+    roles.assign(user, names or roles.ROLES, by=None)
     return user
 
 

@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from accounts.models import User
 from accounts.signup import sign_up
 from audit.models import Event
+from desk import roles
 from runs import workers
 from runs.models import Trace
 
@@ -22,6 +23,7 @@ URL = "http://10.0.0.7:8188"
 def grace(db):
     user = sign_up(email=f"{uuid.uuid4().hex}@example.org")
     User.objects.filter(pk=user.pk).update(is_staff=True)
+    roles.assign(user, ["operations"], by=None)
     return user
 
 

@@ -10,6 +10,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from call_rows import call_of
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
@@ -139,7 +140,8 @@ def studio(alice, bob):
 
 
 PAGES = {
-    "home": "/my/", "usage": "/my/usage", "credits": "/my/credits", "keys": "/my/keys",
+    "home": "/my/", "connect": "/my/connect", "usage": "/my/usage", "credits": "/my/credits",
+    "keys": "/my/keys",
     "key": "/my/keys/{key}", "key-change": "/my/keys/{key}/change", "key-new": "/my/keys/new",
     "keys-revoke": "/my/keys/revoke-all",
     "team": "/my/team", "member": "/my/team/{user}", "vendors": "/my/team/vendors",
@@ -175,7 +177,7 @@ def test_each_page_reads_well(
 
 DATA = (
     "Render farm", "Old laptop", "Bobs workstation", "Ten more.", "Your card was refused.",
-    "Black Forest Labs",
+    "Black Forest Labs", "Fish Audio",
 )  # fmt: skip
 """What people and the payment provider said, and what a vendor is called."""
 
@@ -215,6 +217,36 @@ def test_the_page_of_a_revoked_key_reads_well_and_ends_what_it_made(
 
     expect(page.get_by_role("button", name="Revoke these")).to_have_count(0)
     assert not keys.living().filter(user=alice.user).exists()
+
+
+def test_the_page_of_connecting_sees_the_first_call_by_itself(page, url, come_in, alice):
+    come_in(alice)
+    page.goto(f"{url}/my/connect")
+    expect(page.get_by_text("Waiting for your first call")).to_be_visible()
+    expect(page.get_by_role("link", name="Look again")).to_be_hidden()
+
+    call_of(alice)
+
+    expect(page.get_by_role("heading", name="It works")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("link", name="See its receipt")).to_be_visible()
+
+
+DROP = """
+(field) => {
+    const given = new DataTransfer();
+    given.items.add(new File(['{"1": {}}'], "workflow.json"));
+    field.dispatchEvent(new DragEvent("drop", {dataTransfer: given, bubbles: true}));
+}
+"""
+
+
+def test_a_workflow_may_be_dropped_on_its_field(page, url, come_in, alice):
+    come_in(alice)
+    page.goto(f"{url}/my/quote")
+
+    page.locator("textarea[name=prompt]").evaluate(DROP)
+
+    expect(page.locator("textarea[name=prompt]")).to_have_value('{"1": {}}')
 
 
 def test_a_language_is_chosen_without_script_and_stays(url, come_in, alice, browser):

@@ -74,7 +74,7 @@ def test_what_each_earned_is_what_its_runs_were_charged(olga, machine, alice):
     page = olga.text("machines")
 
     assert "1 failed" in page
-    assert '<span class="amt">$0.0028</span>' in page
+    assert '<span class="amt four">$0.0028</span>' in page
 
 
 @pytest.mark.parametrize(

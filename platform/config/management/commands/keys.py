@@ -23,6 +23,7 @@ from apikeys.keys import LENGTH
 from apikeys.models import ApiKey
 from config.management import staff
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -61,7 +62,7 @@ class Command(StaffCommand):
 
 
 def _change(options: dict[str, Any]) -> Told:
-    by = staff.member_of_staff(options["by"])
+    by = staff.member_of_staff(options["by"], Right.HELP)
     change = states.revoke_with_made if options.get("with_made") else CHANGES[options["action"]]
     made = []
     for key in _named(options):

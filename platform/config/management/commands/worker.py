@@ -32,6 +32,7 @@ from common.money import show
 from config.management import staff
 from config.management.arguments import dollars_or_none
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 from runs import scrubbing, workers
 from runs.models import ENDED, Run
 
@@ -146,7 +147,7 @@ def _nodes(path: str) -> dict[str, Any]:
 
 
 def _who(options: dict[str, Any]) -> dict[str, Any]:
-    return {"by": staff.member_of_staff(options["by"]), "reason": options["reason"]}
+    return {"by": staff.member_of_staff(options["by"], Right.OPERATE), "reason": options["reason"]}
 
 
 def _changed(options: dict[str, Any], what: str) -> Told:
