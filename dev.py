@@ -40,7 +40,7 @@ STAMP = VENV / ".installed"
 UV = "uv==0.13.8"
 COMMANDS = {
     "up": ["-m", "local.up"],
-    "test": ["-m", "pytest"],
+    "test": ["-m", "local.testing"],
     "check": ["-m", "local.check"],
     "mutate": ["-m", "local.mutate"],
     "bench": ["-m", "bench"],
@@ -69,11 +69,6 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036  An older Python deserves a sentence.
         print("dev.py: Python 3.11 or newer is needed.", file=sys.stderr)
         return 1
-    if name == "test" and set(arguments) <= {"--no-browser", "--quick", "--cov"}:
-        arguments += ["-n", "3", "--dist", "loadfile"]  # On two cores: many only wait.
-    if name == "test" and "--cov" in arguments:
-        # Not before a file of tests, which would be taken for what is to be covered.
-        arguments.append(arguments.pop(arguments.index("--cov")))
 
     os.chdir(ROOT)
     try:

@@ -30,7 +30,7 @@ PREFIXES: Final = (
     "/account/", "/_allauth/", "/staff/", "/admin/", "/oauth/", "/invitations/", "/privacy/",
 )  # fmt: skip
 """Where people sign in, or do what needs that they did."""
-OF_PROGRAMS: Final = ("/admin/verify-api-key", "/admin/customers/")
+OF_PROGRAMS: Final = ("/admin/verify-api-key", "/admin/customers/", "/admin/workers")
 """Where the operator's programs show a secret; nobody signs in there."""
 TRIES: Final = 120
 SECONDS: Final = 60

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.expressions import RawSQL
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.models import Membership
 from apikeys.models import ApiKey
@@ -196,7 +196,9 @@ def living_of(key: str) -> ApiKey:
     return found
 
 
-ELSEWHERE = "This key may not be used from your address. Its owner has said from which it may."
+ELSEWHERE = gettext_noop(
+    "This key may not be used from your address. Its owner has said from which it may."
+)
 
 
 def may_come_from(key: ApiKey, address: str) -> bool:

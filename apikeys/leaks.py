@@ -2,7 +2,10 @@
 
 Reports come in the form that GitHub's secret scanning gives them: a JSON list of tokens, signed
 (ECDSA, P-256, SHA-256) over the bytes as they are, by a key whose public half its site publishes
-under an identifier. A token that is no living key of ours changes nothing.
+under an identifier. A token that never was a key of ours changes nothing.
+
+A key may have ended before, by the hand of whoever found it: what they made with it is disabled
+all the same.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from apikeys import keys, states
@@ -145,11 +149,11 @@ def report(body: bytes) -> list[Judged]:
 
 
 def _leaked(token: str, url: str) -> bool:
-    """Disable the key that a token is, if it is one; whether it is."""
+    """Disable the key that a token is, or was, and what was made with it; whether it is one."""
     if not keys.is_wellformed(token):
         return False
     key = ApiKey.objects.filter(digest__in=keys.digests(token)).select_related("user").first()
-    if key is not None and key.revoked_at is None:
+    if key is not None:
         _end(key, url)
     return key is not None
 
@@ -159,13 +163,14 @@ def _end(key: ApiKey, url: str) -> None:
     """Disable a key and what was made with it, and write to its owner; again: nothing."""
     states.lock_owner(key.user_id)
     reason = gettext_noop("It was found published, and may be in anybody's hands.")
-    if not states.disable(key, by=REPORTER, reason=reason):
+    # First: a run of it that begins now has made its key by then, or makes none.
+    is_ended = states.seize(key, by=REPORTER, reason=reason)
+    made = states.end_made(key, lambda each: states.seize(each, by=REPORTER, reason=reason))
+    if not is_ended and not made:
         return
-    found = states.made_with(key)
-    made = [each for each in found if states.disable(each, by=REPORTER, reason=reason)]
     with mails.in_language_of(key.user.email):
         mails.write(
-            f"leak:{key.pk}:{key.disabled_at}",
+            f"leak:{key.pk}:{timezone.now().isoformat()}",
             to=key.user.email,
             subject=gettext("Your API key %(prefix)s was found published") % {"prefix": key.prefix},
             text=_letter(key, made, url),
@@ -180,6 +185,11 @@ def _letter(key: ApiKey, made: list[ApiKey], url: str) -> str:
         f"    {' '.join(url.split())[:500] or gettext('where exactly is not said')}",
         "",
         gettext(
+            "It was revoked before, and calls nothing. Look at your usage for calls that were not "
+            "yours."
+        )
+        if key.revoked_at
+        else gettext(
             "It is disabled, and calls nothing any more. Make another in its place, and look at "
             "your\nusage for calls that were not yours."
         ),
@@ -187,4 +197,6 @@ def _letter(key: ApiKey, made: list[ApiKey], url: str) -> str:
     if made:
         lines += ["", gettext("These keys were made with it, and are disabled, too:")]
         lines += [f"    {each.prefix}… ({each.name})" for each in made[:50]]
+    if "keys:manage" in key.scopes:
+        lines += ["", gettext("It could also make webhooks: look whether all of them are yours.")]
     return "\n".join(lines) + "\n"

@@ -23,7 +23,12 @@ from django.conf import settings
 
 from apikeys import callers
 from common.errors import RateLimited
+from common.told import kept
 
+NONE_LEFT = kept(
+    "This key may begin %(most)s calls in a minute, and 0 are left. The next minute begins in "
+    "%(wait)s s."
+)
 MOST_KEPT = 10_000
 HALF_A_MINUTE = 30
 
@@ -115,8 +120,7 @@ class Share:
         """Return what is told when all are used up."""
         wait = max(int(self.until - time.monotonic()) + 1, 1)
         return RateLimited(
-            f"This key may begin {self.most} calls in a minute, and 0 are left. The next minute "
-            f"begins in {wait} s.",
+            NONE_LEFT % {"most": self.most, "wait": wait},
             headers={"Retry-After": str(wait), **self.headers()},
         )
 

@@ -27,6 +27,8 @@ from common.rows import values
 from credits.books import reasons
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.db.models import QuerySet
 
 PREFIX_FORM = re.compile(rf"{keys.PREFIX}{keys.OWN_PART}[0-9a-f]{{1,8}}")
@@ -88,6 +90,16 @@ def disable(key: ApiKey, *, by: UUID, reason: str) -> bool:
     return _change(key, enabled, "disabled", by=by, reason=reason, disabled_at=timezone.now())
 
 
+def seize(key: ApiKey, *, by: UUID, reason: str) -> bool:
+    """Let a key do nothing, also where others disabled it before: they do not enable it then.
+
+    False if it was revoked, or disabled by the same already.
+    """
+    left = ApiKey.objects.filter(pk=key.pk, revoked_at=None)
+    left = left.exclude(disabled_at__isnull=False, status_changed_by=by)
+    return _change(key, left, "disabled", by=by, reason=reason, disabled_at=timezone.now())
+
+
 def enable(key: ApiKey, *, by: UUID, reason: str) -> bool:
     """Let a disabled key act again; False if it was not disabled. Raises InvalidRequest if revoked.
 
@@ -116,6 +128,17 @@ def made_with(key: ApiKey) -> list[ApiKey]:
     return list(found.order_by("created_at", "id"))
 
 
+def end_made(key: ApiKey, end: Callable[[ApiKey], bool]) -> list[ApiKey]:
+    """End what was made with a key that was ended just now; return what was.
+
+    Until there is none: a run of one of them that begins meanwhile has made a key by its end.
+    """
+    ended: list[ApiKey] = []
+    while now := [each for each in made_with(key) if end(each)]:
+        ended += now
+    return ended
+
+
 @transaction.atomic
 def revoke_with_made(key: ApiKey, *, by: UUID, reason: str) -> int:
     """End a key for good, and all that were made with it; return how many were ended now.
@@ -125,7 +148,7 @@ def revoke_with_made(key: ApiKey, *, by: UUID, reason: str) -> int:
     lock_owner(key.user_id)
     # First: a run of it that begins now has made its key by then, or makes none.
     ended = revoke(key, by=by, reason=reason)
-    return ended + sum(revoke(each, by=by, reason=reason) for each in made_with(key))
+    return ended + len(end_made(key, lambda each: revoke(each, by=by, reason=reason)))
 
 
 @transaction.atomic

@@ -20,8 +20,10 @@ from typing import Any
 import orjson
 
 _FLUSH_SECONDS = 0.05
-ADDRESS = re.compile("rt_[0-9a-f]{64}")
-"""What stands for a key in an address of runs; Django names paths where it could not answer."""
+SECRET = re.compile(
+    r"(rt_)[0-9a-f]{64,}|(/(?:invitations|receipts|privacy(?:/confirm)?)/)[^/\s\"\\]+"
+)
+"""What lets in whoever has the address; Django names paths where it could not answer."""
 _waiting: list[bytes] = []
 _loop: asyncio.AbstractEventLoop | None = None
 _thread = 0
@@ -125,4 +127,4 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             facts["trace"] = _ROW.sub(r"\1 ...", self.formatException(record.exc_info))
-        return ADDRESS.sub("rt_...", _json(facts).decode())
+        return SECRET.sub(r"\1\2...", _json(facts).decode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.shortcuts import render
@@ -10,8 +11,9 @@ from django.views.decorators.http import require_safe
 
 from credits.books import lots
 from credits.payments import automatic, customers
+from dashboard import words
 from dashboard.shell import only, page
-from usage import history, running, spend
+from usage import history, refusals, running, spend
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 DAYS = 30
 SERIES = 4
 LAST = 6
+REFUSED = 3
+LONG = 1_000
+"""So many days are not told: whoever spends so little has enough."""
 
 
 @require_safe
@@ -32,8 +37,14 @@ def home(request: HttpRequest, session: Session) -> HttpResponse:
     wallet = lots.contents(workspace)
     spent = spend.by_day(workspace, days=DAYS, today=timezone.now().date(), user_id=whose)
     vendors = spent.dearest(SERIES)
+    since = timezone.now() - timedelta(days=DAYS)
+    refused, _more = refusals.older(
+        workspace, refusals.Wanted(user_id=whose, since=since), than=None, limit=REFUSED
+    )
     shown = {
         "wallet": wallet,
+        "days_left": None if whose else _days_left(wallet.available, spent.of_last(DAYS)),
+        "refused": refused,
         "parts": parts(wallet),
         "is_low": wallet.available < customers.low_balance(workspace),
         "automatic": automatic.standing(workspace),
@@ -41,11 +52,17 @@ def home(request: HttpRequest, session: Session) -> HttpResponse:
         "calls": history.page(workspace, history.Wanted(user_id=whose), limit=LAST).calls,
         "figures": [(1, spent.of_last(1)), (7, spent.of_last(7)), (DAYS, spent.of_last(DAYS))],
         "spent": spent,
-        "named": vendors,
+        "named": [words.vendor(each) for each in vendors],
         "days": spent.table(vendors),
         "is_everybodys": whose is None,
     }
     return render(request, "dashboard/home.html", shown)
+
+
+def _days_left(available: int, spent: int) -> int | None:
+    """Return for how many days there is enough, where that can be told."""
+    days = available * DAYS // spent if spent else LONG
+    return days if 0 < days < LONG else None
 
 
 def parts(wallet: Contents) -> list[tuple[str, int, str, str]]:

@@ -153,6 +153,29 @@ class KeyForm(AmountsForm):
         return Limits(project=given["project"], pace=given["pace"], amounts=self.amounts)
 
 
+class AddressForm(Form):
+    """What a run may cost that comes by an address, and for how long that holds."""
+
+    most = DollarsField(
+        label=_("Most that a run by it may cost"),
+        required=False,
+        least="0.000001",
+        help_text=_("Empty: as the key may."),
+    )
+    days = forms.TypedChoiceField(
+        label=_("It works for"),
+        coerce=int,
+        choices=(
+            (0, _("as long as the key")),
+            (1, _("a day")),
+            (7, _("7 days")),
+            (30, _("30 days")),
+            (90, _("90 days")),
+        ),
+        initial=30,
+    )
+
+
 class RotateForm(Form):
     """For how long the old key still works beside the new one."""
 

@@ -15,9 +15,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apikeys import allowances, authentication, life, limited, rights, states
-from common.errors import PlatformError
-from dashboard.key_forms import KeyForm, RotateForm
+from common.drf import base_url
+from common.errors import AccessDisabled, NotFound, PlatformError
+from dashboard.key_forms import AddressForm, KeyForm, RotateForm
 from dashboard.shell import page
+from runs.faces import address, asking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,6 +136,26 @@ def rotate(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse
     whole, successor = life.rotate(authentication.giver(session), key_id, overlap=overlap)
     shown = {"whole": whole, "key": successor, "overlap": overlap.days, "is_successor": True}
     return render(request, "dashboard/key_made.html", shown)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def run_address(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse:
+    """Make an address that stands for one's own key, for scripts that take nothing but one."""
+    found = life.one(authentication.giver(session), key_id)
+    if found.user_id != session.user.pk or states.told(found) != "living":
+        raise NotFound(_("An address is made for a key of your own that works."))
+    if asking.SCOPE not in found.scopes:
+        raise AccessDisabled(_("This key may not run workflows. Change what it may first."))
+    form = AddressForm(request.POST if request.method == "POST" else None)
+    made = ""
+    if request.method == "POST" and form.is_valid():
+        days = form.cleaned_data["days"]
+        seconds = days * 86_400 if days else None
+        token = address.of(found, most=form.cleaned_data["most"], seconds=seconds)
+        made = f"{base_url(request)}/run/{token}"
+    context = {"form": form, "key": found, "made": made}
+    return render(request, "dashboard/key_address.html", context, status=form.status)
 
 
 @require_POST

@@ -71,8 +71,8 @@ class WorkflowForm(Form):
     prompt = forms.CharField(
         label=_("Workflow, in the API format"),
         max_length=MOST_BYTES,
-        help_text=_("In ComfyUI: File, Export (API). Paste what is in that file."),
-        widget=forms.Textarea({"rows": 10, "spellcheck": "false"}),
+        help_text=_("In ComfyUI: File, Export (API). Paste what is in that file, or drop it here."),
+        widget=forms.Textarea({"rows": 10, "spellcheck": "false", "data-drop": ""}),
     )
 
     def clean_prompt(self) -> dict[str, Any]:

@@ -5,13 +5,14 @@ An address shows one of them until a day, to whoever has it, and names nobody.
     /receipts/c<32 digits: the call>-<its last second, in hex>.<signature>
 
 It needs no row and cannot be taken back, so it ends. What it leaves out: person, key, project and
-workspace, what a client or a member called it, and a vendor's words.
+workspace, what a client or a member called it, a vendor's words, and what a service of the
+operator's told of a use, which may be any text.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -23,8 +24,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from apikeys import recorded
 from common.drf import base_url
-from common.errors import InvalidRequest, NotFound
+from common.errors import AccessDisabled, InvalidRequest, NotFound
 from dashboard import calls
 from dashboard.shell import only, page
 from runs import core, shown
@@ -90,7 +92,7 @@ def share_call(request: HttpRequest, session: Session, call_id: UUID) -> HttpRes
     """Give addresses of a call's receipt, and of its whole press of Run."""
     press = runs.of_call(session.workspace_id, calls.one(session, call_id))
     kinds = [CALL, PRESS] if press and press.calls > 1 else [CALL]
-    return _share(request, kinds, call_id, back=reverse("call", args=[call_id]))
+    return _share(request, session, kinds, call_id, back=reverse("call", args=[call_id]))
 
 
 @require_safe
@@ -100,10 +102,14 @@ def share_run(request: HttpRequest, session: Session, run_id: UUID) -> HttpRespo
     found = shown.one(session.workspace_id, run_id, user_id=only(session))
     if not found.has_ended:
         raise InvalidRequest(_("The run has not ended. Its receipt is made then."))
-    return _share(request, [RUN], run_id, back=reverse("run", args=[run_id]))
+    return _share(request, session, [RUN], run_id, back=reverse("run", args=[run_id]))
 
 
-def _share(request: HttpRequest, kinds: list[str], of: UUID, *, back: str) -> HttpResponse:
+def _share(
+    request: HttpRequest, session: Session, kinds: list[str], of: UUID, *, back: str
+) -> HttpResponse:
+    if session.only_looks:
+        raise AccessDisabled(_("Addresses are given by members themselves."))
     days = request.GET.get("days", str(DAYS[0]))
     if days not in map(str, DAYS):
         raise InvalidRequest(_("An address is good for 7, 30 or 90 days."))
@@ -130,7 +136,8 @@ def _of(shared: Shared) -> dict[str, Any]:
     elif found := history.by_id(shared.id):
         workspace_id, call = found
         if shared.kind == CALL:
-            return {"call": call}
+            told = call.vendor == recorded.VENDOR
+            return {"call": replace(call, inputs={}) if told else call}
         if press := runs.of_call(workspace_id, call):
             return {"press": press, "calls": history.of_run(workspace_id, call)}
     raise NotFound(_("What this receipt is of is not kept any more."))

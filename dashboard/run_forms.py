@@ -16,23 +16,31 @@ from django.utils.translation import gettext_lazy as _
 
 from common.errors import IdempotencyKeyReuse, PlatformError
 from dashboard.forms import DollarsField, Form
-from runs import core, shown, workflows
+from runs import assets, core, inputs, shown, workers, workflows
+from runs.faces import forms as files_of_forms
+from uploads import shelf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
+    from django.core.files.uploadedfile import UploadedFile
+
     from accounts.sessions import Session
     from runs.graph import Graph
-    from runs.models import Run
+    from runs.models import Asset, Run
 
 FACE: Final = "page"
+FILE_OF: Final = "file-"
+"""Before the name of a field: that of the file that may be picked for it."""
 MOST_FIELDS: Final = 200
 """More are left as they are; the page says so."""
 LONG: Final = 60
 """Text from so many characters on, or of several lines, has a large box."""
 MOST_TEXT: Final = 100_000
-ANYWHERE: Final = ("", _("Any that can run it"))
+ANYWHERE: Final = (workers.ANY, _("Any that can run it"))
+NOWHERE_SAID: Final = ("", _("Any that can run it"))
+"""The same where nothing is preferred, and something else may be elsewhere."""
 
 
 class RunForm(Form):
@@ -57,24 +65,41 @@ class RunForm(Form):
         **kwargs: Any,
     ) -> None:
         start = {"token": uuid.uuid4().hex, **(initial or {})}
+        start["accelerator"] = start.get("accelerator") or workers.ANY
         kwargs["initial"] = start
         super().__init__(*args, **kwargs)
-        known = sorted({*accelerators, *filter(None, [start.get("accelerator")])})
+        known = sorted({*accelerators, start["accelerator"]} - {workers.ANY})
         labels: Any = self.fields["accelerator"]
         labels.choices = [ANYWHERE, *((each, each) for each in known)]
         whole = workflows.form_of(graph)
         self.left_out = max(len(whole) - MOST_FIELDS, 0)
         self._places: dict[str, tuple[str, str, Any]] = {}
+        self._bytes: dict[str, str] = {}
         for number, each in enumerate(whole[:MOST_FIELDS]):
             name, place = f"in{number}", (each["node"], each["input"])
             self._places[name] = (*place, each["value"])
             self.fields[name] = _field(each, choices.get(place))
             self.initial[name] = each["value"]
+            if choices.get(place) == shown.FILE and isinstance(each["value"], str):
+                label = _("Or a file of yours: %(input)s") % {"input": each["label"]}
+                self.fields[FILE_OF + name] = forms.FileField(label=label, required=False)
 
     @property
     def inputs(self) -> list[forms.BoundField]:
         """Return the fields of the workflow itself."""
-        return [self[name] for name in self._places]
+        own = (each for name in self._places for each in (name, FILE_OF + name))
+        return [self[name] for name in own if name in self.fields]
+
+    @property
+    def sent(self) -> dict[str, UploadedFile[Any]]:
+        """Return the files that were picked, by the fields that name them."""
+        found = {name: self.cleaned_data.get(FILE_OF + name) for name in self._places}
+        return {name: file for name, file in found.items() if file}
+
+    def name(self, field: str, asset: Asset) -> None:
+        """Have an input name a file that was stored; what is asked is known by its bytes."""
+        self.cleaned_data[field] = asset.file_path
+        self._bytes[field] = asset.sha256
 
     @property
     def changed_inputs(self) -> dict[str, dict[str, Any]]:
@@ -91,7 +116,7 @@ class RunForm(Form):
     def intention(self) -> str:
         """Return a name for what is asked: the same for the same, from the same page."""
         data = self.cleaned_data
-        whole = [data["token"], self.changed_inputs, data["accelerator"], data["most"]]
+        whole = [data["token"], self.changed_inputs, data["accelerator"], data["most"], self._bytes]
         said = orjson.dumps(whole, option=orjson.OPT_SORT_KEYS, default=str)
         return f"{FACE}:{hashlib.sha256(said).hexdigest()}"
 
@@ -107,27 +132,49 @@ def handed_over(
     """Hand a filled form over; return the run that it made, None where the form says why not."""
     if not form.is_valid():
         return None
-    data = form.cleaned_data
-    ask = core.Ask(
-        graph=graph,
-        workflow_id=workflow_id,
-        inputs={node: {"inputs": given} for node, given in form.changed_inputs.items()},
-        files={path: dict(source) for path, source in (files or {}).items()},
-        accelerator=data["accelerator"],
-        max_micros=data["most"],
-        face=FACE,
-        idempotency_key=form.intention,
-    )
     by = core.By(workspace_id=session.workspace_id, user_id=session.user.pk)
     try:
+        brought = _stored(form, by)
+        ask = core.Ask(
+            graph=graph,
+            workflow_id=workflow_id,
+            inputs={node: {"inputs": given} for node, given in form.changed_inputs.items()},
+            files={path: dict(source) for path, source in {**(files or {}), **brought}.items()},
+            accelerator=form.cleaned_data["accelerator"],
+            max_micros=form.cleaned_data["most"],
+            face=FACE,
+            idempotency_key=form.intention,
+        )
         return core.submit(by, ask)
-    except IdempotencyKeyReuse as before:
-        if before.run_id and before.is_same:
-            return core.get(session.workspace_id, before.run_id)
-        form.refuse(before)
+    except IdempotencyKeyReuse as before:  # Its name says all that was asked: it is that run.
+        return core.get(session.workspace_id, before.run_id)
     except PlatformError as refusal:
         form.refuse(refusal)
     return None
+
+
+def _stored(form: RunForm, by: core.By) -> dict[str, dict[str, str]]:
+    """Keep the files that were picked, and have the form name them; return them as a run's files.
+
+    Two of one name with other bytes are told apart by their fields.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for field, file in form.sent.items():
+        path = files_of_forms.on_disk(file)
+        name = str(file.name)
+        try:
+            asset, _is_new = assets.keep_once(
+                by.workspace_id,
+                user_id=by.user_id,
+                file_path=f"{field}/{name}" if f"{inputs.INPUT}{name}" in found else name,
+                content_type=files_of_forms.media(file.content_type),
+                arrived=path,
+            )
+        finally:
+            shelf.put_away(path)
+        form.name(field, asset)
+        found[f"{inputs.INPUT}{asset.file_path}"] = {"asset": str(asset.pk)}
+    return found
 
 
 def _field(each: Mapping[str, Any], choices: list[str] | str | None) -> forms.Field:

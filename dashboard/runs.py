@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -87,6 +88,7 @@ def context_of(found: Run) -> dict[str, Any]:
         "place": core.queue_position(found),
         "preview": shown.preview(found) if not found.has_ended else None,
         "may_be_again": found.graph is not None,
+        "forgiven": settings.RUNS_FORGIVEN_SECONDS,
     }
 
 
@@ -132,6 +134,7 @@ def again(request: HttpRequest, session: Session, run_id: UUID) -> HttpResponse:
         raise NotFound(_("The workflow of this run is not kept any more. Hand it over again."))
     form = RunForm(
         request.POST if request.method == "POST" else None,
+        request.FILES if request.method == "POST" else None,
         graph=found.graph,
         choices=shown.choices(session.workspace_id, found.graph),
         accelerators=shown.accelerators(session.workspace_id),

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import teams
 from apikeys import life
+from dashboard import words
 from dashboard.shell import only, page
 from dashboard.words import named
 from usage import spend
@@ -70,6 +71,10 @@ def _names(workspace_id: UUID, by: By, ids: Iterable[str]) -> dict[str, str]:
     """Return what a person calls each; what has no name here any more is told by its id."""
     found = {each: each for each in ids}
     wanted = [each for each in found if each]
+    if by is By.VENDOR:
+        found = {each: words.vendor(each) for each in found}
+    elif by is By.OPERATION:
+        found = {each: words.operation(each) for each in found}
     if by is By.KEY:
         found |= {f"{pk}": name for pk, name in life.names(workspace_id, wanted).items() if name}
     elif by is By.MEMBER:

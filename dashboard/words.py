@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
+from django.utils import translation
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import gettext_noop, pgettext
+
+from prices import terms
+from proxy.vendors import catalogue
+
+if TYPE_CHECKING:
+    from prices.terms import Term
+
+
+RUNS = "runs"
+"""What the time of the operator's own machines is sold as."""
 
 
 def may(scope: str) -> str:
@@ -78,6 +90,52 @@ def unit(name: str) -> str:
         "call": _("call"),
     }
     return words.get(name, name)
+
+
+def term(found: Term) -> str:
+    """Return a term of the price book: what is asked beside the published price, or instead."""
+    amount = found.words
+    if found.kind == terms.FIXED:
+        return _("A fixed price for a call")
+    if found.kind == terms.BY:
+        return _("A price by %(unit)s") % {"unit": found.unit}
+    percent = amount.partition(" %")[0]
+    told = _("Mark-up of %(percent)s %%") if found.amount > 0 else _("Discount of %(percent)s %%")
+    return told % {"percent": percent}
+
+
+SAID = (
+    (re.compile(r"([\d.]+) % more than the published price"),
+     gettext_noop("%(amount)s %% more than the published price")),
+    (re.compile(r"([\d.]+) % less than the published price"),
+     gettext_noop("%(amount)s %% less than the published price")),
+    (re.compile(r"(\$[\d.]+) a call"), gettext_noop("%(amount)s a call")),
+    (re.compile(r"(the) published price"), gettext_noop("The published price")),
+)  # fmt: skip
+"""What terms of the price book say (prices/terms.py), which stand in English in the list."""
+
+
+def term_said(text: str) -> str:
+    """Return a term as the price list says it, in the language of now."""
+    for pattern, message in SAID:
+        if found := pattern.fullmatch(text):
+            return translation.gettext(message) % {"amount": found[1]}
+    return text
+
+
+def vendor(name: str) -> str:
+    """Return what a vendor is called; one that is sold no more by its name in the records."""
+    if name == RUNS:
+        return _("Machines here")
+    found = catalogue().vendors.get(name)
+    return found.display if found else name
+
+
+def operation(path: str) -> str:
+    """Return what an operation is called; one that is sold no more by its path."""
+    of = catalogue().vendors.get(path.partition("/")[0])
+    found = (each.title for each in of.operations if each.path == path) if of else iter(())
+    return next(found, "") or path
 
 
 def named(user: Any) -> str:

@@ -15,9 +15,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from common.errors import PlatformError
 from dashboard import run_forms
 from dashboard.forms import DollarsField, Form
-from dashboard.run_forms import ANYWHERE, RunForm
+from dashboard.run_forms import NOWHERE_SAID, RunForm
 from dashboard.shell import only, page
-from runs import core, shown, workflows
+from runs import core, preferences, shown, workflows
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -81,7 +81,7 @@ class WorkflowForm(VersionForm):
     def __init__(self, *args: Any, accelerators: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         labels: Any = self.fields["accelerator"]
-        labels.choices = [ANYWHERE, *((each, each) for each in accelerators)]
+        labels.choices = [NOWHERE_SAID, *((each, each) for each in accelerators)]
 
 
 @require_safe
@@ -123,12 +123,17 @@ def workflow(request: HttpRequest, session: Session, workflow_id: UUID) -> HttpR
     """Show one with a form made of its inputs; run it with what is filled in."""
     found = workflows.one(session.workspace_id, workflow_id)
     version = workflows.newest(found)
+    preferred = preferences.of(session.workspace_id)
     form = RunForm(
         request.POST if request.method == "POST" else None,
+        request.FILES if request.method == "POST" else None,
         graph=version.graph,
         choices=shown.choices(session.workspace_id, version.graph),
         accelerators=shown.accelerators(session.workspace_id),
-        initial={"accelerator": found.accelerator, "most": found.max_micros},
+        initial={
+            "accelerator": found.accelerator or preferred.accelerator,
+            "most": found.max_micros or preferred.max_micros,
+        },
     )
     made = run_forms.handed_over(form, session, workflow_id=found.pk)
     if made is not None:

@@ -70,11 +70,16 @@ def rights(user: Any) -> frozenset[Right]:
     return frozenset().union(*(ROLES[name] for name in of(user)))
 
 
+def having(right: Right) -> list[str]:
+    """Return the roles that bring a right."""
+    return [name for name, some in ROLES.items() if right in some]
+
+
 def require(user: Any, right: Right) -> None:
     """Raise AccessDisabled unless one of somebody's roles has that right."""
     if right not in rights(user):
-        having = " or ".join(name for name, some in ROLES.items() if right in some)
-        raise AccessDisabled(f"This is for {having}. Your roles: {', '.join(of(user)) or 'none'}.")
+        some = " or ".join(having(right))
+        raise AccessDisabled(f"This is for {some}. Your roles: {', '.join(of(user)) or 'none'}.")
 
 
 @transaction.atomic

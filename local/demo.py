@@ -215,11 +215,11 @@ def _add(base_url: str, password: str, manage: Manage) -> Member:
 
 
 def of_staff(manage: Manage) -> str:
-    """Return who does it: somebody of staff, or the first, whom nobody appoints."""
+    """Return who does it: who of staff has most roles, or the first, whom nobody appoints."""
     there = json.loads(manage("member", "list", "--staff", "--json"))
     if not there:
         manage("member", "add", STAFF, "--staff")
-    return str(there[0]["email"]) if there else STAFF
+    return str(max(there, key=lambda each: len(each["roles"]))["email"]) if there else STAFF
 
 
 def ask(

@@ -73,6 +73,8 @@ class Term:
     @property
     def words(self) -> str:
         """The term as a person reads it."""
+        if self.kind == MARKUP and not self.amount:
+            return "the published price"
         if self.kind == MARKUP:
             percent = f"{Fraction(abs(self.amount), 10_000).limit_denominator(10_000)}"
             if "/" in percent:

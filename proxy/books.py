@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import psycopg
+from django.utils.translation import gettext_noop
 
 from apikeys import budgets, keys, paces
 from common import logs, metrics
@@ -29,6 +30,7 @@ from common.errors import (
 )
 from common.lanes import Lane, Lost, away, deserved
 from common.money import show
+from common.told import kept
 from credits.books import holds, limits, turns
 from desk import maintenance
 from proxy import sql
@@ -47,6 +49,10 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """As JSON writes it; behind an odd backslash it is none."""
+NO_NODES = gettext_noop("This key may not call nodes (scope proxy). Use another key.")
+NOT_THIS = kept("This key may not call %(vendor)s. Use another key.")
+NOT_HERE = kept("This workspace does not allow %(vendor)s. Its owner says which providers it does.")
+OVER_CALL = kept("This call can cost %(amount)s, more than this key may spend on one call.")
 HOLD_MARGIN_SECONDS = 60
 """A hold outlives its vendor's time limit by this; then the sweep frees it."""
 RENEWALS = 3
@@ -620,19 +626,15 @@ def barred(verdict: str, vendor: str, amount: int) -> PlatformError:
     if verdict == "network":
         return AccessDisabled(keys.ELSEWHERE)
     if verdict == "scope":
-        return AccessDisabled("This key may not call nodes (scope proxy). Use another key.")
+        return AccessDisabled(NO_NODES)
     if verdict == "vendor":
-        return AccessDisabled(f"This key may not call {vendor}. Use another key.")
+        return AccessDisabled(NOT_THIS % {"vendor": vendor})
     if verdict == "vendor_here":
-        return AccessDisabled(
-            f"This workspace does not allow {vendor}. Its owner says which providers it does."
-        )
+        return AccessDisabled(NOT_HERE % {"vendor": vendor})
     if verdict == "asset":
         return NotFound("This request names an id that is unknown, or another workspace's.")
     if verdict == "call_limit":
-        return BudgetExceeded(
-            f"This call can cost {show(amount)}, more than this key may spend on one call."
-        )
+        return BudgetExceeded(OVER_CALL % {"amount": show(amount)})
     return Unauthorized("This API key or sign-in is unknown, expired or ended.")
 
 

@@ -23,12 +23,22 @@ from common.errors import (
     ProviderError,
     ProviderRateLimited,
 )
+from common.told import kept
 
 if TYPE_CHECKING:
     from proxy.catalogue import Vendor
     from proxy.http import Headers
 
 NOTHING_CHARGED = "Nothing was charged."
+UNSERVED_HERE = kept(
+    "%(vendor)s does not serve this platform's account at the moment. Nothing was charged. Please "
+    "tell the operator of this platform."
+)
+BUSY = kept("%(vendor)s is busy. Nothing was charged. Please try again in a moment.")
+NOT_TAKEN = kept("%(vendor)s did not accept the request.")
+NOT_TAKEN_SAYS = kept("%(vendor)s did not accept the request: %(says)s")
+FAILED = kept("%(vendor)s failed (status %(status)s). Nothing was charged.")
+UNREACHABLE = kept("%(vendor)s cannot be reached right now. Nothing was charged.")
 SENTENCE_LIMIT = 400
 DELIVERING = frozenset((200, 201, 202, 203))
 """A 204 or 205 holds nothing, and a 206 a part of something."""
@@ -162,14 +172,11 @@ def refusal(vendor: Vendor, judged: Judged, said: Said, *, is_own: bool = False)
                 "remove the account."
             )
         case Verdict.OPERATOR:
-            return ProviderDisabled(
-                f"{name} does not serve this platform's account at the moment. {NOTHING_CHARGED} "
-                "Please tell the operator of this platform."
-            )
+            return ProviderDisabled(UNSERVED_HERE % {"vendor": name})
         case Verdict.BUSY:
             seconds = said.retry_after
             return ProviderRateLimited(
-                f"{name} is busy. {NOTHING_CHARGED} Please try again in a moment.",
+                BUSY % {"vendor": name},
                 headers={"Retry-After": seconds if re.fullmatch(r"\d{1,4}", seconds) else "5"},
             )
         case Verdict.MODERATED:
@@ -177,19 +184,19 @@ def refusal(vendor: Vendor, judged: Judged, said: Said, *, is_own: bool = False)
             told = f" {name} says: {says}" if says else ""
             return ContentBlocked(f"Prompt or Initial Image failed the safety checks.{told}")
         case Verdict.REJECTED | Verdict.FAILED | Verdict.MISSING:
-            told = f": {says}" if says else "."
+            told = NOT_TAKEN_SAYS if says else NOT_TAKEN
             # A 408 or a 409 would be read as something else than the vendor's opinion; above 451
             # are statuses that a vendor made up.
             own = 400 <= said.status < 452 and said.status not in (401, 402, 403, 408, 409, 429)
             return ProviderRejected(
-                f"{name} did not accept the request{told}", said.status if own else 422
+                told % {"vendor": name, "says": says}, said.status if own else 422
             )
-    return ProviderError(f"{name} failed (status {said.status}). {NOTHING_CHARGED}")
+    return ProviderError(FAILED % {"vendor": name, "status": said.status})
 
 
 def unreachable(vendor: Vendor) -> ProviderError:
     """Return what it becomes that no connection came about."""
-    return ProviderError(f"{vendor.display} cannot be reached right now. {NOTHING_CHARGED}")
+    return ProviderError(UNREACHABLE % {"vendor": vendor.display})
 
 
 def lost(vendor: Vendor, held_seconds: int = 0) -> OutcomeUnknown:

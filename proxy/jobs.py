@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
+from django.utils.translation import gettext_noop
 
 from common import logs, metrics, rotating
 from common.addresses import household
@@ -68,9 +69,9 @@ ENDS = {
     Verdict.MODERATED: "moderated",
 }
 REASONS = {
-    "failed": "The provider's job ended without a result.",
-    "moderated": "The provider's moderation blocked it.",
-    "expired": "The provider did not finish in time.",
+    "failed": gettext_noop("The provider's job ended without a result."),
+    "moderated": gettext_noop("The provider's moderation blocked it."),
+    "expired": gettext_noop("The provider did not finish in time."),
 }
 
 

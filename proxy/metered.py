@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
+from django.utils.translation import gettext_noop
 
 from apikeys import keys
 from common import logs, metrics
@@ -50,6 +51,11 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
+NO_RESULT = gettext_noop("The provider's answer is not a result.")
+NOT_SENT = gettext_noop("Nothing was sent.")
+NOT_REACHED = gettext_noop("No connection to the provider.")
+NOT_FINISHED = gettext_noop("The upload was not finished.")
+NO_FILE = gettext_noop("The provider did not take a file.")
 UNDO_SECONDS = 15
 LONGEST_STREAM_SECONDS = 24 * 3600
 OWN_PRICE = "own-account"
@@ -201,7 +207,7 @@ async def guarded(platform: Platform, call: Call) -> AsyncIterator[None]:
         yield
     except BaseException:
         if not call.over and not call.sent:
-            await settle(platform, call, None, "refused", reason="Nothing was sent.")
+            await settle(platform, call, None, "refused", reason=NOT_SENT)
         elif not call.over:
             await unknown(platform, call)
         raise
@@ -218,12 +224,12 @@ async def send(platform: Platform, request: Request, call: Call, outgoing: Outgo
         reply = await platform.relay.exchange(outgoing)
     except Refused as exc:
         served(platform, call, "unreachable", error="No connection came about.")
-        await settle(platform, call, None, "refused", reason="No connection to the provider.")
+        await settle(platform, call, None, "refused", reason=NOT_REACHED)
         raise dialect.unreachable(vendor) from exc
     except (Lost, asyncio.CancelledError) as exc:
         if isinstance(exc, Lost) and request.broken is not None:
             # The client left, or sent too much: the vendor never had the whole request.
-            await settle(platform, call, None, "refused", reason="The upload was not finished.")
+            await settle(platform, call, None, "refused", reason=NOT_FINISHED)
             raise request.broken from exc
         known = await again.ask(platform, call, outgoing) if isinstance(exc, Lost) else None
         if known is None:
@@ -272,7 +278,7 @@ async def hand_over(platform: Platform, request: Request, call: Call) -> None:
         await handing.over(platform, call.route, call.asked, call.account, renew)
     except Refused as exc:
         served(platform, call, "unreachable", error="It did not take a file.")
-        await settle(platform, call, None, "refused", reason="The provider did not take a file.")
+        await settle(platform, call, None, "refused", reason=NO_FILE)
         raise dialect.unreachable(call.route.vendor) from exc
     except handing.Unplaced as exc:
         await refuse(platform, request, call, exc.judged, exc.said, None)
@@ -329,8 +335,7 @@ async def refuse(
             await unknown(platform, call)
             raise dialect.lost(vendor, call.ttl)
         # It came, and cannot be read or given: nobody will ever be able to.
-        reason = "The provider's answer is not a result."
-        await settle(platform, call, reply, "refused", reason=reason)
+        await settle(platform, call, reply, "refused", reason=NO_RESULT)
         raise dialect.lost(vendor)
     named = judged.verdict.value if judged.verdict.value in health.PLACES else "rejected"
     error = f"{named} (status {said.status})" if judged.verdict in TROUBLE else ""

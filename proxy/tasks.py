@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from celery import shared_task
 from django.db import connection
+from django.utils.translation import gettext_noop
 
 from apikeys import keys, paces
 from common import logs
@@ -32,7 +33,8 @@ FORGET_JOBS = """
         SELECT id FROM proxy_job WHERE ended_at < now() - kept_seconds * interval '1 second'
          LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
 """
-DIED = "The program that made this call ended in the middle of it."
+DIED = gettext_noop("The program that made this call ended in the middle of it.")
+LATE = gettext_noop("Nobody came to know how it ended, in time.")
 
 
 @shared_task
@@ -93,7 +95,7 @@ async def _expire(platform: process.Platform, row: tuple[Any, ...]) -> None:
             wallet=wallet,
             outcome="expired",
             only_expired=True,
-            reason="Nobody came to know how it ended, in time." if is_late else DIED,
+            reason=LATE if is_late else DIED,
             is_job=is_job,
             # An intention that its client named is used up; one of ours is free again, and so is
             # one whose program died.

@@ -9,13 +9,12 @@ from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
 from common import ids
 from common.errors import BodyTooLarge, InvalidRequest, NotFound
-from runs import isolation
+from runs import isolation, preferences
 from runs.models import ENDED, Asset, Output, Run, RunEvent
 from uploads import shelf
 
@@ -53,7 +52,7 @@ def keep(
         raise BodyTooLarge(
             f"This workspace keeps {MOST_KEPT >> 30} GiB of files here already. Delete some."
         )
-    usual = settings.RUNS_KEEP_DAYS * 86_400
+    usual = int(preferences.of(workspace_id).kept.total_seconds())
     asset = Asset(
         id=uuid.uuid4(),
         workspace_id=workspace_id,
@@ -68,6 +67,33 @@ def keep(
     shelf.keep(asset.key, asset.content_type, arrived)
     asset.save(force_insert=True)
     return asset
+
+
+def keep_once(
+    workspace_id: UUID,
+    *,
+    user_id: UUID,
+    file_path: str,
+    content_type: str,
+    arrived: Path,
+    seconds: int | None = None,
+    tags: Sequence[str] = (),
+) -> tuple[Asset, bool]:
+    """Keep a file, unless these very bytes are here under that name; and say whether it is new."""
+    digest, _ = measured(arrived)
+    known = living(workspace_id).filter(sha256=digest, file_path=file_path).first()
+    if known is not None:
+        return known, False
+    made = keep(
+        workspace_id,
+        user_id=user_id,
+        file_path=file_path,
+        content_type=content_type,
+        arrived=arrived,
+        seconds=seconds,
+        tags=tags,
+    )
+    return made, True
 
 
 def living(workspace_id: UUID) -> models.QuerySet[Asset]:
@@ -164,11 +190,11 @@ def delete_expired() -> int:
     now = timezone.now()
     count = _delete(Asset.objects.filter(expires_at__lte=now))
     count += _delete(Output.objects.filter(expires_at__lte=now))
-    over = Run.objects.filter(expires_at__lte=now, graph__isnull=False).order_by("expires_at")
+    over = Run.objects.filter(expires_at__lte=now, forgotten_at=None).order_by("expires_at")
     some = list(over.values_list("pk", flat=True)[:BATCH])
     RunEvent.objects.filter(run_id__in=some).delete()
     blank: dict[str, Any] = {"graph": None, "files": {}, "extra": {}, "messages": []}
-    return count + Run.objects.filter(pk__in=some).update(**blank)
+    return count + Run.objects.filter(pk__in=some).update(**blank, forgotten_at=now)
 
 
 def forget(whose: models.Q, of_runs: models.Q) -> int:

@@ -15,7 +15,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apikeys import keys
+from accounts.models import Membership
+from apikeys import keys, states
 from apikeys.models import ApiKey
 from common import db
 from common.money import Micros
@@ -82,14 +83,25 @@ def sending(run: Run) -> str | None:
 
 def _why_not(run: Run) -> str:
     """Return why a run that waited is not begun any more, or ""."""
-    # Who revokes it waits for this row, and finds the key that is made here, or came first.
-    locked = ApiKey.objects.select_for_update(no_key=True)
-    parent = locked.filter(pk=run.key_id).first() if run.key_id else None
-    if parent is not None and parent.revoked_at is not None:
+    if _is_ended(run):
         return ending.REVOKED
     if not holds.renew(spending.hold_of(run), ttl_seconds=spending.HOLD_SECONDS):
         return ending.UNPAID
     return ""
+
+
+def _is_ended(run: Run) -> bool:
+    """Whether the key that handed it over was ended or paused, or its person left.
+
+    A key that has expired meanwhile was good when the run came: it is begun.
+    """
+    here = Membership.objects.filter(user_id=run.user_id, workspace_id=run.workspace_id)
+    if not here.filter(user__is_active=True).exists():
+        return True
+    # Who ends it waits for this row, and finds the key that is made here, or came first.
+    locked = ApiKey.objects.select_for_update(no_key=True)
+    key = locked.filter(pk=run.key_id).first() if run.key_id else None
+    return key is not None and states.told(key) not in ("living", "expired")
 
 
 def _issued(run: Run) -> str:

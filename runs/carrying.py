@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from runs.native import Native
+    from runs.proxied import Proxied
 
 LOOK_SECONDS: Final = 1.0
 PAY_SECONDS: Final = 5.0
@@ -64,7 +65,7 @@ class Carrier:
 
     def __init__(
         self,
-        native: Native,
+        native: Native | Proxied,
         run: Run,
         *,
         away_seconds: float = AWAY_SECONDS,
@@ -81,6 +82,8 @@ class Carrier:
         self._attempt = run.prompt_id
         self._began: float | None = None
         self._stored: list[Output] = []
+        self._places = 0
+        """How many files the worker named."""
 
     @property
     def prompt_id(self) -> str:
@@ -108,7 +111,9 @@ class Carrier:
 
     async def tidy(self) -> None:
         """Leave nothing of what was stored, unless its end keeps it; this attempt is over."""
-        await books.aside(collecting.drop_unkept, self._stored)
+        if self._places:  # Perhaps who tidies came by before all of it was stored.
+            await books.aside(collecting.begin, self.run, self._places)
+        await books.aside(collecting.drop_unkept, self._attempt)
 
     async def _sent(self) -> bool:
         """Have the worker have it; False if it ended instead, or is another's."""
@@ -151,7 +156,7 @@ class Carrier:
         await self._find()
         return True
 
-    async def _prepared(self, staged: dict[str, str]) -> dict[str, Any]:
+    async def _prepared(self, staged: dict[str, Any]) -> dict[str, Any]:
         """Return its graph as its worker gets it."""
         assert self.run.worker is not None, "it is being sent there"
         assert self.run.graph is not None, "it is kept for as long as the run is not over"
@@ -183,7 +188,7 @@ class Carrier:
                 raise Gone("it was not heard whether the worker got it")
             await asyncio.sleep(0.5)
 
-    async def _staged(self) -> dict[str, str] | None:
+    async def _staged(self) -> dict[str, Any] | None:
         """Put its files on the worker; None where it was called off before that was done."""
         staging_it = asyncio.create_task(staging.staged(self.native, self.run))
         try:
@@ -267,7 +272,7 @@ class Carrier:
             entry,
             nodes=len(self.run.graph or {}),
             workspace=self._workspace,
-            our_id=str(self.run.pk),
+            our_id=self.run.name,
         )
 
     async def _collect(self, ended: reading.Ended | None) -> None:
@@ -281,6 +286,8 @@ class Carrier:
             return
         verdict = _verdict(now, ended)  # Bringing its files is no time of the worker's.
         await books.aside(scrubbing.note_made, now, ended)
+        self._places = len(ended.files)
+        await books.aside(collecting.begin, now, self._places)
         try:
             await self._brought(now, ended)
         except collecting.Wiped as why:
@@ -332,6 +339,7 @@ def _verdict(run: Run, ended: reading.Ended) -> Verdict:
         "gpu_ms": min(ended.gpu_ms, max(span, 0)),
         "messages": ended.messages,
         "reused": ended.reused,
+        "observed": ended.observed,
     }
     if ended.how == "execution_success":
         return Verdict(state=State.SUCCEEDED, **facts)

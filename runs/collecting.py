@@ -1,6 +1,7 @@
 """Bringing what a run made to our own store, before anybody is told that it ended.
 
-What was stored for an end that did not come is dropped (`drop_unkept`): no row names it.
+A row (Brought) says how many files a try has, before the first of them is stored: what was stored
+for an end that did not come is deleted by it, also where whoever stored it died (`tidy`).
 """
 
 from __future__ import annotations
@@ -13,21 +14,25 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Exists, OuterRef
+
 from runs import assets, books, isolation, reading
-from runs.models import Output
+from runs.models import ON_A_WORKER, Brought, Output, Run
+from runs.models.files import output_key
 from runs.native import MOST_FILE, Away, Missing
 from uploads import shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from uuid import UUID
 
-    from runs.models import Run
     from runs.native import Native
+    from runs.proxied import Proxied
 
 log = logging.getLogger("runs")
 TRIES: Final = 3
 MOST_BYTES: Final = 10 << 30
 """Of one run, all of its files together."""
+BATCH: Final = 50
 NAMES: Final = uuid.UUID("6f9df4c6-1a2e-4f0e-9d0b-2f8a4c5a7be1")
 MEDIA: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,58}", re.ASCII)
 
@@ -40,7 +45,9 @@ class Wiped(Exception):
     """The worker answered from its memory, and the file that it names is nowhere any more."""
 
 
-async def collect(native: Native, run: Run, ended: reading.Ended, found: list[Output]) -> None:
+async def collect(
+    native: Native | Proxied, run: Run, ended: reading.Ended, found: list[Output]
+) -> None:
     """Add the outputs of a run to `found`, each once it is stored; again, they are the same.
 
     A file outside the folder of its workspace is no output of the run's. What the worker answered
@@ -74,17 +81,37 @@ async def collect(native: Native, run: Run, ended: reading.Ended, found: list[Ou
         left -= made.size_bytes
 
 
-def drop_unkept(found: Sequence[Output]) -> None:
-    """Delete files that were stored, and that no row names; nothing else ends their attempt now."""
-    kept = set(
-        Output.objects.filter(pk__in=[each.pk for each in found]).values_list("pk", flat=True)
-    )
-    for each in found:
-        if each.pk not in kept:
-            try:
-                shelf.drop(each.key)
-            except OSError as exc:
-                log.warning("the file %s stays: %s", each.key, exc)
+def begin(run: Run, files: int) -> None:
+    """Note that so many files of a try are stored from now on."""
+    assert run.prompt_id is not None, "it is a worker's"
+    if files:
+        Brought.objects.update_or_create(
+            prompt_id=run.prompt_id, defaults={"run_id": run.pk, "files": files}
+        )
+
+
+def drop_unkept(prompt_id: UUID) -> bool:
+    """Delete what was stored of a try that is over, and that no row names; False: not all of it."""
+    brought = Brought.objects.filter(pk=prompt_id).first()
+    if brought is None:
+        return True
+    stored = {_id_of(brought.run_id, prompt_id, place) for place in range(brought.files)}
+    kept = set(Output.objects.filter(pk__in=stored).values_list("pk", flat=True))
+    for each in stored - kept:
+        try:
+            shelf.drop(output_key(each))
+        except OSError as exc:
+            log.warning("the file %s stays for now: %s", output_key(each), exc)
+            return False
+    brought.delete()
+    return True
+
+
+def tidy() -> int:
+    """Do so with every try that nobody brings any more; return how many there were."""
+    at_it = Run.objects.filter(prompt_id=OuterRef("pk"), state__in=ON_A_WORKER)
+    over = Brought.objects.filter(~Exists(at_it)).order_by("created_at")
+    return sum(drop_unkept(pk) for pk in over.values_list("pk", flat=True)[:BATCH])
 
 
 def _is_safe(subfolder: str) -> bool:
@@ -106,7 +133,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-async def _brought(native: Native, each: reading.Named, path: Path, *, most: int) -> str:
+async def _brought(native: Native | Proxied, each: reading.Named, path: Path, *, most: int) -> str:
     if each.text is not None:
         await asyncio.to_thread(path.write_text, each.text, "utf-8")
         return "text/plain"
@@ -122,12 +149,16 @@ async def _brought(native: Native, each: reading.Named, path: Path, *, most: int
     raise AssertionError("the last try returns or raises")
 
 
+def _id_of(run_id: UUID, prompt_id: UUID | None, position: int) -> UUID:
+    return uuid.uuid5(NAMES, f"{run_id}/{prompt_id}/{position}")
+
+
 def _stored(run: Run, each: reading.Named, position: int, media: str, path: Path) -> Output:
     guessed = mimetypes.guess_type(each.name)[0]
     kind = media if MEDIA.fullmatch(media) else "application/octet-stream"
     digest, size = assets.measured(path)
     made = Output(
-        id=uuid.uuid5(NAMES, f"{run.pk}/{run.prompt_id}/{position}"),
+        id=_id_of(run.pk, run.prompt_id, position),
         run=run,
         workspace_id=run.workspace_id,
         position=position,

@@ -35,7 +35,7 @@ from common.ids import uuid7
 from common.money import Micros, show
 from credits.books import holds
 from desk import maintenance
-from runs import ending, events, graph, inputs, spending, workers, workflows
+from runs import ending, events, graph, inputs, preferences, spending, workers, workflows
 from runs.models import ENDED, Output, Run, RunEvent, State
 from usage import sums
 from usage.models import Call, RunSum
@@ -68,6 +68,15 @@ class By:
     workspace_id: UUID
     user_id: UUID
     key: ApiKey | None = None
+    address_micros: Micros | None = None
+    """What a run may cost at most that comes by this address of the key."""
+
+    @property
+    def limit(self) -> Micros | None:
+        """What a run of theirs may cost at most: by the key, and by the address."""
+        of_key = self.key.call_limit_micros if self.key else None
+        limits = [each for each in (of_key, self.address_micros) if each is not None]
+        return Micros(min(limits)) if limits else None
 
     @property
     def name(self) -> str:
@@ -87,6 +96,7 @@ class Ask:
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Path -> `{"asset": id}` or `{"url": address}`."""
     accelerator: str = ""
+    """A label; `any`; or nothing: as the workflow or the workspace has it."""
     max_micros: Micros | None = None
     webhook_url: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -111,6 +121,8 @@ class Receipt:
     """For seconds and outputs; the calls inside are beside it."""
     held: Micros
     forgiven_ms: int
+    observed: bool
+    """Whether the time is what was seen from here, as the machine names none."""
 
     @property
     def total(self) -> Micros:
@@ -130,13 +142,17 @@ def submit(by: By, ask: Ask) -> Run:
     version = workflows.newest(found) if found else None
     run, title = _drafted(by, ask, found, version)
     _refuse_repeats(run)
+    if ask.id is not None:
+        _named_apart(run)
     owners = _owners(by)
     while True:
         try:
             placed = _place(by, run, owners, title=title)
         except IntegrityError:  # Its twin came first.
             _refuse_repeats(run)
-            raise
+            if not _named_apart(run):
+                raise
+            continue
         if placed:
             return get(by.workspace_id, run.pk)
         budgets.brought_up(by.workspace_id, owners)
@@ -154,10 +170,15 @@ def standing(workspace_id: UUID, run_id: UUID | str) -> Run:
 
 def _one(rows: QuerySet[Run], workspace_id: UUID, run_id: UUID | str) -> Run:
     wanted = ids.read(run_id)
-    found = rows.filter(workspace_id=workspace_id, pk=wanted).first() if wanted else None
+    found = rows.filter(_called(wanted), workspace_id=workspace_id).first() if wanted else None
     if found is None:
         raise NotFound(gettext("There is no such run."))
     return found
+
+
+def _called(*names: UUID) -> Q:
+    """Return what finds runs of one workspace by their ids, or by what their clients call them."""
+    return Q(pk__in=names) | Q(asked_id__in=names)
 
 
 def list_runs(
@@ -266,7 +287,7 @@ def hide(workspace_id: UUID, run_ids: Sequence[UUID] | None = None) -> int:
     """Have ended runs be in no list any more; None: all that have ended. Return how many."""
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None, state__in=ENDED)
     if run_ids is not None:
-        found = found.filter(pk__in=list(run_ids))
+        found = found.filter(_called(*run_ids))
     return found.update(hidden_at=timezone.now())
 
 
@@ -320,6 +341,7 @@ def receipt(run: Run) -> Receipt:
         charged=Micros(run.charged_micros),
         held=Micros(run.held_micros),
         forgiven_ms=run.forgiven_ms,
+        observed=run.extra.get(spending.OBSERVED) is True,
     )
 
 
@@ -369,14 +391,16 @@ def _drafted(
         )
     if ask.webhook_url:
         addresses.require(ask.webhook_url)
-    accelerator = ask.accelerator or (workflow.accelerator if workflow else "")
+    preferred = preferences.of(by.workspace_id)
+    accelerator = _accelerator(ask, workflow, preferred)
     able = workers.fitting(by.workspace_id, accelerator, nodes)
     info = workers.object_info(able[0])
     files = inputs.read(by.workspace_id, ask.files)
     looked = graph.look(nodes, info, names=inputs.names(files))
     inputs.check_references(nodes, info, files, able[0], by.workspace_id)
     price = spending.dearest([spending.Price.of(each) for each in able])
-    most = _maximum(by, ask.max_micros, workflow, price)
+    usual = (workflow.max_micros if workflow else None) or preferred.max_micros
+    most = _maximum(by, ask, usual or price.usual_maximum())
     run = Run(
         id=ask.id or UUID(uuid7()),
         workspace_id=by.workspace_id,
@@ -418,41 +442,63 @@ def _key(given: str | None) -> str:
     return given or ""
 
 
-def _maximum(
-    by: By, stated: Micros | None, workflow: Workflow | None, price: spending.Price
-) -> Micros:
-    """Return the most that the run may cost; raise where what is stated is too much for its key."""
+def _accelerator(ask: Ask, workflow: Workflow | None, preferred: preferences.Preferred) -> str:
+    """Return where it shall run: as it says, as its workflow or its workspace has it; or ""."""
+    if ask.accelerator == workers.ANY:
+        return ""
+    of_workflow = workflow.accelerator if workflow else ""
+    return ask.accelerator or of_workflow or preferred.accelerator
+
+
+def _maximum(by: By, ask: Ask, usual: int) -> Micros:
+    """Return the most that the run may cost; raise where who asks may not state so much."""
+    stated, limit = ask.max_micros, by.limit
     if stated is not None and stated <= 0:
         raise InvalidRequest(gettext("The most that a run may cost is more than nothing."))
-    limit = by.key.call_limit_micros if by.key else None
     if stated is not None and limit is not None and stated > limit:
-        raise AccessDisabled(
-            gettext(
-                "This key may spend %(limit)s at a time, and the run may cost %(stated)s. State "
+        said = gettext(
+            "This key may spend %(limit)s at a time, and the run may cost %(stated)s. State less "
+            "for it."
+        )
+        if limit == by.address_micros:
+            said = gettext(
+                "By this address a run may cost %(limit)s, and this one may cost %(stated)s. State "
                 "less for it."
             )
-            % {"limit": show(limit), "stated": show(stated)}
-        )
-    usual = stated or (workflow.max_micros if workflow else None) or price.usual_maximum()
-    return Micros(min(usual, limit) if limit is not None else usual)
+        raise AccessDisabled(said % {"limit": show(limit), "stated": show(stated)})
+    wanted = stated or usual
+    return Micros(min(wanted, limit) if limit is not None else wanted)
 
 
 def _refuse_repeats(run: Run) -> None:
-    """Raise IdempotencyKeyReuse where its id, or its idempotency key, made a run before."""
-    before = Run.objects.filter(pk=run.pk).first()
+    """Raise IdempotencyKeyReuse where its id, or its idempotency key, made a run of its workspace.
+
+    What another workspace called so is nothing that it hears of (_named_apart).
+    """
+    own = Run.objects.filter(workspace_id=run.workspace_id)
+    before = own.filter(_called(run.asked_id or run.pk)).first()
     if before is None and run.idempotency_key:
-        own = Run.objects.filter(workspace_id=run.workspace_id)
         before = own.filter(idempotency_key=run.idempotency_key).first()
     if before is None:
         return
-    is_own = before.workspace_id == run.workspace_id
     raise IdempotencyKeyReuse(
         gettext(
             "A run was made with this id, or under this Idempotency-Key, before. Choose another."
         ),
-        run_id=str(before.pk) if is_own else "",
-        is_same=is_own and before.fingerprint == run.fingerprint,
+        run_id=before.name,
+        is_same=before.fingerprint == run.fingerprint,
     )
+
+
+def _named_apart(run: Run) -> bool:
+    """Give a run another id here where its client's choice is another workspace's run; True: so.
+
+    Its client calls it as it chose all the same, and cannot tell that anybody else did.
+    """
+    if run.asked_id is not None or not Run.objects.filter(pk=run.pk).exists():
+        return False
+    run.asked_id, run.pk = run.pk, UUID(uuid7())
+    return True
 
 
 @transaction.atomic

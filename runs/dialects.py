@@ -79,7 +79,7 @@ def made(run: Run) -> list[Output]:
 def icu(run: Run, base: str, workflow_id: str, files: Iterable[Output]) -> dict[str, Any]:
     """Return a run with its files as ComfyICU has it: canceled and expired are errors there."""
     return {
-        "id": str(run.pk),
+        "id": run.name,
         "status": "ERROR" if run.state in FAILED else ICU_WORDS.get(State(run.state), "STARTED"),
         "workflow_id": workflow_id,
         "accelerator": run.accelerator or None,
@@ -99,7 +99,7 @@ def icu(run: Run, base: str, workflow_id: str, files: Iterable[Output]) -> dict[
 def _icu_file(output: Output, run: Run, base: str, workflow_id: str) -> dict[str, Any]:
     url, is_picture = address(base, output)[0], output.content_type.startswith("image/")
     return {
-        "filename": f"/workflows/{workflow_id}/output/{run.pk}/{output.name}",
+        "filename": f"/workflows/{workflow_id}/output/{run.name}/{output.name}",
         "url": url,
         "thumbnail_url": f"{url}&small=1" if is_picture else None,
     }
@@ -109,20 +109,20 @@ def modelslab(run: Run, base: str) -> dict[str, Any]:
     """Return a run as ModelsLab has it: done, failed, or on its way."""
     track = run.extra.get(TRACK)
     if run.state in FAILED:
-        failed = {"status": "failed", "id": str(run.pk), "message": run.error_message}
+        failed = {"status": "failed", "id": run.name, "message": run.error_message}
         return {**failed, "code": run.error_code, "output": [], "track_id": track}
     if run.state != State.SUCCEEDED:
         return {
             "status": "processing",
-            "id": str(run.pk),
+            "id": run.name,
             "eta": ETA_SECONDS,
-            "fetch_result": f"{base}/api/v7/comfyui/fetch/{run.pk}",
+            "fetch_result": f"{base}/api/v7/comfyui/fetch/{run.name}",
             "output": [],
             "track_id": track,
         }
     return {
         "status": "success",
-        "id": str(run.pk),
+        "id": run.name,
         "output": [address(base, each)[0] for each in made(run)],
         "generationTime": round((run.gpu_ms or 0) / 1000, 3),
         "track_id": track,

@@ -27,7 +27,7 @@ from audit import log
 from common import failpoints
 from common.money import Micros
 from common.told import kept
-from runs import events, spending
+from runs import events, preferences, spending
 from runs.models import ENDED, Output, Preview, Run, State
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ STOPPED: Final = {
     ),
     UNPAID: gettext_noop("The credits, or a budget, did not suffice for more of this run."),
     REVOKED: gettext_noop(
-        "The API key that this run was handed over with was revoked. Nothing was charged."
+        "What this run was handed over with has ended: the API key was revoked or disabled, or its "
+        "person has left. Nothing was charged."
     ),
     TIMED_OUT: gettext_noop("The run took longer than one may."),
 }
@@ -72,6 +73,8 @@ class Verdict:
     """Stored already; their rows are written with the end."""
     messages: list[Any] = field(default_factory=list)
     reused: bool = False
+    observed: bool = False
+    """Whether its time is what was seen from here, as its worker names none."""
     ours: bool = False
     """Whether it was nobody's fault but ours or the worker's: then it costs nothing."""
 
@@ -91,10 +94,15 @@ def finish(run_id: UUID, prompt_id: UUID | None, verdict: Verdict) -> bool:
     run.error_code, run.error_message = verdict.code, verdict.message[:MOST_MESSAGE]
     run.error_node, run.error_class = verdict.node[:100], verdict.node_class[:200]
     run.messages, run.outputs_reused = verdict.messages, verdict.reused
+    if verdict.observed:
+        run.extra = {**run.extra, spending.OBSERVED: True}
     _settle(run, charge, verdict)
     run.state, run.ended_at = verdict.state, timezone.now()
-    run.expires_at = run.ended_at + timedelta(days=settings.RUNS_KEEP_DAYS)
+    preferred = preferences.of(run.workspace_id)
+    run.expires_at = run.ended_at + preferred.kept
     run.progress = None
+    if preferred.drops_workflows:
+        preferences.forget_workflow(run)
     run.save()
     for each in verdict.files:
         each.expires_at = run.expires_at
@@ -120,7 +128,8 @@ def _charge(run: Run, verdict: Verdict) -> Micros:
         each.is_paid = False
     if verdict.state == State.CANCELED or verdict.files:
         return price.of_time(run.gpu_ms)
-    run.forgiven_ms = min(run.gpu_ms, max(spending.FORGIVEN_MS_A_DAY - _forgiven(run), 0))
+    left = settings.RUNS_FORGIVEN_SECONDS * 1000 - _forgiven(run)
+    run.forgiven_ms = min(run.gpu_ms, max(left, 0))  # More is paid, or failing would be free.
     return price.of_time(run.gpu_ms - run.forgiven_ms)
 
 

@@ -45,7 +45,7 @@ def note(run: Run, kind: str, data: Mapping[str, Any]) -> RunEvent:
 def _tell_programs(run: Run, name: str) -> None:
     """Have each be told once, also where a second worker began it anew."""
     data = {
-        "id": str(run.pk),
+        "id": run.name,
         "status": run.state,
         "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
         "charged_micro_usd": run.charged_micros,

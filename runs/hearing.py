@@ -151,7 +151,7 @@ class Hearing:
                 section: [self._file(each) for each in items] if isinstance(items, list) else items
                 for section, items in kept["output"].items()
             }
-        return {**kept, "prompt_id": str(self._run.pk)}
+        return {**kept, "prompt_id": self._run.name}
 
     def _file(self, item: Any) -> Any:
         if not isinstance(item, dict) or "subfolder" not in item:

@@ -159,9 +159,9 @@ def prepared(
     info: Mapping[str, Any],
     *,
     workspace: str,
-    staged: Mapping[str, str],
+    staged: Mapping[str, Any],
 ) -> graphs.Graph:
-    """Return a graph as its worker gets it; `staged` is where each of its files lies there."""
+    """Return a graph as its worker gets it; `staged` is how its files are named there."""
     made = copy.deepcopy(graph)
     for node in made.values():
         given = node.setdefault("inputs", {})

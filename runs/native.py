@@ -1,7 +1,7 @@
 """ComfyUI's own wire, as a client of ours speaks it with one worker.
 
     POST /prompt    GET /history/<id>    GET /queue    POST /queue, /interrupt
-    POST /upload/image    GET /view    GET /object_info, /system_stats    /ws
+    POST /upload/image    GET /view    GET /object_info, /models, /system_stats    /ws
     POST /free    POST /history (to have it forget)
 
 No address of a ComfyUI deletes a file, so `blank` writes nothing over it: its name stays.
@@ -13,6 +13,8 @@ what nobody heard (`Away`): then it is looked for before anything is sent again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 20
 FILE_SECONDS: Final = 300
+FOLDERS_SECONDS: Final = 60
+MOST_FOLDERS: Final = 100
+FOLDER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 MOST_FILE: Final = 2 << 30
 MOST_ANSWER: Final = 64 << 20
 MOST_MESSAGE: Final = 16 << 20
@@ -72,8 +77,8 @@ class Queued:
 class Native:
     """One worker, by its address. Everything raises Away where it does not answer."""
 
-    def __init__(self, base_url: str, token: str, client_id: str) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    def __init__(self, base_url: str, authorization: str, client_id: str) -> None:
+        headers = {"Authorization": authorization} if authorization else {}
         limits = aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS)
         self.inputs = asyncio.Lock()
         """Held while a file is put among its inputs, or is wiped there."""
@@ -95,6 +100,16 @@ class Native:
     async def object_info(self) -> dict[str, Any]:
         """Return its nodes."""
         return await self._json("GET", "/object_info")
+
+    async def folders(self) -> dict[str, list[str]]:
+        """Return its folders of models, and the names of the files in each; {} if it tells none."""
+        found: dict[str, list[str]] = {}
+        with contextlib.suppress(Away, TimeoutError):
+            async with asyncio.timeout(FOLDERS_SECONDS):
+                for folder in (await self._names("/models"))[:MOST_FOLDERS]:
+                    if FOLDER.fullmatch(folder):
+                        found[folder] = await self._names(f"/models/{folder}")
+        return found
 
     async def queue(self) -> Queued:
         """Return what it has to do."""
@@ -123,7 +138,7 @@ class Native:
         await self._send("/interrupt", {"prompt_id": str(prompt_id)})
 
     async def upload(self, path: str, content: Path) -> None:
-        """Put a file at a place in its input folder."""
+        """Put a file at a place in its input folder: graphs name it by that place."""
         folder, _, name = path.rpartition("/")
         with content.open("rb") as opened:
             await self._put(opened, name, folder, "input")
@@ -164,7 +179,7 @@ class Native:
                     raise Missing(name)
                 if answer.status != 200:
                     raise Away(f"/view answered {answer.status}")
-                await _bring(answer, into, most)
+                await bring(answer, into, most)
                 return answer.content_type
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise Away(f"/view: {type(exc).__name__}") from exc
@@ -182,7 +197,7 @@ class Native:
                 await socket.send_json(hello)
                 async for message in socket:
                     if message.type == aiohttp.WSMsgType.TEXT:
-                        yield _object(message.data)
+                        yield _object(_said(message.data))
                     elif message.type == aiohttp.WSMsgType.BINARY:
                         yield message.data
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
@@ -197,6 +212,10 @@ class Native:
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise Away(f"{path}: {type(exc).__name__}") from exc
 
+    async def _names(self, path: str) -> list[str]:
+        found = await self._answer("GET", path)
+        return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
     async def _json(
         self,
         method: str,
@@ -206,6 +225,17 @@ class Native:
         form: aiohttp.FormData | None = None,
         seconds: float = ANSWER_SECONDS,
     ) -> dict[str, Any]:
+        return _object(await self._answer(method, path, body, form=form, seconds=seconds))
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        form: aiohttp.FormData | None = None,
+        seconds: float = ANSWER_SECONDS,
+    ) -> Any:
         given: Any = form if body is None else orjson.dumps(body)
         headers = {"Content-Type": "application/json"} if body is not None else None
         limit = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS)
@@ -227,13 +257,14 @@ class Native:
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise Away(f"{path}: {type(exc).__name__}") from exc
         if status == 400 and path == "/prompt":
-            raise Rejected(_object(text))
+            raise Rejected(_object(_said(text)))
         if status != 200:
             raise Away(f"{path} answered {status}")
-        return _object(text)
+        return _said(text)
 
 
-async def _bring(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
+async def bring(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
+    """Write a file that comes to a place of ours, block by block; raise TooLarge."""
     size = 0
     with into.open("wb") as kept:
         async for block in answer.content.iter_chunked(BLOCK):
@@ -245,11 +276,14 @@ async def _bring(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
             await asyncio.to_thread(kept.write, block)
 
 
-def _object(text: str | bytes) -> dict[str, Any]:
+def _said(text: str | bytes) -> Any:
     try:
-        found = orjson.loads(text)
+        return orjson.loads(text)
     except ValueError:
-        found = None
+        raise Away("it answered what is no JSON") from None
+
+
+def _object(found: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Away("it answered what is no JSON object")
     return found

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Known, Person
 from runs import assets, spending
-from runs.models import ENDED, Run, Workflow
+from runs.models import ENDED, Preferences, Run, Workflow
 
 
 def _own(person: Person) -> Q:
@@ -57,6 +57,19 @@ KNOWN = (
         whose=_own,
         shown=("id", "name", "accelerator", "max_micros", "created_at", "removed_at"),
     ),
+    Known(
+        "runs.Preferences",
+        Fate.DELETED,
+        gettext_lazy("What you prefer for your runs: how long they are kept, what they may cost."),
+        whose=_own,
+        shown=("workspace_id", "keep_days", "max_micros", "accelerator", "drops_workflows"),
+        order=("workspace_id",),
+    ),
+    Known(
+        "runs.Brought",
+        Fate.PASSES,
+        "Files of your runs that are being stored; gone with a run's end.",
+    ),
     Known("runs.WorkflowVersion", Fate.DELETED, gettext_lazy("Their graphs, version by version.")),
     Known(
         "runs.Worker",
@@ -80,6 +93,7 @@ def erase(person: Person) -> dict[str, int]:
     for run in ended.filter(budget_id__isnull=False):
         spending.forget_budget(run)
     ended.delete()
+    Preferences.objects.filter(_own(person)).delete()
     gone["workflows"] = Workflow.objects.filter(_own(person)).delete()[0]
     return gone
 

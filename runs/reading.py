@@ -26,6 +26,7 @@ MOST_TEXT: Final = 1 << 20
 MOST_NAMED: Final = 10_000
 """Nodes that one message names."""
 LONGEST_WORD: Final = 200
+OBSERVED: Final = "observed"
 FOLDERS: Final = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s/\\'"]+[/\\])+""")
 """The folders of a path from its root, on whatever system; of an address on the web nothing is."""
 
@@ -57,6 +58,8 @@ class Ended:
     error: Mapping[str, Any] = field(default_factory=dict)
     messages: list[Any] = field(default_factory=list)
     files: list[Named] = field(default_factory=list)
+    observed: bool = False
+    """Whether its time is what was seen from here, as its worker names none."""
 
 
 def read(entry: Mapping[str, Any], *, nodes: int, workspace: str, our_id: str) -> Ended | None:
@@ -83,6 +86,7 @@ def read(entry: Mapping[str, Any], *, nodes: int, workspace: str, our_id: str) -
         error=_ours(messages[how], our_id, workspace) if how == "execution_error" else {},
         messages=told,
         files=_with_origins(entry),
+        observed=entry.get(OBSERVED) is True,
     )
 
 

@@ -22,11 +22,12 @@ from django.utils.translation import gettext_noop
 
 from common import db as databases
 from common import logs
-from runs import assets, books, events, frames, scheduler, scrubbing, workers
+from runs import assets, books, collecting, events, frames, scheduler, scrubbing, workers
 from runs.carrying import AWAY_SECONDS, OUR_FAULT, Carrier
 from runs.ending import Verdict, finish
 from runs.models import ON_A_WORKER, Run, State, Worker
 from runs.native import Away, Native
+from runs.proxied import Proxied
 
 if TYPE_CHECKING:
     from common.db import Db
@@ -53,7 +54,7 @@ class Leader:
         self.nudge = asyncio.Event()
         self._worker = worker
         self._away_seconds = away_seconds
-        self._native = Native(worker.base_url, workers.token_of(worker), str(worker.client_id))
+        self._native = _speaking(worker)
         self._carriers: dict[str, Carrier] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._left: set[str] = set()
@@ -191,8 +192,10 @@ class Leader:
             for each in tuple(self._left):  # One more may be given up meanwhile.
                 await self._native.stop(UUID(each))
             if not self._is_up or now - self._nodes_read > NODES_SECONDS:
-                info = await self._native.object_info()
-                await books.aside(workers.note_nodes, self._worker, info)
+                if info := await self._native.object_info():
+                    await books.aside(workers.note_nodes, self._worker, info)
+                folders = await self._native.folders()
+                await books.aside(workers.note_folders, self._worker, folders)
                 self._nodes_read = now
         except Away as exc:
             self._is_up = False  # It counts as down only later, but it gets nothing meanwhile.
@@ -290,6 +293,7 @@ class Runner:
             self._tidied = time.monotonic()
             await books.aside(scheduler.expire_waiting)
             await books.aside(assets.delete_expired)
+            await books.aside(collecting.tidy)
 
     async def _listen(self) -> None:
         """Have every leader look at once where something of runs was committed."""
@@ -298,6 +302,14 @@ class Runner:
             async for _ in listening.notifies():
                 for leader, _task in list(self._led.values()):
                     leader.nudge.set()
+
+
+def _speaking(worker: Worker) -> Native | Proxied:
+    """Return who speaks with a worker, in its dialect."""
+    authorization = workers.authorization(worker)
+    if worker.dialect == Worker.Dialect.V2:
+        return Proxied(worker.base_url, authorization)
+    return Native(worker.base_url, authorization, str(worker.client_id))
 
 
 async def _require_alive(locks: Db) -> None:

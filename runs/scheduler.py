@@ -35,7 +35,7 @@ ONE_AFTER_THE_OTHER = "SELECT pg_advisory_xact_lock(hashtext('runs.claim'))"
 
 NEXT = f"""
     WITH machine AS (
-        SELECT worker.*, nodes.classes
+        SELECT worker.*, nodes.classes, nodes.barred
           FROM runs_worker worker JOIN runs_workernodes nodes ON nodes.worker_id = worker.id
          WHERE worker.id = %(worker)s AND worker.state = 'active' AND worker.health = 'up'
            AND worker.slots > (SELECT count(*) FROM runs_run
@@ -61,7 +61,8 @@ NEXT = f"""
        AND machine.minimum_micros <= run.minimum_micros
        AND machine.micros_per_output <= run.micros_per_output
        AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(run.classes) AS of_run (class)
-                        WHERE of_run.class <> ALL (machine.classes::text[]))
+                        WHERE of_run.class <> ALL (machine.classes::text[])
+                           OR of_run.class = ANY (machine.barred::text[]))
        AND coalesce(at_work.n, 0) < coalesce(
                (SELECT {limits.of_wallet(settings.CONCURRENCY_TIERS)}), 1000000)
      ORDER BY coalesce(at_work.n, 0), coalesce(lately.ms, 0), run.created_at, run.id

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from runs.native import Native
+    from runs.proxied import Proxied
 
 BATCH: Final = 20
 FIRST_SECONDS: Final = 10
@@ -41,7 +42,7 @@ Place = tuple[str, str, str]
 """Of which folder, below it where, and what it is called there."""
 
 
-async def scrub(native: Native, worker: Worker) -> int:
+async def scrub(native: Native | Proxied, worker: Worker) -> int:
     """Wipe what ended runs left on a worker; return of how many. Raises Away if it does not answer.
 
     What it still has in its queue is left: it may be writing.
@@ -108,7 +109,7 @@ def _due(worker_id: int) -> list[Trace]:
     return list(_over(worker_id).filter(again_at__lte=timezone.now()).order_by("again_at")[:BATCH])
 
 
-async def _wipe(native: Native, trace: Trace) -> None:
+async def _wipe(native: Native | Proxied, trace: Trace) -> None:
     """Have nothing of one try be there any more; then its row is gone, too."""
     entry = await native.history(trace.pk)
     for place in list(_made(trace, entry or {})):

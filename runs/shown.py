@@ -77,7 +77,7 @@ def some(
 def one(workspace_id: UUID, run_id: UUID, *, user_id: UUID | None = None) -> Run:
     """Return a run of the workspace (of that person), or raise NotFound."""
     whole = _own(workspace_id, user_id).select_related("workflow_version__workflow", "worker")
-    found: Run | None = whole.filter(pk=run_id).first()
+    found: Run | None = whole.filter(Q(pk=run_id) | Q(asked_id=run_id)).first()
     if found is None:
         raise NotFound(gettext("There is no such run."))
     return found

@@ -44,10 +44,10 @@ HOLD_SECONDS: Final = 15 * 60
 """For how long a hold stands that nobody renews."""
 CLOSED_SECONDS: Final = 3600
 """For so long the budget of a run that ended refuses what comes too late."""
+OBSERVED: Final = "observed"
+"""Under this name a run says, and its call, that its machine named no times (proxied.py)."""
 DEFAULT_SECONDS: Final = 600
 DEFAULT_OUTPUTS: Final = 20
-FORGIVEN_MS_A_DAY: Final = 600_000
-"""So much of a workspace's failed work nobody pays for; more is paid, or failing would be free."""
 
 SETTLE = batches.settle_many(columns=record.COLUMNS, record=record.RECORD)
 
@@ -216,12 +216,18 @@ def settle(run: Run, charge: Micros, *, outcome: str, reason: str) -> Settled | 
         "attempts": max(run.attempts, 1),
         "vendor_job_id": str(run.prompt_id or ""),
         "vendor_request_id": "",
-        "details": {"inputs": {"gpu_ms": run.gpu_ms, "outputs": run.paid_outputs}},
+        "details": {"inputs": _measured(run)},
     }
     with connection.cursor() as cursor:
         cursor.execute(SETTLE, [orjson.dumps([ask]).decode()])
         found = cursor.fetchone()
     return None if found is None else Settled(Micros(found[1]), Micros(found[2]))
+
+
+def _measured(run: Run) -> dict[str, Any]:
+    """Return by what a run was charged."""
+    seen = {OBSERVED: True} if run.extra.get(OBSERVED) else {}
+    return {"gpu_ms": run.gpu_ms, "outputs": run.paid_outputs, **seen}
 
 
 def memo(run: Run, *, title: str) -> dict[str, Any]:

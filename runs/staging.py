@@ -18,7 +18,7 @@ import tempfile
 import time
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.utils.translation import gettext_noop
@@ -26,7 +26,7 @@ from django.utils.translation import gettext_noop
 from common.errors import InvalidFileUrl
 from runs import assets, books, inputs, isolation, scrubbing
 from runs.fetching import cache, fetch, targets
-from runs.models import Asset
+from runs.models import Asset, Worker
 from uploads import shelf
 
 if TYPE_CHECKING:
@@ -34,12 +34,16 @@ if TYPE_CHECKING:
 
     from runs.models import Run
     from runs.native import Native
+    from runs.proxied import Proxied
 
 MODELS_HOME: Final = "mc-models"
 AT_ONCE: Final = 4
 STAGE_SECONDS: Final = 600
 """For all files of a run together: less than its hold lives beyond its wait."""
 LEFT_SECONDS: Final = 6 * 3600
+NO_MODELS: Final = gettext_noop(
+    "The machine of this run takes no files of models. Nothing was charged."
+)
 GONE: Final = gettext_noop("A file that the run needs is not here any more. Nothing was charged.")
 
 
@@ -47,8 +51,8 @@ class NotStaged(Exception):
     """Why a run cannot have its files, in a sentence for its member."""
 
 
-async def staged(native: Native, run: Run) -> dict[str, str]:
-    """Put its files on the worker; return where each lies there, by its name in the graph.
+async def staged(native: Native | Proxied, run: Run) -> dict[str, Any]:
+    """Put its files on the worker; return how each is named there, by its name in the graph.
 
     Raises NotStaged, and Away where the worker does not take them. Again is from the beginning, or
     from the cache.
@@ -69,14 +73,16 @@ async def staged(native: Native, run: Run) -> dict[str, str]:
 
 
 async def _one(
-    native: Native,
+    native: Native | Proxied,
     run: Run,
     path: str,
     source: dict[str, str],
     copy: Path,
     room: asyncio.Semaphore,
-) -> tuple[str, str]:
+) -> tuple[str, Any]:
     async with room:
+        if inputs.named(path)[0] and run.worker and run.worker.dialect != Worker.Dialect.NATIVE:
+            raise NotStaged(NO_MODELS)
         if "url" in source:
             digest = await _fetched(path, source["url"], copy)
         else:
@@ -89,10 +95,10 @@ async def _one(
         try:
             async with native.inputs:
                 await books.aside(scrubbing.note_input, run.prompt_id, where)
-                await native.upload(where, copy)
+                named = await native.upload(where, copy)
         finally:
             await asyncio.to_thread(copy.unlink)
-        return name, place
+        return name, named or place
 
 
 async def _fetched(path: str, url: str, into: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fnmatch
 import hashlib
 import re
@@ -20,10 +21,11 @@ from audit import log
 from common import sealing
 from common.errors import AccessDisabled, InvalidRequest, InvalidWorkflow, NotFound, NoWorker
 from runs import graph as graphs
+from runs import isolation
 from runs.models import Worker, WorkerNodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     from django.db.models import QuerySet
@@ -37,6 +39,12 @@ DOWN_FOR: Final = timedelta(minutes=10)
 """With all that fit down for so long, a run is not taken."""
 MOST_MICROS: Final = 10**9
 MOST_SLOTS: Final = 64
+MOST_USER: Final = 60
+ANY: Final = "any"
+"""No label: wherever it can run."""
+MOST_MODELS: Final = 10_000
+"""Of one folder of a machine."""
+LONGEST_MODEL: Final = 300
 State = Worker.State
 
 
@@ -50,41 +58,70 @@ class Terms:
     minimum_micros: int = 0
     micros_per_output: int = 0
     slots: int = 1
+    dialect: str = Worker.Dialect.NATIVE
+    user: str = ""
+    """Whom it knows us as, if it asks for Basic; empty: its token is a bearer's."""
     reserved_for: tuple[UUID, ...] = ()
+    allowed_classes: tuple[str, ...] = ()
+    """Patterns of node classes, like `Load*`; empty: all that are not denied."""
     denied_classes: tuple[str, ...] = ()
     shared_inputs: tuple[str, ...] = ("example.png",)
     scrubs: bool = True
 
 
-def add(name: str, terms: Terms, *, token: str = "", by: UUID, reason: str) -> Worker:
-    """Have a machine be a worker from now on; runs go there once it was seen to be up."""
+def add(
+    name: str,
+    terms: Terms,
+    *,
+    token: str = "",
+    nodes: Mapping[str, Any] | None = None,
+    by: UUID | None,
+    reason: str,
+) -> Worker:
+    """Have a machine be a worker from now on; runs go there once it was seen to be up.
+
+    `nodes` is its ComfyUI's `/object_info`, for a dialect that does not tell of it.
+    """
     _check(name, terms)
+    _check_lists(terms)
+    if (nodes is not None) != (terms.dialect == Worker.Dialect.V2):
+        raise InvalidRequest(
+            "nodes: of a machine of the dialect v2, what its ComfyUI answers at /object_info; of "
+            "another nothing, since it tells them itself."
+        )
+    if terms.user:
+        token = f"{terms.user}:{token}"
     sealed = sealing.seal(token, purpose=PURPOSE) if token else ""
-    fields = {each: getattr(terms, each) for each in terms.__slots__}
-    lists = ("reserved_for", "denied_classes", "shared_inputs")
+    fields = {each: getattr(terms, each) for each in terms.__slots__ if each != "user"}
+    fields["is_basic"] = bool(terms.user)
+    lists = ("reserved_for", "allowed_classes", "denied_classes", "shared_inputs")
     fields |= {each: list(fields[each]) for each in lists}
     fields["base_url"] = terms.base_url.rstrip("/")
+    if terms.dialect == Worker.Dialect.V2:
+        fields["scrubs"] = False  # Nothing can be written over there.
     try:
         with transaction.atomic():
             worker = Worker.objects.create(name=name, sealed=sealed, **fields)
             told = {each: fields[each] for each in fields if each not in lists}
             log.note("worker.added", actor=by, target=name, after=told, reason=reason)
+            if nodes is not None:
+                note_nodes(worker, nodes)
     except IntegrityError:
         raise InvalidRequest(f"There is a worker {name!r}, or one at that address.") from None
     return worker
 
 
-def drain(name: str, *, by: UUID, reason: str) -> bool:
+def drain(name: str, *, by: UUID | None, reason: str) -> bool:
     """Have a worker get no new runs; False if it got none before."""
     return _change(name, {State.ACTIVE}, State.DRAINING, "worker.drained", by, reason)
 
 
-def take_back(name: str, *, by: UUID, reason: str) -> bool:
+def take_back(name: str, *, by: UUID | None, reason: str) -> bool:
     """Have a draining worker get runs again; False if it got some."""
     return _change(name, {State.DRAINING}, State.ACTIVE, "worker.taken_back", by, reason)
 
 
-def remove(name: str, *, by: UUID, reason: str) -> bool:
+def remove(name: str, *, by: UUID | None, reason: str) -> bool:
     """Have a worker be none any more: what runs there is lost to it, and runs elsewhere."""
     living = {State.ACTIVE, State.DRAINING}
     return _change(name, living, State.REMOVED, "worker.removed", by, reason)
@@ -104,8 +141,16 @@ def living() -> QuerySet[Worker]:
 
 
 def token_of(worker: Worker) -> str:
-    """Return what a worker asks for; empty if nothing."""
+    """Return what a worker asks for, of Basic with the user before it; empty if nothing."""
     return sealing.unseal(worker.sealed, purpose=PURPOSE) if worker.sealed else ""
+
+
+def authorization(worker: Worker) -> str:
+    """Return what a worker is shown in the header of that name; empty if nothing."""
+    token = token_of(worker)
+    if worker.is_basic:
+        return f"Basic {base64.b64encode(token.encode()).decode()}"
+    return f"Bearer {token}" if token else ""
 
 
 def reseal() -> int:
@@ -115,7 +160,7 @@ def reseal() -> int:
 
 @transaction.atomic
 def _change(
-    name: str, before: set[State], after: State, action: str, by: UUID, reason: str
+    name: str, before: set[State], after: State, action: str, by: UUID | None, reason: str
 ) -> bool:
     worker = find(name)
     changed = Worker.objects.filter(pk=worker.pk, state__in=before).update(state=after)
@@ -150,6 +195,18 @@ def _check(name: str, terms: Terms) -> None:
         raise InvalidRequest("Prices are micros of a dollar, from 0 on.")
 
 
+def _check_lists(terms: Terms) -> None:
+    if terms.accelerator == ANY:
+        raise InvalidRequest(f"accelerator: {ANY!r} is what a run says that goes anywhere.")
+    if terms.dialect not in Worker.Dialect.values:
+        raise InvalidRequest(f"dialect: one of {', '.join(Worker.Dialect.values)}.")
+    if len(terms.user) > MOST_USER or ":" in terms.user or isolation.CONTROL.search(terms.user):
+        raise InvalidRequest(f"user: at most {MOST_USER} characters, and no colon.")
+    for each in (*terms.allowed_classes, *terms.denied_classes, *terms.shared_inputs):
+        if not 0 < len(each) <= graphs.MOST_CLASS or isolation.CONTROL.search(each):
+            raise InvalidRequest(f"Classes and files: at most {graphs.MOST_CLASS} characters each.")
+
+
 def note_nodes(worker: Worker, info: Mapping[str, Any]) -> bool:
     """Write down what a worker has of nodes; False if that is as before.
 
@@ -157,18 +214,33 @@ def note_nodes(worker: Worker, info: Mapping[str, Any]) -> bool:
     """
     info = {name: said for name, said in info.items() if _is_class(name, said)}
     digest = hashlib.sha256(orjson.dumps(info, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    if WorkerNodes.objects.filter(worker=worker, digest=digest).exists():
+    barred = sorted(name for name in info if is_denied(name, worker))
+    if WorkerNodes.objects.filter(worker=worker, digest=digest, barred=barred).exists():
         return False
     WorkerNodes.objects.update_or_create(
         worker=worker,
         defaults={
             "classes": sorted(info),
+            "barred": barred,
             "object_info": info,
             "digest": digest,
             "read_at": timezone.now(),
         },
     )
     return True
+
+
+def note_folders(worker: Worker, folders: Mapping[str, Sequence[str]]) -> None:
+    """Write down which models a worker has; of files that runs brought nothing is said."""
+    known = {
+        folder: sorted({each for each in isolation.common(names) if _is_file(each)})[:MOST_MODELS]
+        for folder, names in folders.items()
+    }
+    WorkerNodes.objects.filter(worker=worker).exclude(folders=known).update(folders=known)
+
+
+def _is_file(name: str) -> bool:
+    return len(name) <= LONGEST_MODEL and not isolation.CONTROL.search(name)
 
 
 def _is_class(name: str, said: object) -> bool:
@@ -194,7 +266,12 @@ def open_to(workspace_id: UUID) -> QuerySet[Worker]:
 
 def is_denied(name: str, worker: Worker | None = None) -> bool:
     """Whether a class may not run, on any worker or on this one."""
-    patterns = [*DENIED, *(worker.denied_classes if worker else ())]
+    denied = (*DENIED, *(worker.denied_classes if worker else ()))
+    allowed = (worker.allowed_classes if worker else ()) or ("*",)
+    return _is_like(name, denied) or not _is_like(name, allowed)
+
+
+def _is_like(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, each) for each in patterns)
 
 
@@ -206,9 +283,7 @@ def fitting(workspace_id: UUID, accelerator: str, graph: graphs.Graph) -> Sequen
     """
     wanted = set(graphs.classes(graph))
     if denied := sorted(each for each in wanted if is_denied(each)):
-        raise AccessDisabled(
-            gettext("Nodes of the class %(name)s may not run here.") % {"name": denied[0]}
-        )
+        raise _may_not(denied[0])
     mine = list(open_to(workspace_id).select_related("nodes").defer("nodes__object_info"))
     there = {each.pk: set(each.nodes.classes) for each in mine if hasattr(each, "nodes")}
     if not there:
@@ -217,6 +292,7 @@ def fitting(workspace_id: UUID, accelerator: str, graph: graphs.Graph) -> Sequen
         )
     if missing := wanted - set().union(*there.values()):
         raise graphs.unknown_classes(graph, missing)
+    _refuse_barred(wanted, [each for each in mine if each.pk in there])
     labels = sorted({each.accelerator for each in mine})
     if accelerator and accelerator not in labels:
         raise InvalidWorkflow(
@@ -230,7 +306,7 @@ def fitting(workspace_id: UUID, accelerator: str, graph: graphs.Graph) -> Sequen
         if each.pk in there
         and wanted <= there[each.pk]
         and accelerator in ("", each.accelerator)
-        and not any(is_denied(name, each) for name in wanted)
+        and wanted.isdisjoint(each.nodes.barred)
     ]
     if not found:
         raise InvalidWorkflow(
@@ -246,6 +322,17 @@ def fitting(workspace_id: UUID, accelerator: str, graph: graphs.Graph) -> Sequen
             gettext("All machines that could run this are down. Please try again in a while.")
         )
     return found
+
+
+def _refuse_barred(wanted: set[str], machines: Sequence[Worker]) -> None:
+    """Raise AccessDisabled for a class that may run on none of the machines that have it."""
+    open_here = set().union(*({*each.nodes.classes} - {*each.nodes.barred} for each in machines))
+    if barred := sorted(wanted - open_here):
+        raise _may_not(barred[0])
+
+
+def _may_not(name: str) -> AccessDisabled:
+    return AccessDisabled(gettext("Nodes of the class %(name)s may not run here.") % {"name": name})
 
 
 _infos: dict[str, dict[str, Any]] = {}

@@ -167,9 +167,8 @@ def about_key(key_id: UUID) -> About:
     """Return what an act on a key is about."""
     key = _key(key_id)
     facts = [("Key", f"{key.prefix} {key.name}"), ("Of", key.user.email)]
-    return About(
-        "The customer", customer_url(key.workspace_id), [*facts, ("Now", states.told(key))]
-    )
+    facts += [("Now", states.told(key)), ("Made with it", f"{len(states.made_with(key))} keys")]
+    return About("The customer", customer_url(key.workspace_id), facts)
 
 
 @act(Right.HELP, title="Disable a key", button="Disable the key", about=about_key)
@@ -186,14 +185,25 @@ def enable_key(request: HttpRequest, given: dict[str, Any], key_id: UUID) -> str
     return "The key acts again." if changed else "It was enabled before."
 
 
+class RevokeForm(ReasonForm):
+    """Whether what a key made ends with it: of one that leaked it may be anybody's."""
+
+    with_made = forms.BooleanField(
+        label="Also the keys that were made with it", required=False, initial=True
+    )
+
+
 @act(
     Right.HELP, title="Revoke a key", button="Revoke the key", about=about_key, is_grave=True,
-    lead="For good, at once. Calls that run are settled.",
+    form=RevokeForm, lead="For good, at once. Calls that run are settled.",
 )  # fmt: skip
 def revoke_key(request: HttpRequest, given: dict[str, Any], key_id: UUID) -> str:
-    """End a key for good."""
-    changed = states.revoke(_key(key_id), by=who(request), reason=given["reason"])
-    return "The key is revoked, for good." if changed else "It was revoked before."
+    """End a key for good, and what was made with it unless that is to go on."""
+    end = states.revoke_with_made if given["with_made"] else states.revoke
+    ended = int(end(_key(key_id), by=who(request), reason=given["reason"]))
+    if ended > 1:
+        return f"{ended} keys are revoked, for good: it, and what was made with it."
+    return "The key is revoked, for good." if ended else "It was revoked before."
 
 
 # --- People -------------------------------------------------------------------------------------

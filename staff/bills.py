@@ -87,7 +87,7 @@ class ExportForm(ReasonForm):
     vendor = forms.ChoiceField(label="Vendor", choices=_vendors)
     file = forms.FileField(
         label="Usage export (CSV)",
-        help_text="UTF-8, the first line names the columns. A larger one than 2.5 MB: "
+        help_text="UTF-8, the first line names the columns. A larger one than 64 MB: "
         "manage.py prices import.",
     )
     request = forms.CharField(

@@ -56,6 +56,22 @@ def about(name: str) -> About:
     return About("Machines", reverse("staff:machines"), facts)
 
 
+class LinesField(forms.CharField):
+    """Texts, one a line; whoever asks the form gets each without spaces around it."""
+
+    def __init__(self, label: str, help_text: str, *, initial: str = "") -> None:
+        widget = forms.Textarea({"rows": 3, "spellcheck": "false"})
+        super().__init__(
+            label=label, help_text=help_text, initial=initial, required=False, max_length=4000,
+            widget=widget,
+        )  # fmt: skip
+
+    def clean(self, value: Any) -> Any:
+        """Return them."""
+        lines = (each.strip() for each in super().clean(value).splitlines())
+        return tuple(each for each in lines if each)
+
+
 class MachineForm(ReasonForm):
     """What an operator says of a machine."""
 
@@ -71,6 +87,13 @@ class MachineForm(ReasonForm):
         required=False,
         help_text="What it asks for. It is shown to nobody again.",
         widget=forms.PasswordInput({"autocomplete": "off"}),
+    )
+    user = forms.CharField(
+        label="User",
+        max_length=workers.MOST_USER,
+        required=False,
+        help_text="If it asks for Basic: the token is this user's password.",
+        widget=forms.TextInput({"autocomplete": "off"}),
     )
     accelerator = forms.CharField(
         label="Accelerator", max_length=32, help_text="A label like A100_80GB: runs ask for it."
@@ -90,14 +113,23 @@ class MachineForm(ReasonForm):
         "workspaces apart, and the code of custom nodes may read all: reserve it for strangers.",
         widget=forms.Textarea({"rows": 3, "spellcheck": "false"}),
     )
+    allowed = LinesField(
+        "Allowed node classes", "Patterns like Load*, one a line. Empty: all that are not denied."
+    )
+    denied = LinesField("Denied node classes", "Patterns, one a line.")
+    shared = LinesField(
+        "Shared inputs",
+        "Files of its own input folder that every run may load, one a line.",
+        initial="example.png",
+    )
     keeps_files = forms.BooleanField(
         label="Wipe nothing there",
         required=False,
         help_text="Else what a run left there is written over once it is stored here.",
     )
     field_order = (
-        "name", "base_url", "token", "accelerator", "slots", "per_second", "minimum",
-        "per_output", "reserved", "keeps_files", "reason",
+        "name", "base_url", "token", "user", "accelerator", "slots", "per_second", "minimum",
+        "per_output", "reserved", "allowed", "denied", "shared", "keeps_files", "reason",
     )  # fmt: skip
 
     def clean_reserved(self) -> tuple[UUID, ...]:
@@ -126,6 +158,10 @@ def add_machine(request: HttpRequest, given: dict[str, Any]) -> str:
         slots=given["slots"],
         reserved_for=given["reserved"],
         scrubs=not given["keeps_files"],
+        user=given["user"],
+        allowed_classes=given["allowed"],
+        denied_classes=given["denied"],
+        shared_inputs=given["shared"],
     )
     made = workers.add(
         given["name"].strip(), terms, token=given["token"], by=who(request), reason=given["reason"]

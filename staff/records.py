@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 PAGE: Final = 50
+SPELT: Final = {
+    "apikeys": "API keys", "api keys": "API keys", "entrys": "Entries", "tallys": "Tallies",
+    "vendor healths": "Health of vendors", "vendor switchs": "Switches of vendors",
+}  # fmt: skip
+"""What Django makes of the name of an app, or of many rows, where that is no word."""
 MOST_DIGITS: Final = 18
 
 
@@ -129,4 +134,13 @@ def _line(entry: Entry, wallet: UUID) -> Line:
 def tables(request: HttpRequest) -> HttpResponse:
     """Show which tables can be looked at as they are."""
     found: Any = admin.site.get_app_list(request)
+    for app in found:
+        app["name"] = _spelt(app["name"])
+        for table in app["models"]:
+            table["name"] = _spelt(table["name"])
     return render(request, "staff/tables.html", {"apps": found})
+
+
+def _spelt(name: str) -> str:
+    """Return a name of Django's own making as a person writes it."""
+    return SPELT.get(name.lower(), name[:1].upper() + name[1:])

@@ -35,10 +35,12 @@ application = functools.cache(get_wsgi_application)
 
 
 def django_closing(environ: Any, start_response: Any) -> Iterator[bytes]:
-    """Be Django, leaving no connection to the thread that it answered in."""
+    """Be Django, leaving no file open, and no connection to the thread that it answered in."""
+    answer = application()(environ, start_response)
     try:
-        yield from application()(environ, start_response)
+        yield from answer
     finally:
+        answer.close()
         connections.close_all()
 
 

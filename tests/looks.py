@@ -20,6 +20,8 @@ async () => {
 }
 """
 SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1440, "height": 900}}
+TIMES, PAUSE = 50, 100
+WIDTH = "document.documentElement.scrollWidth"
 NARROW = "document.documentElement.scrollWidth <= innerWidth"
 LOOKS = list(itertools.product(SIZES, ("light", "dark")))
 IN_CHINESE = (("phone", "light"), ("desk", "dark"))
@@ -52,9 +54,14 @@ def read_in(page, url, language):
 def look_in_chinese(page, name, complaints, data=()):
     """Look at a page that is in Chinese, but for data: what somebody named or said."""
     assert page.locator("html").get_attribute("lang") == "zh-hans", name
-    left = [each for each in page.evaluate(LEFT) if not any(one in each for one in data)]
+    left = english_on(page, data=data)
     assert left == [], (name, left)
     look(page, name, complaints)
+
+
+def english_on(page, data=()):
+    """Return what reads as an English sentence, but for data."""
+    return [each for each in page.evaluate(LEFT) if not any(one in each for one in data)]
 
 
 def look(page, name, complaints):
@@ -76,6 +83,14 @@ CONTRAST = GRAVE.replace(
 """All that another theme can change."""
 
 
+SETTLED = """
+() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))).then(() =>
+    Promise.allSettled(document.getAnimations()
+        .filter((each) => each instanceof CSSTransition).map(({finished}) => finished)))
+"""
+"""Once colours are those of the theme: half-way to another they have no contrast."""
+
+
 def look_from_all_sides(page, name, complaints):
     """Look at one page at both sizes, light and dark, and ask for it once.
 
@@ -86,8 +101,10 @@ def look_from_all_sides(page, name, complaints):
         page.set_viewport_size(SIZES[size])
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.evaluate(SETTLED)
             asked = question if scheme == "light" else CONTRAST
-            assert page.evaluate(asked) == [], (name, size, scheme)
+            found = page.evaluate(asked)
+            assert found == [], (name, size, scheme, found)
             _keep(page, f"{name}-{size}-{scheme}")
     _is_narrow(page)
     assert complaints == [each for each in complaints if "404 (Not Found)" in each], name
@@ -103,5 +120,12 @@ def _is_narrow(page):
     """Have nothing lie beside the page on the narrowest phone."""
     size = page.viewport_size
     page.set_viewport_size({"width": 360, "height": 780})
-    page.wait_for_function(NARROW)  # A chart is drawn anew by an observer, a moment later.
+    # A chart is drawn anew by an observer, a moment later. A page waits for no text of ours: its
+    # content policy forbids to evaluate one.
+    for _ in range(TIMES):
+        if page.evaluate(NARROW):
+            break
+        page.wait_for_timeout(PAUSE)
+    else:
+        raise AssertionError(f"{page.url} is {page.evaluate(WIDTH)} wide")
     page.set_viewport_size(size)

@@ -40,6 +40,12 @@ QUICK = ("browser", "system", "slow")
 ORDER = 2026
 """The seed of the order in which tests are run, where none is given."""
 SHRINKING_SECONDS = 30
+WAITS = re.compile(r"tests/runs/")
+"""Which files wait by a clock, beside those tests that have one of these marks."""
+PROVES_MONEY = re.compile(r"tests/(credits|proxy|usage)/|race|crash|money|limits")
+"""Which files never get a second try: where money is, a failure in a thousand is one."""
+FELL = "tests/fell"
+"""Where pytest's cache has which tests failed, and of each whether it may be tried once more."""
 SECONDS = "files/seconds"
 """Where pytest's cache has what each file took."""
 TAKEN = Path(__file__).with_name("taken.json")
@@ -49,6 +55,7 @@ DEAR_SECONDS = 0.25
 _scratch: scratch.Scratch | None = None
 _seconds: Counter[str] = Counter()
 _spent: defaultdict[str, list[float]] = defaultdict(list)
+_fell: dict[str, bool] = {}
 
 
 class Loggers(dict[str, Any]):
@@ -226,6 +233,8 @@ def likely_seconds(item: pytest.Item) -> int:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _seconds[file_of(report.nodeid)] += report.duration
+    if report.failed:
+        _fell[report.nodeid] = waits_by_a_clock(file_of(report.nodeid), report.keywords)
     if report.when == "call":
         _spent[function_of(report.nodeid)].append(dict(report.user_properties).get("processor", 0))
 
@@ -235,11 +244,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if hasattr(config, "workerinput"):
         return
+    if config.cache is not None:
+        config.cache.set(FELL, _fell)
     shared = config.getoption("numprocesses", None)
     if shared and not config.option.quick and config.cache is not None:
         config.cache.set(SECONDS, {**taken_before(config), **_seconds})
     if config.option.find_dear:
         write_dear()
+
+
+def waits_by_a_clock(file: str, marks: Iterable[str]) -> bool:
+    """Whether a test that failed may have come too late, and proves nothing of money."""
+    waits = WAITS.match(file) or not set(QUICK).isdisjoint(marks)
+    return bool(waits) and not PROVES_MONEY.search(file)
 
 
 def write_dear() -> None:

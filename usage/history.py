@@ -89,6 +89,10 @@ class Receipt:
     price_version: str
     inputs: dict[str, Any]
     """Of what the price was made."""
+    retail: Micros | None
+    """The published price, where a term of the operator's book made another of it."""
+    measured_seconds: float | None
+    """How long what was delivered is, where that was charged by."""
     attempts: int
     vendor_request: str
     started_at: datetime
@@ -119,6 +123,8 @@ class Receipt:
             charged=Micros(row.charged_micros),
             price_version=row.price_version,
             inputs=inputs if isinstance(inputs, dict) else {},
+            retail=row.facts.get("retail"),
+            measured_seconds=row.facts.get("measured_seconds"),
             attempts=row.attempts,
             vendor_request=row.vendor_request_id or row.vendor_job_id,
             started_at=row.started_at,

@@ -63,6 +63,12 @@ class Standing:
     last_failure_at: datetime | None
     next_try_at: datetime | None
 
+    @property
+    def failing(self) -> str:
+        """Why nothing is bought by itself now; empty where the last try went well."""
+        is_over = self.enabled and not self.failures and self.next_try_at is None
+        return "" if is_over else self.last_failure
+
 
 def standing(wallet_id: UUID) -> Standing:
     """Return the wish of a wallet; one that was never set is off, with our proposals."""

@@ -1,17 +1,21 @@
 """The pages a member comes back to from Stripe. The address is the only secret that they need.
 
-They ask Stripe themselves, so that credits are there at once even if no webhook ever comes.
+They ask Stripe themselves, so that credits are there at once even if no webhook ever comes; for one
+household so often, and then tell what is known.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from common import ratelimits
+from common.addresses import household
 from common.errors import PlatformError
 from common.money import MICROS_PER_CENT, credits_text, show
 from credits.models import SetupPage, TopUp
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django_stubs_ext import StrOrPromise
 
+ASKED: Final = 120
+SECONDS: Final = 60
+"""So often Stripe is asked for one household: a class that pays at once, a page open at each."""
 State = TopUp.State
 WORDS: dict[str, tuple[str, StrOrPromise]] = {
     State.CREDITED: ("done", _("Your credits are there")),
@@ -41,6 +48,7 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
     if top_up is None:
         return _page(request, 404, mood="failed", title=_("There is no such purchase"))
     try:
+        _count(request)
         following.check(top_up)
         top_up.refresh_from_db()
     except PlatformError:
@@ -57,7 +65,7 @@ def purchase(request: HttpRequest, top_up_id: UUID) -> HttpResponse:
         top_up=top_up,
         cancelled=cancelled,
         credits=show(top_up.amount_micros),
-        in_comfyui=credits_text(top_up.amount_micros),
+        in_comfyui=f"{Decimal(credits_text(top_up.amount_micros)):,}",
         paid=show(top_up.total_cents * MICROS_PER_CENT),
         tax=show(top_up.tax_cents * MICROS_PER_CENT) if top_up.tax_cents else "",
     )
@@ -71,7 +79,9 @@ def method(request: HttpRequest) -> HttpResponse:
     page = SetupPage.objects.filter(session_id=session).first() if session else None
     wish, asked = page.wish if page else None, True
     try:
-        wish = methods.refresh_setup(wish.pk, session_id=session) if wish else None
+        if wish is not None:
+            _count(request)
+            wish = methods.refresh_setup(wish.pk, session_id=session)
     except PlatformError:
         asked = False
     if wish is not None and wish.payment_method_id:
@@ -80,6 +90,12 @@ def method(request: HttpRequest) -> HttpResponse:
     if not asked:
         return _page(request, 200, mood="waiting", title=_("We cannot see it yet"), again=True)
     return _page(request, 200, mood="failed", title=_("No payment method was saved"))
+
+
+def _count(request: HttpRequest) -> None:
+    """Count one question to Stripe; raise RateLimited if it is one too many."""
+    address = household(request.META.get("REMOTE_ADDR", ""))
+    ratelimits.take("purchases", address, most=ASKED, seconds=SECONDS)
 
 
 def _page(request: HttpRequest, status: int, **context: Any) -> HttpResponse:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.words import role
 from common.money import CREDITS_PER_USD, MICROS_PER_CENT, MICROS_PER_USD, credits_text
-from dashboard import words
+from dashboard import made_of, words
 from dashboard.forms import DollarsField
 from uploads import shelf
 
@@ -26,6 +26,11 @@ register = template.Library()
 for named in (words.limit_word, words.may, words.movement, words.named, words.per, role,
               words.run_word, words.event_word, words.unit):  # fmt: skip
     register.filter(named.__name__, named)
+register.filter("term_said", words.term_said)
+register.filter("vendor", words.vendor)
+register.filter("operation", words.operation)
+register.filter("asked_for", made_of.asked)
+register.filter("sums_of", made_of.sums)
 KINDS = {
     "delivered": ("good", "check"),
     "refused": ("bad", "ban"),
@@ -62,9 +67,11 @@ def exact(amount: int) -> SafeString:
     """Show an amount whole, four places or six; two that say nothing step back."""
     dollars, micros = divmod(amount, MICROS_PER_USD)
     digits = f"{micros:06d}"
-    kept, rest = (digits[:2], digits[2:4]) if digits[4:] == "00" else (digits, "")
+    is_four = digits[4:] == "00"
+    kept, rest = (digits[:2], digits[2:4]) if is_four else (digits, "")
     grey = format_html('<span class="z">{}</span>', rest) if rest == "00" else rest
-    return format_html('<span class="amt">${}.{}{}</span>', f"{dollars:,}", kept, grey)
+    look = "amt four" if is_four else "amt six"
+    return format_html('<span class="{}">${}.{}{}</span>', look, f"{dollars:,}", kept, grey)
 
 
 @register.filter
@@ -77,6 +84,12 @@ def in_credits(amount: int) -> str:
 def charged_in_credits(amount: int) -> str:
     """Show what was charged in the clients' credits, as the answer to the call told it."""
     return credits_text(amount)
+
+
+@register.filter
+def whole(number: int) -> str:
+    """Show a number of things."""
+    return f"{number:,}"
 
 
 @register.filter

@@ -70,6 +70,15 @@ def runs_low(wallet: UUID, *, more: str, amount: str, cap: str) -> None:
     )
 
 
+def automatic_again(wallet: UUID, *, threshold: str, amount: str, cap: str) -> None:
+    """Have credits be bought below a threshold again, as at first."""
+    from credits.payments import automatic as wishes
+
+    wishes.configure(
+        wallet, enabled=True, threshold=usd(threshold), amount=usd(amount), monthly_cap=usd(cap)
+    )
+
+
 def card_declines(programs: Programs, wallet: UUID, *, declines: bool) -> None:
     """Have the saved card be declined from now on, or be good again."""
     from credits.models import AutoTopUp

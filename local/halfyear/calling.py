@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sandbox.tour import Tourist
 
 PAUSE_SECONDS = 0.05
+OF_JOBS = ("failed", "moderated")
+"""Failures of the sandbox that only a job ends with."""
 LOST = 0
 """What counts as a status where no answer came."""
 DEAREST_MICROS = 5_000_000
@@ -82,6 +84,8 @@ class Callers:
         from sandbox.samples import address, form_of
 
         entry = copy.deepcopy(sample.entry)
+        if failure in OF_JOBS and sample.operation.job is None:
+            failure = "status=500"  # What is answered at once has no end of its own.
         if failure and isinstance(entry.get("body"), dict):
             entry["body"] = _failing(entry["body"], failure)
         given: dict[str, Any] = {"json": entry["body"]} if entry.get("body") else {}

@@ -44,6 +44,8 @@ class Person:
 
     user: Any
     keys: dict[str, str] = field(default_factory=dict)
+    pays: dict[str, UUID] = field(default_factory=dict)
+    """The wallet that each of these keys spends from."""
 
     @property
     def home(self) -> UUID:
@@ -160,6 +162,7 @@ def key(
         limits=limited.Limits(project, pace, amounts or {}),
     )
     cast[name].keys[called] = whole
+    cast[name].pays[called] = at
     return whole
 
 

@@ -66,7 +66,7 @@ def fill(
     say: Callable[..., None],
 ) -> dict[str, Any]:
     """Live through the half year in the database of this environment; return what to tell."""
-    say("living through half a year, which takes about two minutes ...")
+    say("living through half a year, which takes some minutes ...")
     words = ["--data", str(options.data), "--port", str(options.port), "--seed", str(options.seed)]
     words += ["--few"] if options.few else []
     printed = supervisor.run(

@@ -1,4 +1,7 @@
-"""Members' workflows on the house's machine, as scripts hand them over: Comfy API v2."""
+"""Members' workflows on the house's machine, as scripts hand them over.
+
+A graph goes by Comfy API v2, a workflow that is kept here by its id.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+from uuid import UUID
 
 from local import demo
 from local.halfyear.clock import Clock
 
 JOBS = "/api/v2/jobs"
+OF_WORKFLOW = "/api/v1/workflows/{}/runs"
 PAID = "/proxy/sandbox/v1/image"
 PAUSE_SECONDS = 0.1
 MOST_SECONDS = 180.0
@@ -51,20 +56,24 @@ def _node(kind: str, **inputs: Any) -> dict[str, Any]:
 def run(
     base_url: str,
     clock: Clock,
-    given: Sequence[tuple[str, Graph]],
+    given: Sequence[tuple[str, Graph | UUID]],
     *,
     dice: random.Random,
     credits: int = 400,  # noqa: A002 - what the header says
     cancels: bool = False,
 ) -> list[dict[str, Any]]:
-    """Hand workflows over, let some time pass while they run, and return them when they ended."""
+    """Hand workflows over, let some time pass while they run, and return them when they ended.
+
+    Each is a graph, or the id of a workflow that is kept.
+    """
     jobs = []
-    for key, graph in given:
+    for key, what in given:
+        is_kept = isinstance(what, UUID)
         _, _, body = demo.ask(
             "POST",
-            base_url + JOBS,
+            base_url + (OF_WORKFLOW.format(what) if is_kept else JOBS),
             key=key,
-            body={"workflow": graph},
+            body={} if is_kept else {"workflow": what},
             headers={"Run-Max-Credits": str(credits)},
         )
         jobs.append((key, demo.object_of(body)["id"]))

@@ -41,6 +41,12 @@ class Play:
         """Return the wallet of a team."""
         return self.cast.teams[team].pk
 
+    def has(self, wallet: Any, dollars: str) -> bool:
+        """Whether so much of a wallet can be spent now."""
+        from credits.models import Account
+
+        return bool(Account.objects.get(pk=wallet).available_micros >= usd(dollars))
+
 
 def usd(dollars: str) -> Any:
     """Return dollars as micros."""

@@ -21,6 +21,9 @@ FILMS = ("kling", "luma", "runway", "minimax", "pixverse", "vidu", "wan", "pika"
 SOLIDS = ("tripo", "meshy", "tencent", "rodin")
 SOUNDS = ("elevenlabs", "fishaudio", "stability", "sonilo")
 OTHERS = ("vertexai", "anthropic", "qwen", "wavespeed", "topaz", "freepik", "byteplus", "quiver")
+MONDAY = 0
+LITTLE, TRIES_ANYWAY = "0.5", 0.1
+"""Who has less than that rarely presses Run: they have read why it is refused."""
 FAILURES = ("moderated", "failed", "status=500", "status=429", "drop_after", "nonjson")
 
 PALETTES = (
@@ -61,6 +64,7 @@ EVENTS: list[tuple[int, Callable[[Play], None]]] = [
     (52, money.studio_buys),
     (133, house.prices_change_again),
     (160, house.bill_comes),
+    (177, house.bills_come),
     (171, members.receiver_breaks),
     (176, members.limits_are_met),
     (181, members.last_days),
@@ -79,6 +83,9 @@ def play(made: Play, begins: datetime, *, days: int, ends: datetime) -> None:
     due = sorted([*EVENTS, *([] if made.few else AGAIN)], key=lambda each: each[0])
     for day in range(days):
         midnight = begins + timedelta(days=day)
+        if midnight.weekday() == MONDAY:
+            made.clock.set(midnight + timedelta(hours=8))
+            members.purses_are_filled(made)
         while due and due[0][0] <= day:
             made.clock.set(midnight + timedelta(hours=9))
             scene = due.pop(0)[1]
@@ -111,7 +118,9 @@ def _presses(made: Play, day: int, *, few: bool) -> list[Press]:
     for name, key, vendors in PALETTES:
         person = made.cast.people.get(name)
         whole = person.keys.get(key) if person else None
-        if whole is None or made.dice.random() > (0.35 if few else 0.6):
+        if person is None or whole is None or made.dice.random() > (0.35 if few else 0.6):
+            continue
+        if made.dice.random() > TRIES_ANYWAY and not made.has(person.pays[key], LITTLE):
             continue
         for _ in range(made.dice.randint(1, busy)):
             count = made.dice.choice((1, 1, 2, 2, 3, 4))

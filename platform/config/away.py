@@ -38,5 +38,5 @@ class DatabaseAway(MiddlewareMixin):
                 connection.close()
                 connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has one.
         refusal = away()
-        status, body = refusals.at(request.path, refusal)
-        return JsonResponse(body, status=status, headers=refusal.headers)
+        status, body, headers = refusals.at(request.path, refusal)
+        return JsonResponse(body, status=status, headers=headers)

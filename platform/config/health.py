@@ -274,8 +274,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     sentence = "There is no such path."
     if request.path.startswith("/customers"):
         return JsonResponse(combined(sentence, "not_found"), status=404)
-    status, body = refusals.at(request.path, NotFound(sentence))
-    return JsonResponse(body, status=status)
+    status, body, headers = refusals.at(request.path, NotFound(sentence))
+    return JsonResponse(body, status=status, headers=headers)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:

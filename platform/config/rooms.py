@@ -2,8 +2,8 @@
 
 Django's own way of taking a body writes one of any length to disk for anybody, and REST framework
 takes one without a Content-Length for none. So a body is read here as the proxy reads one, counted
-in the same memory, and Django is given it with its length. A form with a file for runs waits on
-disk instead, in the same share of it as forms for vendors.
+in the same memory, and Django is given it with its length. A form with a file, for runs or of a
+vendor's export, waits on disk instead, in the same share of it as forms for vendors.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from proxy.http import Message, Receive, Scope, Send
 
 BLOCK_BYTES = 256 << 10
+EXPORT, EXPORT_BYTES = "/staff/margin/export", 64 << 20
+"""Where staff bring in what a vendor asks: a month of a busy one is no small file."""
 UNDONE = frozenset((b"content-encoding", b"content-length", b"transfer-encoding"))
 
 
@@ -40,8 +42,8 @@ async def serve(
     """Let Django answer one request, once its body is here; or refuse it, in the path's shape."""
     request = Request(scope, receive, send)
     try:
-        if request.has_body and bodies.is_form(request.path):
-            async with _on_disk(request, bodies.FORM_BYTES) as (size, blocks):
+        if request.has_body and (most := _most_on_disk(request.path)):
+            async with _on_disk(request, most) as (size, blocks):
                 await django(_given(scope, size), blocks, send)
             return
         if request.has_body:
@@ -62,6 +64,13 @@ async def refuse(scope: Scope, receive: Receive, send: Send, sentence: str) -> N
     """Refuse a request whose address is not to be looked at, nor logged, any further."""
     metrics.REFUSALS.labels(InvalidRequest.code).inc()
     await _refuse(Request(scope, receive, send), InvalidRequest(sentence))
+
+
+def _most_on_disk(path: str) -> int:
+    """Return how long a form with a file may be there; 0 where none is taken."""
+    if bodies.is_form(path):
+        return bodies.FORM_BYTES
+    return EXPORT_BYTES if path == EXPORT else 0
 
 
 @asynccontextmanager
@@ -121,6 +130,6 @@ def _once(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(request: Request, refusal: PlatformError) -> None:
-    status, body = refusals.at(request.path, refusal)
-    own = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+    status, body, headers = refusals.at(request.path, refusal)
+    own = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await request.answer(status, orjson.dumps(body), [JSON_TYPE, *own])

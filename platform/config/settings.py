@@ -110,6 +110,10 @@ class Environment(BaseSettings):
     """For how long a run may work; then it is stopped."""
     runs_keep_days: int = Field(default=7, gt=0, le=365)
     """For how long what runs made can be fetched; then it is deleted, and their workflows."""
+    runs_most_keep_days: int = Field(default=30, gt=0, le=365)
+    """For how long at most a workspace may have that be, for its own runs."""
+    runs_forgiven_seconds: int = Field(default=600, ge=0, le=24 * 3600)
+    """So much failed work of a workspace in a day costs nothing."""
     trusted_proxies: Annotated[list[str], NoDecode] = []
     """Addresses or networks of the reverse proxies whose X-Forwarded-* is believed."""
     metrics_token: str = ""
@@ -470,7 +474,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     # None of these reads a session by itself: what asks by key never has one.
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.sessions.Sessions",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -689,6 +693,8 @@ CORS_EXPOSE_HEADERS = [
     "Idempotent-Replayed",
     "Call-Id",
     "X-Request-Id",
+    "X-Comfy-Request-Id",
+    "Run-Id",
     "X-Concurrency-Limit",
     "X-Concurrency-Current",
     "X-Concurrency-Remaining",
@@ -851,7 +857,8 @@ UPLOADS_S3_ACCESS_KEY_ID = env.uploads_s3_access_key_id
 UPLOADS_S3_SECRET_ACCESS_KEY = env.uploads_s3_secret_access_key
 UPLOADS_S3_ADDRESSING_STYLE = env.uploads_s3_addressing_style
 RUNS_QUEUE_SECONDS, RUNS_SECONDS = env.runs_queue_minutes * 60, env.runs_minutes * 60
-RUNS_KEEP_DAYS = env.runs_keep_days
+RUNS_KEEP_DAYS, RUNS_MOST_KEEP_DAYS = env.runs_keep_days, env.runs_most_keep_days
+RUNS_FORGIVEN_SECONDS = env.runs_forgiven_seconds
 METRICS_TOKEN = env.metrics_token
 CONNECTIONS = env.connections
 CONNECTIONS_PER_ADDRESS = env.connections_per_address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rest_framework.exceptions import APIException
@@ -13,8 +14,9 @@ from rest_framework.views import APIView
 from apikeys import keys
 from apikeys.authentication import KeyAuthentication, SessionAuthentication, allowed_to
 from apikeys.models import ApiKey
-from common import drf
+from common import drf, logs
 from common.errors import AccessDisabled, InvalidRequest, PlatformError
+from common.ids import uuid7
 from common.money import CREDITS_PER_USD, MICROS_PER_USD, Micros
 from runs import core, graph
 
@@ -41,6 +43,8 @@ WORDS: Final = {
 """What the dialects call a refusal that has no word of its own there."""
 
 
+REQUEST: Final = "X-Comfy-Request-Id"
+"""By it a client names one answer to whoever helps; a refusal's line in our log has it, too."""
 OWN: Final = ("no_worker", "blob_not_found")
 """What they have words of their own for."""
 
@@ -85,6 +89,15 @@ class Face(APIView):
     scopes: ClassVar[dict[str, str]] = {"GET": SCOPE, "POST": SCOPE}
     schema = None
 
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Have every answer say by what id it is known."""
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in named_answer(type(self).__name__, answer.status_code).items():
+            answer.headers[name] = value
+        return answer
+
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         """Return what answers a refusal here."""
         return self._refused
@@ -107,6 +120,18 @@ class Face(APIView):
         raise NotImplementedError
 
 
+def named_answer(where: str, status: int) -> dict[str, str]:
+    """Return the headers of an answer: its id, which for a refusal our log has, too.
+
+    A 401 names what clients of these dialects show.
+    """
+    request_id = uuid7()
+    if status >= HTTPStatus.BAD_REQUEST:
+        logs.line(event="refused", request=request_id, status=status, at_face=where)
+    is_strange = status == HTTPStatus.UNAUTHORIZED
+    return {REQUEST: request_id, **({"WWW-Authenticate": "Bearer"} if is_strange else {})}
+
+
 def word(exc: PlatformError, status: int | None = None) -> str:
     """Return what the dialects call a refusal."""
     at = status or exc.status
@@ -124,6 +149,7 @@ def by(request: Request) -> core.By:
         workspace_id=drf.workspace_id(request),
         user_id=request.user.pk,  # type: ignore[arg-type]
         key=key,
+        address_micros=getattr(key, "address_micros", None),
     )
 
 
@@ -148,6 +174,29 @@ def most(request: Request, given: Mapping[str, Any]) -> Micros | None:
     if isinstance(said, bool) or not isinstance(said, int) or not 0 < said <= MOST_CREDITS:
         raise InvalidRequest("max_credits: whole credits, from 1 on.")
     return Micros(said * MICROS_PER_USD // CREDITS_PER_USD)
+
+
+def micros(whole_credits: int | None) -> Micros | None:
+    """Return whole credits in micros, rounded up: so they come back as they were said."""
+    if whole_credits is None:
+        return None
+    return Micros(-(-whole_credits * MICROS_PER_USD // CREDITS_PER_USD))
+
+
+def seconds(given: object, name: str, *, least: int, most: int) -> int | None:
+    """Return for how long something shall hold; None where nothing is said."""
+    if given in (None, ""):
+        return None
+    said = str(given)
+    found = int(said) if said.isascii() and said.isdecimal() and len(said) < 9 else 0
+    if not least <= found <= most:
+        raise InvalidRequest(f"{name}: seconds, from {least} to {most}.")
+    return found
+
+
+def whole_credits(amount: int | None) -> int | None:
+    """Return micros as whole credits, or nothing where there are none."""
+    return amount * CREDITS_PER_USD // MICROS_PER_USD if amount else None
 
 
 def count(text: str, name: str, *, most: int) -> int:

@@ -77,8 +77,7 @@ class AssetsView(v2.V2):
             if wanted and wanted != digest:
                 raise HashMismatch(f"The file's digest is sha256:{digest}.")
             who = asking.by(request)
-            known = assets.living(who.workspace_id).filter(sha256=digest, file_path=name).first()
-            made = known or assets.keep(
+            made, is_new = assets.keep_once(
                 who.workspace_id,
                 user_id=who.user_id,
                 file_path=name,
@@ -89,7 +88,7 @@ class AssetsView(v2.V2):
             )
         finally:
             shelf.put_away(path)
-        return _created(request, made, is_new=known is None)
+        return _created(request, made, is_new=is_new)
 
 
 class FromHashView(v2.V2):
@@ -191,7 +190,7 @@ def _shown(request: Request, kept: Asset | Output) -> dict[str, Any]:
         "url": url,
         "url_expires_at": jobs.instant_of(until),
         "expires_at": kept.expires_at.isoformat(),
-        "job_id": str(kept.run_id) if isinstance(kept, Output) else None,
+        "job_id": kept.run.name if isinstance(kept, Output) else None,
     }
 
 
@@ -216,13 +215,7 @@ def _digest(given: object) -> str:
 
 
 def _seconds(given: object) -> int | None:
-    if given in (None, ""):
-        return None
-    text = str(given)
-    found = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
-    if not LEAST_SECONDS <= found <= MOST_SECONDS:
-        raise InvalidRequest(f"expires_in: seconds, from {LEAST_SECONDS} to {MOST_SECONDS}.")
-    return found
+    return asking.seconds(given, "expires_in", least=LEAST_SECONDS, most=MOST_SECONDS)
 
 
 def _tags(given: Any) -> list[str]:

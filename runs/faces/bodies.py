@@ -7,7 +7,10 @@ from typing import Final
 
 from runs import assets, core
 
-FORM: Final = re.compile(r"/api/v2/assets|/(?:comfy|run/[^/]+)(?:/api)?/upload/(?:image|mask)")
+FORM: Final = re.compile(
+    r"/api/v2/assets|/(?:comfy|run/[^/]+)(?:/api)?/upload/(?:image|mask)"
+    r"|/my/(?:workflows/[0-9a-f-]{36}|runs/[0-9a-f-]{36}/again)"
+)
 WORKFLOW: Final = re.compile(r"/(?:api/v[127]|comfy|run|v1/workflows)(?:/.*)?")
 BESIDE: Final = 1 << 20
 """Bytes of whatever stands beside a workflow, or a file, in its request."""

@@ -42,7 +42,7 @@ def item(run: Run) -> list[Any]:
     """Return it as a queue has it."""
     graph = run.graph or {}
     kept = {name: run.extra[name] for name in (*KEPT, CLIENT) if run.extra.get(name)}
-    return [number(run), str(run.pk), graph, kept, partial.ends(graph)]
+    return [number(run), run.name, graph, kept, partial.ends(graph)]
 
 
 class Room:
@@ -102,7 +102,7 @@ def last(run: Run) -> list[Any]:
     for name, data in run.messages:
         if name in reading.ENDS:
             return [name, _whole(name, data)]
-    about: dict[str, Any] = {"prompt_id": str(run.pk), "timestamp": _ms(run)}
+    about: dict[str, Any] = {"prompt_id": run.name, "timestamp": _ms(run)}
     if run.state == State.SUCCEEDED:
         return ["execution_success", about]
     about |= {"node_id": run.error_node, "node_type": run.error_class, "executed": []}

@@ -112,4 +112,4 @@ def _before(request: Request, workflow_id: UUID) -> Run | None:
 def _answer(request: Request, run: Run, workflow_id: UUID) -> Response:
     made = core.outputs(run.workspace_id, run.pk)
     body = dialects.icu(run, base_url(request), str(workflow_id), made)
-    return Response(body, headers={"Run-Id": str(run.pk)})
+    return Response(body, headers={"Run-Id": run.name})

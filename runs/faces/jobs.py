@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 
 from common.drf import base_url
-from runs import core
+from runs import core, preferences
 from runs.faces import files
 from runs.models import ENDED, State
 
@@ -33,9 +33,9 @@ def status(run: Run) -> str:
 
 def job(request: Request, run: Run) -> dict[str, Any]:
     """Return a run with everything."""
-    here = f"{base_url(request)}/api/v2/jobs/{run.pk}"
+    here = f"{base_url(request)}/api/v2/jobs/{run.name}"
     return {
-        "id": str(run.pk),
+        "id": run.name,
         "status": status(run),
         "created_at": run.created_at.isoformat(),
         "started_at": _instant(run.started_at),
@@ -56,7 +56,7 @@ def short(run: Run) -> dict[str, Any]:
     """Return a run as a list has it."""
     changed = run.ended_at or run.started_at or run.claimed_at or run.created_at
     return {
-        "id": str(run.pk),
+        "id": run.name,
         "status": status(run),
         "create_time": run.created_at.isoformat(),
         "update_time": changed.isoformat(),
@@ -72,10 +72,10 @@ def progress(known: dict[str, Any] | None) -> dict[str, Any] | None:
 def outputs(request: Request, run: Run) -> list[dict[str, Any]]:
     """Return the files of a run that are still here, in order."""
     found = core.outputs(run.workspace_id, run.pk) if run.state in ENDED else []
-    return [output(request, each) for each in found]
+    return [output(request, each, run) for each in found]
 
 
-def output(request: Request, made: Output) -> dict[str, Any]:
+def output(request: Request, made: Output, run: Run) -> dict[str, Any]:
     """Return one file, with an address for an hour."""
     url, until = files.address(request, made, seconds=files.AN_HOUR)
     return {
@@ -88,7 +88,7 @@ def output(request: Request, made: Output) -> dict[str, Any]:
         "hash": f"sha256:{made.sha256}",
         "url": url,
         "url_expires_at": instant_of(until),
-        "job_id": str(made.run_id),
+        "job_id": run.name,
     }
 
 
@@ -112,7 +112,8 @@ def _instant(at: datetime | None) -> str | None:
 def _at_latest(run: Run) -> datetime:
     """Return when what it makes is deleted, if it ends as late as it may."""
     longest = settings.RUNS_QUEUE_SECONDS + settings.RUNS_SECONDS
-    return run.created_at + timedelta(seconds=longest, days=settings.RUNS_KEEP_DAYS)
+    kept = preferences.of(run.workspace_id).kept
+    return run.created_at + timedelta(seconds=longest) + kept
 
 
 def _error(run: Run) -> dict[str, Any] | None:

@@ -162,7 +162,7 @@ def _webhook(given: dict[str, Any]) -> str:
 
 
 def _named(run: Run) -> dict[str, str]:
-    return {"Run-Id": str(run.pk)}
+    return {"Run-Id": run.name}
 
 
 def _answer(request: Request, run: Run) -> Response:

@@ -9,13 +9,15 @@ names of others are as if they were not there. `/ws` is in sockets.py.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.http import HttpResponse
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from django.utils.cache import get_conditional_response
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
@@ -138,13 +140,31 @@ class AddressView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE}
 
-    @extend_schema(responses=holding("RunAddress", address=serializers.URLField()))
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("max_credits", int, description="The most that a run by it may cost"),
+            OpenApiParameter("expires_in", int, description="Seconds; else it ends with the key"),
+        ],
+        responses=holding("RunAddress", address=serializers.URLField()),
+    )
     def get(self, request: Request) -> Response:
-        """Return it: who has it may hand over runs and see the workspace's, until the key ends."""
+        """Return it: who has it may hand over runs and see the workspace's, until the key ends.
+
+        It may have narrower terms of its own; one that has none is the same each time.
+        """
         who = asking.by(request)
         if who.key is None:
             raise AccessDisabled("An address is a key's. Ask for it with that key.")
-        return Response({"address": f"{base_url(request)}/run/{address.of(who.key)}"})
+        asked = request.query_params
+        most = asked.get("max_credits")
+        whole = (
+            None if most is None else asking.count(most, "max_credits", most=asking.MOST_CREDITS)
+        )
+        seconds = asking.seconds(
+            asked.get("expires_in"), "expires_in", least=60, most=address.MOST_SECONDS
+        )
+        token = address.of(who.key, most=asking.micros(whole), seconds=seconds)
+        return Response({"address": f"{base_url(request)}/run/{token}"})
 
 
 def prompt(request: Request) -> Response:
@@ -179,8 +199,8 @@ def prompt(request: Request) -> Response:
                 "This prompt_id was another prompt's. Choose a new one."
             ) from None
         run, wrong = core.get(who.workspace_id, before.run_id), {}
-    body = {"prompt_id": str(run.pk), "number": entries.number(run), "node_errors": wrong}
-    return Response(body, headers={"Run-Id": str(run.pk)})
+    body = {"prompt_id": run.name, "number": entries.number(run), "node_errors": wrong}
+    return Response(body, headers={"Run-Id": run.name})
 
 
 def remaining(request: Request) -> Response:
@@ -198,7 +218,7 @@ def history(request: Request) -> Response:
     found = core.history(workspace, most=min(most, MOST_HISTORY), offset=start)
     made, room = core.outputs_of(found), entries.Room()
     newest = {run.pk: entries.entry(run, made[run.pk], room) for run in reversed(found)}
-    return Response({str(run.pk): newest[run.pk] for run in found})
+    return Response({run.name: newest[run.pk] for run in found})
 
 
 def history_of(request: Request, run_id: str) -> Response:
@@ -241,9 +261,9 @@ def unqueue(request: Request) -> Response:
     clear = given.get("clear") is True
     wanted = {} if clear else dict.fromkeys(_to_delete(given))
     gone = [
-        str(run.pk)
+        run.name
         for run in waiting
-        if (clear or str(run.pk) in wanted)
+        if (clear or run.name in wanted)
         and core.cancel(who.workspace_id, run.pk, by=who.user_id).has_ended
     ]
     return Response({"deleted": gone, "cleared": clear})
@@ -265,8 +285,30 @@ def interrupt(request: Request) -> Response:
 
 def object_info(request: Request, name: str | None = None) -> HttpResponse:
     """Return the nodes that this workspace's runs may have."""
-    found = nodes.shown(asking.by(request).workspace_id, name)
-    return HttpResponse(json.dumps(found), content_type="application/json")
+    found = json.dumps(nodes.shown(asking.by(request).workspace_id, name)).encode()
+    tag = f'"{hashlib.sha256(found).hexdigest()[:32]}"'
+    whole = HttpResponse(found, content_type="application/json", headers={"ETag": tag})
+    known = get_conditional_response(request._request, etag=tag, response=whole)  # noqa: SLF001
+    return known or whole
+
+
+def models(request: Request) -> Response:
+    """Return the folders of models that the machines have."""
+    return Response(list(nodes.folders(asking.by(request).workspace_id)))
+
+
+def models_in(request: Request, folder: str) -> Response:
+    """Return the names of the models in one of them."""
+    found = nodes.folders(asking.by(request).workspace_id).get(folder)
+    if found is None:
+        raise NotFound("There is no such folder of models.")
+    return Response(found)
+
+
+def embeddings(request: Request) -> Response:
+    """Return the names of embeddings, as prompts have them."""
+    found = nodes.folders(asking.by(request).workspace_id).get("embeddings", [])
+    return Response([each.rpartition(".")[0] or each for each in found])
 
 
 def features(request: Request) -> Response:
@@ -296,6 +338,9 @@ READS: Final[dict[str, Door]] = {
     "view": pictures.view,
     "object_info": object_info,
     "object_info/*": object_info,
+    "models": models,
+    "models/*": models_in,
+    "embeddings": embeddings,
     "features": features,
     "system_stats": system_stats,
     "ws": socket,
@@ -349,7 +394,7 @@ def _found(request: Request, run_id: str) -> Run | None:
 def _entry(run: Run) -> dict[str, Any]:
     if not run.has_ended or run.hidden_at is not None:
         return {}
-    return {str(run.pk): entries.entry(run, core.outputs(run.workspace_id, run.pk))}
+    return {run.name: entries.entry(run, core.outputs(run.workspace_id, run.pk))}
 
 
 def _to_delete(given: dict[str, Any]) -> list[str]:

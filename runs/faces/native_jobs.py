@@ -68,7 +68,7 @@ def one(request: Request, rest: str) -> Response:
         "execution_status": entry["status"],
         "workflow": {"prompt": entry["prompt"][2], "extra_data": entry["prompt"][3]},
     }
-    return Response(whole, headers={"Run-Id": str(run.pk)})
+    return Response(whole, headers={"Run-Id": run.name})
 
 
 def status(request: Request, rest: str) -> Response:
@@ -80,7 +80,7 @@ def status(request: Request, rest: str) -> Response:
     word = {"failed": "error"}.get(WORDS[State(run.state)], WORDS[State(run.state)])
     return Response(
         {
-            "id": str(run.pk),
+            "id": run.name,
             "status": "waiting_to_dispatch" if run.state == State.QUEUED else word,
             "created_at": run.created_at.isoformat(),
             "updated_at": (run.ended_at or run.started_at or run.created_at).isoformat(),
@@ -108,7 +108,7 @@ def cancel(request: Request, rest: str) -> Response:
 def _short(run: Run, made: list[Output]) -> dict[str, Any]:
     files = [each for each in made if each.kind == each.Kind.OUTPUT] or made
     known = {
-        "id": str(run.pk),
+        "id": run.name,
         "status": WORDS[State(run.state)],
         "priority": entries.number(run),
         "create_time": _ms(run.created_at),

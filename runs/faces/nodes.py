@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runs import assets, isolation, workers
 from runs import graph as graphs
+from runs.models import WorkerNodes
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -27,6 +28,16 @@ def shown(workspace_id: UUID, name: str | None = None) -> dict[str, Any]:
             if each not in found and not workers.is_denied(each, machine):
                 found[each] = _class(info[each], files)
     return found
+
+
+def folders(workspace_id: UUID) -> dict[str, list[str]]:
+    """Return the folders of models, and the names of the files in each."""
+    found: dict[str, set[str]] = {}
+    known = WorkerNodes.objects.filter(worker__in=workers.open_to(workspace_id))
+    for of_machine in known.values_list("folders", flat=True):
+        for folder, names in of_machine.items():
+            found.setdefault(folder, set()).update(names)
+    return {folder: sorted(found[folder]) for folder in sorted(found)}
 
 
 def _class(said: dict[str, Any], files: list[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Files in ComfyUI's own dialect: looked at by their names, and put here under one.
 
-    GET view?filename=&subfolder=&type=     POST upload/image, upload/mask
+    GET view?filename=&subfolder=&type=&preview=&channel=     POST upload/image, upload/mask
 
 A name is the workspace's own: two workspaces' `image.png` never meet. Of a name that stands for
 several files, the newest is meant.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from django.http import HttpResponse
 from PIL import Image
 from rest_framework.response import Response
 
@@ -23,10 +24,11 @@ from runs.models import Output
 from uploads import shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from uuid import UUID
 
     from django.core.files.uploadedfile import UploadedFile
-    from django.http import HttpResponse, QueryDict, StreamingHttpResponse
+    from django.http import QueryDict, StreamingHttpResponse
     from rest_framework.request import Request
 
     from runs.models import Asset
@@ -35,6 +37,8 @@ MOST_BYTES: Final = assets.MOST_BYTES
 KINDS: Final = ("output", "input", "temp")
 MOST_NUMBER: Final = 1000
 TRUE: Final = ("true", "1")
+CHANNELS: Final = ("rgb", "a")
+USUAL_QUALITY, MOST_QUALITY = 90, 100
 
 
 def view(request: Request) -> HttpResponse | StreamingHttpResponse:
@@ -50,7 +54,28 @@ def view(request: Request) -> HttpResponse | StreamingHttpResponse:
     found = _find(asking.by(request).workspace_id, whole, kind)
     if found is None:
         raise NotFound("There is no such file.")
-    return files.given(request, found)
+    wanted = _wanted(asked)
+    picture = thumbnails.shown(found, *wanted) if wanted else None
+    if picture is None:
+        return files.given(request, found)
+    content, media = picture
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private"}
+    return HttpResponse(content, content_type=media, headers=headers)
+
+
+def _wanted(asked: Mapping[str, str]) -> tuple[str, int, str] | None:
+    """Return as what a picture shall come, how well, and which of its channels; None: as it is.
+
+    `preview=webp;90` and `channel=rgb` are ComfyUI's own words; what they do not know is WebP.
+    """
+    preview, channel = asked.get("preview"), asked.get("channel", "")
+    if preview is None:
+        return ("png", USUAL_QUALITY, channel) if channel in CHANNELS else None
+    kind, _, said = preview.partition(";")
+    has_alpha = "a" in channel
+    is_number = said.isascii() and said.isdecimal() and len(said) <= 3
+    quality = min(int(said), MOST_QUALITY) if is_number else USUAL_QUALITY
+    return "jpeg" if kind == "jpeg" and not has_alpha else "webp", quality, channel
 
 
 def upload(request: Request) -> Response:

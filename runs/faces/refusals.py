@@ -22,9 +22,11 @@ FACES: Final[tuple[tuple[re.Pattern[str], type[asking.Face]], ...]] = (
 )
 
 
-def at(path: str, refusal: PlatformError) -> tuple[int, Any]:
-    """Return the status and the body with which whoever asks at that path is refused."""
+def at(path: str, refusal: PlatformError) -> tuple[int, Any, dict[str, str]]:
+    """Return status, body and headers with which whoever asks at that path is refused."""
     for form, face in FACES:
         if form.match(path):
-            return face().refusal(refusal)
-    return refusal.status, refusal.body_at(path)
+            status, body = face().refusal(refusal)
+            named = asking.named_answer(face.__name__, status)
+            return status, body, {**refusal.headers, **named}
+    return refusal.status, refusal.body_at(path), dict(refusal.headers)

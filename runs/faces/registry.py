@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.drf import base_url, valid, workspace_id
-from common.money import CREDITS_PER_USD, MICROS_PER_USD, Micros
 from common.openapi import holding
 from runs import workflows
 from runs.faces import asking
@@ -115,7 +114,7 @@ class WorkflowsView(APIView):
             name=asked["name"],
             graph=asked["prompt"],
             accelerator=asked.get("accelerator", ""),
-            max_micros=_micros(asked.get("max_credits")),
+            max_micros=asking.micros(asked.get("max_credits")),
             by=_who(request),
         )
         return Response(_whole(request, made), 201)
@@ -143,7 +142,7 @@ class WorkflowView(APIView):
         asked = valid(self.Input, request)
         more: dict[str, Any] = {}
         if "max_credits" in asked:
-            more["max_micros"] = _micros(asked["max_credits"])
+            more["max_micros"] = asking.micros(asked["max_credits"])
         changed = workflows.change(
             found,
             name=asked.get("name"),
@@ -197,12 +196,11 @@ class VersionView(APIView):
 
 
 def _shown(request: Request, workflow: Workflow) -> dict[str, Any]:
-    most = workflow.max_micros
     return {
         "id": str(workflow.pk),
         "name": workflow.name,
         "accelerator": workflow.accelerator or None,
-        "max_credits": most * CREDITS_PER_USD // MICROS_PER_USD if most else None,
+        "max_credits": asking.whole_credits(workflow.max_micros),
         "created_at": workflow.created_at.isoformat(),
         "runs_url": f"{base_url(request)}/api/v1/workflows/{workflow.pk}/runs",
     }
@@ -220,10 +218,6 @@ def _whole(request: Request, workflow: Workflow) -> dict[str, Any]:
 
 def _pinned(version: WorkflowVersion) -> dict[str, Any]:
     return {"version": version.number, "created_at": version.created_at.isoformat()}
-
-
-def _micros(credits: int | None) -> Micros | None:  # noqa: A002 - the unit of the wire
-    return None if credits is None else Micros(-(-credits * MICROS_PER_USD // CREDITS_PER_USD))
 
 
 def _who(request: Request) -> UUID:

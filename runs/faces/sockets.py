@@ -115,7 +115,7 @@ async def _tell(socket: web.WebSocketResponse, ear: Ear, key: ApiKey) -> None:
             await _send(socket, await _looked(ear))
             if time.monotonic() - checked > STILL_SECONDS:
                 checked = time.monotonic()
-                if not await books.aside(_is_living, key):
+                if not await books.aside(address.is_living, key):
                     ended = b"The key of this connection has ended."
                     await socket.close(code=ENDED_KEY, message=ended)
             await asyncio.sleep(LOOK_SECONDS)
@@ -229,7 +229,7 @@ class Ear:
             return []  # Its person was deleted meanwhile.
         name, data = entries.last(run)
         self._remaining = -2  # What is told next is how many are left, whatever that is.
-        last = {"node": None, "display_node": None, "prompt_id": str(run.pk)}
+        last = {"node": None, "display_node": None, "prompt_id": run.name}
         return [_frame(name, data), *self._status(), _frame("executing", last)]
 
     def _pictures(self, begun: list[UUID]) -> Frames:
@@ -238,7 +238,7 @@ class Ear:
         for run_id, at in Preview.objects.filter(run__in=works).values_list("run_id", "at"):
             if at == self._seen.get(run_id):
                 continue
-            if found := Preview.objects.filter(run_id=run_id).first():
+            if found := Preview.objects.select_related("run").filter(run_id=run_id).first():
                 self._seen[run_id] = found.at
                 frames.append(_binary(found, with_facts=self.with_facts))
         return frames
@@ -256,7 +256,7 @@ def _binary(preview: Preview, *, with_facts: bool) -> bytes:
             "display_node_id": node,
             "parent_node_id": node,
             "real_node_id": node,
-            "prompt_id": str(preview.run_id),
+            "prompt_id": preview.run.name,
             "image_type": preview.content_type,
         }
     )
@@ -286,13 +286,10 @@ def _authenticated(request: web.BaseRequest, client: str) -> ApiKey:
     return key
 
 
-def _is_living(key: ApiKey) -> bool:
-    return keys.living().filter(pk=key.pk).exists()
-
-
 def _refused(refusal: PlatformError) -> web.Response:
     error = {"type": asking.word(refusal), "message": str(refusal), "details": "", "extra_info": {}}
     body = {"error": error, "node_errors": {}}
-    answer = web.json_response(body, status=refusal.status, headers=refusal.headers)
+    headers = {**refusal.headers, **asking.named_answer("sockets", refusal.status)}
+    answer = web.json_response(body, status=refusal.status, headers=headers)
     answer.force_close()
     return answer

@@ -1,4 +1,4 @@
-"""Small pictures of what runs made, for the dialect that names an address for them."""
+"""Pictures of what runs made in another form: small ones, and as a ComfyUI shows them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,31 @@ MOST_PIXELS: Final = 64_000_000
 QUALITY: Final = 80
 FAILED: Final = (OSError, ValueError, Image.DecompressionBombError)
 """What Pillow says of what is no picture, is a broken one, or is far too large."""
+
+
+def shown(kept: Asset | Output, kind: str, quality: int, channel: str) -> tuple[bytes, str] | None:
+    """Return a picture as `webp`, `jpeg` or `png`, and its media type; None where that is none.
+
+    `channel` is `rgb` (without what shines through), `a` (that alone), or neither.
+    """
+    if kept.size_bytes > MOST_BYTES:
+        return None
+    try:
+        with assets.opened(kept) as content, Image.open(content) as found:
+            if found.width * found.height > MOST_PIXELS:
+                return None
+            picture = found.convert("RGBA" if "A" in found.getbands() else "RGB")
+            if kind == "jpeg" or channel == "rgb":
+                picture = picture.convert("RGB")
+            elif channel == "a":
+                alpha = picture.convert("RGBA").getchannel("A")
+                picture = Image.new("RGBA", picture.size)
+                picture.putalpha(alpha)
+            into = io.BytesIO()
+            picture.save(into, kind, quality=quality)
+    except FAILED:
+        return None
+    return into.getvalue(), f"image/{kind}"
 
 
 def made(kept: Asset | Output) -> bytes | None:

@@ -2,10 +2,21 @@
 
 from django.urls import path
 
-from runs.faces import asset_views, files, icu, modelslab, native, registry, v2
+from runs.faces import (
+    asset_views,
+    files,
+    icu,
+    machines,
+    modelslab,
+    native,
+    preferring,
+    registry,
+    v2,
+)
 
 J, A, W = "api/v2/jobs", "api/v2/assets", "api/v1/workflows/<uuid:workflow_id>/runs"
 R, M = "v1/workflows/<uuid:workflow_id>", "api/v7/comfyui"
+N = "admin/workers"
 urlpatterns = [
     path("files/<uuid:output_id>/<path:name>", files.fetch),
     path(J, v2.JobsView.as_view()),
@@ -28,6 +39,11 @@ urlpatterns = [
     path(R, registry.WorkflowView.as_view()),
     path(R + "/versions", registry.VersionsView.as_view()),
     path(R + "/versions/<str:number>", registry.VersionView.as_view()),
+    path(N, machines.MachinesView.as_view()),
+    path(N + "/<str:name>", machines.MachineView.as_view()),
+    path(N + "/<str:name>/drain", machines.MachineDrainView.as_view()),
+    path(N + "/<str:name>/back", machines.MachineBackView.as_view()),
+    path("v1/run-preferences", preferring.PreferencesView.as_view()),
     path("v1/run-address", native.AddressView.as_view()),
     *native.urls("comfy"),
     *native.urls("run/<token>"),

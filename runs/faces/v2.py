@@ -215,7 +215,7 @@ def _own(request: Request, run_id: UUID) -> Run:
 
 
 def _named(run: Run) -> dict[str, str]:
-    return {"Run-Id": str(run.pk)}
+    return {"Run-Id": run.name}
 
 
 def _answer(request: Request, run: Run, status: int = 200) -> Response:

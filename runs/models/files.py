@@ -90,4 +90,23 @@ class Output(models.Model):
     @property
     def key(self) -> str:
         """What it is called where files lie."""
-        return f"output-{self.pk}/content"
+        return output_key(self.pk)
+
+
+def output_key(output_id: uuid.UUID) -> str:
+    """Return what an output is called where files lie, also while no row names it."""
+    return f"output-{output_id}/content"
+
+
+class Brought(models.Model):
+    """Files of one try of a run that are being stored: here before the first of them is.
+
+    Gone with the end that names them in rows; else whoever tidies deletes what no row names.
+    """
+
+    prompt_id = models.UUIDField(primary_key=True)
+    """By which the worker knew the try."""
+    run_id = models.UUIDField()
+    files = models.IntegerField()
+    """How many places there are for them: their ids follow from run, try and place."""
+    created_at = models.DateTimeField(db_default=Now())

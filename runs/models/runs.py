@@ -47,7 +47,9 @@ class Run(models.Model):
     """One workflow handed over. Ids of people and keys are plain values: a run outlives them."""
 
     id = models.UUIDField(primary_key=True)
-    """The same on every face. The worker knows it by another, `prompt_id`."""
+    """The worker knows it by another, `prompt_id`."""
+    asked_id = models.UUIDField(null=True, blank=True)
+    """What its client calls it, where that was another workspace's: there it is not heard of."""
     workspace_id = models.UUIDField()
     user_id = models.UUIDField()
     key_id = models.UUIDField(null=True)
@@ -124,6 +126,8 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
     """When its files and its graph are deleted."""
+    forgotten_at = models.DateTimeField(null=True, blank=True)
+    """When, at that time, all that was said in it was deleted."""
     hidden_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -132,6 +136,11 @@ class Run(models.Model):
                 name="run_intention_once",
                 fields=["workspace_id", "idempotency_key"],
                 condition=~Q(idempotency_key=""),
+            ),
+            models.UniqueConstraint(
+                name="run_asked_id_once",
+                fields=["workspace_id", "asked_id"],
+                condition=Q(asked_id__isnull=False),
             ),
             models.UniqueConstraint(
                 name="run_prompt_once", fields=["prompt_id"], condition=Q(prompt_id__isnull=False)
@@ -188,7 +197,7 @@ class Run(models.Model):
             models.Index(
                 name="run_kept",
                 fields=["expires_at"],
-                condition=Q(expires_at__isnull=False),
+                condition=Q(expires_at__isnull=False, forgotten_at__isnull=True),
             ),
             models.Index(
                 name="run_ended_lately",
@@ -196,6 +205,11 @@ class Run(models.Model):
                 condition=Q(ended_at__isnull=False),
             ),
         ]
+
+    @property
+    def name(self) -> str:
+        """Its id as members know it, the same on every face."""
+        return str(self.asked_id or self.pk)
 
     @property
     def has_ended(self) -> bool:

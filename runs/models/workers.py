@@ -11,7 +11,7 @@ import uuid
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 
@@ -25,6 +25,8 @@ class Worker(models.Model):
 
     class Dialect(models.TextChoices):
         NATIVE = "native"
+        V2 = "v2"
+        """Comfy API v2, as a proxy before a ComfyUI speaks it."""
 
     class Health(models.TextChoices):
         UNKNOWN = "unknown"
@@ -34,7 +36,9 @@ class Worker(models.Model):
     name = models.CharField(max_length=60)
     base_url = models.CharField(max_length=300)
     sealed = models.CharField(max_length=500, default="", db_default="", blank=True)
-    """Its token, in a box (common/sealing.py); empty: it asks for none."""
+    """Its token, or `user:password`, in a box (common/sealing.py); empty: it asks for none."""
+    is_basic = models.BooleanField(default=False, db_default=False)
+    """Whether that is shown as Basic, and not as a bearer's token."""
     dialect = models.CharField(max_length=16, choices=Dialect, default=Dialect.NATIVE)
     accelerator = models.CharField(max_length=32)
     """A free label, like `A100_80GB`: runs ask for one by it."""
@@ -47,6 +51,10 @@ class Worker(models.Model):
     """For each file of type output that this run made, beside the seconds."""
     reserved_for = ArrayField(models.UUIDField(), default=list, blank=True)
     """Whose alone it is, by workspace; empty: everybody's."""
+    allowed_classes = ArrayField(
+        models.CharField(max_length=200), default=list, db_default=Value([]), blank=True
+    )
+    """Patterns of the node classes that run there; empty: all that are not denied."""
     denied_classes = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     shared_inputs = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     """Files of its own input folder that every run may load."""
@@ -88,7 +96,9 @@ class Worker(models.Model):
             models.CheckConstraint(
                 name="worker_health_known", condition=Q(health__in=["unknown", "up", "down"])
             ),
-            models.CheckConstraint(name="worker_dialect_known", condition=Q(dialect="native")),
+            models.CheckConstraint(
+                name="worker_dialect_known", condition=Q(dialect__in=["native", "v2"])
+            ),
         ]
 
 
@@ -100,5 +110,11 @@ class WorkerNodes(models.Model):
     )
     classes = ArrayField(models.CharField(max_length=200))
     object_info = models.JSONField()
+    barred = ArrayField(
+        models.CharField(max_length=200), default=list, db_default=Value([]), blank=True
+    )
+    """Those of its classes that do not run there, by what its operator allows and denies."""
+    folders = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
+    """Folder of models -> names of the files in it."""
     digest = models.CharField(max_length=64)
     read_at = models.DateTimeField(db_default=Now())

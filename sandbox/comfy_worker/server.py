@@ -27,7 +27,10 @@ class Server:
         for folder in self.folders.values():
             folder.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (64, 64), (200, 120, 40)).save(self.folders["input"] / "example.png")
-        self._token = token
+        self.models = home / "models"
+        for name in ("checkpoints", "embeddings", "loras", "vae"):
+            (self.models / name).mkdir(parents=True, exist_ok=True)
+        self.authorization = f"Bearer {token}" if token else ""
         self._numbers = 0
         self._sockets: dict[str, web.WebSocketResponse] = {}
         self._with_facts: set[str] = set()
@@ -67,6 +70,8 @@ class Server:
                 web.get("/view", self._view),
                 web.post("/upload/image", self._upload),
                 web.get("/object_info", self._info),
+                web.get("/models", self._models),
+                web.get("/models/{folder}", self._models_in),
                 web.get("/system_stats", self._stats),
             ]
         )
@@ -81,7 +86,8 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if self._token and request.headers.get("Authorization") != f"Bearer {self._token}":
+        shown = request.headers.get("Authorization")
+        if self.authorization and shown != self.authorization:
             return web.Response(status=401)
         answer: web.StreamResponse = await handler(request)
         return answer
@@ -196,6 +202,16 @@ class Server:
 
     async def _info(self, _: web.Request) -> web.Response:
         return web.json_response({name: said for name, (_, said) in NODES.items()})
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response(sorted(each.name for each in self.models.iterdir()))
+
+    async def _models_in(self, request: web.Request) -> web.Response:
+        folder = self.models / Path(request.match_info["folder"]).name
+        if not folder.is_dir():
+            return web.Response(status=404)
+        found = (each for each in folder.rglob("*") if each.is_file())
+        return web.json_response(sorted(str(each.relative_to(folder)) for each in found))
 
     async def _stats(self, _: web.Request) -> web.Response:
         return web.json_response({"system": {"comfyui_version": VERSION}, "devices": []})

@@ -80,6 +80,9 @@ RULES = {
         "customers/<uuid:user_id>", "customers/<uuid:user_id>/balance",
         "customers/<uuid:user_id>/events", "customers/<uuid:user_id>/usage",
         "admin/customers/<uuid:user_id>/stripe-data",
+        *("admin/workers" + what for what in (
+            "", "/<str:name>", "/<str:name>/drain", "/<str:name>/back",
+        )),
     ],
     DOOR: [
         "oauth/authorize", "oauth/token", "invitations/<str:token>",
@@ -108,9 +111,9 @@ RULES = {
         "my/workspace", "my/settings", "my/programs/<uuid:sign_in_id>/end",
         "my/keys", "my/keys/new", "my/keys/revoke-all", "my/keys/<uuid:key_id>",
         *("my/keys/<uuid:key_id>/" + what for what in (
-            "change", "rotate", "disable", "enable", "revoke",
+            "change", "rotate", "disable", "enable", "revoke", "address",
         )),
-        "my/credits", *("my/credits/" + what for what in (
+        "my/connect", "my/credits", *("my/credits/" + what for what in (
             "buy", "redeem", "automatic", "card", "portal", "warning", "statement",
         )),
         "my/team", "my/team/new", "my/team/name", "my/team/vendors", "my/team/invite",
@@ -118,6 +121,7 @@ RULES = {
         "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
         "my/team/<uuid:user>/transfer",
         "my/usage/presses", "my/usage/spend", "my/refusals", "my/runs",
+        "my/runs/preferences",
         *("my/runs/<uuid:run_id>" + what for what in (
             "", "/events", "/preview", "/files/<uuid:output_id>", "/cancel", "/again", "/share",
         )),

@@ -33,6 +33,10 @@ LIMITED = {
     "admin/customers/<uuid:user_id>/cloud-subscription-status": ("GET", operators, "MOST_WRONG"),
     "admin/customers/<uuid:user_id>/stripe-data": ("DELETE", operators, "MOST_WRONG"),
     "customers/<uuid:user_id>/usage": ("POST", operators, "MOST_WRONG"),
+    "admin/workers": ("POST", operators, "MOST_WRONG"),
+    "admin/workers/<str:name>": ("DELETE", operators, "MOST_WRONG"),
+    "admin/workers/<str:name>/drain": ("POST", operators, "MOST_WRONG"),
+    "admin/workers/<str:name>/back": ("POST", operators, "MOST_WRONG"),
 }
 BODIES = {
     "v1/pairings": {

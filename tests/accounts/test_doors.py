@@ -205,3 +205,31 @@ def test_who_signs_in_is_sent_to_no_other_site(ines, where, how):
 
     assert ines.is_in()
     assert answer["Location"].startswith("/my/"), answer["Location"]
+
+
+ODD_COOKIES = [
+    '"\\000aaaaaaaaaaaaaaaa"',  # In quotes a cookie holds any byte, by its number.
+    '"aaaaaaaaaaaa\\000"',
+    '"' + "\\377" * 20 + '"',
+    "\x80\xff" * 10,
+    "a" * 8000,
+    "A" * 32,
+]
+
+
+@pytest.mark.parametrize("cookie", ODD_COOKIES)
+@pytest.mark.parametrize(
+    "name", ["SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "LANGUAGE_COOKIE_NAME"]
+)
+def test_whatever_a_cookie_holds_is_answered(db, settings, name, cookie):
+    sent = f"{getattr(settings, name)}={cookie}"
+    client = Client(SERVER_NAME="localhost", raise_request_exception=False)
+
+    for path in ("/my/", "/account/login/", "/v1/me", "/staff/", "/receipts/x"):
+        for method in ("GET", "POST"):
+            answer = client.generic(method, path, HTTP_COOKIE=sent)
+            assert answer.status_code < 500, (method, path)
+    if name == "SESSION_COOKIE_NAME":
+        asked = client.get("/my/", HTTP_COOKIE=sent)
+        assert (asked.status_code, asked["Location"]) == (302, "/account/login/?next=/my/")
+        assert asked.cookies[settings.SESSION_COOKIE_NAME]["max-age"] == 0, "it is taken away"

@@ -56,12 +56,17 @@ NOTED = {
     (f"{WEBHOOK}/rotate", "post"): ("webhook.rotated", False),
     (f"{WEBHOOK}/test", "post"): ("webhook.tried", False),
     ("v1/webhooks/deliveries/<uuid:delivery_id>/resend", "post"): ("webhook.resent", False),
+    ("v1/run-preferences", "patch"): ("runs.preferences_changed", True),
     ("v1/workflows", "post"): ("workflow.made", False),
     (WORKFLOW, "patch"): ("workflow.changed", True),
     (WORKFLOW, "delete"): ("workflow.removed", False),
     (f"{WORKFLOW}/versions", "post"): ("workflow.changed", False),
 }
 ELSEWHERE = {
+    ("admin/workers", "post"): "worker.added: tests/runs/test_machines_by_program.py",
+    ("admin/workers/<str:name>", "delete"): "worker.removed: the same",
+    ("admin/workers/<str:name>/drain", "post"): "worker.drained: the same",
+    ("admin/workers/<str:name>/back", "post"): "worker.taken_back: the same",
     ("admin/customers/<uuid:user_id>/stripe-data", "delete"):
         "stripe-data.deleted: tests/credits/payments/test_forgotten_customers.py",
     ("customers/<uuid:user_id>/usage", "post"): "usage.recorded: tests/apikeys/test_recorded.py",
@@ -269,6 +274,7 @@ DOING = {
     ("v1/privacy/archives", "post"): act("v1/privacy/archives"),
     ("v1/webhooks", "post"): act("v1/webhooks", url="https://8.8.8.8/", events=["run.failed"]),
     ("v1/workflows", "post"): act("v1/workflows", name="Poster", prompt=GRAPH),
+    ("v1/run-preferences", "patch"): act("v1/run-preferences", "PATCH", keep_days=3),
     (WORKFLOW, "patch"): with_workflow(method="PATCH", name="Poster of films"),
     (WORKFLOW, "delete"): with_workflow(method="DELETE"),
     (f"{WORKFLOW}/versions", "post"): with_workflow("/versions", prompt=GRAPH),

@@ -20,6 +20,7 @@ from accounts import doors, origins, status
 from accounts.models import AllowedOrigin, RefusedOrigin, User
 from audit.models import Event
 from common.errors import InvalidRequest, NotFound, OriginNotAllowed
+from desk import roles
 
 ROOT = Path(__file__).parents[2]
 STAFF = uuid.UUID(int=7)
@@ -269,6 +270,7 @@ def told(*words):
 
 def test_staff_allow_what_was_refused_with_one_command(bob):
     status.appoint(bob.user, by=None)
+    roles.assign(bob.user, ["support"], by=None)
     with pytest.raises(OriginNotAllowed):
         origins.check("https://new.example")
     (seen,) = json.loads(told("refused", "--json"))

@@ -570,3 +570,15 @@ def test_its_page_names_what_it_made_and_ends_them_with_it(by_key, client, signe
     signed_in.post(f"{page}/revoke", {"with_made": "1"})
 
     assert [acts(each["key"]) is True for each in line] == [False] * 3
+
+
+def test_what_a_key_that_ended_made_is_named_and_ended_on_its_page_too(by_key, client, signed_in):
+    line = a_line(by_key, client)
+    by_key("DELETE", f"/v1/keys/{line[0]['id']}")
+    page = f"/my/keys/{line[0]['id']}"
+
+    assert "2 keys were made with it" in signed_in.get(page).content.decode()
+    signed_in.post(f"{page}/revoke", {"with_made": "1"})
+
+    assert [acts(each["key"]) is True for each in line] == [False] * 3
+    assert "made with it" not in signed_in.get(page).content.decode()

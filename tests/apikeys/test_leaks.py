@@ -5,6 +5,7 @@ import hashlib
 import json
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -136,6 +137,7 @@ def test_a_published_key_is_disabled_and_its_owner_told_once(report, alice, bob)
     (letter,) = letters(alice)
     assert "https://git.example/a.py" in letter.text
     assert alice.key not in letter.text
+    assert "webhooks" not in letter.text
     assert alice.api_key_record.prefix in letter.text
     assert letters(bob) == []
 
@@ -170,6 +172,7 @@ def test_what_was_made_with_it_is_disabled_too(report, alice):
     assert [acts(each) for each in (alice.key, one, two, three, other)] == [False] * 4 + [True]
     (letter,) = letters(alice)
     assert grandchild.prefix in letter.text
+    assert "look whether all of them are yours" in letter.text
 
 
 def test_its_owner_cannot_enable_it(report, alice, client):
@@ -183,11 +186,64 @@ def test_its_owner_cannot_enable_it(report, alice, client):
     assert not acts(alice.key)
 
 
-def test_a_key_that_was_revoked_is_told_to_nobody(report, alice):
+def test_a_key_that_was_revoked_and_made_nothing_is_told_to_nobody(report, alice):
     states.revoke(alice.api_key_record, by=alice.user.pk, reason="lost")
 
     assert report(alice.key).json()[0]["label"] == "true_positive"
     assert letters(alice) == []
+
+
+def giver(alice, key):
+    ApiKey.objects.filter(pk=key.pk).update(scopes=["proxy", "keys:manage"])
+    found = ApiKey.objects.get(pk=key.pk)
+    return Giver(alice.user.pk, alice.workspace_id, of(found), found)
+
+
+@pytest.mark.parametrize("way", ["rotated", "revoked", "disabled"])
+def test_who_finds_a_key_does_not_keep_what_they_made_by_ending_it(report, alice, way):
+    """Before the report comes, so that it is of a key that ended."""
+    found = giver(alice, alice.api_key_record)
+    if way == "rotated":
+        thiefs, _ = life.rotate(found, found.key.pk, overlap=timedelta())
+    else:
+        grants = Rights(scopes=frozenset(["proxy", "keys:manage"]))
+        thiefs, made = life.make(found, name="mine now", description="", asked=grants)
+        theirs = giver(alice, made)
+        if way == "revoked":
+            states.revoke(life.one(theirs, found.key.pk), by=alice.user.pk, reason="gone")
+        else:
+            life.change(theirs, found.key.pk, asked={}, disabled=True)
+    assert acts(thiefs)
+
+    for _ in range(2):
+        assert report(alice.key).json()[0]["label"] == "true_positive"
+
+    assert not acts(thiefs)
+    (letter,) = letters(alice)
+    assert ("revoked before" in letter.text) == (way != "disabled")
+    assert "made with it, and are disabled" in letter.text
+
+
+def test_a_key_that_its_owner_paused_is_paused_for_good_once_it_is_found(report, alice, client):
+    states.disable(alice.api_key_record, by=alice.user.pk, reason="for a while")
+
+    report(alice.key)
+    client.force_login(alice.user)
+    path = f"/v1/keys/{alice.api_key_record.pk}"
+    answer = client.patch(path, {"disabled": False}, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert not acts(alice.key)
+    assert len(letters(alice)) == 1
+
+
+def test_what_staff_let_act_again_is_told_again_when_it_is_found_again(report, alice, bob):
+    report(alice.key)
+    states.enable(alice.api_key_record, by=bob.user.pk, reason="It was another's.")
+    report(alice.key)
+
+    assert not acts(alice.key)
+    assert len(letters(alice)) == 2
 
 
 def test_the_bytes_are_signed_as_they_are(report, site, alice):
@@ -275,3 +331,30 @@ def test_two_reports_at_once_write_one_letter(alice, at_once):
 
     assert len(letters(alice)) == 1
     assert not acts(alice.key)
+
+
+def end_by_report(key, alice):
+    leaks.report(json.dumps([{"token": alice.key}]).encode())
+
+
+def end_by_hand(key, alice):
+    states.revoke_with_made(key, by=alice.user.pk, reason="lost")
+
+
+@pytest.mark.parametrize("end", [end_by_report, end_by_hand])
+def test_a_run_of_what_it_made_that_begins_meanwhile_keeps_no_key(alice, end, monkeypatch):
+    """Its transaction holds the second key's row, and is over once that one is to be ended."""
+    own = {"workspace_id": alice.workspace_id, "user_id": alice.user.pk}
+    _, second = keys.issue(**own, name="mine now", made_by=alice.api_key_record)
+    found, of_runs = states.made_with, []
+
+    def meanwhile(key):
+        made = found(key)
+        if not of_runs:
+            of_runs.append(keys.issue(**own, name="a run", made_by=second)[0])
+        return made
+
+    monkeypatch.setattr(states, "made_with", meanwhile)
+    end(alice.api_key_record, alice)
+
+    assert not acts(of_runs[0])

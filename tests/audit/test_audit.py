@@ -17,6 +17,7 @@ from audit.models import Event
 from credits.books import findings, freezes
 from credits.gifts import adjustments, vouchers
 from credits.models import Finding, Freeze
+from desk import roles
 
 
 def only(**wanted):
@@ -166,6 +167,7 @@ def test_what_staff_do_with_money_is_written(alice, bob, settings):
 
 def test_a_command_says_that_it_was_one(alice, bob):
     status.appoint(bob.user, by=None)
+    roles.assign(bob.user, ["support"], by=None)
 
     call_command("member", "deactivate", alice.user.email, "--by", bob.user.email,
                  "--reason", "asked for", stdout=StringIO())  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from common import db
 from common.errors import Unavailable
 from common.ids import uuid7
-from common.lanes import BATCH, CROWD, Lane, Lost
+from common.lanes import BATCH, Lane, Lost
 from credits.books import batches
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -52,25 +52,13 @@ async def test_each_gets_its_own_answer(lanes):
     assert await asyncio.gather(*(lane.ask(n) for n in range(1000))) == list(range(1000))
 
 
-async def test_a_few_who_wait_together_go_together(lanes):
-    echo = Echo()
-    lane = lanes(echo)
-
-    await asyncio.gather(*(lane.ask(n) for n in range(CROWD)))
-
-    assert [len(batch) for batch in echo.batches] == [CROWD]
-
-
-async def test_of_a_crowd_a_third_goes_first_and_never_more_than_a_batch(lanes):
+async def test_all_who_wait_go_together_and_never_more_than_a_batch(lanes):
     echo = Echo()
     lane = lanes(echo)
 
     await asyncio.gather(*(lane.ask(n) for n in range(900)))
 
-    sizes = [len(batch) for batch in echo.batches]
-    assert sizes[:3] == [BATCH, 644 // 3, (644 - 644 // 3) // 3]
-    assert sum(sizes) == 900
-    assert len(sizes) < 20
+    assert [len(batch) for batch in echo.batches] == [BATCH, BATCH, BATCH, 900 - 3 * BATCH]
 
 
 async def test_who_comes_while_a_statement_runs_goes_with_the_next(lanes):
@@ -86,12 +74,12 @@ async def test_who_comes_while_a_statement_runs_goes_with_the_next(lanes):
     lane = lanes(work)
     first = asyncio.create_task(lane.ask(0))
     await started.wait()
-    others = [asyncio.create_task(lane.ask(n)) for n in range(1, CROWD + 1)]
+    others = [asyncio.create_task(lane.ask(n)) for n in range(1, 21)]
     await asyncio.sleep(0)
     go_on.set()
 
-    assert await asyncio.gather(first, *others) == list(range(CROWD + 1))
-    assert sizes == [1, CROWD]
+    assert await asyncio.gather(first, *others) == list(range(21))
+    assert sizes == [1, 20]
 
 
 async def test_a_bad_row_does_not_fail_its_neighbours(lanes, alice):

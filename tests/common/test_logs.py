@@ -138,3 +138,23 @@ def test_a_future_that_nobody_waits_for_any_more_is_told_of_only_if_it_failed():
     assert told_of("asyncio", ValueError())
     assert told_of("django.request", asyncio.CancelledError())
     assert heard.filter(logging.LogRecord("asyncio", logging.ERROR, "", 0, "slow", (), None))
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        (f"/run/rt_{'0a' * 32}/prompt", "/run/rt_.../prompt"),
+        ("/invitations/aB-c_9.x:y", "/invitations/..."),
+        ("/privacy/confirm/s3cret", "/privacy/confirm/..."),
+        ("/privacy/s3cret/certificate.json", "/privacy/.../certificate.json"),
+        ("/receipts/c0a1-6b.s1gned-_", "/receipts/..."),
+        ("/my/usage", "/my/usage"),
+    ],
+)
+def test_an_address_that_lets_in_whoever_has_it_stands_in_no_line(path, named):
+    told = "%s cannot be answered: the connection is lost"
+    record = logging.LogRecord("config", logging.WARNING, "x", 1, told, (path,), None)
+
+    line = json.loads(logs.JsonFormatter().format(record))
+
+    assert line["event"] == f"{named} cannot be answered: the connection is lost"

@@ -19,6 +19,7 @@ from apikeys.models import ApiKey
 from common.money import usd
 from credits.gifts import adjustments, vouchers
 from credits.models import Adjustment, TopUp, Voucher
+from desk import roles
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = str(uuid.UUID(int=7))
@@ -142,6 +143,7 @@ def cast(alice, settings, request):
     """Alice, Grace of staff, and somebody who only has a password."""
     grace = sign_up(email="grace@example.org")
     User.objects.filter(pk=grace.pk).update(is_staff=True)
+    roles.assign(grace, roles.ROLES, by=None)
     User.objects.create(email="root@example.org")
     made = {"alice": alice.user.email, "workspace": str(alice.workspace_id), "key": alice.key}
     made["prefix"] = alice.api_key_record.prefix
@@ -198,7 +200,8 @@ def test_called_from_python_it_is_an_error_to_catch(db):
 def test_who_asks_for_the_trace_gets_it(db, monkeypatch):
     monkeypatch.setattr(connections, "close_all", lambda: None)
 
-    User.objects.create(email="grace@example.org", is_staff=True)
+    grace = User.objects.create(email="grace@example.org", is_staff=True)
+    roles.assign(grace, ["finance"], by=None)
 
     with pytest.raises(CommandError, match="no open finding"):
         from_a_shell("money", "--traceback", "findings", "--resolve", "x", *WHY)

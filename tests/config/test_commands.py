@@ -12,12 +12,14 @@ from apikeys import keys
 from apikeys.models import ApiKey
 from credits.books import holds
 from credits.models import Account, Adjustment
+from desk import roles
 from usage.models import Call
 
 
 def add(*arguments):
     """Add a member; Grace of staff gives the credits, if any are given."""
-    User.objects.get_or_create(email="grace@example.org", defaults={"is_staff": True})
+    grace, _ = User.objects.get_or_create(email="grace@example.org", defaults={"is_staff": True})
+    roles.assign(grace, ["finance"], by=None)
     out, given = io.StringIO(), any(each.startswith("--credits") for each in arguments)
     by = ("--by", "grace@example.org", "--reason", "asked for") if given else ()
     call_command("member", "add", *arguments, *by, stdout=out)

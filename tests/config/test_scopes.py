@@ -53,6 +53,10 @@ ANYBODY = {
     "admin/customers/<uuid:user_id>/balance": "the same",
     "admin/customers/<uuid:user_id>/cloud-subscription-status": "the same",
     "admin/customers/<uuid:user_id>/stripe-data": "the same",
+    "admin/workers": "the same",
+    "admin/workers/<str:name>": "the same",
+    "admin/workers/<str:name>/drain": "the same",
+    "admin/workers/<str:name>/back": "the same",
     "customers/<uuid:user_id>/usage": "the same",
 }
 ELSEWHERE = ("account/", "_allauth/", "staff/", "my/")

@@ -3,6 +3,7 @@
 import io
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 from django.core.management import call_command
@@ -17,6 +18,7 @@ from common.money import usd
 from credits.books import findings, holds, limits
 from credits.gifts import vouchers
 from credits.models import Adjustment, Entry, Finding, Freeze, Voucher
+from desk import roles
 
 
 @pytest.fixture
@@ -29,9 +31,10 @@ def hopper(db):
     return _of_staff()
 
 
-def _of_staff():
+def _of_staff(*names):
     user = sign_up(email=f"{uuid.uuid4().hex}@example.org")
     User.objects.filter(pk=user.pk).update(is_staff=True)
+    roles.assign(user, names or roles.ROLES, by=None)
     return user
 
 
@@ -209,6 +212,18 @@ def test_a_key_is_disabled_enabled_and_revoked_and_each_may_be_said_twice(alice,
     say("revoke")
     assert "(was revoked before)" in say("revoke")
     assert not acts(alice)
+
+
+@pytest.mark.parametrize(("words", "left"), [((), True), (("--with-made",), False)])
+def test_a_key_is_revoked_alone_or_with_what_was_made_with_it(alice, grace, words, left):
+    own = {"workspace_id": alice.workspace_id, "user_id": alice.user.pk}
+    thiefs, _ = keys.issue(**own, name="mine now", made_by=alice.api_key_record)
+
+    said = do("keys", "revoke", alice.api_key_record.pk, *words, by=grace, reason="leaked")
+
+    assert not acts(alice)
+    assert acts(replace(alice, key=thiefs)) == left
+    assert ("2 keys, with what it made" in said) != left
 
 
 def test_keys_are_listed_without_what_makes_them_keys(alice, bob, grace):

@@ -102,7 +102,7 @@ def test_django_reads_it():
     with translation.override("zh-hans"):
         assert translation.gettext("Credits") == "积分"
         assert translation.pgettext("state of a run", "Runs") == "运行中"
-        assert translation.ngettext("%(n)s call", "%(n)s calls", 1) == "%(n)s 次调用"
+        assert translation.ngettext("%(times)s time", "%(times)s times", 1) == "%(times)s 次"
 
 
 # --- Chinese ------------------------------------------------------------------------------------

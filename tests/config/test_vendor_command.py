@@ -13,6 +13,7 @@ from accounts.models import User
 from accounts.signup import sign_up
 from audit.models import Event
 from common import sealing
+from desk import roles
 from proxy import vault, vendor_accounts
 from proxy.models import VendorAccount, VendorHealth, VendorRevision, VendorSwitch
 
@@ -24,6 +25,7 @@ def grace(db, settings):
     settings.VENDOR_SETTINGS = {"VENDOR_BFL_KEY": "from-the-environment"}
     user = sign_up(email=f"{uuid.uuid4().hex}@example.org")
     User.objects.filter(pk=user.pk).update(is_staff=True)
+    roles.assign(user, ["operations"], by=None)
     return user
 
 

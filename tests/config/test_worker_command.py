@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from accounts.models import User
 from accounts.signup import sign_up
 from audit.models import Event
+from desk import roles
 from runs import workers
 from runs.models import Trace
 
@@ -22,6 +23,7 @@ URL = "http://10.0.0.7:8188"
 def grace(db):
     user = sign_up(email=f"{uuid.uuid4().hex}@example.org")
     User.objects.filter(pk=user.pk).update(is_staff=True)
+    roles.assign(user, ["operations"], by=None)
     return user
 
 
@@ -115,3 +117,15 @@ def test_what_is_left_to_wipe_is_told_by_the_list_and_by_the_removal(do):
     assert "1 to wipe" in do("list", plain=True)
     assert "files of 1 runs are on it still" in do("remove", "gpu-1")["done"]
     assert do("remove", "gpu-2")["done"] == "is removed"
+
+
+def test_what_runs_on_a_machine_and_how_it_is_asked_is_said_by_command(do):
+    add(do, "--token", "--user", "us", "--allow", "Load*", "--allow", "Save*", "--deny", "LoadX",
+        "--shared-input", "a.png", given=f"{TOKEN}\n")  # fmt: skip
+
+    (row,) = do("list")
+    assert (row["allowed_classes"], row["denied_classes"]) == (["Load*", "Save*"], ["LoadX"])
+    assert row["shared_inputs"] == ["a.png"]
+    made = workers.find("gpu-1")
+    assert (made.is_basic, workers.token_of(made)) == (True, f"us:{TOKEN}")
+    assert TOKEN not in json.dumps(row) + f"{list(Event.objects.values())}"

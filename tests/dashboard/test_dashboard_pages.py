@@ -37,7 +37,7 @@ def test_home_shows_what_there_is_what_runs_and_what_came_last(alice, signed_in,
 
     page = signed_in(alice).get("/my/").content.decode()
 
-    for text in ("0.70", "$0.30", "kling", "Flux &lt;b&gt;Pro", "$0.04"):
+    for text in ("0.70", "$0.30", "Kling", "Flux &lt;b&gt;Pro", "$0.04"):
         assert text in page
     assert "default-src 'none'" in signed_in(alice).get("/my/")["Content-Security-Policy"]
     assert "style=" not in page

@@ -10,10 +10,11 @@ from django.utils import timezone
 from page_text import text
 
 from accounts import teams
-from apikeys import allowances, keys, limited
+from apikeys import allowances, keys, limited, states
 from apikeys.limited import Limits
 from apikeys.models import ApiKey
 from common.money import usd
+from runs.faces import address as run_addresses
 
 NEW = {"name": "Render farm", "scopes": ["proxy"], "which": "all"}
 
@@ -241,3 +242,30 @@ def test_a_member_may_not_widen_what_the_owner_set(studio, bob):
     assert answer.status_code == 403
     assert "You can ask for more" in text(answer)
     assert ApiKey.objects.get(pk=key.pk).name == "bobs"
+
+
+def test_an_address_for_scripts_is_made_of_ones_own_key_with_terms_of_its_own(alice, signed_in):
+    browser, key = signed_in(alice), alice.api_key_record
+    key.scopes = ["runs"]
+    key.save(update_fields=["scopes"])
+    path = f"/my/keys/{key.pk}/address"
+
+    assert path in text(browser.get(f"/my/keys/{key.pk}"))
+    page = text(browser.post(path, {"most": "0.25", "days": "7"}))
+    token = re.search(r"/run/(rt_\w+)", page)[1]
+
+    shown = run_addresses.authenticate(token, address="127.0.0.1")
+    assert (shown.pk, shown.address_micros) == (key.pk, 250_000)
+    assert browser.post(path, {"most": "-1", "days": "7"}).status_code == 400
+    key.scopes = ["proxy"]
+    key.save(update_fields=["scopes"])
+    assert browser.get(path).status_code == 403
+    assert path not in text(browser.get(f"/my/keys/{key.pk}"))
+
+
+def test_nobody_makes_an_address_of_a_key_that_is_not_theirs_or_has_ended(alice, bob, signed_in):
+    hers = f"/my/keys/{alice.api_key_record.pk}/address"
+
+    assert signed_in(bob).post(hers, {"days": "0"}).status_code == 404
+    states.revoke(alice.api_key_record, by=alice.user.pk, reason="test")
+    assert signed_in(alice).post(hers, {"days": "0"}).status_code == 404

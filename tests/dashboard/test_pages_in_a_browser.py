@@ -10,6 +10,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from call_rows import call_of
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
@@ -22,7 +23,7 @@ from accounts import invitations, teams
 from accounts.models import Workspace
 from accounts.sessions import Session
 from accounts.signup import verify_email
-from apikeys import allowances, asks, keys, limited
+from apikeys import allowances, asks, keys, limited, states
 from apikeys.authentication import giver
 from apikeys.limited import Limits
 from apikeys.rights import Rights
@@ -139,7 +140,8 @@ def studio(alice, bob):
 
 
 PAGES = {
-    "home": "/my/", "usage": "/my/usage", "credits": "/my/credits", "keys": "/my/keys",
+    "home": "/my/", "connect": "/my/connect", "usage": "/my/usage", "credits": "/my/credits",
+    "keys": "/my/keys",
     "key": "/my/keys/{key}", "key-change": "/my/keys/{key}/change", "key-new": "/my/keys/new",
     "keys-revoke": "/my/keys/revoke-all",
     "team": "/my/team", "member": "/my/team/{user}", "vendors": "/my/team/vendors",
@@ -175,7 +177,7 @@ def test_each_page_reads_well(
 
 DATA = (
     "Render farm", "Old laptop", "Bobs workstation", "Ten more.", "Your card was refused.",
-    "Black Forest Labs",
+    "Black Forest Labs", "Fish Audio",
 )  # fmt: skip
 """What people and the payment provider said, and what a vendor is called."""
 
@@ -193,6 +195,58 @@ def test_each_page_reads_well_in_chinese(
     for name, path in PAGES.items():
         page.goto(f"{url}{path.format(**studio)}")
         look_in_chinese(page, f"{name}-{size}-{scheme}-zh", complaints, DATA)
+
+
+@pytest.mark.parametrize(("size", "scheme"), IN_CHINESE)
+def test_the_page_of_a_revoked_key_reads_well_and_ends_what_it_made(
+    page, url, come_in, alice, complaints, size, scheme
+):
+    own = {"workspace_id": alice.workspace_id, "user_id": alice.user.pk}
+    for name in ("Night", "Day"):
+        keys.issue(**own, name=name, made_by=alice.api_key_record)
+    states.revoke(alice.api_key_record, by=alice.user.pk, reason="It leaked.")
+    come_in(alice)
+    page.set_viewport_size(SIZES[size])
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    path = f"{url}/my/keys/{alice.api_key_record.pk}"
+
+    page.goto(path)
+    look(page, f"key-revoked-{size}-{scheme}", complaints)
+    page.get_by_role("button", name="Revoke these").click()
+    page.goto(path)
+
+    expect(page.get_by_role("button", name="Revoke these")).to_have_count(0)
+    assert not keys.living().filter(user=alice.user).exists()
+
+
+def test_the_page_of_connecting_sees_the_first_call_by_itself(page, url, come_in, alice):
+    come_in(alice)
+    page.goto(f"{url}/my/connect")
+    expect(page.get_by_text("Waiting for your first call")).to_be_visible()
+    expect(page.get_by_role("link", name="Look again")).to_be_hidden()
+
+    call_of(alice)
+
+    expect(page.get_by_role("heading", name="It works")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("link", name="See its receipt")).to_be_visible()
+
+
+DROP = """
+(field) => {
+    const given = new DataTransfer();
+    given.items.add(new File(['{"1": {}}'], "workflow.json"));
+    field.dispatchEvent(new DragEvent("drop", {dataTransfer: given, bubbles: true}));
+}
+"""
+
+
+def test_a_workflow_may_be_dropped_on_its_field(page, url, come_in, alice):
+    come_in(alice)
+    page.goto(f"{url}/my/quote")
+
+    page.locator("textarea[name=prompt]").evaluate(DROP)
+
+    expect(page.locator("textarea[name=prompt]")).to_have_value('{"1": {}}')
 
 
 def test_a_language_is_chosen_without_script_and_stays(url, come_in, alice, browser):

@@ -229,12 +229,12 @@ def test_spend_is_told_apart_by_each_way_and_adds_up(studio, as_owner, bob):
     call_of(as_owner, user_id=bob.user.pk, vendor="kling", charged_micros=60_000)
     call_of(as_owner, user_id=bob.user.pk, key_id=key, charged_micros=0, outcome="failed")
 
-    assert [each.split()[0] for each in spent_by(studio.owner)] == ["kling", "bfl"]
+    assert [each.split()[0] for each in spent_by(studio.owner)] == ["Kling", "Black"]
     name = bob.user.name or bob.user.email
     for by, first in (("project", "No project"), ("key", "No key"), ("member", name)):
         rows = spent_by(studio.owner, by=by)
         assert rows[0].startswith(first), by
-    assert spent_by(studio.owner, by="project")[1].startswith("kite 1 call $0.04")
+    assert spent_by(studio.owner, by="project")[1].startswith("kite 1 $0.04")
     assert any(row.startswith(key) for row in spent_by(studio.owner, by="key")), "another's key"
     assert "$0.10" in text(studio.owner.get("/my/usage/spend?days=7"))
 
@@ -245,8 +245,8 @@ def test_a_member_reads_what_their_own_calls_cost(studio, as_owner, bob):
 
     said = text(studio.member.get("/my/usage/spend?by=member"))
 
-    assert "kling" in said
-    assert "bfl" not in said
+    assert "Kling" in said
+    assert "Black Forest Labs" not in said
     assert "Members" not in said
 
 

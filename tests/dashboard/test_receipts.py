@@ -12,6 +12,7 @@ from django.utils import timezone
 from page_text import text
 from run_rows import run_of
 
+from apikeys import recorded
 from dashboard import receipts
 from dashboard.receipts import CALL, PRESS, RUN, Shared
 
@@ -49,6 +50,17 @@ def test_a_call_is_shared_without_a_word_of_whose_it_is(alice, signed_in, strang
     for never in ("Maria", "secret film", "a cat", alice.user.email, str(alice.workspace_id),
                   str(alice.user.pk), "one press"):  # fmt: skip
         assert never not in said
+
+
+def test_what_a_service_told_of_a_use_is_for_its_member_alone(alice, signed_in, stranger):
+    told = {"seat": "maria@example.org", "minutes": 5}
+    made = call_of(alice, vendor=recorded.VENDOR, facts={"inputs": told})
+
+    assert "maria@example.org" in text(signed_in(alice).get(f"/my/usage/{made.pk}"))
+    said = text(stranger.get(address_of(CALL, made.pk)))
+
+    assert made.operation in said
+    assert "maria" not in said
 
 
 def test_a_whole_press_is_one_persons_and_says_what_all_of_it_came_to(

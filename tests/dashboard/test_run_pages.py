@@ -7,13 +7,16 @@ import uuid
 import pytest
 from asgiref.sync import async_to_sync
 from call_rows import call_of
+from django.core.files.uploadedfile import SimpleUploadedFile
 from page_text import text
 from run_rows import GRAPH, machine_of, output_of, preview_of, run_of
 
+from accounts.models import Membership
 from audit.models import Event
 from credits.books import holds
-from runs import shown, workflows
-from runs.models import Run, Workflow, WorkflowVersion
+from runs import assets, preferences, shown, workflows
+from runs.faces import bodies
+from runs.models import Asset, Run, Workflow, WorkflowVersion
 from webhooks import endpoints, sending
 from webhooks.models import Delivery, Endpoint
 
@@ -67,7 +70,7 @@ def test_what_a_node_said_is_text_and_what_failed_free_says_so(alice, browser):
 
     assert "No such &lt;b&gt;model&lt;/b&gt;." in page
     assert "Nothing was charged." in page
-    assert "up to ten minutes a day" in page
+    assert "up to 600 seconds a day" in page
     assert f"/my/runs/{run.pk}/again" in page
 
 
@@ -435,3 +438,156 @@ def test_webhooks_are_for_who_sees_all_of_the_workspace(studio):
     for method, path in (("get", ""), ("get", "/new"), ("post", "/new")):
         assert getattr(studio.member, method)(f"/my/webhooks{path}").status_code == 403
     assert studio.owner.get("/my/webhooks").status_code == 200
+
+
+# --- Preferences --------------------------------------------------------------------------------
+
+
+def test_an_owner_says_what_holds_for_all_runs_and_reads_it_back(alice, browser):
+    machine_of(alice.workspace_id)
+    path = "/my/runs/preferences"
+    said = {"keep_days": "3", "max_micros": "0.50", "accelerator": "T4", "drops_workflows": "on"}
+
+    saved = browser.post(path, said)
+    page = text(browser.get(path))
+    refused = browser.post(path, {**said, "keep_days": "31"})
+
+    assert (saved.status_code, saved["Location"]) == (302, path)
+    found = preferences.of(alice.workspace_id)
+    assert (found.keep_days, found.max_micros, found.drops_workflows) == (3, 500_000, True)
+    assert found.accelerator == "T4"
+    assert 'value="0.50"' in page
+    assert "From 1 to 30. Empty: 7." in page
+    assert refused.status_code == 400
+    assert preferences.of(alice.workspace_id) == found
+
+
+def test_what_holds_for_all_runs_is_not_a_members_to_say(alice, browser):
+    Membership.objects.filter(workspace_id=alice.workspace_id).update(role="member")
+
+    page = text(browser.get("/my/runs/preferences"))
+    refused = browser.post("/my/runs/preferences", {"keep_days": "1"})
+
+    assert "Owner or billing of the workspace may change them." in page
+    assert "Save the preferences" not in page
+    assert refused.status_code == 403
+    assert preferences.of(alice.workspace_id).keep_days is None
+
+
+def test_a_workflows_form_begins_with_what_its_workspace_prefers(alice, browser):
+    machine_of(alice.workspace_id)
+    preferences.change(
+        alice.workspace_id, {"max_micros": 70_000, "accelerator": "T4"}, by=alice.user.pk
+    )
+    made = workflows.make(alice.workspace_id, name="Poster", graph=GRAPH, by=alice.user.pk)
+
+    page = text(browser.get(f"/my/workflows/{made.pk}"))
+    browser.post(f"/my/workflows/{made.pk}", filled(browser.get(f"/my/workflows/{made.pk}"),
+                 accelerator="any", most="0.07"))  # fmt: skip
+
+    assert 'value="0.07"' in page
+    assert '<option value="T4" selected>' in page
+    run = Run.objects.get(workspace_id=alice.workspace_id)
+    assert (run.accelerator, run.max_micros) == ("", 70_000)
+
+
+# --- Files that are picked ----------------------------------------------------------------------
+
+TWO = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+    "2": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "made"}},
+}
+
+
+@pytest.fixture
+def form(alice, browser, settings, tmp_path):
+    """Where a workflow with two pictures is filled in, and what a browser sends of it."""
+    settings.DATA_DIR = tmp_path
+    machine_of(alice.workspace_id, shared_inputs=["example.png"])
+    made = workflows.make(alice.workspace_id, name="Two", graph=TWO, by=alice.user.pk)
+    path = f"/my/workflows/{made.pk}"
+    page = browser.get(path)
+    assert 'enctype="multipart/form-data"' in text(page)
+    assert 'type="file" name="file-in0"' in text(page)
+    assert "Or a file of yours: LoadImage: image" in text(page)
+    return path, filled(page)
+
+
+def png(name="cat.png", content=b"\x89PNG one"):
+    return SimpleUploadedFile(name, content, "image/png")
+
+
+def test_a_picked_file_is_kept_and_runs_in_the_place_of_what_was_named(alice, browser, form):
+    path, fields = form
+
+    answer = browser.post(path, {**fields, "file-in0": png()})
+
+    run = Run.objects.get(workspace_id=alice.workspace_id)
+    asset = Asset.objects.get(workspace_id=alice.workspace_id)
+    assert answer["Location"] == f"/my/runs/{run.pk}"
+    assert (asset.file_path, asset.content_type, asset.size_bytes) == ("cat.png", "image/png", 8)
+    assert run.graph["1"]["inputs"]["image"] == "cat.png"
+    assert run.graph["2"]["inputs"]["image"] == "example.png"
+    assert run.files == {"input/cat.png": {"asset": str(asset.pk)}}
+    with assets.opened(asset) as kept:
+        assert kept.read() == b"\x89PNG one"
+
+
+def test_the_button_pressed_twice_is_one_run_and_other_bytes_are_another(alice, browser, form):
+    path, fields = form
+
+    first, again = (browser.post(path, {**fields, "file-in0": png()}) for _ in range(2))
+    other = browser.post(path, {**fields, "file-in0": png(content=b"\x89PNG two")})
+
+    assert first["Location"] == again["Location"] != other["Location"]
+    assert Run.objects.filter(workspace_id=alice.workspace_id).count() == 2
+    assert Asset.objects.filter(workspace_id=alice.workspace_id).count() == 2
+
+
+def test_two_files_of_one_name_stay_two(alice, browser, form):
+    path, fields = form
+
+    browser.post(path, {**fields, "file-in0": png(), "file-in1": png(content=b"other")})
+
+    run = Run.objects.get(workspace_id=alice.workspace_id)
+    names = [run.graph[node]["inputs"]["image"] for node in ("1", "2")]
+    assert names == ["cat.png", "in1/cat.png"]
+    sizes = [Asset.objects.get(pk=run.files[f"input/{name}"]["asset"]).size_bytes for name in names]
+    assert sizes == [8, 5]
+
+
+def test_a_run_is_run_again_with_another_file_of_the_same_name(alice, browser, form):
+    path, fields = form
+    browser.post(path, {**fields, "file-in0": png()})
+    before = Run.objects.get(workspace_id=alice.workspace_id)
+    again = f"/my/runs/{before.pk}/again"
+
+    browser.post(again, {**filled(browser.get(again)), "file-in0": png(content=b"newer")})
+
+    after = Run.objects.filter(workspace_id=alice.workspace_id).exclude(pk=before.pk).get()
+    assert after.graph == before.graph
+    newer = Asset.objects.get(pk=after.files["input/cat.png"]["asset"])
+    assert (newer.size_bytes, str(newer.pk)) != (8, before.files["input/cat.png"]["asset"])
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [(png(content=b""), "empty"), (png(name="a:b.png"), "A file is named like cat.png")],
+)
+def test_a_file_that_cannot_be_kept_is_refused_at_its_form(alice, browser, form, file, said):
+    path, fields = form
+
+    page = browser.post(path, {**fields, "file-in0": file})
+
+    assert page.status_code == 400
+    assert said in text(page)
+    assert not Run.objects.filter(workspace_id=alice.workspace_id).exists()
+
+
+def test_a_form_with_a_file_may_be_as_large_as_a_file_may_be():
+    run = uuid.uuid4()
+    for path in (f"/my/workflows/{run}", f"/my/runs/{run}/again"):
+        assert bodies.is_form(path)
+    for path in ("/my/workflows/new", f"/my/runs/{run}/cancel", f"/my/workflows/{run}/remove"):
+        assert not bodies.is_form(path)

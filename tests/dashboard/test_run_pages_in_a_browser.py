@@ -5,6 +5,7 @@ With DASHBOARD_SHOTS=<folder> a picture of each page is left there.
 
 from __future__ import annotations
 
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -97,6 +98,20 @@ def hook(member, url, types, name=""):
     return aside(make)
 
 
+PICKER = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+    "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "made"}},
+}
+
+
+def key_for_runs(member):
+    key = member.api_key_record
+    key.scopes = ["proxy", "runs"]
+    key.save(update_fields=["scopes"])
+    return key
+
+
 def submit(member, graph, **more):
     from runs import core
 
@@ -113,6 +128,7 @@ def filled(stage, ada):
     workflow = workflows.make(
         ada.workspace_id, name="Lamp on a table", graph=GRAPH, by=ada.user.pk, accelerator="cpu"
     )
+    picker = workflows.make(ada.workspace_id, name="Negative", graph=PICKER, by=ada.user.pk)
     good = ended(submit(ada, None, workflow_id=workflow.pk))
     bad = slow(0.2)
     bad["3"] = {"class_type": "DemoFail", "inputs": {"image": ["2", 0], "words": "No such model."}}
@@ -135,6 +151,7 @@ def filled(stage, ada):
     yield {
         "workflow": workflow.pk, "good": good.pk, "failed": failed.pk, "running": running.pk,
         "waiting": waiting.pk, "endpoint": endpoint.pk, "broken": broken.pk,
+        "picker": picker.pk, "key": key_for_runs(ada).pk,
     }  # fmt: skip
     stage.stop()
 
@@ -147,13 +164,15 @@ PAGES = {
     "workflow-new": "/my/workflows/new", "workflow-version": "/my/workflows/{workflow}/version",
     "webhooks": "/my/webhooks", "webhook": "/my/webhooks/{endpoint}",
     "webhook-off": "/my/webhooks/{broken}", "webhook-new": "/my/webhooks/new",
-    "presses": "/my/usage/presses",
+    "presses": "/my/usage/presses", "run-preferences": "/my/runs/preferences",
+    "workflow-file": "/my/workflows/{picker}", "key": "/my/keys/{key}",
+    "key-address": "/my/keys/{key}/address",
 }  # fmt: skip
 
 
 DATA = (
     "Lamp on a table", "Render queue", "No such model.", "The receiver answered 500.",
-    "DemoSleep", "DemoFail", "EmptyImage",
+    "DemoSleep", "DemoFail", "EmptyImage", "Negative", "LoadImage",
 )  # fmt: skip
 """What people named, what a node and a receiver said, and classes of nodes."""
 
@@ -229,3 +248,53 @@ def test_a_run_is_looked_at_and_ended_without_script(url, come_in, ada, stage, b
     page.goto(f"{url}/my/runs/{run.pk}")
     expect(page.locator(".receipt .badge")).to_have_text("Canceled")
     context.close()
+
+
+def test_a_picture_is_picked_and_run_without_script(url, come_in, ada, stage, browser, tmp_path):
+    from PIL import Image
+
+    from runs import workflows
+
+    stage.worker(ada, per_second=400)
+    stage.start()
+    made = workflows.make(ada.workspace_id, name="Negative", graph=PICKER, by=ada.user.pk)
+    Image.new("RGB", (40, 30), (0, 0, 0)).save(tmp_path / "night.png")
+    context = browser.new_context(java_script_enabled=False, viewport=SIZES["phone"])
+    come_in(ada, context=context)
+    page = context.new_page()
+    page.goto(f"{url}/my/workflows/{made.pk}")
+
+    page.get_by_label("Or a file of yours: LoadImage: image").set_input_files(
+        tmp_path / "night.png"
+    )
+    page.get_by_role("button", name="Run it").click()
+    run = ended(aside(lambda: newest_of(ada)))
+    page.reload()
+
+    expect(page.locator(".receipt .badge")).to_have_text("Succeeded")
+    assert run.graph["1"]["inputs"]["image"] == "night.png"
+    file = page.locator(".made img")
+    assert file.evaluate("each => [each.naturalWidth, each.naturalHeight]") == [40, 30]
+    context.close()
+
+
+def newest_of(member):
+    from runs.models import Run
+
+    try:
+        return Run.objects.filter(workspace_id=member.workspace_id).latest("created_at")
+    finally:
+        connections.close_all()
+
+
+def test_an_address_is_made_at_the_keys_page_and_copied(page, url, come_in, ada, complaints):
+    key = key_for_runs(ada)
+    come_in(ada)
+    page.set_viewport_size(SIZES["phone"])
+    page.goto(f"{url}/my/keys/{key.pk}")
+    page.get_by_role("link", name="Make an address").click()
+    page.get_by_label("Most that a run by it may cost").fill("0.50")
+    page.get_by_role("button", name="Make the address").click()
+
+    expect(page.locator("[data-key]")).to_have_text(re.compile(r"/run/rt_[0-9a-f]{84}$"))
+    look(page, "key-address-made", complaints)

@@ -138,7 +138,9 @@ def test_the_member_of_an_earlier_run_is_taken_again_and_topped_up(platform, tmp
 
     def manage(*words):
         if "list" in words:
-            return json.dumps([{"email": each} for each in [*staff, *appointed]])
+            return json.dumps(
+                [{"email": each, "roles": ["finance"]} for each in [*staff, *appointed]]
+            )
         if "--staff" in words:
             appointed.append(words[2])
             return ""
@@ -171,13 +173,17 @@ def test_a_key_of_an_earlier_version_that_runs_nothing_is_followed_by_one_that_d
 
     def manage(*words):
         asked.append(words)
-        staff = [{"email": "grace@example.org"}]
+        staff = [
+            {"email": "axel@example.org", "roles": []},
+            {"email": "grace@example.org", "roles": ["finance", "operations"]},
+        ]
         return json.dumps(staff if "list" in words else {"api_key": "good"})
 
     demo.member(tmp_path / "demo.json", base_url=platform.url, manage=manage)
 
     (added,) = [words for words in asked if words[:2] == ("member", "add")]
     assert "runs" in added
+    assert "grace@example.org" in added, "an auditor gives nothing"
 
 
 @pytest.mark.parametrize(("password", "is_in"), [("secret", True), ("other", False)])

@@ -9,6 +9,7 @@ from django.core.management import call_command
 
 from accounts.models import User
 from accounts.signup import sign_up
+from desk import roles
 from prices import terms
 from prices.models import Draft
 from prices.terms import PUBLISHED, Book, Term
@@ -82,6 +83,7 @@ def test_it_raises_what_a_higher_term_does_not_and_leaves_the_rest():
 def test_one_command_makes_the_draft(db):
     staff = sign_up(email=f"{uuid.uuid4().hex}@example.org")
     User.objects.filter(pk=staff.pk).update(is_staff=True)
+    roles.assign(staff, ["finance"], by=None)
     said = io.StringIO()
     call_command(
         "prices", "draft", "--to-lists", "--by", staff.email, "--reason", "lists", "--json",

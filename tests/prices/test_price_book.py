@@ -16,6 +16,7 @@ from accounts.signup import sign_up
 from audit.models import Event
 from common.errors import InvalidRequest
 from common.money import Micros
+from desk import roles
 from prices import comparing, drafts, terms
 from prices.models import Draft, Version
 from prices.terms import Term
@@ -28,6 +29,7 @@ KNOWN = {"bfl", "bfl/flux", "kling"}
 def ada(db):
     user = sign_up(email=f"{uuid.uuid4().hex}@example.org")
     User.objects.filter(pk=user.pk).update(is_staff=True)
+    roles.assign(user, ["finance"], by=None)
     return user
 
 

@@ -25,6 +25,7 @@ from common.money import usd
 from credits.books import holds
 from credits.models import Adjustment, Billing, Dispute, Finding, Refund, TopUp
 from credits.payments import stripe_api
+from desk import roles
 from outbox.models import Mail
 from privacy import deletion, obstacles, steps, tokens, watch
 from privacy.models import Deletion
@@ -482,6 +483,7 @@ def run(*words):
 def test_staff_enter_a_mail_and_the_person_confirms_it(ilse, bob, settings):
     settings.PUBLIC_URL = "http://localhost"
     User.objects.filter(pk=bob.user.pk).update(is_staff=True)
+    roles.assign(bob.user, ["support"], by=None)
     by = ("--by", bob.user.email, "--reason", "wrote on Monday")
 
     made = json.loads(run("ask", ilse.user.email, *by, "--json"))
@@ -498,6 +500,7 @@ def test_staff_enter_a_mail_and_the_person_confirms_it(ilse, bob, settings):
 
 def test_without_an_address_of_ours_staff_are_told(ilse, bob):
     User.objects.filter(pk=bob.user.pk).update(is_staff=True)
+    roles.assign(bob.user, ["support"], by=None)
     with pytest.raises(CommandError, match="PUBLIC_URL"):
         run("ask", ilse.user.email, "--by", bob.user.email, "--reason", "x")
 

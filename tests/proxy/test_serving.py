@@ -22,7 +22,7 @@ async def test_what_a_balancer_asks_follows_the_connections_of_calls(stage, monk
         broken.setitem(connections["default"].settings_dict, "HOST", "127.0.0.1")
         broken.setitem(connections["default"].settings_dict, "PORT", "9")
         pids = [lane._db.info.backend_pid for lane in stage.application._platform.books._lanes()]
-        stage.do("SELECT pg_terminate_backend(unnest(%s::int[]))", pids)
+        stage.do("SELECT pg_terminate_backend(unnest(%s::int[]), 5000)", pids)
         for _ in range(2):
             assert await asked(stage) == (503, {**FINE, "serving": False, "books": False})
 

@@ -9,6 +9,7 @@ import zlib
 import orjson
 import pytest
 from aiohttp import web
+from config import rooms
 from proxy_stage import CENT, ECHO, IMAGE, answering, eventually, read_answer
 
 from proxy import memory
@@ -174,6 +175,20 @@ async def test_a_body_in_chunks_is_bounded(stage, settings, door):
     refusal = await refused(stage, sent, 413)
 
     assert "larger than" in refusal["message"]
+    await nothing_held()
+
+
+async def test_a_vendors_export_may_be_long_and_is_bounded(stage, monkeypatch):
+    """It waits on disk: none of it is held in memory; from a stranger it is not taken at all."""
+    member, long, short = await stage.member(), b"x" * (3 << 20), b"x" * 200_000
+    path = "/staff/margin/export"
+
+    (taken, *_) = await stage.raw(post(path, member, with_length(long)) + long)
+    monkeypatch.setattr(rooms, "EXPORT_BYTES", 100_000)
+    refusal = await refused(stage, post(path, member, with_length(short)) + short, 413)
+
+    assert taken == 403, "its form was not one of ours"
+    assert "at most" in refusal["message"]
     await nothing_held()
 
 

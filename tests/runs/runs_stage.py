@@ -28,6 +28,7 @@ class Stage:
         self._sites: dict[str, web.AppRunner] = {}
         self._runner: asyncio.Task | None = None
         self.servers: dict[str, object] = {}
+        self.proxies: dict[str, object] = {}
         self._dead: set[str] = set()
         self.workers: dict[str, object] = {}
 
@@ -57,6 +58,43 @@ class Stage:
         workers.note_nodes(made, {each: said for each, (_, said) in NODES.items()})
         self.workers[name] = made
         return made
+
+    def proxied(self, *members, address=None, per_second=1000, per_output=0, **more):
+        """Start a machine behind a proxy that speaks Comfy API v2, and register that."""
+        from accounts.models import User
+        from runs import workers
+        from sandbox.comfy_worker.nodes import NODES
+
+        name = f"v-{uuid.uuid4().hex[:12]}"
+        port = self.do(self._serve(name))
+        address = address or self.do(self._serve_proxy(name, port))
+        by = User.objects.create(email=f"{name}@example.org", is_staff=True)
+        terms = workers.Terms(
+            base_url=address,
+            accelerator="cpu",
+            micros_per_second=per_second,
+            micros_per_output=per_output,
+            dialect="v2",
+            reserved_for=tuple(each.workspace_id for each in members),
+            **more,
+        )
+        nodes = {each: said for each, (_, said) in NODES.items()}
+        made = workers.add(name, terms, token="proxy-token", nodes=nodes, by=by.pk, reason="test")
+        self.workers[name] = made
+        return made
+
+    async def _serve_proxy(self, name, port):
+        from sandbox.comfy_worker.proxied import Proxy
+
+        self.proxies[name] = proxy = Proxy(
+            f"http://127.0.0.1:{port}", comfyui_token="machine-token", token="proxy-token"
+        )
+        runner = web.AppRunner(proxy.app(), shutdown_timeout=0.1, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self._sites[f"{name}-proxy"] = runner
+        return f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
 
     async def _serve(self, name, *, api_base="", port=0):
         from sandbox.comfy_worker.server import Server

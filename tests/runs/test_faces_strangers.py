@@ -159,7 +159,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("path", SHAPES)
 def test_what_never_comes_to_a_face_is_refused_in_its_shape(ada, path):
-    status, body = refusals.at(path, BodyTooLarge("It is too large."))
+    status, body, headers = refusals.at(path, BodyTooLarge("It is too large."))
     for part in SHAPES[path]:
         body = body[part]
     lost = asking(ada).get(f"{path.rstrip('/')}/no-such/thing")
@@ -168,6 +168,7 @@ def test_what_never_comes_to_a_face_is_refused_in_its_shape(ada, path):
         told = told[part]
 
     assert (status, body) == (413, "payload_too_large")
+    assert len(headers["X-Comfy-Request-Id"]) == len(lost["X-Comfy-Request-Id"]) == 36
     assert lost.status_code in (401, 404)
     assert told in ("not_found", "unauthorized")
 
@@ -178,6 +179,7 @@ def test_elsewhere_a_refusal_has_the_contracts_shape():
     assert refusals.at("/customers/balance", refusal) == (
         413,
         refusal.body_at("/customers/balance"),
+        {},
     )
     assert refusals.at("/v1/workflows", refusal)[1] == {
         "error": "body_too_large", "message": "It is too large.",

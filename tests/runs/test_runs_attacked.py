@@ -3,6 +3,7 @@
 import json
 import struct
 import time
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -16,7 +17,9 @@ from test_runs_races import nothing_is_held
 from credits.models import Hold
 from credits.proofs import reconciliation as proofs
 from runs import carrying, collecting, core, reconciliation, runner, scheduler
-from runs.models import Output, Run, Worker
+from runs.models import Brought, Output, Run, Worker
+from runs.models.files import output_key
+from uploads import shelf
 
 pytestmark = pytest.mark.slow
 
@@ -197,3 +200,56 @@ def test_a_run_of_which_a_history_never_says_how_it_ended_is_lost_soon(stage, ad
 
     assert (run.state, run.error_code, run.charged_micros) == ("failed", "worker_lost", 0)
     assert len(liar.prompts) == Run.objects.get(pk=run.pk).attempts == 2
+
+
+@pytest.mark.parametrize("is_removed", [False, True], ids=["lost", "removed"])
+def test_what_a_runner_stored_that_was_killed_is_deleted_where_its_machine_is_lost_too(
+    stage, ada, settings, monkeypatch, is_removed
+):
+    """Nobody is left who remembers what was stored, and no end names it."""
+    monkeypatch.setattr(runner, "TIDY_SECONDS", 0.3)
+    monkeypatch.setattr(carrying.Carrier, "tidy", _nothing)  # As who is killed: nothing is tidied.
+    liar = Liar(stage, ada)
+    liar.entry = told("execution_success", outputs=files(ada.workspace_id, "a.png", "b.png"))
+    is_here, liar.between = [True], 0.1
+    liar.bodies = {"a.png": b"x" * 10, "b.png": lambda _: b"y" if is_here else b""}
+    stage.start(away_seconds=1.0)
+    run = reached(submitted(ada), "collecting")
+    until(lambda: kept_files(settings))
+    assert Brought.objects.get(run_id=run.pk).files == 2
+    stage.stop()
+    is_here.clear()
+    stage.do(stage._sites.pop(str(id(liar))).cleanup())
+
+    stage.start(away_seconds=1.0)
+    if is_removed:
+        Worker.objects.filter(pk=liar.worker.pk).update(state="removed")
+
+    until(lambda: not kept_files(settings), seconds=30)
+    until(lambda: not Brought.objects.filter(run_id=run.pk).exists())
+    core.cancel(ada.workspace_id, run.pk, by=ada.user.pk)
+    assert ended(run).charged_micros == 0
+
+
+def test_a_file_that_cannot_be_deleted_now_is_deleted_once_it_can_be(
+    committed, settings, tmp_path, monkeypatch
+):
+    settings.DATA_DIR = tmp_path
+    run_id, prompt_id = uuid.uuid4(), uuid.uuid4()
+    arrived = tmp_path / "a"
+    arrived.write_bytes(b"x")
+    shelf.keep(output_key(collecting._id_of(run_id, prompt_id, 1)), "image/png", arrived)
+    Brought.objects.create(prompt_id=prompt_id, run_id=run_id, files=2)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shelf, "drop", _full)
+        collecting.tidy()
+        assert kept_files(settings)
+
+    collecting.tidy()
+    assert not kept_files(settings)
+    assert not Brought.objects.filter(pk=prompt_id).exists()
+
+
+def _full(_):
+    raise OSError("the storage is away")

@@ -8,11 +8,13 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import F
+from django.utils import timezone
 from runs_by_hand import begun, calling, submitted, worker
 from runs_liar import told
 from runs_stage import picture
 
-from apikeys import states
+from accounts.models import Membership, User
+from apikeys import leaks, states
 from apikeys.models import ApiKey
 from runs import books, core, frames, hearing, isolation, reading, scheduler, workers
 from runs.models import Run
@@ -235,13 +237,46 @@ def test_one_that_was_lost_late_waits_as_long_as_any_and_in_its_old_place(ada):
     assert scheduler.claim(machine.pk).pk == first.pk
 
 
-def test_one_that_waits_is_not_begun_for_a_key_that_was_revoked(ada):
+def revoked(ada):
+    states.revoke_with_made(ada.api_key_record, by=ada.user.pk, reason="it leaked")
+
+
+def paused(ada):
+    states.disable(ada.api_key_record, by=ada.user.pk, reason="for a while")
+
+
+def published(ada):
+    leaks.report(json.dumps([{"token": ada.key}]).encode())
+
+
+def removed(ada):
+    Membership.objects.filter(user=ada.user).delete()
+
+
+def deactivated(ada):
+    User.objects.filter(pk=ada.user.pk).update(is_active=False)
+
+
+@pytest.mark.parametrize("end", [revoked, paused, published, removed, deactivated])
+def test_one_that_waits_is_not_begun_for_whom_nothing_may_begin(ada, end):
     machine = worker(ada)
     submitted(ada, calling())
     run = scheduler.claim(machine.pk)
-    states.revoke_with_made(ada.api_key_record, by=ada.user.pk, reason="it leaked")
+    end(ada)
 
     assert books.sending(run) is None
 
     assert books.asked_to_end(run.pk, run.prompt_id) == "key_revoked"
     assert not ApiKey.objects.filter(run_id=run.pk).exists(), "or its thief's nodes could spend"
+
+
+def test_one_that_came_while_its_key_was_good_is_begun(ada):
+    machine = worker(ada)
+    submitted(ada, calling())
+    run = scheduler.claim(machine.pk)
+    now = timezone.now()
+    ApiKey.objects.filter(pk=ada.api_key_record.pk).update(
+        created_at=now - timedelta(hours=2), expires_at=now - timedelta(seconds=1)
+    )
+
+    assert books.sending(run)

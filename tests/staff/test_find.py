@@ -5,6 +5,7 @@ import uuid
 import pytest
 from call_rows import call_of
 
+from apikeys import keys
 from common.money import usd
 from credits.models import Billing, Dispute, Hold, TopUp
 from proxy.models import Job
@@ -119,3 +120,17 @@ def test_who_has_no_role_reads_nothing_and_is_told(of_staff, alice):
     assert answer.status_code == 403
     assert b"Your roles: none" in answer.content
     assert alice.user.email.encode() not in answer.content
+
+
+@pytest.mark.parametrize(("form", "left"), [({}, 1), ({"with_made": "on"}, 0)])
+def test_a_key_that_leaked_is_revoked_with_what_was_made_with_it(sam, alice, form, left):
+    own = {"workspace_id": alice.workspace_id, "user_id": alice.user.pk}
+    keys.issue(**own, name="mine now", made_by=alice.api_key_record)
+    page = f"keys/{alice.api_key_record.pk}/revoke"
+
+    asked = sam.text(page)
+    sam.post(page, reason="It leaked.", **form)
+
+    assert "1 keys" in asked
+    assert 'name="with_made"' in asked
+    assert keys.living().filter(user=alice.user).count() == left

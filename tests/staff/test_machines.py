@@ -74,7 +74,7 @@ def test_what_each_earned_is_what_its_runs_were_charged(olga, machine, alice):
     page = olga.text("machines")
 
     assert "1 failed" in page
-    assert '<span class="amt">$0.0028</span>' in page
+    assert '<span class="amt four">$0.0028</span>' in page
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,13 @@ def test_a_machine_is_reserved_for_workspaces_that_there_are(olga, alice):
     olga.post("machines/add", **asked)
 
     assert Worker.objects.get(name=asked["name"]).reserved_for == [alice.workspace_id]
+
+
+def test_what_may_run_there_and_as_whom_it_knows_us_is_said_at_the_page(olga):
+    asked = form(token=TOKEN, user="us", allowed="Load*\n Save*\n\n", shared="a.png")
+    olga.post("machines/add", **asked)
+
+    made = workers.find(asked["name"])
+    assert (made.allowed_classes, made.denied_classes) == (["Load*", "Save*"], [])
+    assert (made.shared_inputs, made.is_basic) == (["a.png"], True)
+    assert TOKEN not in olga.text("machines")

@@ -20,6 +20,12 @@ ACTS = {route for route, view in ROUTES.items() if view.__name__ in pages.ACTS}
 """What changes something, by one function of its own."""
 
 
+@pytest.fixture
+def grace(of_staff):
+    """Grace has every role."""
+    return of_staff(*ROLES)
+
+
 def path_of(route):
     known = {"uuid": str(uuid.UUID(int=1)), "int": "1", "slug": "bfl", "path": "nothing"}
     known["str"] = "no-machine"
@@ -75,9 +81,10 @@ def test_a_role_is_nothing_to_who_is_not_of_staff_any_more(sam, change):
     assert roles.rights(User.objects.get(pk=sam.user.pk)) == frozenset()
 
 
-def test_roles_are_given_by_command_noted_and_given_twice_the_same(sam, fay):
-    call_command("member", "role", sam.user.email, "support", "operations", "--by", fay.user.email)
-    call_command("member", "role", sam.user.email, "operations", "support", "--by", fay.user.email)
+def test_roles_are_given_by_command_noted_and_given_twice_the_same(sam, grace):
+    by = ("--by", grace.user.email)
+    call_command("member", "role", sam.user.email, "support", "operations", *by)
+    call_command("member", "role", sam.user.email, "operations", "support", *by)
 
     assert roles.of(User.objects.get(pk=sam.user.pk)) == ["operations", "support"]
     noted = Event.objects.filter(action="member.roles_set", subject_id=sam.user.pk)
@@ -85,9 +92,49 @@ def test_roles_are_given_by_command_noted_and_given_twice_the_same(sam, fay):
         {"roles": ["operations", "support"]}
     ]
     with pytest.raises(CommandError, match="no role"):
-        call_command("member", "role", sam.user.email, "emperor", "--by", fay.user.email)
+        call_command("member", "role", sam.user.email, "emperor", *by)
 
 
-def test_who_is_of_no_staff_has_no_role(alice, fay):
+def test_who_is_of_no_staff_has_no_role(alice, grace):
     with pytest.raises(CommandError, match="not of our staff"):
-        call_command("member", "role", alice.user.email, "support", "--by", fay.user.email)
+        call_command("member", "role", alice.user.email, "support", "--by", grace.user.email)
+
+
+def test_nobody_gives_a_role_that_can_do_more_than_they(sam, fay):
+    with pytest.raises(CommandError, match=r"This is for .*operations.*: finance"):
+        call_command("member", "role", sam.user.email, "operations", "--by", fay.user.email)
+
+    assert roles.of(User.objects.get(pk=sam.user.pk)) == ["support"]
+
+
+COMMANDS = (
+    ("money give {alice} 1", "support or finance", "auditor"),
+    ("money take {alice} 1", "support or finance", "operations"),
+    ("money voucher make x 5", "finance", "support"),
+    ("money approve {nobody}", "finance", "support"),
+    ("money freeze {alice}", "support or operations", "finance"),
+    ("member deactivate {alice}", "support or operations", "finance"),
+    ("member limit {alice} 3", "support or operations", "finance"),
+    ("member add x@example.org --credits 5", "support or finance", "operations"),
+    ("keys revoke --member {alice}", "support or operations", "auditor"),
+    ("vendor off bfl", "operations", "finance"),
+    ("worker drain x", "operations", "support"),
+    ("origins allow https://x.example", "support or operations", "finance"),
+    ("maintenance begin", "operations", "support"),
+    ("prices draft --markup *=1", "finance or operations", "support"),
+    ("privacy cancel {nobody}", "support or operations", "finance"),
+)
+"""What a command does, for whom its pages are, and somebody else."""
+
+
+@pytest.mark.parametrize(("words", "having", "role"), COMMANDS)
+def test_a_command_is_for_whom_its_page_is_for(of_staff, alice, words, having, role):
+    by = of_staff(role).user.email
+    said = words.format(alice=alice.user.email, nobody=uuid.uuid4()).split()
+    before = Event.objects.order_by("-id").values_list("pk", flat=True).first()
+    reason = [] if said[:2] == ["money", "approve"] else ["--reason", "x"]
+
+    with pytest.raises(CommandError, match=f"This is for {having}. Roles of {by}: {role}."):
+        call_command(*said, "--by", by, *reason)
+
+    assert Event.objects.order_by("-id").values_list("pk", flat=True).first() == before

@@ -58,6 +58,14 @@ def test_who_looks_reads_the_members_pages_and_is_told_so_on_each(looked, alice)
     assert looked.browser.get("/my/usage.csv").status_code == 200
 
 
+def test_who_looks_takes_no_address_along_that_shows_something_to_anybody(looked, alice):
+    made = call_of(alice)
+    answer = looked.browser.get(f"/my/usage/{made.pk}/share")
+
+    assert answer.status_code == 403
+    assert "/receipts/" not in answer.content.decode()
+
+
 def test_nothing_is_changed_at_any_address_by_any_method(looked, alice, bob):
     """Every address of the site, but those where staff act as themselves."""
     before = _state()

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -60,6 +61,8 @@ class Stack:
         self.web: subprocess.Popen[bytes] | None = None
         self.sandbox: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
+        self._manages: subprocess.Popen[str] | None = None
+        self._manages_in: dict[str, str] = {}
 
     # --- processes ----------------------------------------------------------------------------
 
@@ -128,6 +131,7 @@ class Stack:
         self.web = None
 
     def stop(self) -> None:
+        self._end_manager()
         for process in (self.web, self.sandbox):
             if process is not None and process.poll() is None:
                 process.terminate()
@@ -182,17 +186,44 @@ class Stack:
             time.sleep(0.05)
 
     def manage(self, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *words],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=240,  # Only what hangs: all migrations take a minute where others work, too.
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        """Carry out a command of `manage.py`; return what it says."""
+        files = [str(self.folder / f"manage.{name}") for name in ("out", "err")]
+        manager = self._manager()
+        assert manager.stdin is not None
+        assert manager.stdout is not None
+        asked = {"words": words, "out": files[0], "err": files[1]}
+        manager.stdin.write(f"{json.dumps(asked)}\n")
+        manager.stdin.flush()
+        # Only what hangs: all migrations take a minute where others work, too.
+        assert select.select([manager.stdout], [], [], 240)[0], f"{words} hangs"
+        status = manager.stdout.readline()
+        said, complained = (Path(file).read_text() for file in files)
+        assert status == "0\n", said + complained
+        return said
+
+    def _manager(self) -> subprocess.Popen[str]:
+        """Return who carries commands out, in the environment of now."""
+        wanted = {k: v for k, v in self.environment.items() if k != "FAIL_POINT"}  # Of programs.
+        if self._manages is not None and self._manages_in == wanted:
+            return self._manages
+        self._end_manager()
+        self._manages_in = wanted
+        with (self.folder / "manage.log").open("ab") as log:
+            self._manages = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("manage_process.py"))],
+                cwd=ROOT,
+                env=wanted,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        return self._manages
+
+    def _end_manager(self) -> None:
+        if self._manages is not None:
+            self._manages.communicate(timeout=15)
+            self._manages = None
 
     # --- people and books ---------------------------------------------------------------------
 

@@ -12,9 +12,11 @@ if (zone && !document.cookie.split("; ").includes(`zone=${zone}`)) {
 }
 
 document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy], [data-theme-switch]");
+    const button = event.target.closest("[data-copy], [data-theme-switch], [data-print]");
     if (!button) return;
-    if (button.matches("[data-theme-switch]")) {
+    if (button.matches("[data-print]")) {
+        print();
+    } else if (button.matches("[data-theme-switch]")) {
         const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
         root.dataset.theme = dark ? "light" : "dark";
         localStorage.setItem("theme", root.dataset.theme);
@@ -24,6 +26,15 @@ document.addEventListener("click", async (event) => {
         use.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#check"));
         say.textContent = say.dataset.copied;
     }
+});
+
+// A file that is dropped on a field for its text is that text; a browser would leave the page for it.
+document.addEventListener("dragover", (event) => event.target.matches?.("[data-drop]") && event.preventDefault());
+document.addEventListener("drop", async (event) => {
+    const file = event.target.matches?.("[data-drop]") && event.dataTransfer?.files[0];
+    if (!file) return;
+    event.preventDefault();
+    event.target.value = await file.text();
 });
 
 document.addEventListener("allauth.error", (event) => {

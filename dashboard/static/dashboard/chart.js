@@ -35,7 +35,7 @@ function draw() {
             {
                 width: plot.clientWidth,
                 height: plot.clientHeight,
-                padding: [8, 4, 0, 0],
+                padding: [8, 14, 0, 0],
                 legend: { show: false },
                 cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
                 tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
@@ -67,11 +67,13 @@ function draw() {
 if (window.uPlot) {
     new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     document.fonts.ready.then(draw);
-    let width = 0;
-    new ResizeObserver(([body]) => {
-        if (body.contentRect.width === width) return;
-        width = body.contentRect.width;
-        draw();
-    }).observe(document.body);
+    // The place of a chart takes its width later than the page: what surrounds it moves there.
+    const widths = new Map();
+    const observer = new ResizeObserver((places) => {
+        const changed = places.filter(({ target, contentRect }) => widths.get(target) !== contentRect.width);
+        for (const { target, contentRect } of changed) widths.set(target, contentRect.width);
+        if (changed.length) draw();
+    });
+    for (const plot of document.querySelectorAll("[data-chart] .plot")) observer.observe(plot);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 }

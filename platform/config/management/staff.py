@@ -16,11 +16,14 @@ from django.core.management.base import CommandError
 from accounts.models import User, Workspace
 from audit import log
 from config.management.arguments import PlainCommand
+from desk import roles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from django.core.management.base import CommandParser
+
+    from desk.roles import Right
 
 Row = dict[str, Any]
 
@@ -95,11 +98,19 @@ def workspace_by_id(text: str) -> UUID:
     return found
 
 
-def member_of_staff(email: str) -> UUID:
-    """Return the id of somebody of staff who may act, or raise CommandError."""
+def member_of_staff(email: str, *wanted: Right) -> UUID:
+    """Return the id of somebody of staff who may do that, as at the pages, or raise CommandError.
+
+    Whoever has a shell can name anybody: what is written down is then at least what they may.
+    """
     found = user(email)
     if not (found.is_staff and found.is_active):
         raise CommandError(f"{email} is not of our staff (manage.py member add --staff).")
+    for right in wanted:
+        if right not in roles.rights(found):
+            having = " or ".join(roles.having(right))
+            now = ", ".join(roles.of(found)) or "none"
+            raise CommandError(f"This is for {having}. Roles of {email}: {now}.")
     return found.pk
 
 

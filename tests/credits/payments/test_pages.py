@@ -3,12 +3,14 @@
 import re
 import uuid
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 
+from common import ratelimits
 from common.money import usd
 from credits.models import AutoTopUp, SetupPage, TopUp
-from credits.payments import automatic, methods
+from credits.payments import automatic, methods, pages
 
 METHOD = "/purchases/method"
 
@@ -332,3 +334,18 @@ def test_an_automatic_purchase_has_a_page_too(alice, shop, setup, look):
 
     assert "Your credits are there" in look(path_of(top_up)).text
     assert len(shop.fake.get("requests")) == before
+
+
+def test_who_loads_a_page_again_and_again_has_stripe_asked_so_often(
+    alice, shop, look, monkeypatch, tries_forgotten
+):
+    monkeypatch.setattr(pages, "ASKED", 2)
+    monkeypatch.setattr(ratelimits, "time", SimpleNamespace(time=lambda: 1_800_000_000.0))
+    asked = []
+    monkeypatch.setattr(pages.following, "check", lambda top_up: asked.append(top_up.pk))
+    top_up = shop.open(alice)
+
+    seen = [look(path_of(top_up)) for _ in range(5)]
+
+    assert len(asked) == 2
+    assert {each.text for each in seen} == {seen[0].text}, "the page tells what is known"

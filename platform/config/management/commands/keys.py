@@ -3,7 +3,8 @@
     keys list [EMAIL] [--json]
     keys disable KEY --by STAFF --reason R      it does nothing until it is enabled
     keys enable KEY --by STAFF --reason R
-    keys revoke KEY --by STAFF --reason R       for good
+    keys revoke KEY --by STAFF --reason R [--with-made]
+                                                for good; also what was made with it, and with that
 
 KEY is a key's id, or its beginning as it is shown (comfyui-0a1b2c3d), or `-`: then the whole key is
 read from standard input, where no history of commands keeps it. `--member EMAIL` in its place is
@@ -22,6 +23,7 @@ from apikeys.keys import LENGTH
 from apikeys.models import ApiKey
 from config.management import staff
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -43,6 +45,8 @@ class Command(StaffCommand):
             change = staff.action(actions, name, by=True, reason=True)
             change.add_argument("key", nargs="?", help="id, beginning, or - for standard input")
             change.add_argument("--member", metavar="EMAIL", help="all keys of somebody")
+            if name == "revoke":
+                change.add_argument("--with-made", action="store_true", help="and what it made")
 
     def _list(self, options: dict[str, Any]) -> Told:
         known = ApiKey.objects.filter(run_id=None).select_related("user")
@@ -58,17 +62,20 @@ class Command(StaffCommand):
 
 
 def _change(options: dict[str, Any]) -> Told:
-    by = staff.member_of_staff(options["by"])
-    made = [
-        {"changed": CHANGES[options["action"]](key, by=by, reason=options["reason"]), **_row(key)}
-        for key in _named(options)
-    ]
+    by = staff.member_of_staff(options["by"], Right.HELP)
+    change = states.revoke_with_made if options.get("with_made") else CHANGES[options["action"]]
+    made = []
+    for key in _named(options):
+        ended = int(change(key, by=by, reason=options["reason"]))
+        made.append({"changed": ended > 0, "keys": ended, **_row(key)})
     for row in made:
         row["state"] = states.told(ApiKey.objects.get(pk=row["id"]))
     return (
         made,
         lambda row: (
-            _line(row) + ("" if row["changed"] else f"  (was {DONE[options['action']]} before)")
+            _line(row)
+            + (f"  ({row['keys']} keys, with what it made)" if row["keys"] > 1 else "")
+            + ("" if row["changed"] else f"  (was {DONE[options['action']]} before)")
         ),
     )
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 from config.management import staff
 from config.management.staff import Row, StaffCommand, Told
 from desk import maintenance
+from desk.roles import Right
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -45,12 +46,12 @@ class Command(StaffCommand):
     def _begin(self, options: dict[str, Any]) -> Told:
         minutes = options["minutes"]
         until = timezone.now() + timedelta(minutes=minutes) if minutes else None
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.OPERATE)
         maintenance.begin(options["reason"], until=until, by=by)
         return _told()
 
     def _end(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.OPERATE)
         maintenance.end(by=by, reason=options["reason"])
         return _told()
 

@@ -41,6 +41,7 @@ from credits.books import limits
 from credits.gifts import adjustments
 from credits.models import Account
 from desk import roles
+from desk.roles import Right
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -77,7 +78,8 @@ class Command(StaffCommand):
     def _add(self, options: dict[str, Any]) -> Told:
         """Make a member, or find the one with that e-mail; all of what is asked for, or nothing."""
         email = options["email"]
-        by = staff.member_of_staff(options["by"]) if options["by"] else None
+        wanted = _rights_for(options)
+        by = staff.member_of_staff(options["by"], *wanted) if options["by"] else None
         user = User.objects.filter(email=email.strip().lower()).first()
         user = user or sign_up(email=email, password=options["password"])
         if options["staff"] and not user.is_staff:
@@ -104,7 +106,7 @@ class Command(StaffCommand):
         if options["staff"]:
             found = found.filter(is_staff=True, is_active=True)
         some = found.select_related("personal_workspace__wallet").order_by("-created_at", "id")
-        return [_brief(user) for user in some[:MOST_SHOWN]], _line
+        return [{**_brief(user), "roles": _roles_of(user)} for user in some[:MOST_SHOWN]], _line
 
     def _show(self, options: dict[str, Any]) -> Told:
         user = staff.user(options["email"])
@@ -113,7 +115,7 @@ class Command(StaffCommand):
         workspace = getattr(user, "personal_workspace", None)
         return {
             **_brief(user),
-            "roles": roles.of(user) if user.is_staff else [],
+            "roles": _roles_of(user),
             "name": user.name,
             "created_at": user.created_at,
             "email_verified": is_verified(user),
@@ -128,7 +130,7 @@ class Command(StaffCommand):
     def _deactivate(self, options: dict[str, Any]) -> Told:
         user = staff.user(options["email"])
         change = status.deactivate if options["action"] == "deactivate" else status.reactivate
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.HELP)
         changed = change(user, by=by, reason=options["reason"])
         user.refresh_from_db()
         row = {"email": user.email, "is_active": user.is_active, "changed": changed}
@@ -138,7 +140,8 @@ class Command(StaffCommand):
 
     def _role(self, options: dict[str, Any]) -> Told:
         """Have somebody of staff have these roles, and no others."""
-        by, user = staff.member_of_staff(options["by"]), staff.user(options["email"])
+        by = staff.member_of_staff(options["by"], *_brought_by(options["roles"]))
+        user = staff.user(options["email"])
         if not user.is_staff:
             raise CommandError(f"{user.email} is not of our staff (manage.py member add --staff).")
         changed = roles.assign(user, options["roles"], by=by)
@@ -147,7 +150,7 @@ class Command(StaffCommand):
 
     def _limit(self, options: dict[str, Any]) -> Told:
         """Say how many calls of a workspace may run at once; tell how many may now."""
-        by, whose = staff.member_of_staff(options["by"]), options["whose"]
+        by, whose = staff.member_of_staff(options["by"], Right.HELP), options["whose"]
         where = staff.workspace(whose) if "@" in whose else staff.workspace_by_id(whose)
         limits.set_concurrency(where, options["count"], by=by, reason=options["reason"])
         usual, large = limits.slots_of(where)
@@ -182,6 +185,18 @@ def _declare_add(add: ArgumentParser) -> None:
     )
 
 
+def _rights_for(options: dict[str, Any]) -> set[Right]:
+    """Return what somebody must have who adds a member so."""
+    gives = {Right.ADJUST} if options["amount"] else set()
+    return gives | (_brought_by(options["role"]) if options["staff"] else set())
+
+
+def _brought_by(names: list[str]) -> set[Right]:
+    """Return the rights of these roles: nobody gives one that they have not."""
+    known = [roles.ROLES[name] for name in names if name in roles.ROLES]
+    return set().union(*known)
+
+
 def _appoint(user: User, names: list[str], *, by: UUID | None) -> None:
     """Let somebody act for the house, whom one of the house appoints, or who is the first."""
     is_first = not User.objects.filter(is_staff=True, is_active=True).exists()
@@ -198,6 +213,10 @@ def _give(workspace: UUID, amount: Micros, *, by: UUID | None, reason: str) -> R
         workspace, amount=amount, reason=reason, requested_by=by, is_gift=True
     )
     return {"adjustment_id": given.pk, "credits": given.state}
+
+
+def _roles_of(user: User) -> list[str]:
+    return roles.of(user) if user.is_staff else []
 
 
 def _brief(user: User) -> Row:

@@ -34,6 +34,7 @@ from credits.books import findings, freezes
 from credits.gifts import adjustments, vouchers
 from credits.models import Adjustment, Finding, Freeze, Refund, RefundAsk, Voucher
 from credits.payments import processor, purchases, refund_asks, tasks, webhooks
+from desk.roles import Right
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -80,7 +81,7 @@ class Command(StaffCommand):
             options["purchase"],
             amount=options["amount"],
             reason=options["reason"],
-            requested_by=staff.member_of_staff(options["by"]),
+            requested_by=staff.member_of_staff(options["by"], Right.ADJUST),
         )
         return _refunded(made)
 
@@ -90,7 +91,7 @@ class Command(StaffCommand):
             staff.workspace(options["email"]),
             amount=sign * options["amount"],
             reason=options["reason"],
-            requested_by=staff.member_of_staff(options["by"]),
+            requested_by=staff.member_of_staff(options["by"], Right.ADJUST),
             is_gift=options.get("gift", False),
             expires_at=timezone.now() + datetime.timedelta(days=lasting) if lasting else None,
         )
@@ -123,7 +124,7 @@ class Command(StaffCommand):
         return rows, _line_of_pending
 
     def _approve(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.DECIDE)
         if Voucher.objects.filter(pk=options["id"]).exists():
             changed = vouchers.approve(options["id"], by=by)
             return _voucher_told(options["id"], "can be redeemed", changed=changed)
@@ -132,7 +133,7 @@ class Command(StaffCommand):
         return _adjusted(adjustments.decide(options["id"], accept=True, decided_by=by))
 
     def _refuse(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.DECIDE)
         if Voucher.objects.filter(pk=options["id"]).exists():
             return self._voucher_stop({**options, "voucher": str(options["id"])})
         if RefundAsk.objects.filter(pk=options["id"]).exists():
@@ -152,7 +153,7 @@ class Command(StaffCommand):
             uses=options["uses"],
             redeem_until=options["until"],
             credits_last_days=options["days"],
-            made_by=staff.member_of_staff(options["by"]),
+            made_by=staff.member_of_staff(options["by"], Right.DECIDE),
             reason=options["reason"],
         )
         row = {"id": made.pk, "code": code, "waits": made.needs_second}
@@ -178,20 +179,20 @@ class Command(StaffCommand):
         )
 
     def _voucher_stop(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.DECIDE)
         voucher = _voucher_named(options["voucher"])
         changed = vouchers.stop(voucher, by=by, reason=options["reason"])
         return _voucher_told(voucher, "is redeemed no more", changed=changed)
 
     def _freeze(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.HELP)
         wallet = staff.workspace(options["email"])
         freezes.freeze(wallet, Freeze.Cause.STAFF, options["reason"], by=by)
         row = {"email": options["email"], "paused": True}
         return row, lambda _: "New calls are refused, with that sentence."
 
     def _release(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.HELP)
         wallet = staff.workspace(options["email"])
         changed = freezes.lift(wallet, Freeze.Cause.STAFF, by=by, reason=options["reason"])
         row = {"email": options["email"], "paused": False, "changed": changed}
@@ -202,7 +203,7 @@ class Command(StaffCommand):
         if key := options["resolve"]:
             if not options["by"]:
                 raise CommandError("--resolve needs --by and --reason: it is somebody's.")
-            by = staff.member_of_staff(options["by"])
+            by = staff.member_of_staff(options["by"], Right.DECIDE)
             if not findings.settle(key, by=by, reason=options["reason"]):
                 raise CommandError("There is no open finding of that key.")
         found = Finding.objects.filter(resolved_at=None).order_by("created_at")

@@ -19,6 +19,7 @@ from accounts import origins
 from accounts.models import AllowedOrigin, RefusedOrigin
 from config.management import staff
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -66,14 +67,14 @@ class Command(StaffCommand):
         return rows, lambda row: f"{row['last_at']:%Y-%m-%d %H:%M}  {row['tries']}  {row['origin']}"
 
     def _allow(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.ORIGINS)
         changed = origins.allow(options["origin"], by=by, reason=options["reason"])
         row = {"origin": origins.pattern(options["origin"]), "changed": changed}
         as_before = "." if changed else ", as before."
         return row, lambda _: f"People may sign in from {row['origin']}{as_before}"
 
     def _remove(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.ORIGINS)
         origins.remove(options["origin"], by=by, reason=options["reason"])
         row = {"origin": origins.pattern(options["origin"])}
         return row, lambda _: f"Nobody signs in from {row['origin']} any more."

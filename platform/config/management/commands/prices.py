@@ -38,6 +38,7 @@ from common.money import show
 from config.management import staff
 from config.management.arguments import days, dollars_or_none
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 from prices import bills, comparing, drafts, exports, margins, terms
 from prices.models import Draft, Version
 from prices.terms import Term
@@ -106,7 +107,7 @@ class Command(StaffCommand):
             changes=[*raised, *options["markup"], *options["fixed"], *options["each"]],
             without=options["without"],
             known=price_book.names(),
-            by=staff.member_of_staff(options["by"]),
+            by=staff.member_of_staff(options["by"], Right.PRICES),
             reason=options["reason"],
         )
         row = {"draft": made.pk, "based_on": made.based_on, "terms": made.terms}
@@ -152,7 +153,7 @@ class Command(StaffCommand):
         at = options["at"]
         if at is None:
             at = timezone.now() + timedelta(seconds=options["in_seconds"])
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.PRICES)
         made = drafts.publish(options["draft"], at=at, by=by, reason=options["reason"])
         row = {"version": made.number, "effective_at": made.effective_at}
         return row, lambda row: f"Version {row['version']} holds from {row['effective_at']} on."
@@ -160,7 +161,7 @@ class Command(StaffCommand):
     def _import(self, options: dict[str, Any]) -> Told:
         vendor = vendor_accounts.vendor_of(options["vendor"]).name
         form = exports.Form(*(options[name] for name in ("request", "cost", "time", "dollars")))
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.PRICES)
         try:
             with options["file"].open("rb") as file:
                 made = bills.bring_in(

@@ -24,6 +24,7 @@ from accounts import leaving
 from config.management import staff
 from config.management.arguments import an_id
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 from privacy import archive, deletion, retention, steps
 from privacy.models import Deletion
 
@@ -58,7 +59,7 @@ class Command(StaffCommand):
         made = deletion.ask(
             staff.user(options["email"]),
             base_url=settings.PUBLIC_URL,
-            by=staff.member_of_staff(options["by"]),
+            by=staff.member_of_staff(options["by"], Right.HELP),
             reason=options["reason"],
         )
         return _row(made), lambda row: f"{row['id']}  {options['email']} is asked to confirm it."
@@ -75,7 +76,7 @@ class Command(StaffCommand):
         return {**_row(found), **more}, _lines
 
     def _cancel(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.HELP)
         found = deletion.cancel(options["id"], by=by, reason=options["reason"])
         return _row(found), _line
 

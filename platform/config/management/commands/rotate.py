@@ -26,6 +26,7 @@ from config import rotation
 from config.envfile import EnvironmentFile
 from config.management import staff
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -69,7 +70,10 @@ class Command(StaffCommand):
         return row, lambda row: "\n".join(f"{name:<24}{value}" for name, value in row.items())
 
     def _begin(self, options: dict[str, Any]) -> Told:
-        given = {"by": staff.member_of_staff(options["by"]), "reason": options["reason"]}
+        given = {
+            "by": staff.member_of_staff(options["by"], Right.OPERATE),
+            "reason": options["reason"],
+        }
         file = EnvironmentFile(options["file"])
         lost = 0
         if options["action"] == "begin":
@@ -90,7 +94,7 @@ class Command(StaffCommand):
         return rows, lambda row: f"{row['what']}: {row['resealed']}"
 
     def _signing_key(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.OPERATE)
         signs_at = signingkeys.begin(at_once=options["at_once"])
         what = "at once" if options["at_once"] else "in a day"
         after = {"signs_at": signs_at.isoformat()}

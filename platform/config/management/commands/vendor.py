@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.management import staff
 from config.management.staff import Row, StaffCommand, Told
+from desk.roles import Right
 from proxy import health, switches, vendor_accounts
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Command(StaffCommand):
         return _done(options, f"is removed; {abandoned} jobs were abandoned")
 
     def _off(self, options: dict[str, Any]) -> Told:
-        by = staff.member_of_staff(options["by"])
+        by = staff.member_of_staff(options["by"], Right.OPERATE)
         switches.switch_off(options["vendor"], options["operation"], options["reason"], by=by)
         return _switched(options, "is off: members read the reason")
 
@@ -102,7 +103,7 @@ class Command(StaffCommand):
 
 
 def _who(options: dict[str, Any]) -> dict[str, Any]:
-    return {"by": staff.member_of_staff(options["by"]), "reason": options["reason"]}
+    return {"by": staff.member_of_staff(options["by"], Right.OPERATE), "reason": options["reason"]}
 
 
 def _done(options: dict[str, Any], what: str) -> Told:
