@@ -85,6 +85,7 @@ SAID = (
     SCHOOL, "Kling answers slowly today", "Kite film", "Contact sheet", "Render farm, night",
     "The client wants the harbour", "freelancer.with.a.long.name", "EmptyImage", "ending in 4242",
     "Your card was declined.", "The database moves", "CUDA out of memory",
+    "sandbox/v1/image",
 )  # fmt: skip
 """What somebody named or said, which stays as it was said; names of what is sold stay, too."""
 SHOWN = 600
