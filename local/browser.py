@@ -16,7 +16,10 @@ from pathlib import Path
 
 from local import processes
 
+SHELL = "chromium-headless-shell"
+"""Chromium without windows: it starts in a third of the time, and draws with a quarter less."""
 NAMES = (
+    SHELL,
     "chromium",
     "chromium-browser",
     "google-chrome",
@@ -93,17 +96,23 @@ def _playwrights_own() -> str | None:
 
 
 def _by_apt(say: Callable[[str], None]) -> None:
-    """Install Debian's package; where its lists are absent or old, bring them first."""
+    """Install Debian's package; where its lists are absent or old, bring them first.
+
+    An older Debian has no shell apart: there it is the whole Chromium.
+    """
     if os.name == "nt" or os.geteuid() != 0 or not shutil.which("apt-get"):
         raise _Failed("needs Debian, and root")
     say("Installing Chromium for the browser tests (apt-get) ...")
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-q", "-y"]
-    install = [*apt, "install", "--no-install-recommends", "chromium"]
+    install = [*apt, "install", "--no-install-recommends"]
     try:
-        _run(install)
+        return _run([*install, SHELL])
     except _Failed:
         _run([*apt, "update"])
-        _run(install)
+    try:
+        _run([*install, SHELL])
+    except _Failed:
+        _run([*install, "chromium"])
 
 
 def _by_playwright(say: Callable[[str], None]) -> None:

@@ -42,16 +42,20 @@ def place(programs: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def apt(programs: Path, place: Callable[..., str]) -> Callable[[], list[str]]:
-    """An apt-get that has Chromium once its lists were brought; returns what it was asked."""
+def apt(
+    programs: Path, place: Callable[..., str], request: pytest.FixtureRequest
+) -> Callable[[], list[str]]:
+    """An apt-get that has one package once its lists were brought; returns what it was asked."""
+    package = getattr(request, "param", "chromium-headless-shell")
     asked = programs / "asked"
     grep, chmod = (shutil.which(name, path=os.defpath) for name in ("grep", "chmod"))
     place(
         "apt-get",
         f"""echo "$@" >> {asked}
 case "$*" in *install*)
-  {grep} -q update {asked} || {{ echo "E: Unable to locate package chromium" >&2; exit 100; }}
-  echo '#!/bin/sh' > {programs}/chromium; {chmod} +x {programs}/chromium;;
+  {grep} -q update {asked} && case "$*" in *" {package}") ;; *) false;; esac ||
+    {{ echo "E: Unable to locate package" >&2; exit 100; }}
+  echo '#!/bin/sh' > {programs}/{package}; {chmod} +x {programs}/{package};;
 esac""",
     )
     return lambda: asked.read_text().splitlines() if asked.exists() else []
@@ -118,16 +122,25 @@ def test_what_is_here_is_not_installed_again(place, apt, monkeypatch):
     assert apt() == []
 
 
+@pytest.mark.parametrize(
+    ("apt", "tried"),
+    [
+        ("chromium-headless-shell", ["chromium-headless-shell"]),
+        ("chromium", ["chromium-headless-shell", "chromium"]),
+    ],
+    indirect=["apt"],
+)
 def test_root_installs_debians_own_and_brings_its_lists_if_need_be(
-    programs, apt, monkeypatch, capsys
+    programs, apt, monkeypatch, capsys, tried
 ):
     become(monkeypatch, 0)
 
-    assert browser.find_or_install(say=print) == str(programs / "chromium")
+    assert browser.find_or_install(say=print) == str(programs / tried[-1])
 
     wanted = "-o DPkg::Lock::Timeout=120 -q -y"
-    install = f"{wanted} install --no-install-recommends chromium"
-    assert apt() == [install, f"{wanted} update", install]
+    install = f"{wanted} install --no-install-recommends"
+    after = [f"{install} {package}" for package in tried]
+    assert apt() == [f"{install} chromium-headless-shell", f"{wanted} update", *after]
     assert capsys.readouterr().out.count("Installing Chromium") == 1
 
 
