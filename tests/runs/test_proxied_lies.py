@@ -44,7 +44,8 @@ def place(**said):
 
 @pytest.mark.parametrize(
     "odd",
-    [{"outputs": 5}, {"outputs": {"9": []}}, {"outputs": "xyz"}, {"outputs": [None, 5, {"id": "\u00e9"}]},
+    [{"outputs": 5}, {"outputs": {"9": []}}, {"outputs": "xyz"},
+     {"outputs": [None, 5, {"id": "\u00e9"}]},
      {"outputs": [{"id": "W10"}, {"id": "."}, place(t=5, s=None, f={})]},
      {"outputs": [place(t="output", s="../..", f="../x"), place(t="x", s="", f="a\0")]},
      {"error": 5}, {"error": {"message": {"a": "\0"}, "node_id": []}}, {"metrics": 5},
