@@ -10,7 +10,7 @@ import uuid
 import orjson
 import pytest
 
-from runs import proxied, reading
+from runs import native, proxied, reading
 
 
 def told(answers):
@@ -117,3 +117,21 @@ def test_places_are_not_known_for_ever(monkeypatch):
     machine, _ = told([{"status": "succeeded", "outputs": made}])
 
     assert [name for _, _, name in machine._files] == ["b", "c"]
+
+
+def test_of_a_machines_models_so_many_are_read(monkeypatch):
+    monkeypatch.setattr(native, "MOST_NAMES", 3)
+
+    async def folders():
+        machine = native.Native("http://machine.invalid", "", "us")
+
+        async def answer(_, path, *__, **___):
+            return ["loras"] if path == "/models" else [5, "x" * 301, *"abcde"]
+
+        machine._answer = answer
+        try:
+            return await machine.folders()
+        finally:
+            await machine.close()
+
+    assert asyncio.run(folders()) == {"loras": ["a", "b", "c"]}
