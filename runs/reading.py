@@ -145,8 +145,9 @@ def _cached(said: Any) -> frozenset[str]:
 
 def _instant(said: Any) -> int:
     stamp = said.get("timestamp") if isinstance(said, dict) else None
-    is_number = isinstance(stamp, (int, float)) and not isinstance(stamp, bool)
-    return int(stamp) if is_number and abs(stamp) < LATEST_MS else 0
+    if not isinstance(stamp, (int, float)) or isinstance(stamp, bool):
+        return 0
+    return int(stamp) if abs(stamp) < LATEST_MS else 0
 
 
 def files(outputs: Any) -> Iterator[Named]:
