@@ -444,10 +444,9 @@ def _key(given: str | None) -> str:
 
 def _accelerator(ask: Ask, workflow: Workflow | None, preferred: preferences.Preferred) -> str:
     """Return where it shall run: as it says, as its workflow or its workspace has it; or ""."""
-    if ask.accelerator == workers.ANY:
-        return ""
     of_workflow = workflow.accelerator if workflow else ""
-    return ask.accelerator or of_workflow or preferred.accelerator
+    said = ask.accelerator or of_workflow or preferred.accelerator
+    return "" if said == workers.ANY else said
 
 
 def _maximum(by: By, ask: Ask, usual: int) -> Micros:

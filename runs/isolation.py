@@ -38,6 +38,8 @@ CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 """What is in no name: headers, logs and terminals take it for something else."""
 OURS: Final = re.compile(rf"[./\\]*{HOME}(?:[/\\]|$)")
 """What lies in our folders of a worker, however that is written."""
+FOLDER: Final = re.compile(rf"{HOME}/[0-9a-f]{{32}}/(?:[0-9a-f]{{16}}/)?")
+"""Anybody's: equal files of two workspaces may be one, under the name that came first (proxied)."""
 ANNOTATED: Final = re.compile(r"\s*\[(input|output|temp)\]\s*$")
 LOADED: Final = frozenset(
     {"MODEL", "CLIP", "VAE", "CLIP_VISION", "CONTROL_NET", "UPSCALE_MODEL", "STYLE_MODEL", "GLIGEN"}
@@ -191,7 +193,8 @@ def seen_folder(subfolder: str, workspace: str) -> str:
 
 def without_token(text: str, workspace: str) -> str:
     """Return a text that names no folder of the worker's."""
-    return text.replace(f"{HOME}/{workspace}/", "").replace(workspace, "")
+    own = text.replace(f"{HOME}/{workspace}/", "").replace(workspace, "")
+    return FOLDER.sub("", own)
 
 
 def is_own(subfolder: str, workspace: str, shared: Collection[str] = ()) -> bool:

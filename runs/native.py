@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import re
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -33,6 +34,9 @@ ANSWER_SECONDS: Final = 20
 FILE_SECONDS: Final = 300
 FOLDERS_SECONDS: Final = 60
 MOST_FOLDERS: Final = 100
+MOST_NAMES: Final = 10_000
+LONGEST_NAME: Final = 300
+"""Of one folder so many files are read, and none of a longer name: a machine may say anything."""
 FOLDER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 MOST_FILE: Final = 2 << 30
 MOST_ANSWER: Final = 64 << 20
@@ -214,7 +218,9 @@ class Native:
 
     async def _names(self, path: str) -> list[str]:
         found = await self._answer("GET", path)
-        return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+        named = found if isinstance(found, list) else []
+        known = (each for each in named if isinstance(each, str) and len(each) <= LONGEST_NAME)
+        return list(itertools.islice(known, MOST_NAMES))
 
     async def _json(
         self,

@@ -37,7 +37,7 @@ from runs.native import (
     Rejected,
     bring,
 )
-from runs.reading import OBSERVED
+from runs.reading import MOST_FILES, OBSERVED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,6 +54,10 @@ ENDS: Final = {
 }
 MOST_LISTED: Final = 100
 MOST_KNOWN: Final = 1000
+MOST_PLACES: Final = 100_000
+"""Files whose ids are known: more than all runs make that a machine may have at once."""
+MOST_MS: Final = 86_400_000
+"""More than a run may take: it pays for no more than what passed here in any case."""
 MISSES: Final = 5
 """So often in a row it may say that a job is gone, which it does for a moment of a living one."""
 Place = tuple[str, str, str]
@@ -193,8 +197,9 @@ class Proxied:
         yield {}
 
     def _know(self, prompt_id: UUID, job_id: str) -> _Job:
-        while len(self._jobs) >= MOST_KNOWN:
-            self._jobs.pop(next(iter(self._jobs)))
+        while len(self._jobs) >= MOST_KNOWN:  # What ended first: of what works, its time is known.
+            over = (each for each, job in self._jobs.items() if job.ended is not None)
+            self._jobs.pop(next(over, next(iter(self._jobs))))
         return self._jobs.setdefault(str(prompt_id), _Job(job_id))
 
     async def _found(self, prompt_id: UUID) -> _Job | None:
@@ -225,15 +230,23 @@ class Proxied:
             self._jobs.pop(attempt, None)
         return None if job.misses else said
 
+    def _note(self, place: Place, asset_id: str) -> None:
+        """Know where a file is to be fetched, for as long as its run is being collected."""
+        self._files.pop(place, None)
+        self._files[place] = asset_id
+        while len(self._files) > MOST_PLACES:
+            self._files.pop(next(iter(self._files)))
+
     def _entry(self, job: _Job, said: dict[str, Any]) -> dict[str, Any]:
         """Return a job that ended as `/history` has it."""
         end = int(time.time() * 1000)
         outputs: dict[str, dict[str, list[Any]]] = {}
-        for each in said.get("outputs") or ():
+        named = said.get("outputs")
+        for each in named[:MOST_FILES] if isinstance(named, list) else ():
             place = _place(each)
             if place is not None:
                 kind, subfolder, name = place
-                self._files[place] = str(each["id"])
+                self._note(place, str(each["id"]))
                 files = outputs.setdefault(str(each.get("node_id")), {}).setdefault("images", [])
                 files.append({"filename": name, "subfolder": subfolder, "type": kind})
         cached = list(outputs) if said.get("outputs_reused") is True else []
@@ -314,10 +327,10 @@ def _spent_ms(job: _Job, said: dict[str, Any]) -> tuple[int, bool]:
     metrics = said.get("metrics")
     told = metrics.get("execution_ms") if isinstance(metrics, dict) else None
     if isinstance(told, int) and not isinstance(told, bool):
-        return max(told, 0), False
+        return min(max(told, 0), MOST_MS), False
     try:
         start, end = (datetime.fromisoformat(said[each]) for each in ("started_at", "completed_at"))
-        return max(int((end - start).total_seconds() * 1000), 0), False
+        return min(max(int((end - start).total_seconds() * 1000), 0), MOST_MS), False
     except (KeyError, TypeError, ValueError):
         pass
     if job.began is None or job.ended is None:

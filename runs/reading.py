@@ -26,6 +26,8 @@ MOST_TEXT: Final = 1 << 20
 MOST_NAMED: Final = 10_000
 """Nodes that one message names."""
 LONGEST_WORD: Final = 200
+LATEST_MS: Final = 1 << 53
+"""Beyond it no clock is, and no JSON of ours has such a number."""
 OBSERVED: Final = "observed"
 FOLDERS: Final = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s/\\'"]+[/\\])+""")
 """The folders of a path from its root, on whatever system; of an address on the web nothing is."""
@@ -143,7 +145,9 @@ def _cached(said: Any) -> frozenset[str]:
 
 def _instant(said: Any) -> int:
     stamp = said.get("timestamp") if isinstance(said, dict) else None
-    return int(stamp) if isinstance(stamp, (int, float)) and not isinstance(stamp, bool) else 0
+    if not isinstance(stamp, (int, float)) or isinstance(stamp, bool):
+        return 0
+    return int(stamp) if abs(stamp) < LATEST_MS else 0
 
 
 def files(outputs: Any) -> Iterator[Named]:

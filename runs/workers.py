@@ -40,6 +40,8 @@ DOWN_FOR: Final = timedelta(minutes=10)
 MOST_MICROS: Final = 10**9
 MOST_SLOTS: Final = 64
 MOST_USER: Final = 60
+MOST_TOKEN: Final = 320
+"""Bytes of what a machine asks for: its box has room for so many."""
 ANY: Final = "any"
 """No label: wherever it can run."""
 MOST_MODELS: Final = 10_000
@@ -91,6 +93,10 @@ def add(
         )
     if terms.user:
         token = f"{terms.user}:{token}"
+    if len(token.encode()) > MOST_TOKEN or isolation.CONTROL.search(token):
+        raise InvalidRequest(
+            f"A token, with the user before it, has at most {MOST_TOKEN} bytes, all printable."
+        )
     sealed = sealing.seal(token, purpose=PURPOSE) if token else ""
     fields = {each: getattr(terms, each) for each in terms.__slots__ if each != "user"}
     fields["is_basic"] = bool(terms.user)
@@ -129,7 +135,9 @@ def remove(name: str, *, by: UUID | None, reason: str) -> bool:
 
 def find(name: str) -> Worker:
     """Return a worker that is one; raise NotFound."""
-    found = Worker.objects.exclude(state=State.REMOVED).filter(name=name).first()
+    is_name = NAME.fullmatch(name) is not None
+    living = Worker.objects.exclude(state=State.REMOVED)
+    found = living.filter(name=name).first() if is_name else None
     if found is None:
         raise NotFound(f"There is no worker {name!r}.")
     return found
@@ -181,12 +189,13 @@ def _check(name: str, terms: Terms) -> None:
         raise InvalidRequest("A worker's name is of a-z, 0-9, dot, dash and underscore.")
     if not LABEL.fullmatch(terms.accelerator):
         raise InvalidRequest("An accelerator is a label like A100_80GB, of at most 32 characters.")
-    parts = urlsplit(terms.base_url)
     try:
+        parts = urlsplit(terms.base_url)
         is_whole = bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
-    except ValueError:
+        is_whole &= not ("@" in parts.netloc or parts.query or parts.fragment)
+    except ValueError:  # Brackets, letters or a port that no address has.
         is_whole = False
-    if not is_whole or "@" in parts.netloc or parts.query or parts.fragment:
+    if not is_whole or not terms.base_url.isprintable() or " " in terms.base_url:
         raise InvalidRequest("base_url is like http://10.0.0.7:8188; a token is given beside it.")
     if not 1 <= terms.slots <= MOST_SLOTS:
         raise InvalidRequest(f"slots: from 1 to {MOST_SLOTS}.")

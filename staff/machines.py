@@ -22,7 +22,7 @@ from staff.pages import About, ReasonForm, act, page, who
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-MOST_TOKEN = 400
+MOST_TOKEN = workers.MOST_TOKEN
 
 
 @page(Right.READ)

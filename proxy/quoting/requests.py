@@ -9,7 +9,6 @@ data a price that measures it is told as a range.
 from __future__ import annotations
 
 import base64
-import binascii
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,7 +66,7 @@ def _add(form: Form, told: Mapping[str, Any]) -> None:
     data = told.get("data", "")
     try:
         content = base64.b64decode(data, validate=True) if isinstance(data, str) else b""
-    except binascii.Error as exc:
+    except ValueError as exc:  # Also letters of no alphabet of it.
         raise InvalidRequest("The data of a file must be base64.") from exc
     start = form.spool.seek(0, 2)
     form.spool.write(content)

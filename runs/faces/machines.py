@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.drf import valid
+from common.errors import NotFound
 from common.operators import HasAdminSecret
 from runs import graph, standing, workers
 
@@ -143,7 +144,10 @@ class MachineBackView(_View):
 
 def _one(name: str) -> dict[str, Any]:
     found = workers.find(name)
-    return next(_shown(each) for each in standing.machines() if each.worker.pk == found.pk)
+    for each in standing.machines():
+        if each.worker.pk == found.pk:
+            return _shown(each)
+    raise NotFound(f"There is no worker {name!r}.")  # It was removed meanwhile.
 
 
 def _shown(found: Standing) -> dict[str, Any]:

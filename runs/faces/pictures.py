@@ -94,9 +94,9 @@ def upload_mask(request: Request) -> Response:
     original = _original(request, fields)
     try:
         with (
-            Image.open(sent) as mask,
+            Image.open(sent, formats=thumbnails.FORMATS) as mask,
             assets.opened(original) as content,
-            Image.open(content) as found,
+            Image.open(content, formats=thumbnails.FORMATS) as found,
         ):
             picture = _masked(found, mask)
     except thumbnails.FAILED:

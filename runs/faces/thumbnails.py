@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageOps
@@ -16,8 +18,13 @@ SIDE: Final = 300
 MOST_BYTES: Final = 64 << 20
 MOST_PIXELS: Final = 64_000_000
 QUALITY: Final = 80
-FAILED: Final = (OSError, ValueError, Image.DecompressionBombError)
-"""What Pillow says of what is no picture, is a broken one, or is far too large."""
+FORMATS: Final = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""What is read as a picture. Pillow knows more, of which some have another program read them."""
+FAILED: Final = (
+    ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
+    TypeError, ValueError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow says of what is no picture, is far too large, or is broken: each format its own."""
 
 
 def shown(kept: Asset | Output, kind: str, quality: int, channel: str) -> tuple[bytes, str] | None:
@@ -28,7 +35,7 @@ def shown(kept: Asset | Output, kind: str, quality: int, channel: str) -> tuple[
     if kept.size_bytes > MOST_BYTES:
         return None
     try:
-        with assets.opened(kept) as content, Image.open(content) as found:
+        with assets.opened(kept) as content, Image.open(content, formats=FORMATS) as found:
             if found.width * found.height > MOST_PIXELS:
                 return None
             picture = found.convert("RGBA" if "A" in found.getbands() else "RGB")
@@ -50,7 +57,7 @@ def made(kept: Asset | Output) -> bytes | None:
     if kept.size_bytes > MOST_BYTES:
         return None
     try:
-        with assets.opened(kept) as content, Image.open(content) as found:
+        with assets.opened(kept) as content, Image.open(content, formats=FORMATS) as found:
             if found.width * found.height > MOST_PIXELS:
                 return None
             found.draft("RGB", (SIDE, SIDE))

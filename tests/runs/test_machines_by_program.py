@@ -66,7 +66,10 @@ def test_a_machine_has_its_whole_life_by_program(db, do, alice):
     "wrong",
     [{"name": "No spaces"}, {"base_url": "ftp://x"}, {"slots": 0}, {"micros_per_second": -1},
      {"dialect": "spoken"}, {"dialect": "v2"}, {"nodes": {"A": {}}}, {"reason": ""},
-     {"reserved_for": ["x"]}, {"denied_classes": ["a\0"]}, {"accelerator": "any"}],
+     {"reserved_for": ["x"]}, {"denied_classes": ["a\0"]}, {"accelerator": "any"},
+     {"base_url": "http://["}, {"base_url": "http://\u2100.test"}, {"base_url": "http://a.test:x"},
+     {"base_url": "http://a\n.test"}, {"token": "x" * 321}, {"token": "\u00e9" * 200},
+     {"token": "a\r\nX-More: b"}, {"token": "x" * 300, "user": "u" * 40}],
     ids=str,
 )  # fmt: skip
 def test_what_no_machine_is_like_is_refused_with_a_sentence(db, do, wrong):
@@ -97,3 +100,22 @@ def test_a_machine_that_a_program_registered_takes_runs(stage, ada, do):
     assert (run.state, run.worker_id) == ("succeeded", made.pk)
     made.state = "removed"
     made.save(update_fields=["state"])
+
+
+def test_a_token_of_the_longest_has_room(db, do):
+    made = do("POST", **terms(token="x" * 260, user="u" * 59))
+
+    assert made.status_code == 201
+    assert workers.token_of(workers.find(made.json()["name"])) == f"{'u' * 59}:{'x' * 260}"
+
+
+def test_no_name_of_none_is_more_than_a_404(db, do):
+    for name in ("%00", "a%00b", "%F0%9F%98%80", "a" * 2000):
+        assert do("GET", f"/{name}").status_code == do("DELETE", f"/{name}").status_code == 404
+
+
+def test_one_that_is_removed_while_it_is_asked_for_is_a_404(db, do, monkeypatch):
+    name = do("POST", **terms()).json()["name"]
+    monkeypatch.setattr("runs.standing.machines", list)
+
+    assert do("GET", f"/{name}").status_code == 404

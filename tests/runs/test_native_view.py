@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import pytest
 from django.test import Client
 from PIL import Image
 
 from runs import assets
+from runs.faces import thumbnails
 
 
 @pytest.fixture
@@ -65,3 +67,35 @@ def test_what_nobody_asks_to_be_otherwise_comes_as_it_is(look, asked):
 
 def test_what_is_no_picture_comes_as_it_is(look):
     assert look("b.txt", preview="webp;90") == ("text/plain", b"no picture")
+
+
+BROKEN = {
+    "a DDS of no format": b"DDS " + struct.pack("<3I", 124, 0x1007, 8) + bytes([8] + [0] * 111),
+    "a PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
+}
+
+
+def avif():
+    """Return one whose item is cut off: Pillow says so in words of its own."""
+    made = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(made, "AVIF")
+    return made.getvalue()[:-200]
+
+
+@pytest.mark.parametrize("name", ["an AVIF that is cut", *BROKEN])
+def test_a_broken_picture_comes_as_it_is(committed, ada, settings, tmp_path, name):
+    settings.DATA_DIR = tmp_path / "data"
+    content = BROKEN.get(name) or avif()
+    (tmp_path / "x").write_bytes(content)
+    kept = assets.keep(
+        ada.workspace_id, user_id=ada.user.pk, file_path="x", content_type="image/x",
+        arrived=tmp_path / "x",
+    )  # fmt: skip
+
+    answer = Client().get(
+        "/comfy/view", {"filename": "x", "type": "input", "preview": "webp"},
+        headers={"X-API-KEY": ada.key},
+    )  # fmt: skip
+
+    assert (answer.status_code, answer.getvalue()) == (200, content)
+    assert thumbnails.made(kept) is None

@@ -6,11 +6,12 @@ import json
 from datetime import timedelta
 
 import pytest
+import runs_by_hand
 from django.test import Client
 from runs_stage import ended, picture, submit
 
 from audit.models import Event
-from runs import assets, core, preferences
+from runs import assets, core, preferences, workflows
 from runs.models import Output, Preferences, RunEvent
 
 DAY = timedelta(days=1)
@@ -169,3 +170,19 @@ def test_failed_work_is_forgiven_for_as_long_as_the_operator_says(stage, ada, se
 
     assert (run.state, run.forgiven_ms) == ("failed", 0)
     assert run.charged_micros == -(-run.gpu_ms * 1000 // 1000) > 0
+
+
+def test_any_is_no_label_whoever_says_it(manager):
+    runs_by_hand.worker(manager, per_second=100)
+    kept = workflows.make(
+        manager.workspace_id, name="w", graph=picture(), by=manager.user.pk, accelerator="cpu"
+    )
+
+    assert ask("PATCH", manager, accelerator="any").status_code == 200
+    anywhere = submit(manager, picture())
+    there = submit(manager, None, workflow_id=kept.pk)
+    workflows.change(kept, accelerator="any", by=manager.user.pk)
+    ask("PATCH", manager, accelerator="cpu")
+
+    assert (anywhere.accelerator, there.accelerator) == ("", "cpu")
+    assert submit(manager, None, workflow_id=kept.pk).accelerator == ""

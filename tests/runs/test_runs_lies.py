@@ -6,6 +6,7 @@ import struct
 import uuid
 from datetime import timedelta
 
+import orjson
 import pytest
 from django.db.models import F
 from django.utils import timezone
@@ -30,6 +31,7 @@ ODD = {
     ),
     "a start in the future": (told("execution_success", start=10**15, end=5), 0),
     "a negative time": (told("execution_success", start=-5, end=-10), 0),
+    "times beyond all clocks": (told("execution_success", start=1, end=1e300), 0),
     "times as texts": (told("execution_success", start="0", end="99999"), 0),
     "no times": (told("execution_success", start=None, end=None), 0),
     "true for a time": (told("execution_success", start=1, end=True), 0),
@@ -69,6 +71,7 @@ def test_a_history_of_odd_things_is_read_or_says_nothing(name):
     assert (found and found.gpu_ms) == gpu_ms
     assert "\\u0000" not in json.dumps([found.messages, dict(found.error)] if found else [])
     assert found is None or found.files == []
+    assert orjson.dumps(found and found.messages), "lists of runs are told with them"
 
 
 @pytest.mark.parametrize(
@@ -280,3 +283,9 @@ def test_one_that_came_while_its_key_was_good_is_begun(ada):
     )
 
     assert books.sending(run)
+
+
+def test_of_another_workspaces_folder_nothing_is_said():
+    said = f"Invalid image file: mc/{'a1' * 16}/{'0f' * 8}/cat.png"
+
+    assert reading.plain(said, TOKEN) == "Invalid image file: cat.png"

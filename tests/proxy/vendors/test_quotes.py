@@ -454,3 +454,12 @@ async def test_what_is_no_workflow_is_refused(stage):
         refused = await stage.post("/v1/quote", member, json=body)
         assert refused.status in (400, 404), refused.body
         assert json.loads(refused.body)["message"]
+
+
+@pytest.mark.parametrize("data", ["\u00e9", "===", "a", "\u732b" * 9], ids=ascii)
+def test_data_that_is_no_base64_is_refused(data):
+    form = requests.Form(requests.MULTIPART)
+
+    with pytest.raises(InvalidRequest, match="must be base64"):
+        requests._add(form, {"field": "image", "data": data})
+    form.close()
