@@ -143,6 +143,7 @@ def submit(by: By, ask: Ask) -> Run:
     run, title = _drafted(by, ask, found, version)
     _refuse_repeats(run)
     if ask.id is not None:
+        run.asked_id = ask.id  # That is unique in its workspace, whatever its id becomes here.
         _named_apart(run)
     owners = _owners(by)
     while True:
@@ -494,9 +495,10 @@ def _named_apart(run: Run) -> bool:
 
     Its client calls it as it chose all the same, and cannot tell that anybody else did.
     """
-    if run.asked_id is not None or not Run.objects.filter(pk=run.pk).exists():
+    others = Run.objects.exclude(workspace_id=run.workspace_id)
+    if run.pk != run.asked_id or not others.filter(pk=run.pk).exists():
         return False
-    run.asked_id, run.pk = run.pk, UUID(uuid7())
+    run.pk = UUID(uuid7())
     return True
 
 

@@ -244,7 +244,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if hasattr(config, "workerinput"):
         return
-    if config.cache is not None:
+    if getattr(config, "cache", None) is not None:
         config.cache.set(FELL, _fell)
     shared = config.getoption("numprocesses", None)
     if shared and not config.option.quick and config.cache is not None:

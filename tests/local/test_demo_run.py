@@ -127,7 +127,7 @@ class Commands:
 
     def __call__(self, *words, given=""):
         if words[:2] == ("member", "list"):
-            return json.dumps([{"email": "grace@example.org"}])
+            return json.dumps([{"email": "grace@example.org", "roles": []}])
         if words[:2] == ("worker", "list"):
             return json.dumps([{"name": name, "url": url} for name, url in self.known.items()])
         self.done.append(words[1:3])

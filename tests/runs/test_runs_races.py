@@ -79,6 +79,21 @@ def test_one_id_is_one_run_of_each_workspace_that_chose_it(ada, bob, at_once):
         assert member.now().open_apart == 1
 
 
+def test_a_twin_that_comes_between_two_looks_is_no_second_run(ada, monkeypatch):
+    worker(ada)
+    wanted, real = uuid.uuid4(), core._refuse_repeats
+
+    def late(run):
+        real(run)
+        monkeypatch.setattr(core, "_refuse_repeats", real)
+        submitted(ada, id=wanted)
+
+    monkeypatch.setattr(core, "_refuse_repeats", late)
+
+    assert outcome(submitted, ada, id=wanted) is IdempotencyKeyReuse
+    assert ada.now().open_apart == 1
+
+
 def test_no_more_wait_than_may(ada, at_once, monkeypatch):
     worker(ada, per_second=1)
     monkeypatch.setattr(core, "MOST_QUEUED", 3)

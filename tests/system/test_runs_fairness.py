@@ -27,7 +27,7 @@ def house(tmp_path_factory):
     try:
         made.start()
         made.start_web()
-        made.start_machines(*[(f"m{n}", "any", "0.001") for n in range(MACHINES)])
+        made.start_machines(*[(f"m{n}", "cpu", "0.001") for n in range(MACHINES)])
         made.start_runner()
         made.await_machines()
         made.kill_runner()
