@@ -26,12 +26,14 @@ from common.errors import PlatformError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from uuid import UUID
 
 CONNECT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 20
 FILE_SECONDS: Final = 300
+FILE_LIMIT: Final = aiohttp.ClientTimeout(total=FILE_SECONDS, connect=CONNECT_SECONDS)
 FOLDERS_SECONDS: Final = 60
 MOST_FOLDERS: Final = 100
 MOST_NAMES: Final = 10_000
@@ -174,19 +176,10 @@ class Native:
     ) -> str:
         """Bring a file; return the media type that it has there. Raises Missing, TooLarge."""
         query = {"filename": name, "subfolder": subfolder, "type": kind}
-        limit = aiohttp.ClientTimeout(total=FILE_SECONDS, connect=CONNECT_SECONDS)
-        try:
-            async with self._session.get(
-                f"{self._base}/view", params=query, timeout=limit, allow_redirects=False
-            ) as answer:
-                if answer.status in (400, 403, 404):
-                    raise Missing(name)
-                if answer.status != 200:
-                    raise Away(f"/view answered {answer.status}")
-                await bring(answer, into, most)
-                return answer.content_type
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            raise Away(f"/view: {type(exc).__name__}") from exc
+        asked = self._session.get(
+            f"{self._base}/view", params=query, timeout=FILE_LIMIT, allow_redirects=False
+        )
+        return await bring(asked, "/view", name, into, most)
 
     async def messages(self) -> AsyncIterator[dict[str, Any] | bytes]:
         """Yield what it tells of our prompts, until the connection ends."""
@@ -269,8 +262,31 @@ class Native:
         return _said(text)
 
 
-async def bring(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
-    """Write a file that comes to a place of ours, block by block; raise TooLarge."""
+async def bring(
+    asked: AbstractAsyncContextManager[aiohttp.ClientResponse],
+    where: str,
+    name: str,
+    into: Path,
+    most: int,
+) -> str:
+    """Write a file that a worker is asked for to a place of ours; return its media type there.
+
+    Raises Missing, TooLarge, and Away, which says `where` it was asked for.
+    """
+    try:
+        async with asked as answer:
+            if answer.status in (400, 403, 404):
+                raise Missing(name)
+            if answer.status != 200:
+                raise Away(f"{where} answered {answer.status}")
+            await _written(answer, into, most)
+            return answer.content_type
+    except (aiohttp.ClientError, TimeoutError) as exc:
+        raise Away(f"{where}: {type(exc).__name__}") from exc
+
+
+async def _written(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
+    """Write what comes, block by block."""
     size = 0
     with into.open("wb") as kept:
         async for block in answer.content.iter_chunked(BLOCK):

@@ -28,6 +28,7 @@ import orjson
 from runs.native import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
+    FILE_LIMIT,
     FILE_SECONDS,
     MOST_ANSWER,
     MOST_FILE,
@@ -177,19 +178,10 @@ class Proxied:
         asset_id = self._files.get((kind, subfolder, name))
         if asset_id is None:
             raise Missing(name)
-        limit = aiohttp.ClientTimeout(total=FILE_SECONDS, connect=CONNECT_SECONDS)
-        try:
-            async with self._session.get(
-                f"{self._base}{ASSETS}/{asset_id}/content", timeout=limit, allow_redirects=False
-            ) as answer:
-                if answer.status in (400, 403, 404):
-                    raise Missing(name)
-                if answer.status != 200:
-                    raise Away(f"{ASSETS} answered {answer.status}")
-                await bring(answer, into, most)
-                return answer.content_type
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            raise Away(f"{ASSETS}: {type(exc).__name__}") from exc
+        asked = self._session.get(
+            f"{self._base}{ASSETS}/{asset_id}/content", timeout=FILE_LIMIT, allow_redirects=False
+        )
+        return await bring(asked, ASSETS, name, into, most)
 
     async def messages(self) -> AsyncIterator[dict[str, Any] | bytes]:
         """Yield nothing, for ever: how far a run is, it does not tell to who asks."""

@@ -368,28 +368,7 @@ DAYS = (
         "the sums by day are those of the entries",
         "SELECT coalesce(sum(entries), 0) AS rows, coalesce(sum(micros), 0) AS micros"
         " FROM credits_daysum",
-        """
-        WITH summed AS (
-            SELECT day, kind, debit_kind, credit_kind, sum(entries) AS n, sum(micros) AS micros
-              FROM credits_daysum GROUP BY day, kind, debit_kind, credit_kind
-        ), house AS (
-            SELECT id, kind FROM credits_account WHERE kind <> 'wallet'
-        ), made AS (
-            SELECT (created_at AT TIME ZONE 'UTC')::date AS day, entry.kind,
-                   coalesce(debit.kind, 'wallet') AS debit_kind,
-                   coalesce(credit.kind, 'wallet') AS credit_kind,
-                   count(*) AS n, sum(amount_micros) AS micros
-              FROM credits_entry entry
-              LEFT JOIN house debit ON debit.id = debit_id
-              LEFT JOIN house credit ON credit.id = credit_id
-             WHERE entry.id <= (SELECT coalesce(max(last_entry), 0) FROM credits_tally)
-             GROUP BY 1, 2, 3, 4)
-        SELECT day || ' ' || kind || ' ' || debit_kind || ' to ' || credit_kind || ': summed '
-               || coalesce(summed.n, 0) || ', ' || coalesce(summed.micros, 0) || '; entries '
-               || coalesce(made.n, 0) || ', ' || coalesce(made.micros, 0)
-          FROM summed FULL JOIN made USING (day, kind, debit_kind, credit_kind)
-         WHERE (summed.n, summed.micros) IS DISTINCT FROM (made.n, made.micros)
-        """,
+        since.days_differ(),
         since.DAYS,
     ),
     Check(

@@ -182,15 +182,13 @@ SEALED_BY_HASH: Final = f"""
 """The wallets whose new seals are not what the entries, and the seal before, make of each: as the
 database reckons, which writes no letters but those of ASCII (sealing.broken has the last word)."""
 
-DAYS: Final = Since(
-    "SELECT coalesce(sum(entries), 0) AS rows, coalesce(sum(micros), 0) AS micros"
-    " FROM credits_daysum JOIN credits_tally tally ON tally.id = tally_id"
-    " WHERE tally.last_entry > %(tallied)s",
-    """
+
+def days_differ(sums: str = "", entries: str = "true") -> str:
+    """Return the query of the sums by day that are not what entries make; of all, or of some."""
+    return f"""
     WITH summed AS (
         SELECT day, kind, debit_kind, credit_kind, sum(entries) AS n, sum(micros) AS micros
-          FROM credits_daysum JOIN credits_tally tally ON tally.id = tally_id
-         WHERE tally.last_entry > %(tallied)s
+          FROM credits_daysum {sums}
          GROUP BY day, kind, debit_kind, credit_kind
     ), house AS (
         SELECT id, kind FROM credits_account WHERE kind <> 'wallet'
@@ -202,7 +200,7 @@ DAYS: Final = Since(
           FROM credits_entry entry
           LEFT JOIN house debit ON debit.id = debit_id
           LEFT JOIN house credit ON credit.id = credit_id
-         WHERE entry.id > %(tallied)s
+         WHERE {entries}
            AND entry.id <= (SELECT coalesce(max(last_entry), 0) FROM credits_tally)
          GROUP BY 1, 2, 3, 4)
     SELECT day || ' ' || kind || ' ' || debit_kind || ' to ' || credit_kind || ': summed '
@@ -210,5 +208,16 @@ DAYS: Final = Since(
            || coalesce(made.n, 0) || ', ' || coalesce(made.micros, 0)
       FROM summed FULL JOIN made USING (day, kind, debit_kind, credit_kind)
      WHERE (summed.n, summed.micros) IS DISTINCT FROM (made.n, made.micros)
-    """,
+    """  # noqa: S608 - constants of our own
+
+
+_NEW_SUMS: Final = (
+    "JOIN credits_tally tally ON tally.id = tally_id WHERE tally.last_entry > %(tallied)s"
+)
+DAYS: Final = Since(
+    f"""
+    SELECT coalesce(sum(entries), 0) AS rows, coalesce(sum(micros), 0) AS micros
+      FROM credits_daysum {_NEW_SUMS}
+    """,  # noqa: S608 - constants of our own
+    days_differ(_NEW_SUMS, "entry.id > %(tallied)s"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageOps
@@ -12,6 +13,8 @@ from PIL import Image, ImageOps
 from runs import assets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runs.models import Asset, Output
 
 SIDE: Final = 300
@@ -32,12 +35,8 @@ def shown(kept: Asset | Output, kind: str, quality: int, channel: str) -> tuple[
 
     `channel` is `rgb` (without what shines through), `a` (that alone), or neither.
     """
-    if kept.size_bytes > MOST_BYTES:
-        return None
     try:
-        with assets.opened(kept) as content, Image.open(content, formats=FORMATS) as found:
-            if found.width * found.height > MOST_PIXELS:
-                return None
+        with _opened(kept) as found:
             picture = found.convert("RGBA" if "A" in found.getbands() else "RGB")
             if kind == "jpeg" or channel == "rgb":
                 picture = picture.convert("RGB")
@@ -54,12 +53,8 @@ def shown(kept: Asset | Output, kind: str, quality: int, channel: str) -> tuple[
 
 def made(kept: Asset | Output) -> bytes | None:
     """Return a picture within 300 by 300 (WebP); None of what is no picture, or too large a one."""
-    if kept.size_bytes > MOST_BYTES:
-        return None
     try:
-        with assets.opened(kept) as content, Image.open(content, formats=FORMATS) as found:
-            if found.width * found.height > MOST_PIXELS:
-                return None
+        with _opened(kept) as found:
             found.draft("RGB", (SIDE, SIDE))
             picture = ImageOps.exif_transpose(found)
             picture.thumbnail((SIDE, SIDE))
@@ -70,3 +65,14 @@ def made(kept: Asset | Output) -> bytes | None:
     except FAILED:
         return None
     return into.getvalue()
+
+
+@contextmanager
+def _opened(kept: Asset | Output) -> Iterator[Image.Image]:
+    """Open a file as a picture. Raises one of FAILED where it is none, or too large a one."""
+    if kept.size_bytes > MOST_BYTES:
+        raise Image.DecompressionBombError
+    with assets.opened(kept) as content, Image.open(content, formats=FORMATS) as found:
+        if found.width * found.height > MOST_PIXELS:
+            raise Image.DecompressionBombError
+        yield found

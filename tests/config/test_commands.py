@@ -13,6 +13,7 @@ from apikeys.models import ApiKey
 from credits.books import holds
 from credits.models import Account, Adjustment
 from desk import roles
+from tests.empty_books import empty_books
 from usage.models import Call
 
 
@@ -77,18 +78,7 @@ def test_a_refusal_is_a_sentence_and_leaves_nothing(arguments):
 @pytest.fixture
 def clean_books(db):
     """Take away what other tests committed, in a transaction that ends with the test."""
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            if table.startswith("credits_"):
-                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        cursor.execute(
-            "TRUNCATE usage_call, credits_hold, credits_entry, credits_tally, credits_grantedleft,"
-            " credits_freeze, credits_finding, credits_budget, credits_stripeevent CASCADE"
-        )
-        cursor.execute(
-            "UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0,"
-            " open_holds = 0, open_large = 0, paid_micros = 0, frozen_reason = ''"
-        )
+    empty_books()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from credits.books import complete
 from credits.models import HOUSE, Account, Carried, Entry, Proof
 from credits.proofs import marks
 from staff import proving
+from tests.empty_books import empty_books
 from tests.proved_calls import call, tend
 from usage.models import Proved
 
@@ -24,20 +25,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 def clean(db):
     """Books without what other tests committed, that may be tampered with."""
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            if table.startswith("credits_"):
-                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        cursor.execute(
-            "TRUNCATE usage_call, usage_callsum, usage_callblock, usage_runsum, usage_summed,"
-            " usage_proved, credits_hold, credits_entry, credits_tally, credits_grantedleft,"
-            " credits_freeze, credits_finding, credits_budget, credits_stripeevent, credits_proof,"
-            " credits_carried CASCADE"
-        )
-        cursor.execute(
-            "UPDATE credits_account SET balance_micros = 0, held_micros = 0, events = 0,"
-            " open_holds = 0, open_large = 0, paid_micros = 0, frozen_reason = ''"
-        )
+    empty_books()
     yield
     transaction.set_rollback(True)  # What was tampered with breaks what is checked at a commit.
 
