@@ -113,10 +113,15 @@ class Pair:
         end(self.processes)
 
     async def press(
-        self, credential: dict[str, str], over: asyncio.Event, *, connections: int = 12
+        self,
+        credential: dict[str, str],
+        over: asyncio.Event,
+        *,
+        connections: int = 12,
+        into: list[Counter[int]] | None = None,
     ) -> list[Counter[int]]:
         """Call at both without a pause until `over`; return the statuses of each."""
-        of_each: list[Counter[int]] = [Counter(), Counter()]
+        of_each: list[Counter[int]] = into or [Counter(), Counter()]
 
         async def one(session: aiohttp.ClientSession, which: int) -> None:
             while not over.is_set():
@@ -285,17 +290,21 @@ async def test_who_is_ended_while_they_call_at_both_places_nothing_afterwards(pa
     credentials = [key(team["keys"][1]), key(team["keys"][2]), token, key(team["keys"][0])]
     names = [team["ids"][1], team["ids"][2], team["sign_ins"][0]["id"], team["ids"][0]]
     over = asyncio.Event()
-    calls = asyncio.gather(*(pair.press(each, over) for each in credentials))
+    statuses: list[list[Counter[int]]] = [[Counter(), Counter()] for _ in credentials]
+    calls = asyncio.gather(
+        *(pair.press(each, over, into=of) for each, of in zip(credentials, statuses, strict=True))
+    )
     owner, removed = (uuid.UUID(each) for each in team["people"][:2])
     script = END.format(
         team=uuid.UUID(team["workspace_id"]), owner=owner, removed=removed, key=names[1],
         sign_in=names[2],
     )  # fmt: skip
 
+    await until(lambda: all(each[200] for of_each in statuses for each in of_each))
     said = await asyncio.to_thread(stack.manage, "shell", "-v0", "-c", script)
     await asyncio.sleep(1)
     over.set()
-    statuses = await calls
+    await calls
 
     placed = {
         row["by"]: row
@@ -387,7 +396,7 @@ async def test_a_process_killed_among_two_leaves_each_budget_with_what_was_charg
 async def test_a_day_that_ends_while_calls_run_has_its_budget_and_so_has_the_next(stack, tmp_path):
     """One team is busy as the day ends, the other one has used it up: each call has its day."""
     most, few = 300, 40
-    midnight = int(time.time()) + 25
+    midnight = int(time.time()) + 35
     stack.environment |= {
         "TIME_ZONE": zone_whose_midnight_is(midnight, tmp_path / "zones"),
         "PYTHONTZPATH": f"{tmp_path / 'zones'}:/usr/share/zoneinfo",
@@ -401,12 +410,12 @@ async def test_a_day_that_ends_while_calls_run_has_its_budget_and_so_has_the_nex
     plan(stack, "status=500", 20)
     plan(stack, "slow=0.3", 200)
     over = asyncio.Event()
-    assert time.time() < midnight - 3
-    await asyncio.sleep(midnight - 3 - time.time())
-    calls = [
-        asyncio.create_task(pair.press(key(team["keys"][1]), over, connections=n))
-        for team, n in ((busy, 12), (waits, 8))
-    ]
+    calls = []
+    for team, connections, before in ((waits, 8, 12), (busy, 12, 3)):
+        assert time.time() < midnight - before
+        await asyncio.sleep(midnight - before - time.time())
+        pressing = pair.press(key(team["keys"][1]), over, connections=connections)
+        calls.append(asyncio.create_task(pressing))
     try:
         await until(lambda: by_day(stack, busy)[1:] == [most * CENT])
         await until(lambda: by_day(stack, waits)[1:] == [few * CENT])
