@@ -50,7 +50,7 @@ SECONDS = "files/seconds"
 """Where pytest's cache has what each file took."""
 TAKEN = Path(__file__).with_name("taken.json")
 """What files took elsewhere, for who never ran them, and which tests are dear."""
-DEAR_SECONDS = 0.25
+DEAR_SECONDS = 0.1
 """Of a processor, in a test without its fixtures: more, and `--quick` leaves it out."""
 _scratch: scratch.Scratch | None = None
 _seconds: Counter[str] = Counter()
