@@ -140,7 +140,8 @@ def call(_: argparse.Namespace) -> None:
 
     from apikeys.callers import Caller
     from common.rows import values
-    from proxy.books import Books, Place, Settle
+    from proxy.books import Books
+    from proxy.phases import Place, Settle
 
     pid = int(os.environ["BENCH_POSTMASTER"])
     with connection.cursor() as cursor:

@@ -31,10 +31,10 @@ from proxy import (
     reading,
     replay,
 )
-from proxy.books import Repriced
 from proxy.catalogue import Gives, Kind, Takes
 from proxy.dialect import Verdict
 from proxy.metered import Call, Elsewhere
+from proxy.phases import Repriced
 from proxy.pricing import Quote, booked
 from proxy.relay import Lost
 from proxy.vendors import catalogue

@@ -37,10 +37,10 @@ from proxy import (
     remembered,
 )
 from proxy.asked import Asked, Evidence
-from proxy.books import Accept, Settle
 from proxy.catalogue import SeveralJobs, asking
 from proxy.dialect import Said, Verdict
 from proxy.http import JSON_TYPE, parameters
+from proxy.phases import Accept, Settle
 from proxy.pricing import booked
 from proxy.relay import Lost, Outgoing, Refused
 from proxy.vendors import catalogue

@@ -29,10 +29,11 @@ from common.ids import uuid7
 from common.money import Micros
 from credits.books import limits
 from proxy import again, answers, choosing, dialect, handing, health, replay
-from proxy.books import HOLD_MARGIN_SECONDS, Place, Placed, Settle
+from proxy.books import HOLD_MARGIN_SECONDS
 from proxy.catalogue import Kind
 from proxy.dialect import Verdict
 from proxy.http import JSON_TYPE
+from proxy.phases import Place, Placed, Settle
 from proxy.pricing import Quote
 from proxy.process import soon
 from proxy.relay import Lost, Outgoing, Refused

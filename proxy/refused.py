@@ -25,7 +25,8 @@ from webhooks import events
 if TYPE_CHECKING:
     from common.errors import PlatformError
     from credits.books.turns import Answer
-    from proxy.books import Books, Place
+    from proxy.books import Books
+    from proxy.phases import Place
 
 MOST_AT_ONCE: Final = 50
 """Of a workspace, between two times of writing."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from proxy import sql
-from proxy.books import Settle
 from proxy.dialect import Said
+from proxy.phases import Settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

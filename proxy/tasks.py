@@ -16,8 +16,8 @@ from common.errors import Unavailable
 from common.rows import in_steps
 from credits.books import processes
 from proxy import answers, days, following, health, process, replay, sql, vendor_accounts
-from proxy.books import Settle
 from proxy.models import Heartbeat
+from proxy.phases import Settle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable

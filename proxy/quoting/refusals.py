@@ -33,8 +33,8 @@ from common.ids import uuid7
 from common.money import MICROS_PER_USD, credits_text
 from credits.books import turns
 from desk import maintenance
-from proxy import books, sql
-from proxy.books import Place
+from proxy import phases, sql
+from proxy.phases import Place
 from proxy.vendors import catalogue
 
 if TYPE_CHECKING:
@@ -151,11 +151,11 @@ def _ask(row: Quoted, book: Book, way: Asked) -> Place:
 
 def _ask_books(asks: Sequence[Place]) -> list[turns.Answer]:
     """Return what they say; the budgets that the caller is under are looked up first, if needed."""
-    for _ in range(books.RENEWALS):
+    for _ in range(phases.RENEWALS):
         for n, ask in enumerate(asks):
             ask.n = n
         with connection.cursor() as cursor:
-            cursor.execute(sql.JUDGE, [books.document(asks)])
+            cursor.execute(sql.JUDGE, [phases.document(asks)])
             # Django's connections leave a document of JSON a text.
             answers = [
                 turns.Answer(*row)._replace(budgets=json.loads(row[-1]) if row[-1] else None)
@@ -173,7 +173,7 @@ async def _renew(way: Asked) -> None:
 
 
 def _refused(request: Request, ask: Place, answer: turns.Answer) -> Refused | None:
-    came: object = books.came_to(ask, answer)
+    came: object = phases.came_to(ask, answer)
     if isinstance(came, Maintained):
         came = _maintained() or came
     if isinstance(came, PlatformError):

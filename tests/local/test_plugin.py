@@ -72,7 +72,9 @@ def test_quick_leaves_out_what_is_dear_and_finding_it_tries_it_again(monkeypatch
     assert kept(find_dear=True) == [*names]
 
     with monkeypatch.context() as patch:  # Not for longer: this test's own is noted there, too.
-        patch.setattr(plugin, "_spent", {"test_a.py::cheap": [0.05, 0.3], "test_a.py::dear": [0.05]})
+        patch.setattr(
+            plugin, "_spent", {"test_a.py::cheap": [0.05, 0.3], "test_a.py::dear": [0.05]}
+        )
         plugin.write_dear()
 
     assert plugin.taken() == {**known, "dear": ["test_a.py::cheap", "test_a.py::not_run"]}

@@ -13,7 +13,8 @@ from proxy_stage import connect
 from apikeys import callers
 from common.errors import PlatformError
 from common.ids import uuid7
-from proxy.books import Accept, Books, Place, Placed, Settle, Settled
+from proxy.books import Books
+from proxy.phases import Accept, Place, Placed, Settle, Settled
 
 
 @asynccontextmanager

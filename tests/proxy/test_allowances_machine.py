@@ -27,8 +27,8 @@ from common import db as databases
 from common.errors import BudgetExceeded, InsufficientCredits
 from credits.books.allowances import EACH
 from credits.proofs import reconciliation
-from proxy import books
-from proxy.books import Placed, Settle
+from proxy import phases
+from proxy.phases import Placed, Settle
 from tests.plugin import examples
 
 KINDS = ("workspace", "project", EACH, "member", "key")
@@ -149,7 +149,7 @@ class Machine(RuleBasedStateMachine):
         for key, amount in calls:
             who = callers.by_key(self.keys[key].key, "127.0.0.1").asked()[0]
             asks.append(an_ask(amount, digest=who["digest"], address=who["address"]))
-        came = self.loop.run(books._place(self.db, asks)) if asks else []
+        came = self.loop.run(phases.place(self.db, asks)) if asks else []
         told = [
             each.verdict if isinstance(each, Placed) else WORDS.get(type(each), each)
             for each in came
@@ -173,7 +173,7 @@ class Machine(RuleBasedStateMachine):
             Settle(hold, wallet, "delivered" if cost else "failed", cost)
             for hold, (_, cost) in asks.items()
         ]
-        done = self.loop.run(books._settle(self.db, settles)) if settles else []
+        done = self.loop.run(phases.settle(self.db, settles)) if settles else []
         for (one, cost), settled in zip(asks.values(), done, strict=True):
             assert settled is not None
             assert settled.charged == min(cost, one.amount)

@@ -25,7 +25,7 @@ from credits.books import expiry, freezes, ledger
 from credits.gifts import adjustments, grants, vouchers
 from credits.models import Account, Freeze
 from proxy import tasks
-from proxy.books import Settle
+from proxy.phases import Settle
 
 pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.slow]
 LOCK = "SELECT 1 FROM credits_account WHERE id = %s FOR NO KEY UPDATE"

@@ -18,7 +18,8 @@ from common import lanes
 from credits.books import processes
 from proxy import tasks
 from proxy.alive import Alive
-from proxy.books import Books, Settle
+from proxy.books import Books
+from proxy.phases import Settle
 
 pytestmark = pytest.mark.usefixtures("committed")
 

@@ -20,7 +20,7 @@ from proxy_books import (
 from proxy_stage import connect
 
 from common.ids import uuid7
-from proxy.books import Settle
+from proxy.phases import Settle
 
 pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.slow]
 ROUNDS = 8
