@@ -42,9 +42,10 @@ async def serve(
         metrics.REFUSALS.labels("client_left").inc()
     except PlatformError as refusal:
         metrics.REFUSALS.labels(refusal.code).inc()
-        if request.begun:
-            raise  # The server closes the connection: the client must see that it broke.
-        await refused(request, refusal)
+        if request.begun:  # It is left undone, and the wire breaks off: the client must see that.
+            logs.line(event="broken_off", call=request.call, code=refusal.code)
+        else:
+            await refused(request, refusal)
     except Exception:
         request_id = uuid7()
         log.exception("request %s to %s failed", request_id, request.path[:200])

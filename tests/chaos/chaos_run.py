@@ -183,7 +183,7 @@ class Chaos:
             found.append(Member(email, *ids, other["api_key"], int(usd) * 1_000_000))
         url = f"http://127.0.0.1:{self._house.machine_port}"
         await self._made(
-            office, "worker", "add", "machine", url, "--accelerator", "any", "--slots", "2",
+            office, "worker", "add", "machine", url, "--accelerator", "cpu", "--slots", "2",
             "--per-second", "0.001", "--by", STAFF, "--reason", "chaos",
         )  # fmt: skip
         return found
