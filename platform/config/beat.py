@@ -84,9 +84,10 @@ class Scheduler(PersistentScheduler):
         try:
             self.apply_async(entry, producer=producer, advance=False)
         except SchedulingError as exc:
-            is_away = isinstance(exc.__context__, OperationalError)  # As kombu names all of them.
-            said = preflight.first_line(exc)
-            log.error("beat cannot send %s: %s", entry.name, said, exc_info=not is_away)
+            if isinstance(exc.__context__, OperationalError):  # As kombu names all of them.
+                log.warning("beat cannot send %s: %s", entry.name, preflight.first_line(exc))
+            else:
+                log.exception("beat cannot send %s", entry.name)
 
     def close(self) -> None:
         """End, so that another one goes on at once."""

@@ -10,6 +10,8 @@ from config.celery import app
 from django.db import connection
 from kombu.exceptions import OperationalError
 
+from proxy import tasks
+
 
 @pytest.fixture
 def two(db):
@@ -83,7 +85,7 @@ def test_a_broker_that_is_away_is_one_line_and_no_trace(
 
     scheduler = beat.Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
     entry = scheduler.schedule["heartbeat"]
-    monkeypatch.setattr(app.tasks[entry.task], "apply_async", away)
+    monkeypatch.setattr(app.tasks[tasks.heartbeat.name], "apply_async", away)
 
     scheduler.apply_entry(entry)
 
