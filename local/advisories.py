@@ -35,6 +35,8 @@ OLD_DAYS = 60
 ACCEPTED: dict[str, str] = {}
 """Why an advisory that concerns a locked version may stay: its id, and the reason in a sentence."""
 EVENTS = ("introduced", "fixed", "last_affected")
+FIRST = "0"
+"""As what OSV says that it was there from the beginning: before 0.0.0b1, too."""
 KEPT = ("id", "aliases", "summary", "modified")
 ANSWER_SECONDS = 20
 
@@ -120,20 +122,24 @@ def concerned(advisories: Iterable[Advisory], locked: dict[str, str]) -> Iterato
 
 
 def affects(affected: Advisory, version: str) -> bool:
-    """Whether a version is among those of an advisory; one that cannot be read affects all."""
+    """Whether a version is among those of an advisory; what cannot be compared affects all."""
     try:
         ours = Version(version)
-        return ours in map(Version, affected.get("versions", [])) or any(
-            _within(each["events"], ours) for each in affected.get("ranges", [])
-        )
+        return _in_a_range(affected, ours) or ours in [
+            Version(each) for each in affected.get("versions", [])
+        ]
     except InvalidVersion:
         return True
+
+
+def _in_a_range(affected: Advisory, ours: Version) -> bool:
+    return any(_within(each["events"], ours) for each in affected.get("ranges", []))
 
 
 def _within(events: list[dict[str, str]], ours: Version) -> bool:
     """Whether the last event at or before a version is that it was introduced."""
     said = [(Version(value), kind) for each in events for kind, value in each.items()]
-    is_in = False
+    is_in = {"introduced": FIRST} in events
     for at, kind in sorted(said, key=lambda each: (each[0], EVENTS.index(each[1]))):
         if kind == "introduced" and at <= ours:
             is_in = True
@@ -260,10 +266,20 @@ def _of_pypi(advisory: Advisory) -> list[Advisory]:
 
 
 def _affected(each: Advisory) -> Advisory:
-    """Return its ranges; only where it has none, the versions one by one."""
+    """Return its ranges, and one by one only the versions that are in none of them."""
     ranges = [{"events": r["events"]} for r in each.get("ranges", []) if r["type"] == "ECOSYSTEM"]
     kept: Advisory = {"package": {"name": each["package"]["name"], "ecosystem": "PyPI"}}
-    return {**kept, "ranges": ranges} if ranges else {**kept, "versions": each.get("versions", [])}
+    kept["ranges"] = ranges
+    if beside := [one for one in each.get("versions", []) if not _told(kept, one)]:
+        kept["versions"] = beside
+    return kept
+
+
+def _told(kept: Advisory, version: str) -> bool:
+    try:
+        return _in_a_range(kept, Version(version))
+    except InvalidVersion:
+        return False
 
 
 # --- the file ------------------------------------------------------------------------------------
