@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "local" / "advisories.json"
-LOCKS = ("requirements.lock",)
+LOCKS = ("requirements.lock", "requirements-otel.lock")
 SERVICE = "https://api.osv.dev"
 OLD_DAYS = 60
 ACCEPTED: dict[str, str] = {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from common import logs, metrics
+from common import logs, metrics, tracing
 from common.cached import from_settings
 from common.errors import OutcomeUnknown, PlatformError
 from common.ids import uuid7
@@ -65,6 +65,8 @@ async def refused(request: Request, refusal: PlatformError, request_id: str = ""
         facts["call"] = request.call
         headers.append((b"call-id", request.call.encode()))
     logs.line(event="refused", **facts)
+    if tracing.tell is not None:
+        tracing.tell(refused=refusal.code)
     await request.refuse(refusal, headers)
 
 

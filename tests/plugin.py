@@ -32,7 +32,7 @@ import hypothesis
 import pytest
 from hypothesis.internal.conjecture import engine
 
-from local import browser, frontend, scratch
+from local import aside, browser, frontend, scratch
 
 MARKED = re.compile(r"^\s*(@|pytestmark\b).*\bmark\.browser\b", re.MULTILINE)
 QUICK = ("browser", "system", "slow")
@@ -129,8 +129,8 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(str(why)) from None
     if any(frontend.FOLDER.is_relative_to(path) for path in folders_of(config.args)):
         try:
-            frontend.find_or_install(say=print)
-        except frontend.FrontendMissing as why:
+            frontend.ASIDE.find_or_install(say=print)
+        except aside.Missing as why:
             os.environ["FRONTEND_MISSING"] = str(why)  # Its tests are skipped, and say this.
 
 

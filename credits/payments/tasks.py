@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from contextvars import Context, copy_context
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ MOST_MESSAGES = 1000
 TURNS = 2
 AGAIN_SECONDS = 60
 _turns = threading.BoundedSemaphore(TURNS)
-_messages: queue.SimpleQueue[tuple[Any, tuple[str, ...]]] = queue.SimpleQueue()
+_messages: queue.SimpleQueue[tuple[Context, Any, tuple[str, ...]]] = queue.SimpleQueue()
 
 
 def hurry(task: Task[..., Any], *arguments: str) -> None:
@@ -41,7 +42,7 @@ def hurry(task: Task[..., Any], *arguments: str) -> None:
     It may be lost; then the sweep comes in a moment.
     """
     if _messages.qsize() < MOST_MESSAGES:
-        _messages.put((task, arguments))
+        _messages.put((copy_context(), task, arguments))  # It belongs to whatever goes on here.
         _sender()
 
 
@@ -54,9 +55,9 @@ def _sender() -> threading.Thread:
 
 def _send_all() -> None:
     while True:
-        task, arguments = _messages.get()
+        context, task, arguments = _messages.get()
         try:
-            task.apply_async(arguments, retry=False, expires=60)
+            context.run(task.apply_async, arguments, retry=False, expires=60)
         except Exception as exc:
             log.warning("broker away, %s waits for the sweep: %s", task.name, exc)
 

@@ -60,11 +60,12 @@ if _is_celerys_own_program():
 @beat_init.connect
 def _look_first(**_: Any) -> None:
     """End with one line where there is nothing to work on; warnings are lines of JSON, too."""
-    from config import counted, preflight
+    from config import counted, preflight, tracing
 
     logging.captureWarnings(True)
     counted.together(processes=1)
     preflight.require_database("celery")
+    tracing.begin("worker")
     connection.close_pool()  # type: ignore[attr-defined]  # A beat of -B is forked from here.
 
 
