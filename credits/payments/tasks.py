@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
+from common import db
+from common.errors import Unavailable
 from credits.payments import (
     automatic,
     following,
@@ -83,12 +85,19 @@ def in_turn(task: Callable[..., object]) -> Callable[..., bool]:
 
 
 def each(work: Callable[[Any], object], things: Iterable[Any]) -> None:
-    """Do it for each; what fails for one is logged, is tried again, and stops no other."""
+    """Do it for each; what fails for one is logged, is tried again, and stops no other.
+
+    Whoever is away, Stripe or the books, is a line; only a mistake of ours is a trace.
+    """
     for thing in things:
+        name = getattr(work, "__qualname__", work)
         try:
             work(thing)
-        except Exception:
-            log.exception("%s failed for %s", getattr(work, "__qualname__", work), thing)
+        except Exception as exc:
+            if isinstance(exc, Unavailable) or db.is_passing(exc):
+                log.warning("%s waits for %s: %s", name, thing, exc)
+            else:
+                log.exception("%s failed for %s", name, thing)
 
 
 @shared_task
