@@ -42,7 +42,7 @@ ORDER = 2026
 SHRINKING_SECONDS = 30
 WAITS = re.compile(r"tests/runs/")
 """Which files wait by a clock, beside those tests that have one of these marks."""
-PROVES_MONEY = re.compile(r"tests/(credits|proxy|usage)/|race|crash|money|limits")
+PROVES_MONEY = re.compile(r"tests/(credits|proxy|usage|chaos)/|race|crash|money|limits")
 """Which files never get a second try: where money is, a failure in a thousand is one."""
 FELL = "tests/fell"
 """Where pytest's cache has which tests failed, and of each whether it may be tried once more."""
