@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from local import advisories
-from local.advisories import Taken
+from local import advisories, osv
+from local.osv import Taken
 
 DAY = date(2026, 11, 1)
 ONE = {
@@ -53,7 +53,7 @@ def locked(tmp_path, monkeypatch):
 
     def write(version="5.0", *, of=(ONE,), on=DAY, names=("some-thing",)):
         (tmp_path / "requirements.lock").write_text(f"some-thing=={version} \\\n  --hash=x\n")
-        taken = advisories._of(list(of), list(names), on=on, source="x")
+        taken = osv.taken(list(of), list(names), on=on, source="x")
         advisories.write(taken, advisories.FILE)
 
     write()
@@ -168,7 +168,13 @@ def test_a_service_is_asked_of_each_package_page_by_page(locked, service, capsys
 
 @pytest.mark.parametrize(
     ("said", "why"),
-    [(503, "answers 503"), (b"<html>", "no answer that can be read"), (b"[]", "can be read")],
+    [
+        (503, "answers 503"),
+        (b"<html>", "no answer that can be read"),
+        (b"[]", "can be read"),
+        ({"vulns": [{"id": 1, "affected": [{"package": {"ecosystem": "PyPI"}}]}]}, "OSV's format"),
+        ({"vulns": [{}]}, "not of OSV's format"),
+    ],
 )
 def test_a_service_that_does_not_serve_is_one_line_and_changes_nothing(
     locked, service, capsys, said, why
