@@ -34,4 +34,5 @@ def of_calls(serve: Serve) -> Serve:
         return serve
     from config import spans
 
-    return spans.of_calls(serve)
+    traced: Serve = spans.of_calls(serve)
+    return traced

@@ -135,6 +135,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     os.close(read)
     with os.fdopen(write, "wb") as closed:
         done = subprocess.run(
-            [*MANAGE, "help"], cwd=ROOT, stdout=closed, stderr=subprocess.PIPE, timeout=HANGS_SECONDS
-        )
+            [*MANAGE, "help"], cwd=ROOT, stdout=closed, stderr=subprocess.PIPE,
+            timeout=HANGS_SECONDS,
+        )  # fmt: skip
     assert done.stderr == b""
