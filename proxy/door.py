@@ -44,6 +44,8 @@ async def serve(
         metrics.REFUSALS.labels(refusal.code).inc()
         if request.begun:  # It is left undone, and the wire breaks off: the client must see that.
             logs.line(event="broken_off", call=request.call, code=refusal.code)
+            if tracing.tell is not None:
+                tracing.tell(refused=refusal.code)
         else:
             await refused(request, refusal)
     except Exception:
