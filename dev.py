@@ -13,6 +13,7 @@
     python3 dev.py manage   manage.py, on what a running `up` works on
     python3 dev.py code     the second factor of somebody of `up --demo`'s staff, now
     python3 dev.py licences write THIRD_PARTY.md from the lock
+    python3 dev.py advisories   renew what is known of vulnerabilities in it (needs a network)
     python3 dev.py sdks     vendors' own libraries against what `up` starts (installed apart)
     python3 dev.py vendors  write the documents' tables of what can be called
     python3 dev.py messages renew the catalogues of translations (docs/translating.md)
@@ -49,6 +50,7 @@ COMMANDS = {
     "manage": ["-m", "local.manage"],
     "code": ["-m", "local.code"],
     "licences": ["-m", "local.licences"],
+    "advisories": ["-m", "local.advisories"],
     "sdks": ["-m", "local.sdks"],
     "vendors": ["-m", "local.vendors"],
     "messages": ["-m", "local.messages"],

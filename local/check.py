@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from local import licences, scratch, wheels
+from local import advisories, licences, scratch, wheels
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
@@ -24,7 +24,7 @@ UNTYPED = {"tests", "clients"}
 """Tests, and what runs inside a ComfyUI, whose modules are not here."""
 
 Outcome = tuple[bool, str]
-"""Whether it is as it should be, and what was said about it."""
+"""Whether it is as it should be, and what is wrong; or of what it warns."""
 
 
 def main() -> int:
@@ -45,6 +45,7 @@ def main() -> int:
             "lock": lock,
             "wheel": wheel,
             "licences": licences.check,
+            "advisories": advisories.check,
         }
         failed = False
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -52,7 +53,7 @@ def main() -> int:
             for name, outcome in running.items():
                 good, said = outcome.result()
                 print(f"{name:<12}{'ok' if good else 'FAILED'}", flush=True)
-                if not good:
+                if said.strip():
                     print(said.strip(), flush=True)
                 failed |= not good
     return int(failed)
@@ -64,7 +65,7 @@ def run(*command: str) -> Outcome:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
         return False, f"{command[0]}: {error.strerror}"
-    return done.returncode == 0, done.stdout + done.stderr
+    return (False, done.stdout + done.stderr) if done.returncode else (True, "")
 
 
 def tool(name: str, *arguments: str) -> Outcome:

@@ -61,6 +61,8 @@ INSIDE = (
     "- **av**: FFmpeg (LGPL-2.1 or later) with x264 and x265 (GPL-2.0 or later). Who installs this"
     " fetches it; it is not shipped with ours.",
     "- **pynacl**: libsodium (ISC).",
+    "- **requirements-otel.lock**, an extra that nobody gets unasked: OpenTelemetry (Apache-2.0),"
+    " protobuf (BSD-3-Clause), wrapt (BSD-2-Clause).",
     "- **accounts/static/ui/vendor**: the typefaces Instrument Sans and Geist Mono (OFL-1.1), icons"
     " of Lucide (ISC); their licences lie beside them.",
     "- **dashboard/static/dashboard/vendor**: uPlot (MIT), Swagger UI (Apache-2.0) and what its"

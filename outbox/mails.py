@@ -84,7 +84,7 @@ def _send(mail: Mail) -> bool:
             error=f"{type(exc).__name__}: {exc}"[:300],
             next_try_at=None if attempts >= MOST_ATTEMPTS else timezone.now() + wait,
         )
-        log.exception("mail %s was not sent, try %s", mail.pk, attempts)
+        log.warning("mail %s was not sent, try %s: %s", mail.pk, attempts, type(exc).__name__)
         return False
     known.update(sent_at=timezone.now(), next_try_at=None, error="")
     return True

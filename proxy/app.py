@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from common import tracing
 from common.errors import ProviderDisabled
 from common.money import Micros
 from proxy import (
@@ -53,6 +54,8 @@ NO_FILE = ("application/json", "text/html")
 async def call(platform: Platform, request: Request) -> None:
     """Answer what a node asks: only what is in the catalogue, each by its kind."""
     route = catalogue().find(request.method, request.path)
+    if tracing.tell is not None:
+        tracing.tell(vendor=route.vendor.name, operation=route.name)
     match route.operation.kind:
         case Kind.SYNC | Kind.SUBMIT:
             await meter(platform, request, route)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from common import logs, metrics
+from common import logs, metrics, tracing
 from common.cached import from_settings
 from common.errors import OutcomeUnknown, PlatformError
 from common.ids import uuid7
@@ -42,9 +42,12 @@ async def serve(
         metrics.REFUSALS.labels("client_left").inc()
     except PlatformError as refusal:
         metrics.REFUSALS.labels(refusal.code).inc()
-        if request.begun:
-            raise  # The server closes the connection: the client must see that it broke.
-        await refused(request, refusal)
+        if request.begun:  # It is left undone, and the wire breaks off: the client must see that.
+            logs.line(event="broken_off", call=request.call, code=refusal.code)
+            if tracing.tell is not None:
+                tracing.tell(refused=refusal.code)
+        else:
+            await refused(request, refusal)
     except Exception:
         request_id = uuid7()
         log.exception("request %s to %s failed", request_id, request.path[:200])
@@ -64,6 +67,8 @@ async def refused(request: Request, refusal: PlatformError, request_id: str = ""
         facts["call"] = request.call
         headers.append((b"call-id", request.call.encode()))
     logs.line(event="refused", **facts)
+    if tracing.tell is not None:
+        tracing.tell(refused=refusal.code)
     await request.refuse(refusal, headers)
 
 

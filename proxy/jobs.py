@@ -20,7 +20,7 @@ from urllib.parse import quote
 import orjson
 from django.utils.translation import gettext_noop
 
-from common import logs, metrics, rotating
+from common import logs, metrics, rotating, tracing
 from common.addresses import household
 from common.errors import InsufficientCredits, JobExpired, NotFound, PlatformError, Unauthorized
 from common.money import Micros, credits_text
@@ -114,6 +114,8 @@ async def accept(
         await metered.settle(platform, call, reply, "refused", reason=reason)
         raise dialect.lost(vendor)
     metrics.outcome(vendor.name, "accepted")
+    if tracing.tell is not None:
+        tracing.tell(outcome="accepted")
     metered.served(platform, call, "accepted")
     logs.line(event="accepted", call=call.id, operation=call.route.name, held=call.quote.most)
     await request.answer(reply.status, body, headers)
@@ -402,6 +404,8 @@ async def end(platform: Platform, found: FoundJob, outcome: str, said: Said | No
         return
     found.outcome, found.price = outcome, settled.charged
     metrics.outcome(found.vendor, outcome)
+    if tracing.tell is not None:
+        tracing.tell(call=found.id, outcome=outcome, charged_micros=settled.charged)
     platform.health.note(found.vendor, found.account, outcome)
     logs.line(
         event="job", call=found.id, operation=found.operation, outcome=outcome, charged=charged

@@ -23,7 +23,7 @@ import orjson
 from django.utils.translation import gettext_noop
 
 from apikeys import keys
-from common import logs, metrics
+from common import logs, metrics, tracing
 from common.errors import ContentBlocked, PlatformError, Unavailable
 from common.ids import uuid7
 from common.money import Micros
@@ -149,6 +149,8 @@ async def hold(platform: Platform, request: Request, call: Call, caller: Caller)
     if placed.slots is not None:
         call.told += wired(limits.headers(*placed.slots))
     call.told += wired(placed.pace)
+    if tracing.tell is not None:
+        tracing.tell(call=call.id, held_micros=call.quote.most)
     call.placed_at = time.perf_counter()
     if placed.key:
         keys.used.note(placed.key)
@@ -394,6 +396,8 @@ async def unknown(platform: Platform, call: Call) -> None:
     """
     call.over = True
     metrics.outcome(call.route.vendor.name, "unknown")
+    if tracing.tell is not None:
+        tracing.tell(outcome="unknown")
     logs.line(event="unknown", call=call.id, operation=call.route.name)
     if call.intention.joinable:
         await platform.books.release(call.id)
@@ -456,6 +460,8 @@ async def settle(
     if call.answered_at:
         metrics.SETTLE_LAG.observe(time.perf_counter() - call.answered_at)
     metrics.outcome(call.route.vendor.name, outcome)
+    if tracing.tell is not None:
+        tracing.tell(outcome=outcome, charged_micros=settled.charged)
     if outcome == "delivered":
         served(platform, call, outcome)
     logs.line(

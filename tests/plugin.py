@@ -32,7 +32,7 @@ import hypothesis
 import pytest
 from hypothesis.internal.conjecture import engine
 
-from local import browser, frontend, scratch
+from local import aside, browser, frontend, scratch
 
 MARKED = re.compile(r"^\s*(@|pytestmark\b).*\bmark\.browser\b", re.MULTILINE)
 QUICK = ("browser", "system", "slow")
@@ -42,7 +42,7 @@ ORDER = 2026
 SHRINKING_SECONDS = 30
 WAITS = re.compile(r"tests/runs/")
 """Which files wait by a clock, beside those tests that have one of these marks."""
-PROVES_MONEY = re.compile(r"tests/(credits|proxy|usage)/|race|crash|money|limits")
+PROVES_MONEY = re.compile(r"tests/(credits|proxy|usage|chaos)/|race|crash|money|limits")
 """Which files never get a second try: where money is, a failure in a thousand is one."""
 FELL = "tests/fell"
 """Where pytest's cache has which tests failed, and of each whether it may be tried once more."""
@@ -129,8 +129,8 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(str(why)) from None
     if any(frontend.FOLDER.is_relative_to(path) for path in folders_of(config.args)):
         try:
-            frontend.find_or_install(say=print)
-        except frontend.FrontendMissing as why:
+            frontend.ASIDE.find_or_install(say=print)
+        except aside.Missing as why:
             os.environ["FRONTEND_MISSING"] = str(why)  # Its tests are skipped, and say this.
 
 

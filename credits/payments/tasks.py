@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from contextvars import Context, copy_context
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
+from common import db
+from common.errors import Unavailable
 from credits.payments import (
     automatic,
     following,
@@ -32,7 +35,7 @@ MOST_MESSAGES = 1000
 TURNS = 2
 AGAIN_SECONDS = 60
 _turns = threading.BoundedSemaphore(TURNS)
-_messages: queue.SimpleQueue[tuple[Any, tuple[str, ...]]] = queue.SimpleQueue()
+_messages: queue.SimpleQueue[tuple[Context, Any, tuple[str, ...]]] = queue.SimpleQueue()
 
 
 def hurry(task: Task[..., Any], *arguments: str) -> None:
@@ -41,7 +44,7 @@ def hurry(task: Task[..., Any], *arguments: str) -> None:
     It may be lost; then the sweep comes in a moment.
     """
     if _messages.qsize() < MOST_MESSAGES:
-        _messages.put((task, arguments))
+        _messages.put((copy_context(), task, arguments))  # It belongs to whatever goes on here.
         _sender()
 
 
@@ -54,9 +57,9 @@ def _sender() -> threading.Thread:
 
 def _send_all() -> None:
     while True:
-        task, arguments = _messages.get()
+        context, task, arguments = _messages.get()
         try:
-            task.apply_async(arguments, retry=False, expires=60)
+            context.run(task.apply_async, arguments, retry=False, expires=60)
         except Exception as exc:
             log.warning("broker away, %s waits for the sweep: %s", task.name, exc)
 
@@ -82,12 +85,19 @@ def in_turn(task: Callable[..., object]) -> Callable[..., bool]:
 
 
 def each(work: Callable[[Any], object], things: Iterable[Any]) -> None:
-    """Do it for each; what fails for one is logged, is tried again, and stops no other."""
+    """Do it for each; what fails for one is logged, is tried again, and stops no other.
+
+    Whoever is away, Stripe or the books, is a line; only a mistake of ours is a trace.
+    """
     for thing in things:
+        name = getattr(work, "__qualname__", work)
         try:
             work(thing)
-        except Exception:
-            log.exception("%s failed for %s", getattr(work, "__qualname__", work), thing)
+        except Exception as exc:
+            if isinstance(exc, Unavailable) or db.is_passing(exc):
+                log.warning("%s waits for %s: %s", name, thing, exc)
+            else:
+                log.exception("%s failed for %s", name, thing)
 
 
 @shared_task

@@ -15,7 +15,10 @@ from urllib.parse import unquote
 
 from django.core.asgi import get_asgi_application
 
+from config import tracing
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+tracing.begin("web")  # Before Django reads which middleware there is.
 django = get_asgi_application()  # First: it loads the apps that the proxy imports.
 
 from asgiref.sync import sync_to_async  # noqa: E402
@@ -46,6 +49,7 @@ class Application:
     def __init__(self) -> None:
         self._platform: process.Platform | None = None
         self._chores: asyncio.Task[None] | None = None
+        self._serve = tracing.of_calls(door.serve)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send each request through its door."""
@@ -57,7 +61,7 @@ class Application:
             if is_named(scope):
                 await rooms.refuse(scope, receive, send, KEY_IN_ADDRESS)
             elif path.startswith("/proxy/"):
-                await door.serve(await self._started(), scope, receive, send)
+                await self._serve(await self._started(), scope, receive, send)
             elif path.startswith("/uploads/"):
                 await door.serve(await self._started(), scope, receive, send, storage.answer)
             elif path == "/serving" and scope["method"] in ("GET", "HEAD"):

@@ -13,11 +13,13 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from celery.beat import PersistentScheduler
+from celery.beat import PersistentScheduler, SchedulingError
+from kombu.exceptions import OperationalError
 
 from config import preflight
 
 if TYPE_CHECKING:
+    from celery.beat import ScheduleEntry
     from psycopg import Connection
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,16 @@ class Scheduler(PersistentScheduler):
             return LOOK_SECONDS
         wait: float = super().tick(*args, **kwargs)
         return min(wait, LOOK_SECONDS)
+
+    def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
+        """Send a task that is due. Where the broker is away it is due again in its next round."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as exc:
+            if isinstance(exc.__context__, OperationalError):  # As kombu names all of them.
+                log.warning("beat cannot send %s: %s", entry.name, preflight.first_line(exc))
+            else:
+                log.exception("beat cannot send %s", entry.name)
 
     def close(self) -> None:
         """End, so that another one goes on at once."""

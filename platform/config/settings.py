@@ -62,6 +62,8 @@ class Environment(BaseSettings):
     """A server that replays the database's: a deep proof of the books reads there."""
     celery_broker_url: str = "memory://"
     celery_broker_options: Annotated[dict[str, Any], NoDecode] = {}
+    otel_exporter_otlp_endpoint: str = ""
+    """Where spans go, by OTLP over HTTP; empty: none are made, and nothing of it is loaded."""
     leak_report_keys_url: str = ""
     """Where a scanner of secrets publishes the keys by which it signs; empty: none is heard."""
     vendor_base_url: str = ""
@@ -201,6 +203,20 @@ class Environment(BaseSettings):
         is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if value and not (parts.hostname and (parts.scheme == "https" or is_here)):
             raise ValueError("is an https address")
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _traced(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if not (parts.hostname and parts.scheme in ("http", "https")):
+            raise ValueError("is empty, or like http://127.0.0.1:4318")
+        if importlib.util.find_spec("opentelemetry") is None:
+            raise ValueError(
+                "is set, and the extra is not installed: pip install -r requirements-otel.lock"
+            )
         return value
 
     @field_validator("key_prefix")
@@ -701,6 +717,8 @@ CORS_EXPOSE_HEADERS = [
     "RateLimit",
     "RateLimit-Policy",
 ]
+
+OTEL_EXPORTER_OTLP_ENDPOINT = env.otel_exporter_otlp_endpoint
 
 CELERY_BROKER_URL = env.celery_broker_url
 # A message only hurries: nobody tries for long to send one to a broker that is away.

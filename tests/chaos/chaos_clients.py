@@ -85,8 +85,12 @@ class Broken(Exception):
 class Clients:
     """So many callers, each with its own dice: what they ask for follows from the seed."""
 
-    def __init__(self, urls: list[str], members: list[Member], seed: int, callers: int) -> None:
+    def __init__(
+        self, urls: list[str], members: list[Member], seed: int, callers: int, *, pause: float = 0
+    ) -> None:
+        """`pause` is how many seconds a caller waits before its next wish."""
         self.urls, self.members, self.ledger = urls, members, Ledger()
+        self._pause = pause
         self.over = asyncio.Event()
         self._dice = [random.Random(f"{seed}/{n}") for n in range(callers)]
 
@@ -107,6 +111,7 @@ class Clients:
             )
             self.ledger.intentions.append(wish)
             await self._want(session, wish, dice)
+            await asyncio.sleep(self._pause)
 
     async def _want(
         self, session: aiohttp.ClientSession, wish: Intention, dice: random.Random

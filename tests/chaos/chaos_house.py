@@ -50,6 +50,7 @@ class House(RunStack):
         self.machine_port = free_port()
         self._lock = threading.RLock()
         self._postgres_wanted = True
+        self._is_over = False
 
     # --- all of it ----------------------------------------------------------------------------
 
@@ -80,6 +81,7 @@ class House(RunStack):
         self.scramble(duplicate=0, reorder=False, drop_next=0)
 
     def stop(self) -> None:
+        self._is_over = True  # Whoever waits for the database waits in vain.
         for program in reversed(self.programs.values()):
             program.wanted = False
             self._signal(program, signal.SIGCONT)
@@ -234,7 +236,7 @@ class House(RunStack):
                 ) as db:
                     return db.execute(sql, given).fetchall()
             except psycopg.OperationalError:
-                if time.monotonic() > end:
+                if self._is_over or time.monotonic() > end:
                     raise
                 time.sleep(0.2)
 

@@ -185,9 +185,11 @@ class Moves:
     async def _refund(self, member: Member, share: float) -> str:
         """Give a part of a purchase back."""
         status, found = await self._office.told("money", "purchases", member.email)
-        left = [each for each in found if each["unspent_micros"] >= 2 * CENT] if found else []
-        if status != "done" or not left:
-            return status if status != "done" else "nothing to give back"
+        if status != "done":
+            return status
+        left = [each for each in found if each["unspent_micros"] >= 2 * CENT]
+        if not left:
+            return "nothing to give back"
         cents = max(1, int(left[0]["unspent_micros"] // CENT * share))
         words = ("money", "refund", left[0]["id"], "--amount", f"{cents / 100:.2f}")
         return (await self._office.manage(*words, *self._by("chaos")))[0]

@@ -51,7 +51,7 @@ class Office:
     def close(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.communicate(timeout=30)
 
     def _exchange(self, asked: dict[str, Any]) -> tuple[str, Any]:
         if self._process is None or self._process.poll() is not None:

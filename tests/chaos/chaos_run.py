@@ -25,7 +25,7 @@ GIVEN = ("900", "900", "900", "60", "3")
 """Dollars: two of the members come to the end of theirs."""
 assert len(GIVEN) == MEMBERS
 SCOPES = ("proxy", "usage:read", "runs", "keys:manage")
-QUIET_SECONDS = 900
+REST_SECONDS = 900
 RUN_ENDS = "SELECT count(*) AS n FROM runs_run WHERE ended_at IS NULL"
 JOB_ENDS = "SELECT count(*) AS n FROM proxy_job WHERE ended_at IS NULL"
 EVENT_ENDS = """
@@ -67,10 +67,15 @@ class Chaos:
         callers: int,
         say: Callable[[str], None],
         seconds: float | None = None,
+        pause: float = 0,
+        rest: float = REST_SECONDS,
     ) -> None:
-        """With `seconds`, nothing is begun later; without, all that was drawn is done."""
+        """With `seconds`, nothing is begun later; without, all that was drawn is done.
+
+        `pause` is what a caller waits between two calls, `rest` how long all may take in the end.
+        """
         self._draws, self._say = draws, say
-        self._limit = seconds
+        self._limit, self._pause, self._rest = seconds, pause, rest
         self._house = House(folder)
         self._journal = folder / "journal.jsonl"
         self._result = Result(seed)
@@ -90,7 +95,7 @@ class Chaos:
             for line in house.left_out():
                 self._say(f"left out: {line}")
             moves = Moves(house, office, members)
-            clients = Clients(house.urls, members, seed, self._callers)
+            clients = Clients(house.urls, members, seed, self._callers, pause=self._pause)
             proofs = Proofs(house, office, members, clients.ledger, moves)
             troubles = Troubles(house, members)
             self._begun = time.monotonic()
@@ -103,10 +108,11 @@ class Chaos:
                 clients.over.set()
                 await calling
             took = time.monotonic() - self._begun
-            await self._come_to_rest(office, moves)
+            await self._come_to_rest(office)
+            rested = time.monotonic() - self._begun - took
             self._found(await proofs.at_the_end(), "the end")
             self._result.account = await proofs.account()
-            await self._tell(clients, moves, took)
+            await self._tell(clients, moves, took, rested)
         finally:
             with suppress(UnboundLocalError):
                 office.close()
@@ -183,7 +189,7 @@ class Chaos:
             found.append(Member(email, *ids, other["api_key"], int(usd) * 1_000_000))
         url = f"http://127.0.0.1:{self._house.machine_port}"
         await self._made(
-            office, "worker", "add", "machine", url, "--accelerator", "any", "--slots", "2",
+            office, "worker", "add", "machine", url, "--accelerator", "cpu", "--slots", "2",
             "--per-second", "0.001", "--by", STAFF, "--reason", "chaos",
         )  # fmt: skip
         return found
@@ -194,20 +200,22 @@ class Chaos:
         assert status == "done", made
         return dict(made)
 
-    async def _come_to_rest(self, office: Office, moves: Moves) -> None:
-        """Have everything run, and wait until nothing is under way; then let all time be over."""
-        house = self._house
+    async def _come_to_rest(self, office: Office) -> None:
+        """Have everything run, and wait until nothing is under way; then let all time be over.
+
+        What is under way still when the rest is over is a fault, and is not waited for.
+        """
+        house, end = self._house, time.monotonic() + self._rest
         await asyncio.to_thread(house.tend)
         await asyncio.to_thread(house.await_serving)
         house.stripe.post("webhook/resend")
         for sql in (RUN_ENDS, JOB_ENDS, OF_PROCESSES, EVENT_ENDS):
-            if left := await self._until_none(sql, office):
+            if left := await self._until_none(sql, office, end):
                 self._found([f"{left} of this do not end: {sql.strip()}"], "the end")
         await asyncio.to_thread(house.query, LET_TIME_PASS)
         await office.insist("sweep")
 
-    async def _until_none(self, sql: str, office: Office) -> int:
-        end = time.monotonic() + QUIET_SECONDS
+    async def _until_none(self, sql: str, office: Office, end: float) -> int:
         while left := (await asyncio.to_thread(self._house.query, sql))[0]["n"]:
             if time.monotonic() > end:
                 return int(left)
@@ -216,7 +224,7 @@ class Chaos:
             await asyncio.sleep(1)
         return 0
 
-    async def _tell(self, clients: Clients, moves: Moves, took: float) -> None:
+    async def _tell(self, clients: Clients, moves: Moves, took: float, rested: float) -> None:
         ledger = clients.ledger
         unknown = [each.name for each in ledger.of("unknown")]
         (row,) = await asyncio.to_thread(
@@ -237,4 +245,5 @@ class Chaos:
             f"answers         {statuses}; {ledger.timeouts} waited for in vain",
             f"people's moves  {sum(done.values()):>8}   "
             + ", ".join(f"{n} x {what}" for what, n in sorted(done.items())),
+            f"came to rest    {rested:>8.0f} s after the last of it",
         ]

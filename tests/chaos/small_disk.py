@@ -12,6 +12,8 @@ from pathlib import Path
 ROOMY = "8g"
 """The most; what is not used takes no memory."""
 
+LOOKS = 100
+
 
 class SmallDisk:
     def __init__(self, folder: Path) -> None:
@@ -25,22 +27,26 @@ class SmallDisk:
         self.is_real = os.geteuid() == 0 and _did(*words, str(self.folder))
 
     def fill(self) -> None:
-        """Have no page more on it."""
-        used = os.statvfs(self.folder)
-        kib = (used.f_blocks - used.f_bfree) * used.f_frsize // 1024
-        self._resize(f"{max(kib, 4)}k")
+        """Have no page more on it; what was written since it was looked at needs another look."""
+        for _ in range(LOOKS):
+            used = os.statvfs(self.folder)
+            kib = (used.f_blocks - used.f_bfree) * used.f_frsize // 1024
+            if self._resize(f"{max(kib, 4)}k"):
+                return
+        raise AssertionError("it is never so full as it was a moment ago")
 
     def empty(self) -> None:
         """Have room again."""
-        self._resize(ROOMY)
+        assert self._resize(ROOMY), "it is not resized"
 
     def unmount(self) -> None:
         if self.is_real:
             _did("umount", "-l", str(self.folder))
             self.is_real = False
 
-    def _resize(self, size: str) -> None:
-        assert _did("mount", "-o", f"remount,size={size}", str(self.folder)), "it is not resized"
+    def _resize(self, size: str) -> bool:
+        """Give it another size; False where more is on it."""
+        return _did("mount", "-o", f"remount,size={size}", str(self.folder))
 
 
 def _did(*words: str) -> bool:

@@ -85,8 +85,9 @@ def do(asked):
         return "unknown" if away else "refused", str(refused)
     except PlatformError as refused:
         return "refused", str(refused)
-    except Exception:
-        return "wrong", traceback.format_exc()
+    except Exception as error:
+        away = db.is_cache_away(error)
+        return ("unknown", str(error)) if away else ("wrong", traceback.format_exc())
     finally:
         connections.close_all()
 

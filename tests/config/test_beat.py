@@ -8,6 +8,9 @@ from celery.beat import PersistentScheduler
 from config import beat
 from config.celery import app
 from django.db import connection
+from kombu.exceptions import OperationalError
+
+from proxy import tasks
 
 
 @pytest.fixture
@@ -71,6 +74,25 @@ def test_who_has_it_not_begins_nothing(two, tmp_path, monkeypatch):
     until(lambda: scheduler.tick() and begun)
     scheduler.close()
     until(two[1].held)
+
+
+@pytest.mark.parametrize(("error", "is_traced"), [(OperationalError, False), (KeyError, True)])
+def test_a_broker_that_is_away_is_one_line_and_no_trace(
+    tmp_path, monkeypatch, caplog, error, is_traced
+):
+    def away(*_, **__):
+        raise error("Connection refused.")
+
+    scheduler = beat.Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
+    entry = scheduler.schedule["heartbeat"]
+    monkeypatch.setattr(app.tasks[tasks.heartbeat.name], "apply_async", away)
+
+    scheduler.apply_entry(entry)
+
+    (line,) = caplog.records
+    assert "beat cannot send heartbeat" in line.getMessage()
+    assert bool(line.exc_info) is is_traced
+    scheduler.close()
 
 
 def test_celery_is_told_of_it():

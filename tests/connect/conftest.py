@@ -45,8 +45,8 @@ def connected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connected]:
     if address := os.environ.get("COMFYUI_ADDRESS"):
         yield _named(address)
         return
-    page = frontend.find()
-    if page is None:
+    page = frontend.PAGE
+    if frontend.ASIDE.find() is None:
         why = os.environ.get("FRONTEND_MISSING", "run these tests by dev.py test.")
         pytest.skip(f"ComfyUI's page is not installed in {frontend.PLACE.name}: {why}")
     yield from _made(tmp_path_factory.mktemp("connect"), page)

@@ -88,7 +88,7 @@ async def test_a_refusals_words_about_our_account_stay_here(stage, ask):
 
 
 @pytest.mark.parametrize("breaks_off", [True, False])
-async def test_lines_without_an_end_broke_off_and_cost_nothing(stage, settings, breaks_off):
+async def test_lines_without_an_end_broke_off_and_cost_nothing(stage, settings, breaks_off, caplog):
     member = await stage.member()
     vendor = saying({"line": 0}, {"line": 1}, breaks_off=breaks_off)
     async with answering(vendor) as settings.VENDOR_BASE_URL:
@@ -96,6 +96,7 @@ async def test_lines_without_an_end_broke_off_and_cost_nothing(stage, settings, 
             await stage.post(LINES, member, json={})
 
     assert stage.wallet(member) == (RICH, 0)
+    assert not caplog.records  # It is no failure of ours.
 
 
 async def test_a_line_that_goes_on_counts_in_the_memory_of_bodies(stage, ask, settings):

@@ -1,10 +1,12 @@
 """A Stripe that does not answer keeps some of the worker's threads waiting, never all."""
 
 import pytest
+from django.db import OperationalError
 
 from common.money import usd
 from credits.models import TopUp
 from credits.payments import tasks
+from credits.payments.stripe_api import PaymentsUnavailable
 
 
 def test_who_gets_no_turn_leaves_everything_for_the_next_round(alice, shop):
@@ -52,3 +54,30 @@ def test_what_comes_once_in_a_while_comes_again_when_it_got_no_turn(db, fake, na
     task()
 
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "is_traced"),
+    [
+        (PaymentsUnavailable("Stripe is away."), False),
+        (OperationalError("the connection is closed"), False),
+        (KeyError("ours"), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_who_is_away_is_a_line_and_a_mistake_a_trace_and_neither_stops_the_next(
+    caplog, error, is_traced
+):
+    done = []
+
+    def work(thing):
+        if thing == "first":
+            raise error
+        done.append(thing)
+
+    tasks.each(work, ["first", "second"])
+
+    assert done == ["second"]
+    (line,) = caplog.records
+    assert bool(line.exc_info) is is_traced
+    assert "first" in line.getMessage()
