@@ -53,6 +53,12 @@ def require_here(wallet: Account) -> None:
         raise refusal(wallet.frozen_reason)
 
 
+def require_not_gone(wallet: Account) -> None:
+    """Raise Moved if the wallet has left; one that is about to may still be read."""
+    if wallet.frozen_reason and wallet.frozen_reason != MOVING:
+        require_here(wallet)
+
+
 def require_wallet_here(wallet_id: UUID) -> None:
     """Raise Moving or Moved unless the wallet stays here, as it looks now."""
     require_here(Account.objects.only("frozen_reason").get(pk=wallet_id))

@@ -257,5 +257,7 @@ def _tally_one(last: int) -> bool:
         (after,) = values("SELECT coalesce(max(last_entry), 0) FROM credits_tally")
         if after >= last:
             return False
-        cursor.execute(TALLY, {"after": after, "until": min(after + RANGE, last)})
+        # Ids of a cell begin far above zero: what no entry has is no range of its own.
+        (first,) = values(f"SELECT min(id) FROM credits_entry WHERE id > {after}")  # noqa: S608
+        cursor.execute(TALLY, {"after": after, "until": min(first - 1 + RANGE, last)})
     return True

@@ -248,7 +248,7 @@ MONEY = (
     _house_equals(
         "what is with the processor is purchases less refunds and lost disputes",
         "stripe",
-        "SELECT count(*) AS rows, coalesce(sum(amount_micros), 0) AS micros"
+        "SELECT count(*) AS rows, coalesce(sum(amount_micros), 0) AS micros"  # noqa: S608 - ours
         f" FROM {_TOP_UPS} top_up WHERE state = 'credited'",
         f"""
         SELECT (SELECT coalesce(-sum(amount_micros + tax_cents * 10000), 0)
@@ -263,7 +263,7 @@ MONEY = (
     _house_equals(
         "the tax in the books is that of purchases less refunds and lost disputes",
         "tax",
-        "SELECT count(*) AS rows, coalesce(sum(tax_cents * 10000), 0) AS micros"
+        "SELECT count(*) AS rows, coalesce(sum(tax_cents * 10000), 0) AS micros"  # noqa: S608
         f" FROM {_TOP_UPS} top_up WHERE state = 'credited'",
         f"""
         SELECT 10000 * ((SELECT coalesce(sum(tax_cents), 0) FROM {_TOP_UPS} top_up

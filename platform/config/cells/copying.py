@@ -1,8 +1,8 @@
 """Bring a wallet's rows into another cell: all of them in one transaction there, or none.
 
 They are read in one snapshot, of a wallet that is closed (moving.py): what is read does not change
-any more. Each table is laid beside its own there as it comes, and then put into it, with the numbers
-that it has in the new cell. Before the commit what arrived is held against what left.
+any more. Each table is laid beside its own there as it comes, and then put into it, with the
+numbers that it has in the new cell. Before the commit what arrived is held against what left.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Db = psycopg.Connection[Any]
 
 
 class NotMoved(InvalidRequest):
-    """What stands in the way, by name; nothing was done that is not undone, or can be gone on with."""
+    """What stands in the way, by name; what was done is undone, or can be gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def goes(load: Load, to: Db) -> Iterator[tuple[str, Goes]]:
     ).fetchone() == (True,)
     for label, what in TABLES.items():
         if isinstance(what, Goes) and not (known and isinstance(what, Person)):
-            yield apps.get_model(label)._meta.db_table, what
+            yield apps.get_model(label)._meta.db_table, what  # noqa: SLF001 - Django's own way
 
 
 def count(load: Load, to: Db) -> dict[str, int]:
@@ -213,7 +213,7 @@ def _finish(to: Db, load: Load, copied: dict[str, int]) -> None:
 
 
 def _verify(db: Db, to: Db, load: Load) -> None:
-    """Raise NotMoved unless history and chain are there as they were here, and the sums are right."""
+    """Raise NotMoved unless history and chain are there as they were here, and sums are right."""
     for name, query in (("chain of seals", SEALED), ("history of calls", HISTORY)):
         was, is_ = (side.execute(query, load.parameters).fetchone() for side in (db, to))
         if was != is_:

@@ -3,7 +3,7 @@
     begin   the wallet is paused: no hold and no posting, its members are told to wait a minute
     close   nothing is open: its balance goes to the account `moved`, with what stands for it in
             the house's accounts; from now on it can be spent in no cell
-    bring   all rows arrive in the other cell in one transaction, with the balance: there it is spent
+    bring   all rows arrive in the other cell in one transaction, with the balance: it is spent there
     flip    this cell says to where it moved; what is left here is an archive
 
 `Move.state` is where it stands, in this cell; that the row with the same id is in the other cell is
