@@ -158,7 +158,7 @@ KNOWN = (
                   "name", "reason", "made_by", "approved_by", "disabled_by", "disabled_reason"),
     _book("credits.Move", gettext_lazy("That your wallet moved to other machines"), "wallet_id",
           "direction", "state", "other_address", "balance_micros", "created_at", "ended_at"),
-    _about_nobody("credits.Cell", "What this cell is called."),
+    _about_nobody("credits.Cell", "What this cell is called.", "address"),
     _about_nobody("credits.Process", "A program that sets money aside."),
     _about_nobody("credits.Tally", "Sums of all entries together."),
     _about_nobody("credits.DaySum", "Sums of all entries together."),

@@ -174,8 +174,8 @@ def buy(member, cents=2500, tax=475):
     """A purchase with tax, credited as by Stripe's word."""
     intent = f"pi_{uuid.uuid4().hex}"
     top_up = TopUp.objects.create(
-        wallet_id=member.workspace_id, source="checkout", state="paid", amount_micros=cents * 10_000,
-        tax_cents=tax, payment_intent_id=intent,
+        wallet_id=member.workspace_id, source="checkout", state="paid", tax_cents=tax,
+        amount_micros=cents * 10_000, payment_intent_id=intent,
     )  # fmt: skip
     paid = SimpleNamespace(id=intent, received_cents=cents + tax, currency="usd")
     topups.credit(top_up, paid)
@@ -566,7 +566,7 @@ def test_a_team_moves_to_where_its_people_are(cells, alice):
 
 
 def test_cells_with_other_secrets_take_no_wallet(cells, alice, settings):
-    settings.KEY_PEPPERS = {1: "ab" * 32}
+    settings.KEY_PEPPERS = {1: b"another pepper" * 4}
 
     with pytest.raises(NotMoved, match="other peppers"):
         cells.move(alice)

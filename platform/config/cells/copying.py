@@ -172,7 +172,7 @@ def _lay_beside(db: Db, to: Db, table: str, what: Goes, load: Load) -> None:
             CREATE TEMP TABLE new_{table} ON COMMIT DROP AS
             SELECT id AS old, nextval('{sequence[0]}') AS id
               FROM (SELECT id FROM was_{table} ORDER BY id) AS was
-        """)  # noqa: S608 - names of our own tables
+        """)  # noqa: S608 - names of our own tables  # nosec B608
         to.execute(f"CREATE UNIQUE INDEX ON new_{table} (old)")
         to.execute(f"ANALYZE new_{table}")
 
@@ -188,10 +188,10 @@ def _put(to: Db, table: str, what: Goes, load: Load) -> int:
         INSERT INTO {table} ({", ".join(columns)})
         SELECT {", ".join(as_.get(each, f"t.{each}") for each in columns)}
           FROM was_{table} t {join} WHERE {what.only or "true"}
-        """,  # noqa: S608 - names and expressions of our own
+        """,  # noqa: S608 - of our own  # nosec B608
         load.parameters,
     )
-    row = to.execute(f"SELECT count(*) FROM was_{table}").fetchone()  # noqa: S608 - of our own
+    row = to.execute(f"SELECT count(*) FROM was_{table}").fetchone()  # noqa: S608  # nosec B608
     if not what.only and row != (put.rowcount,):
         raise NotMoved(f"Of {table} {row} rows left, and {put.rowcount} arrived.")
     return put.rowcount

@@ -3,7 +3,7 @@
     begin   the wallet is paused: no hold and no posting, its members are told to wait a minute
     close   nothing is open: its balance goes to the account `moved`, with what stands for it in
             the house's accounts; from now on it can be spent in no cell
-    bring   all rows arrive in the other cell in one transaction, with the balance: it is spent there
+    bring   all rows arrive in the other cell in one transaction: there it is spent from then on
     flip    this cell says to where it moved; what is left here is an archive
 
 `Move.state` is where it stands, in this cell; that the row with the same id is in the other cell is
@@ -17,6 +17,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -271,7 +272,7 @@ def _bring(row: Move, to: Db) -> None:
 
 
 def _note_there(row: Move, to: Db, state: Move.State) -> bool:
-    """Have the other cell's word, once: whether it is the given one, of two that exclude each other.
+    """Have the other cell's word, once: whether it is the given one of two.
 
     The row of who came first is waited for, until it is committed or given up.
     """
@@ -294,7 +295,7 @@ def _state_there(row: Move, to: Db) -> str | None:
 
 
 def _flip(row: Move, to: Db) -> None:
-    """Have this cell say to where the wallet moved; a key that was ended meanwhile is there, too."""
+    """Have this cell say to where the wallet moved, and keys that ended meanwhile end there."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(ENDED_SINCE, [row.wallet_id])
@@ -341,7 +342,7 @@ def _give_back(row: Move, wallet: Account, lot: dict[str, Any]) -> None:
     So the entries alone tell what was given of it (proofs/accounting.py).
     """
     is_paid = lot["kind"] == Lot.Kind.PAID
-    expires_at = lot["expires_at"] and timezone.datetime.fromisoformat(lot["expires_at"])
+    expires_at = lot["expires_at"] and datetime.fromisoformat(lot["expires_at"])
     ledger.post(
         kind=Entry.Kind.ADJUSTMENT,
         debit=ledger.house(Account.Kind.MOVED),

@@ -25,8 +25,9 @@ RAISE: Final = """
 
 
 def fingerprint() -> str:
-    """Return what two cells have in common if keys, boxes and tokens of one are good in the other."""
-    secrets = [settings.SECRET_KEY, *(f"{n}:{p}" for n, p in sorted(settings.KEY_PEPPERS.items()))]
+    """Return what two cells have in common if keys and boxes of one are good in the other."""
+    peppers = sorted(settings.KEY_PEPPERS.items())
+    secrets = [settings.SECRET_KEY, *(f"{version}:{pepper.hex()}" for version, pepper in peppers)]
     return hmac.new(b"cell", "\n".join(secrets).encode(), hashlib.sha256).hexdigest()
 
 

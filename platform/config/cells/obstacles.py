@@ -25,7 +25,7 @@ class _Open(NamedTuple):
 OPEN: Final = """
     SELECT what, n FROM (
         SELECT 'open holds' AS what,
-               (SELECT count(*) FROM credits_hold WHERE account_id = %(wallet)s) AS n
+               (SELECT open_holds FROM credits_account WHERE id = %(wallet)s) AS n
          UNION ALL
         SELECT 'jobs at vendors', (SELECT count(*) FROM proxy_job
                                     WHERE workspace_id = %(wallet)s AND ended_at IS NULL)

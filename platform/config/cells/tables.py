@@ -76,7 +76,7 @@ ENTRIES: Final = f"""
 """Of a wallet, and those between the house's accounts that its purchases made."""
 _KEY_OF: Final = "substring(t.key FROM '^(?:expiry|reversal):([0-9]{1,18})(?::|$)')::bigint"
 _LOT: Final = (
-    "(SELECT new.id FROM new_credits_entry new"
+    "(SELECT new.id FROM new_credits_entry new"  # noqa: S608 - of our own
     f" WHERE new.old = coalesce((t.facts->>'brought_lot')::bigint, {_KEY_OF}))"
 )
 _HOUSE_THERE: Final = (
