@@ -75,9 +75,11 @@ def issue(
 ) -> tuple[str, ApiKey]:
     """Make a key; return it, for the only time, with its record.
 
-    `fields` are further ones of that. A key that replaces another is of its family.
+    `fields` are further ones of that. A key that replaces another is of its family. Raises Moving
+    or Moved where the workspace is about to be another cell's, which would not know the key.
     """
     name = named(name)
+    elsewhere.require_wallet_here(workspace_id)
     own_id = uuid.uuid4()
     own_part = f"{settings.KEY_PREFIX}-" if settings.KEY_PREFIX else ""
     head = PREFIX + own_part

@@ -23,6 +23,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.db.models import F
+from django.test import Client
 from django.utils import timezone
 from psycopg.conninfo import make_conninfo
 
@@ -322,6 +323,28 @@ def test_it_lives_on_in_the_new_cell_as_if_it_had_always_been_there(cells, alice
     cells.prove((False, True))
 
 
+def test_calls_of_months_that_the_new_cell_never_had_come_along(cells, alice):
+    at = timezone.now() - timedelta(days=150)
+    month = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    after = (month + timedelta(days=32)).replace(day=1)
+    databases.sql(
+        f"CREATE TABLE IF NOT EXISTS usage_call_{month:%Y_%m} PARTITION OF usage_call"
+        f" FOR VALUES FROM ('{month.isoformat()}') TO ('{after.isoformat()}')"
+    )
+    call(alice, 20_000, started_at=at, settled_at=at)
+    tend()
+    before = of(alice)
+
+    cells.move(alice)
+
+    with databases.inside(cells.two):
+        assert of(alice) == before
+        assert Call.objects.filter(workspace_id=alice.workspace_id, settled_at=at).count() == 1
+        found = [d for proof in proving.run() for d in proof.differences]
+        assert found == [], "what came since, though it is long ago"
+    cells.prove()
+
+
 def test_nothing_of_what_is_left_can_be_spent(cells, alice):
     cells.move(alice)
 
@@ -338,6 +361,8 @@ def test_nothing_of_what_is_left_can_be_spent(cells, alice):
             alice.workspace_id, amount=usd("5"), email="a@b.example", user_id=None, base_url=""
         )
     assert expiry.expire_due() == 0
+    told = Client().get("/customers/balance", headers={"X-API-KEY": alice.key})
+    assert (told.status_code, told.json()["error"]) == (421, "workspace_moved")
     freezes.freeze(alice.workspace_id, Freeze.Cause.STAFF, "Something else.", by=alice.user.pk)
     with pytest.raises(Moved):
         holds.place(alice.workspace_id, amount=usd("0.01"), ttl_seconds=60)
@@ -433,6 +458,28 @@ def test_a_key_that_is_ended_meanwhile_is_ended_there_too(cells, alice, dies):
 
     with databases.inside(cells.two):
         assert ApiKey.objects.get(pk=alice.api_key_record.pk).revoked_at is not None
+
+
+def test_who_is_removed_meanwhile_is_removed_there_too(cells, alice, dies):
+    team = teams.create(owner=alice.user, name="Studio")
+    bob, carol = make_member("0"), make_member("0")
+    for each in (bob, carol):
+        Membership.objects.create(workspace=team, user=each.user, role="member")
+    for each in (alice, bob, carol):
+        cells.move(each)
+    theirs = SimpleNamespace(workspace_id=team.pk)
+    assert dies("move", theirs, "cell.arrived") == KILLED
+    with pytest.raises(Moving):
+        keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="lost on the way")
+    Membership.objects.filter(workspace=team, user=bob.user).delete()
+    User.objects.filter(pk=carol.user.pk).update(is_active=False)
+
+    cells.move(theirs)
+
+    with databases.inside(cells.two):
+        left = Membership.objects.filter(workspace_id=team.pk).values_list("user_id", flat=True)
+        assert set(left) == {alice.user.pk, carol.user.pk}
+        assert not User.objects.get(pk=carol.user.pk).is_active
 
 
 # --- Races ------------------------------------------------------------------------------------
@@ -556,7 +603,7 @@ def test_a_team_moves_to_where_its_people_are(cells, alice):
         cells.move(theirs)
     cells.move(alice)
     cells.move(bob)
-    cells.move(theirs)
+    assert cells.move(theirs).state == "gone"
 
     with databases.inside(cells.two):
         found = keys.authenticate(key)

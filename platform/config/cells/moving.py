@@ -66,6 +66,23 @@ END: Final = """
                             OR revoked_at IS NULL AND %(revoked)s::timestamptz IS NOT NULL)
 """
 
+PEOPLE: Final = """
+    SELECT array_agg(seat.user_id), array_agg(seat.user_id) FILTER (WHERE NOT person.is_active)
+      FROM accounts_membership seat JOIN accounts_user person ON person.id = seat.user_id
+     WHERE seat.workspace_id = %s
+"""
+LEAVE: Final = """
+    DELETE FROM accounts_membership
+     WHERE workspace_id = %(wallet)s AND created_at <= %(closed)s
+       AND user_id <> ALL (%(here)s::uuid[])
+"""
+DEACTIVATE: Final = """
+    UPDATE accounts_user SET is_active = false
+     WHERE id = ANY (%(inactive)s::uuid[]) AND is_active
+       AND (status_changed_at IS NULL OR status_changed_at <= %(closed)s)
+"""
+"""Who was removed or deactivated here since the wallet was closed is so there, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -224,10 +241,12 @@ def _close(row: Move) -> None:
             _move_house(row, Account(pk=house), micros, str(house.int))
         ledger.lock(row.wallet_id, leaving=True)  # Its lots are empty, and none expires here.
         Billing.objects.filter(pk=wallet.pk).update(is_low=True)  # Nobody is written to for that.
-        Move.objects.filter(pk=row.pk).update(
+        closed = Move.objects.filter(pk=row.pk, state=State.FREEZING).update(
             state=State.CLOSED, closed_at=timezone.now(), balance_micros=wallet.balance_micros,
             lots=lots,
         )  # fmt: skip
+        if not closed:
+            raise NotMoved("somebody else went on with it")
         failpoints.reached("cell.before_close")
 
 
@@ -303,8 +322,16 @@ def _flip(row: Move, to: Db) -> None:
         for key, disabled, revoked, at, by, why in ended:
             given: dict[str, Any] = {"id": key, "disabled": disabled, "revoked": revoked}
             to.execute(END, given | {"at": at, "by": by, "why": why})
+        with connection.cursor() as cursor:
+            cursor.execute(PEOPLE, [row.wallet_id])
+            people, inactive = cursor.fetchone() or (None, None)
+        since = {"wallet": row.wallet_id, "closed": row.closed_at}
+        to.execute(LEAVE, since | {"here": people or []})
+        to.execute(DEACTIVATE, since | {"inactive": inactive or []})
         failpoints.reached("cell.before_flip")
-        Move.objects.filter(pk=row.pk).update(state=State.GONE, ended_at=timezone.now())
+        Move.objects.filter(pk=row.pk, state=State.CLOSED).update(
+            state=State.GONE, ended_at=timezone.now()
+        )
         freezes.freeze(
             row.wallet_id, Freeze.Cause.MOVED, elsewhere.MOVED % {"address": row.other_address}
         )
