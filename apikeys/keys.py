@@ -29,6 +29,7 @@ from apikeys.models import ApiKey
 from common import addresses, rotating
 from common.cached import from_settings
 from common.errors import AccessDisabled, InvalidRequest, Unauthorized
+from credits.books import elsewhere
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -74,9 +75,11 @@ def issue(
 ) -> tuple[str, ApiKey]:
     """Make a key; return it, for the only time, with its record.
 
-    `fields` are further ones of that. A key that replaces another is of its family.
+    `fields` are further ones of that. A key that replaces another is of its family. Raises Moving
+    or Moved where the workspace is about to be another cell's, which would not know the key.
     """
     name = named(name)
+    elsewhere.require_wallet_here(workspace_id)
     own_id = uuid.uuid4()
     own_part = f"{settings.KEY_PREFIX}-" if settings.KEY_PREFIX else ""
     head = PREFIX + own_part
@@ -166,9 +169,11 @@ def living() -> QuerySet[ApiKey]:
 def authenticate(key: str, *, address: str = "") -> ApiKey:
     """Return the living key with its user. Notes that it was used.
 
-    Raises Unauthorized, or AccessDisabled if it may not be used from that address.
+    Raises Unauthorized, Moved if its workspace is another cell's by now, or AccessDisabled if it
+    may not be used from that address.
     """
     found = living_of(key)
+    elsewhere.require_not_gone(found.workspace.wallet)
     if not may_come_from(found, address):
         raise AccessDisabled(ELSEWHERE)
     used.note(str(found.pk))
@@ -186,7 +191,9 @@ def living_of(key: str) -> ApiKey:
         workspace_id=OuterRef("workspace_id"), user_id=OuterRef("user_id")
     )
     known = (
-        living().select_related("user", "workspace").annotate(role=Subquery(seats.values("role")))
+        living()
+        .select_related("user", "workspace__wallet")
+        .annotate(role=Subquery(seats.values("role")))
     )
     found = known.filter(digest__in=digests(key)).first()
     if found is None:

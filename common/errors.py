@@ -278,6 +278,32 @@ class Maintained(PlatformError):
         super().__init__(sentence, headers={"Retry-After": f"{seconds}"})
 
 
+class Moving(PlatformError):
+    """The workspace is on its way to another cell; nothing was sent or set aside.
+
+    A status that clients repeat by themselves: it was certainly not done.
+    """
+
+    code = "workspace_moving"
+    status = 503
+
+    def __init__(self, sentence: StrOrPromise) -> None:
+        super().__init__(sentence, headers={"Retry-After": "10"})
+
+
+class Moved(PlatformError):
+    """The workspace is another cell's; the sentence names its address, and so does a header.
+
+    A status that no client repeats here: it would be told the same for ever (RFC 9110, 15.5.20).
+    """
+
+    code = "workspace_moved"
+    status = 421
+
+    def __init__(self, sentence: StrOrPromise, *, address: str) -> None:
+        super().__init__(sentence, headers={"Link": f'<{address}>; rel="canonical"'})
+
+
 class InvalidWorkflow(PlatformError):
     """A workflow that could not run anywhere here; `kind` is ComfyUI's own word for why."""
 

@@ -143,7 +143,7 @@ def erase(person: Person) -> dict[str, int]:
 def _give_up(wallet_id: UUID) -> int:
     """Move what is left of a wallet to the house's account `expired`; return how much it was."""
     with transaction.atomic():
-        wallet = ledger.lock(wallet_id)
+        wallet = ledger.lock(wallet_id, leaving=True)  # An archive of a moved one is empty.
         amount = wallet.available_micros
         if amount:
             ledger.post(

@@ -28,7 +28,7 @@ from common.errors import (
 from common.lanes import away, deserved
 from common.money import show
 from common.told import kept
-from credits.books import limits, turns
+from credits.books import elsewhere, limits, turns
 from desk import maintenance
 from proxy import sql
 
@@ -263,7 +263,7 @@ def _refusal(ask: Place, answer: turns.Answer) -> PlatformError:
     if answer.verdict == "renew":  # Somebody changes rules all the time.
         return away()
     if answer.verdict == "frozen":
-        return AccessDisabled(answer.frozen or "")
+        return elsewhere.refusal(answer.frozen or "")
     if answer.told is not None:
         return limits.refusal(answer.told, amount=ask.amount)
     return barred(answer.verdict, ask.vendor, ask.amount)

@@ -56,12 +56,12 @@ def watch(patch: pytest.MonkeyPatch) -> None:
     from credits.books import ledger
     from credits.models import LAST_HOUSE
 
-    lock: Callable[[UUID], Any] = ledger.lock
+    lock: Callable[..., Any] = ledger.lock
     post: Callable[..., Any] = ledger.post
 
-    def watched_lock(wallet_id: UUID) -> Any:
+    def watched_lock(wallet_id: UUID, *, leaving: bool = False) -> Any:
         _note([wallet_id])
-        return lock(wallet_id)
+        return lock(wallet_id, leaving=leaving)
 
     def watched_post(**asked: Any) -> Any:
         _note(side.pk for side in (asked["debit"], asked["credit"]) if side.pk > LAST_HOUSE)

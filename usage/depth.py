@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Q, Sum
+from django.db.models import Sum
 
+from common.rows import values
 from usage import numbers, sums
 from usage.history import Wanted, bounds
 from usage.models import Call, CallBlock
@@ -68,7 +69,8 @@ def _fitting(workspace_id: UUID, wanted: Wanted, first: int, last: int) -> list[
     """Return the ranges of numbers in which calls fit, the newest first, and how many do."""
     if last < first:
         return []
-    lowest, highest = (first - 1) // BLOCK, (last - 1) // BLOCK
+    # A block that begins with the first number is counted in whole: nothing of it is cut off.
+    lowest, highest = (first - 2) // BLOCK, (last - 1) // BLOCK
     counted = (
         CallBlock.objects.filter(
             workspace_id=workspace_id, block__gt=lowest, block__lt=highest, **wanted.named
@@ -80,14 +82,17 @@ def _fitting(workspace_id: UUID, wanted: Wanted, first: int, last: int) -> list[
     found = [_cut(workspace_id, wanted, max(first, highest * BLOCK + 1), last)]
     found += [(each["block"] * BLOCK + 1, (each["block"] + 1) * BLOCK, each["fit"])
               for each in counted]  # fmt: skip
-    if lowest < highest:
+    if lowest < highest and first <= (lowest + 1) * BLOCK:
         found.append(_cut(workspace_id, wanted, first, (lowest + 1) * BLOCK))
     return [each for each in found if each[2]]
 
 
 def _cut(workspace_id: UUID, wanted: Wanted, low: int, high: int) -> Range:
     """Count the calls of a part of one block."""
-    return low, high, wanted.rows(workspace_id).filter(number__range=(low, high)).count()
+    counted = values(f"SELECT count(*) FROM {_in_ranges(wanted)}", {  # noqa: S608 - our own columns
+        "workspace": workspace_id, "lows": [low], "highs": [high], **wanted.named,
+    })  # fmt: skip
+    return low, high, int(counted[0])
 
 
 def _within(workspace_id: UUID, wanted: Wanted, ranges: list[tuple[int, int]]) -> list[Call]:
@@ -98,7 +103,25 @@ def _within(workspace_id: UUID, wanted: Wanted, ranges: list[tuple[int, int]]) -
             merged[-1][0] = low
         else:
             merged.append([low, high])
-    near = Q()
-    for low, high in merged:
-        near |= Q(number__range=(low, high))
-    return list(wanted.rows(workspace_id).filter(near).order_by("-number"))
+    lows, highs = ([each[side] for each in merged] for side in (0, 1))
+    found = Call.objects.raw(
+        f"SELECT call.* FROM {_in_ranges(wanted)} ORDER BY call.number DESC",  # noqa: S608 - ours
+        {"workspace": workspace_id, "lows": lows, "highs": highs, **wanted.named},
+    )
+    return list(found)
+
+
+def _in_ranges(wanted: Wanted) -> str:
+    """Return what the calls of some ranges are selected from; its columns are those of `named`.
+
+    Each range is looked up by itself. Asked for as a condition of one scan, low numbers seem to fit
+    half of all calls, as every workspace has them, and the planner reads whole months.
+    """
+    named = "".join(f" AND {name} = %({name})s" for name in wanted.named)
+    return f"""
+        unnest(%(lows)s::bigint[], %(highs)s::bigint[]) AS range (low, high)
+        CROSS JOIN LATERAL (
+            SELECT * FROM usage_call
+             WHERE workspace_id = %(workspace)s AND number BETWEEN range.low AND range.high {named}
+        ) AS call
+    """  # noqa: S608 - names of our own columns

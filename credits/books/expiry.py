@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from common import failpoints
 from common.money import Micros
-from credits.books import ledger
+from credits.books import elsewhere, ledger
 from credits.models import Account, Entry, Lot
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def expire_due(*, now: datetime | None = None, limit: int = 500) -> int:
     many lots it looked at.
     """
     due = Lot.objects.filter(left_micros__gt=0, expires_at__lte=now or timezone.now())
+    due = due.exclude(wallet__frozen_reason=elsewhere.MOVING)  # They expire where it goes.
     some = list(due.order_by("expires_at").only("entry_id", "wallet_id")[:limit])
     for lot in some:
         _expire(lot.entry_id, lot.wallet_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils import timezone
 
 from audit import log
@@ -27,7 +28,8 @@ def freeze(wallet_id: UUID, cause: Freeze.Cause, sentence: str, *, by: UUID | No
     """
     _check_whose(cause, by)
     sentence = reasons.given(sentence, to="A pause")
-    ledger.lock(wallet_id)  # Or another cause, not committed yet, is not seen and not shown.
+    # Or another cause, not committed yet, is not seen and not shown.
+    ledger.lock(wallet_id, leaving=True)
     in_force = Freeze.objects.filter(wallet_id=wallet_id, cause=cause, lifted_at=None)
     if not in_force.update(sentence=sentence, set_by=by):
         Freeze.objects.create(wallet_id=wallet_id, cause=cause, sentence=sentence, set_by=by)
@@ -42,7 +44,7 @@ def lift(wallet_id: UUID, cause: Freeze.Cause, *, by: UUID | None = None, reason
     _check_whose(cause, by)
     if by is not None:
         reason = reasons.given(reason, to="A release")
-    ledger.lock(wallet_id)
+    ledger.lock(wallet_id, leaving=True)
     in_force = Freeze.objects.filter(wallet_id=wallet_id, cause=cause, lifted_at=None)
     lifted = in_force.update(lifted_at=timezone.now(), lifted_by=by, lift_reason=reason)
     if lifted and by is not None:
@@ -58,7 +60,9 @@ def _check_whose(cause: Freeze.Cause, by: UUID | None) -> None:
 
 def _show(wallet_id: UUID) -> None:
     in_force = Freeze.objects.filter(wallet_id=wallet_id, lifted_at=None)
-    newest = in_force.order_by("-created_at", "-id").first()
+    # That a wallet is another cell's is said before all else: nothing here can be done about it.
+    moved = ExpressionWrapper(Q(cause=Freeze.Cause.MOVED), output_field=BooleanField())
+    newest = in_force.order_by(moved.desc(), "-created_at", "-id").first()
     sentence = newest.sentence if newest else ""
     Account.objects.filter(pk=wallet_id).exclude(frozen_reason=sentence).update(
         frozen_reason=sentence

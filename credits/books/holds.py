@@ -40,10 +40,10 @@ from uuid import UUID
 from django.db import connection
 from psycopg.types.json import Json
 
-from common.errors import AccessDisabled, NotFound
+from common.errors import NotFound
 from common.ids import uuid7
 from common.money import Micros
-from credits.books import limits
+from credits.books import elsewhere, limits
 from credits.books.processes import orphaned
 from credits.models import HOUSE, LARGE_MICROS, Account, Budget
 
@@ -209,8 +209,8 @@ def place(
 
     It is taken from the wallet and from each of the budgets. One that is `apart` takes no slot, and
     may be extended later. A `hold_id` names what it is for: no two are ever charged under one.
-    Raises AccessDisabled (the wallet is frozen), InsufficientCredits, ConcurrencyLimit or
-    BudgetExceeded.
+    Raises AccessDisabled (the wallet is frozen; Moving or Moved if it leaves this cell),
+    InsufficientCredits, ConcurrencyLimit or BudgetExceeded.
     """
     assert amount > 0 or apart, "a free call needs no hold"
     hold = Hold(str(hold_id or uuid7()), account, amount)
@@ -279,7 +279,7 @@ def _refusal(
 ) -> PlatformError:
     wallet = Account.objects.get(pk=account)
     if wallet.frozen_reason:
-        return AccessDisabled(wallet.frozen_reason)
+        return elsewhere.refusal(wallet.frozen_reason)
     named = tuple(
         limits.described(each) for each in Budget.objects.filter(pk__in=budgets).order_by("pk")
     )

@@ -10,11 +10,12 @@ from django.utils.translation import gettext
 
 from common.errors import ConflictingPosting, InsufficientCredits
 from common.money import Micros, show
-from credits.books import lots
+from credits.books import elsewhere, lots
 from credits.models import HOUSE, Account, Entry, Lot
 from webhooks import events
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from uuid import UUID
 
@@ -32,13 +33,18 @@ def open_wallet(workspace_id: UUID) -> Account:
     return Account.objects.create(id=workspace_id, kind=Account.Kind.WALLET)
 
 
-def lock(wallet_id: UUID) -> Account:
+def lock(wallet_id: UUID, *, leaving: bool = False) -> Account:
     """Return the wallet with its row locked until the end of the transaction, and its lots exact.
+
+    Raises Moving or Moved if it leaves for another cell, or has left: whoever moves it says that
+    it is `leaving`.
 
     Holds wait meanwhile, so the transaction is short and asks nobody else. Who locks several does
     so in the order of their ids (holds.py).
     """
     wallet = Account.objects.select_for_update(no_key=True).get(pk=wallet_id, kind="wallet")
+    if not leaving:
+        elsewhere.require_here(wallet)
     lots.work_out(wallet)
     return wallet
 
@@ -65,7 +71,8 @@ def post(
     `lot`. What a wallet gives is taken from `lot`; without one, from its lots in their order.
 
     Raises ConflictingPosting if the key was used for another movement, and InsufficientCredits if
-    `debit` is a wallet whose available balance, or `lot`, is smaller than the amount.
+    `debit` is a wallet whose available balance, or `lot`, is smaller than the amount. Raises Moving
+    or Moved if a wallet leaves this cell, or has left; its move itself is booked all the same.
     """
     # The wallets' rows are locked first, in the order of their ids, as everywhere (holds.py): so
     # two postings under one key wait for each other here, and the second finds the first's entry.
@@ -79,6 +86,7 @@ def post(
             raise ConflictingPosting(f"{key} was used for another movement.")
         return before
 
+    _require_here(wallets.values(), debit, credit)
     payer, receiver = wallets.get(debit.pk), wallets.get(credit.pk)
     if payer is not None and payer.available_micros < amount:
         raise InsufficientCredits(
@@ -136,6 +144,12 @@ def reverse(entry: Entry, *, reason: str) -> Entry:
         facts={"reason": reason, "of": entry.key},
         lot=Lot.objects.filter(entry=entry).first(),
     )
+
+
+def _require_here(wallets: Iterable[Account], debit: Account, credit: Account) -> None:
+    if HOUSE[Account.Kind.MOVED] not in (debit.pk, credit.pk):
+        for wallet in wallets:
+            elsewhere.require_here(wallet)
 
 
 def _move_lot(lot: Lot, amount: int) -> None:

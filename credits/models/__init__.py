@@ -13,6 +13,7 @@ from credits.models.books import (
     Process,
     Seal,
 )
+from credits.models.cells import Cell, Move
 from credits.models.gifts import Adjustment, Voucher, VoucherTry, VoucherUse
 from credits.models.limits import PERIODS, Allowance, Budget
 from credits.models.purchases import (
@@ -39,6 +40,7 @@ __all__ = [
     "Billing",
     "Budget",
     "Carried",
+    "Cell",
     "DaySum",
     "Dispute",
     "Entry",
@@ -47,6 +49,7 @@ __all__ = [
     "GrantedLeft",
     "Hold",
     "Lot",
+    "Move",
     "Process",
     "Proof",
     "Receivable",

@@ -47,6 +47,7 @@ class Account(models.Model):
         RECEIVABLE = "receivable"
         TAX = "tax"
         EXPIRED = "expired"
+        MOVED = "moved"
 
     id = models.UUIDField(primary_key=True)
     kind = models.CharField(max_length=16, choices=Kind)
@@ -109,6 +110,7 @@ class Account(models.Model):
                         "receivable",
                         "tax",
                         "expired",
+                        "moved",
                     ]
                 ),
             ),
@@ -138,6 +140,7 @@ HOUSE: Final[dict[str, UUID]] = {
     Account.Kind.RECEIVABLE: UUID(int=7),
     Account.Kind.TAX: UUID(int=8),
     Account.Kind.EXPIRED: UUID(int=9),
+    Account.Kind.MOVED: UUID(int=10),
 }
 
 
@@ -374,6 +377,7 @@ class Freeze(models.Model):
     class Cause(models.TextChoices):
         RECEIVABLE = "receivable"
         STAFF = "staff"
+        MOVED = "moved"  # It leaves, or has left, for another cell.
 
     wallet = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="freezes")
     cause = models.CharField(max_length=16, choices=Cause)
@@ -399,6 +403,6 @@ class Freeze(models.Model):
             ),
             models.CheckConstraint(name="freeze_says_why", condition=~Q(sentence="")),
             models.CheckConstraint(
-                name="freeze_cause_known", condition=Q(cause__in=["receivable", "staff"])
+                name="freeze_cause_known", condition=Q(cause__in=["receivable", "staff", "moved"])
             ),
         ]

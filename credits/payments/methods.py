@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from credits.books import elsewhere
 from credits.models import AutoTopUp, SetupPage
 from credits.payments import customers, stripe_api
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def start_setup(wallet_id: UUID, *, email: str, user_id: UUID | None, base_url: str) -> Session:
     """Open Stripe's page that saves a card; what it saved is learnt from the session."""
+    elsewhere.require_wallet_here(wallet_id)
     wish, _ = AutoTopUp.objects.get_or_create(wallet_id=wallet_id)
     page = f"{base_url}/purchases/method"
     now = timezone.now()

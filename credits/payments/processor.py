@@ -16,7 +16,7 @@ from django.db.models import Min
 from django.utils import timezone
 
 from credits.books import findings
-from credits.models import Dispute, Finding, Refund, TopUp
+from credits.models import Dispute, Finding, Move, Refund, TopUp
 from credits.payments import stripe_api
 
 if TYPE_CHECKING:
@@ -161,5 +161,7 @@ def _all_moved(name: str, ours: int, in_sight: int, *, ask: Callable[[str], int]
 
 
 def _is_credited(payment_intent: str) -> bool:
-    paid = TopUp.objects.filter(payment_intent_id=payment_intent)
-    return paid.filter(state=TopUp.State.CREDITED).exists()
+    paid = TopUp.objects.filter(payment_intent_id=payment_intent, state=TopUp.State.CREDITED)
+    # What becomes of a purchase whose wallet has moved is booked in its new cell.
+    gone = Move.objects.filter(state=Move.State.GONE).values("wallet_id")
+    return paid.exclude(wallet_id__in=gone).exists()

@@ -22,7 +22,7 @@ from django.utils.translation import gettext, gettext_noop
 from common import failpoints
 from common.errors import InvalidRequest, RateLimited
 from common.money import MICROS_PER_CENT, Micros, show
-from credits.books import findings, ledger
+from credits.books import elsewhere, findings, ledger
 from credits.models import Account, AutoTopUp, Billing, Entry, Finding, TopUp
 from credits.models.purchases import LEAST_MICROS, MOST_MICROS
 from credits.payments import customers, mails, receivables, stripe_api, taxes
@@ -75,6 +75,7 @@ def start(
     that is not sold, PaymentsUnavailable if Stripe cannot be reached.
     """
     check_amount(amount)
+    elsewhere.require_wallet_here(wallet_id)
     stripe_api.require_configured()
     # Before there is a row: without a customer there is no page.
     customers.customer_of(wallet_id, email=email)

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from audit import log as audit
 from common import failpoints
-from common.errors import InvalidRequest, PlatformError
+from common.errors import InvalidRequest, Moved, PlatformError
 from credits.books import findings
 from credits.models import AutoTopUp, Finding, StripeEvent, TopUp, Watermark
 from credits.payments import (
@@ -129,6 +129,9 @@ def act(kind: str, object_id: str, payload: dict[str, Any]) -> None:
             except stripe_api.Missing:
                 # It was deleted since: then there is nothing to learn from it.
                 log.info("%s: %s is gone", kind, object_id)
+            except Moved:
+                # Every cell hears Stripe: the one that has the wallet acts.
+                log.info("%s: %s is of a wallet that has moved", kind, object_id)
             return
 
 

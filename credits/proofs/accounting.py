@@ -45,15 +45,19 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
     Account.Kind.RECEIVABLE: ("Receivable", "credits used whose money went back; due from members"),
     Account.Kind.TAX: ("Tax", "collected with purchases; owed to the state"),
     Account.Kind.EXPIRED: ("Expired", "credits whose time was over; revenue of its own"),
+    Account.Kind.MOVED: ("Moved between cells", "what wallets took along; nothing over all cells"),
 }
 
 # The entries of a range as sums (`summed`), and each wallet's granted part after each (`level`).
 # The granted part is a level that outflows lower to zero and no further: what they take beyond is
-# paid for. Such a level is the running sum, less its lowest point if that is below zero.
+# paid for. Such a level is the running sum, less its lowest point if that is below zero. A wallet
+# that came from another cell brought its keys, which name lots by their ids there; which they are
+# here stands in the facts (config/cells).
 WALK: Final = """
     picked AS MATERIALIZED (
         SELECT entry.id, (entry.created_at AT TIME ZONE 'UTC')::date AS day, entry.kind, entry.key,
                entry.debit_id, entry.credit_id, entry.amount_micros AS micros,
+               (entry.facts->>'brought_lot')::bigint AS brought_lot,
                coalesce(debit.kind, 'wallet') AS debit_kind,
                coalesce(credit.kind, 'wallet') AS credit_kind
           FROM credits_entry entry
@@ -63,7 +67,8 @@ WALK: Final = """
          WHERE entry.id > {after} AND entry.id <= {until}
     ), side AS (
         SELECT picked.*, debit_id AS wallet, -micros AS amount,
-               substring(key FROM '^(?:expiry|reversal):([0-9]{{1,18}})(?::|$)')::bigint AS lot
+               coalesce(brought_lot, substring(
+                   key FROM '^(?:expiry|reversal):([0-9]{{1,18}})(?::|$)')::bigint) AS lot
           FROM picked WHERE debit_kind = 'wallet'
          UNION ALL
         SELECT picked.*, credit_id, micros, id FROM picked WHERE credit_kind = 'wallet'
@@ -252,5 +257,7 @@ def _tally_one(last: int) -> bool:
         (after,) = values("SELECT coalesce(max(last_entry), 0) FROM credits_tally")
         if after >= last:
             return False
-        cursor.execute(TALLY, {"after": after, "until": min(after + RANGE, last)})
+        # Ids of a cell begin far above zero: what no entry has is no range of its own.
+        (first,) = values(f"SELECT min(id) FROM credits_entry WHERE id > {after}")  # noqa: S608
+        cursor.execute(TALLY, {"after": after, "until": min(first - 1 + RANGE, last)})
     return True

@@ -52,6 +52,8 @@ RIGHTS: Final = {
     "credits_adjustment": KEEP,
     "credits_voucher": KEEP,
     "credits_watermark": KEEP,
+    "credits_cell": KEEP,
+    "credits_move": KEEP,
     "usage_call": ADD,
     "audit_event": ADD | {"DELETE"},  # Its trigger keeps what is younger than 400 days.
 }

@@ -21,7 +21,6 @@ from apikeys.models import ApiKey
 from common import addresses
 from common import db as databases
 from common.errors import (
-    AccessDisabled,
     InsufficientCredits,
     InvalidRequest,
     Maintained,
@@ -31,7 +30,7 @@ from common.errors import (
 )
 from common.ids import uuid7
 from common.money import MICROS_PER_USD, credits_text
-from credits.books import turns
+from credits.books import elsewhere, turns
 from desk import maintenance
 from proxy import phases, sql
 from proxy.phases import Place
@@ -69,7 +68,8 @@ def first(
     With `limit` where it is one: which, how large it is, what is left of it, and when it resets.
     """
     if wallet.frozen_reason:
-        return {"code": AccessDisabled.code, "message": wallet.frozen_reason}
+        paused = elsewhere.refusal(wallet.frozen_reason)
+        return {"code": paused.code, "message": wallet.frozen_reason}
     available = wallet.balance_micros - wallet.held_micros
     judged = _judged(request, book, rows)
     for row in rows:

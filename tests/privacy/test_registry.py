@@ -109,7 +109,7 @@ def test_json_of_people_is_seen_by_whoever_looks():
 
     assert found == {
         "accounts.SigningKey.public", "audit.Event.before",
-        "audit.Event.after", "credits.Entry.facts", "credits.Hold.memo",
+        "audit.Event.after", "credits.Entry.facts", "credits.Hold.memo", "credits.Move.lots",
         "credits.StripeEvent.payload", "mfa.Authenticator.data", "prices.Draft.terms",
         "prices.Version.terms", "privacy.Deletion.blocked", "privacy.Deletion.report",
         "proxy.Answer.headers", "proxy.Job.inputs", "proxy.Job.poll_body",

@@ -14,6 +14,7 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 from proxy_stage import CENT, IMAGE, ULTRA, check_refusal, eventually, read_answer
 
+from credits.books import elsewhere
 from proxy import memory
 from tests.plugin import examples
 
@@ -185,6 +186,25 @@ async def test_an_empty_wallet(stage):
     assert "$0.059999" in answer.json()["message"]
     exact = await stage.member(micros=60_000)
     assert (await stage.post(ULTRA, exact, json={"prompt": "x"})).status == 200
+
+
+async def test_a_wallet_that_moves_is_waited_for_and_one_that_moved_is_told_where(stage):
+    member = await stage.member()
+    move = "UPDATE credits_account SET frozen_reason = %s WHERE id = %s"
+
+    stage.do(move, elsewhere.MOVING, member.workspace)
+    moving = await stage.post(IMAGE, member, json={})
+    stage.do(move, elsewhere.MOVED % {"address": "https://two.example"}, member.workspace)
+    moved = await stage.post(IMAGE, member, json={})
+
+    assert (moving.status, moving.type) == (503, "workspace_moving")
+    assert moving.headers["retry-after"] == "10"
+    assert (moved.status, moved.type) == (421, "workspace_moved")
+    assert "https://two.example" in moved.json()["message"]
+    assert moved.headers["link"] == '<https://two.example>; rel="canonical"'
+    check_refusal(moving)
+    check_refusal(moved)
+    await untouched(stage, member)
 
 
 async def test_a_frozen_wallet(stage):

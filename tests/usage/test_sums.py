@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from common.money import Micros
 from credits.models import Account
@@ -182,6 +183,21 @@ def test_pages_by_number_are_exact_at_any_depth(alice, month, monkeypatch, wante
         ]
         assert {each.total for each in found} == {len(expected)}
         assert [row.pk for each in found for row in each.rows] == expected
+
+
+def test_of_a_whole_history_only_the_newest_block_and_the_page_are_read(alice, month, monkeypatch):
+    monkeypatch.setattr(sums, "BLOCK", 16)
+    monkeypatch.setattr(depth, "BLOCK", 16)
+    monkeypatch.setattr(sums, "ADD", sums.ADD.replace(f"/ {BLOCK}", "/ 16"))
+    many(alice, 100, month)
+    depth.page(alice.workspace_id, Wanted(vendor="kling"), page=1, limit=5)
+
+    with CaptureQueriesContext(connection) as asked:
+        depth.page(alice.workspace_id, Wanted(vendor="kling"), page=1, limit=5)
+
+    read = [each["sql"] for each in asked.captured_queries if "usage_call\n" in each["sql"]]
+    assert len(read) == 2
+    assert all("LATERAL" in each for each in read), "each range by itself, or months are read whole"
 
 
 def test_a_page_asks_as_much_at_any_depth(alice, month, django_assert_max_num_queries):
