@@ -75,6 +75,7 @@ urlpatterns = [
     path("my/team/<uuid:user>/transfer", team.transfer, name="member_transfer"),
     path("my/usage/spend", spending.spend_page, name="spend"),
     path("my/usage/presses", presses.presses, name="presses"),
+    path("my/usage/project", presses.give_project, name="project"),
     path("my/runs", runs.runs, name="runs"),
     path("my/runs/preferences", preferences.run_preferences, name="run_preferences"),
     path(RUN, runs.run, name="run"),

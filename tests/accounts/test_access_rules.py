@@ -120,7 +120,7 @@ RULES = {
         "my/team/invitations/<uuid:invitation>/withdraw", "my/team/asks/<uuid:ask>/answer",
         "my/team/<uuid:user>", "my/team/<uuid:user>/role", "my/team/<uuid:user>/remove",
         "my/team/<uuid:user>/transfer",
-        "my/usage/presses", "my/usage/spend", "my/refusals", "my/runs",
+        "my/usage/presses", "my/usage/project", "my/usage/spend", "my/refusals", "my/runs",
         "my/runs/preferences",
         *("my/runs/<uuid:run_id>" + what for what in (
             "", "/events", "/preview", "/files/<uuid:output_id>", "/cancel", "/again", "/share",
@@ -319,6 +319,7 @@ OF_SOMEBODY = {
     "comfy/<path:rest>": run_of,
     "run/<token>/<path:rest>": run_of,
     "v1/calls/<uuid:call_id>": call_of,
+    "v1/runs/<path:run_id>": run_of,
     "v1/webhooks/<uuid:endpoint_id>": webhook_of,
     "v1/webhooks/<uuid:endpoint_id>/rotate": webhook_of,
     "v1/webhooks/<uuid:endpoint_id>/test": webhook_of,
