@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from credits.models import AutoTopUp, Dispute, Refund, TopUp
+    from credits.models import AutoTopUp, Dispute, Refund, RefundAsk, TopUp
 
 
 def receipt(top_up: TopUp) -> None:
@@ -82,6 +82,18 @@ def refund_failed(refund: Refund) -> None:
             back % {"amount": show(refund.taken_micros)},
             gettext("Write to us, and we find another way."),
         ]
+
+
+def refund_declined(ask: RefundAsk) -> None:
+    """Tell that staff do not give back what a member asked for, and why."""
+    amount = show(ask.amount_micros)
+    with _letter(f"refund_ask:{ask.pk}:refused", ask.top_up.wallet_id) as letter:
+        letter.subject = gettext("No refund of %(amount)s") % {"amount": amount}
+        asked = gettext(
+            "You asked for %(amount)s of your purchase %(id)s. It is not given back; its credits "
+            "stay in your balance:"
+        )
+        letter.lines = [asked % {"amount": amount, "id": ask.top_up_id}, "", f"    {ask.decision}"]
 
 
 def disputed(dispute: Dispute) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.forms import CheckboxSelectMultiple, RadioSelect
@@ -16,6 +16,8 @@ from dashboard.forms import DollarsField
 from uploads import shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.forms import BoundField
     from django.utils.safestring import SafeString
 
@@ -166,6 +168,12 @@ def nearness(one: Standing) -> str:
     if not one.left:
         return "full-up"
     return "near" if one.left * 5 < one.limit else ""
+
+
+@register.filter
+def of(found: Mapping[Any, Any], key: object) -> Any:
+    """Return what there is of one among some; None where there is nothing."""
+    return found.get(key)
 
 
 @register.filter

@@ -153,6 +153,10 @@ class Environment(BaseSettings):
     """Credits for each newly verified address."""
     adjustment_limit_usd: str = "100"
     """Above it, what staff give or take by hand needs a second person."""
+    member_refunds: Literal["off", "asked", "at_once"] = "off"
+    """Whether members may want back what is unspent of a purchase; `asked`: staff decide."""
+    member_refund_days: int = Field(default=14, ge=1, le=3650)
+    """So long after its credits came."""
     email_url: str = "console:"
     """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
     mail_from: str = "Credits <credits@localhost>"
@@ -880,6 +884,7 @@ STRIPE_AUTOMATIC_TAX = env.stripe_automatic_tax
 STRIPE_INVOICES = env.stripe_invoices
 WELCOME_GRANT_MICROS = usd(env.welcome_grant_usd)
 ADJUSTMENT_LIMIT_MICROS = usd(env.adjustment_limit_usd)
+MEMBER_REFUNDS, MEMBER_REFUND_DAYS = env.member_refunds, env.member_refund_days
 DELETION_GRACE_DAYS, BOOKS_YEARS = env.deletion_grace_days, env.books_years
 RETENTION_DAYS = env.retention_days
 

@@ -115,6 +115,7 @@ RULES = {
         )),
         "my/connect", "my/credits", *("my/credits/" + what for what in (
             "buy", "redeem", "automatic", "card", "portal", "warning", "statement",
+            "purchases/<uuid:top_up_id>/back", "asked/<uuid:ask_id>/keep",
         )),
         "my/team", "my/team/new", "my/team/name", "my/team/vendors", "my/team/invite",
         "my/team/invitations/<uuid:invitation>/withdraw", "my/team/asks/<uuid:ask>/answer",
