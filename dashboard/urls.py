@@ -53,6 +53,7 @@ urlpatterns = [
     path("my/credits/statement", money.statement, name="statement"),
     path("my/workspace", places.switch, name="switch"),
     path("my/settings", places.settings, name="settings"),
+    path("my/settings/mails", places.mails, name="mails"),
     path("my/programs/<uuid:sign_in_id>/end", places.end_program, name="program_end"),
     path("my/keys", keys.keys, name="keys"),
     path("my/keys/new", keys.new, name="key_new"),

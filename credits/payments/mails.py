@@ -203,7 +203,7 @@ def tell_low_balances(*, limit: int = 200) -> int:
 
 def _low(billing: Billing, key: str) -> None:
     left = show(billing.wallet.available_micros)
-    with _letter(key, billing.pk) as letter:
+    with _letter(key, billing.pk, kind="low_balance") as letter:
         letter.subject = gettext("Low balance: %(left)s left") % {"left": left}
         below = gettext("%(left)s of your credits are left, below %(threshold)s.")
         letter.lines = [
@@ -221,14 +221,14 @@ class Letter:
 
 
 @contextmanager
-def _letter(key: str, wallet_id: UUID) -> Iterator[Letter]:
+def _letter(key: str, wallet_id: UUID, *, kind: str = "") -> Iterator[Letter]:
     """Have a mail be written to whoever pays, in their language: once for each key."""
     billing = Billing.objects.filter(pk=wallet_id).first()
     address, letter = billing.email if billing is not None else "", Letter()
     with outbox.in_language_of(address):
         yield letter
         text = "\n".join(letter.lines) + "\n"
-        outbox.write(key, to=address, subject=letter.subject, text=text)
+        outbox.write(key, to=address, subject=letter.subject, text=text, kind=kind)
 
 
 def _cents(cents: int) -> str:

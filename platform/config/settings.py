@@ -637,6 +637,10 @@ LANGUAGE_COOKIE_AGE = 31_536_000
 LANGUAGE_COOKIE_SECURE = IS_HTTPS
 MAILS_LANGUAGE = "accounts.languages.of_address"
 """Who knows in which language an address is written to: the outbox stands below people."""
+MAILS_WANTED = "accounts.notices.wanted"
+"""Who knows whether an address wants mails of a kind that may be left out."""
+MAILS_LEAVING = "accounts.notices.leaving"
+"""Who knows where it leaves them out."""
 PERIODS_TIME_ZONE = env.time_zone
 REQUESTS_PER_MINUTE = env.requests_per_minute
 CONCURRENCY_TIERS = [(usd(paid), most) for paid, most in env.concurrency_tiers]
@@ -675,7 +679,7 @@ SPECTACULAR_SETTINGS = {
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
 # Pages and what signs people in by cookie are read by no other site.
-CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/|my/|invitations/|privacy/).*$"
+CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/|my/|invitations/|notices/|privacy/).*$"
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = [
@@ -778,6 +782,15 @@ CELERY_BEAT_SCHEDULE = {
         "task": "accounts.tasks.tell_of_webhooks",
         "schedule": 30,
         "options": {"expires": 60},
+    },
+    "tell-of-limits": {
+        "task": "apikeys.tasks.tell_of_limits",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
+    "tell-of-months": {
+        "task": "apikeys.tasks.tell_of_months",
+        "schedule": crontab(hour="7", minute="7"),
     },
     "send-webhooks": {
         "task": "webhooks.tasks.send_webhooks",

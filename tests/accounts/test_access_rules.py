@@ -66,7 +66,7 @@ RULES = {
         "api/global-settings", "api/global-settings/<str:key>",
         "purchases/<uuid:top_up_id>", "purchases/method", "webhooks/stripe",
         ".well-known/oauth-authorization-server", ".well-known/jwks.json", "webhooks/leaked-keys",
-        "files/<uuid:output_id>/<path:name>", "receipts/<token>",
+        "files/<uuid:output_id>/<path:name>", "receipts/<token>", "notices/<str:token>",
         A + "inactive/", A + "3rdparty/login/cancelled/", A + "3rdparty/login/error/",
         B + "config", "prices", "v1/quote",
     ],
@@ -108,7 +108,7 @@ RULES = {
         # What is whose of it: tests/dashboard/.
         "my/", "my/usage", "my/usage.csv", "my/usage/<uuid:call_id>",
         "my/usage/<uuid:call_id>/share", "my/<path:anything>",
-        "my/workspace", "my/settings", "my/programs/<uuid:sign_in_id>/end",
+        "my/workspace", "my/settings", "my/settings/mails", "my/programs/<uuid:sign_in_id>/end",
         "my/keys", "my/keys/new", "my/keys/revoke-all", "my/keys/<uuid:key_id>",
         *("my/keys/<uuid:key_id>/" + what for what in (
             "change", "rotate", "disable", "enable", "revoke", "address",
