@@ -13,6 +13,7 @@ from accounts.words import role
 from common.money import CREDITS_PER_USD, MICROS_PER_CENT, MICROS_PER_USD, credits_text
 from dashboard import made_of, words
 from dashboard.forms import DollarsField
+from proxy.pricing import said
 from uploads import shelf
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ for named in (words.limit_word, words.may, words.movement, words.named, words.pe
               words.run_word, words.event_word, words.unit):  # fmt: skip
     register.filter(named.__name__, named)
 register.filter("term_said", words.term_said)
+register.filter("rule", said.said)
 register.filter("vendor", words.vendor)
 register.filter("operation", words.operation)
 register.filter("asked_for", made_of.asked)
