@@ -231,6 +231,46 @@ def test_the_page_of_connecting_sees_the_first_call_by_itself(page, url, come_in
     expect(page.get_by_role("link", name="See its receipt")).to_be_visible()
 
 
+def test_a_list_narrows_while_one_chooses_and_its_address_and_files_follow(
+    page, url, come_in, alice, complaints
+):
+    come_in(alice)
+    call_of(alice, vendor="kling", outcome="failed", charged_micros=0)
+    call_of(alice)
+    page.goto(f"{url}/my/usage")
+    rows = page.locator("#found tbody tr")
+    expect(rows).to_have_count(2)
+
+    page.get_by_label("State").select_option("failed")
+
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(re.compile("outcome=failed"))
+    assert "outcome=failed" in page.get_by_role("link", name="CSV").get_attribute("href")
+    page.get_by_role("link", name="Clear the filters").click()
+    expect(rows).to_have_count(2)
+    assert complaints == []
+
+
+def test_prices_are_found_while_one_types_and_a_refusal_is_a_page_of_its_own(
+    page, url, come_in, alice, complaints
+):
+    come_in(alice)
+    page.goto(f"{url}/my/prices")
+    page.get_by_role("searchbox").press_sequentially("flux-3-video")
+    expect(page.locator("#found tbody tr")).to_have_count(1)
+    page.go_back()
+    expect(page.get_by_role("searchbox")).to_have_value("")
+
+    page.goto(f"{url}/my/usage")
+    page.get_by_label("Run id").evaluate("field => field.removeAttribute('maxlength')")
+    page.get_by_label("Run id").fill("x" * 80)
+    page.get_by_label("Run id").press("Enter")
+
+    expect(page.get_by_text("This filter is too long")).to_be_visible()
+    assert all("400" in each for each in complaints), complaints
+    complaints.clear()
+
+
 DROP = """
 (field) => {
     const given = new DataTransfer();
