@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from accounts import notices
 from accounts.models import Membership
 from common.told import told
 from outbox import mails
@@ -42,7 +43,13 @@ def _tell_one() -> bool:
         key = f"webhook-off:{found.pk}:{found.off_at:%Y%m%dT%H%M%S%f}:{seat.user_id}"
         with mails.in_language_of(seat.user.email):
             subject = gettext("A webhook of %(name)s is off") % {"name": seat.workspace.name}
-            mails.write(key, to=seat.user.email, subject=subject, text=_text(found))
+            mails.write(
+                key,
+                to=seat.user.email,
+                subject=subject,
+                text=_text(found),
+                kind=notices.WEBHOOK,
+            )
     Endpoint.objects.filter(pk=found.pk).update(told_at=timezone.now())
     return True
 

@@ -31,6 +31,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=100, blank=True, default="")
     language = models.CharField(max_length=20, blank=True, default="", db_default="")
     """In which they read, as `LANGUAGES` names it; empty: what the browser asks for."""
+    mails_otherwise = ArrayField(
+        models.CharField(max_length=32), default=list, db_default=[], blank=True
+    )
+    """The kinds of mails that they want otherwise than as it comes (notices.py)."""
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     status_changed_at = models.DateTimeField(null=True)

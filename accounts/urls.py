@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import issuing
+from accounts import issuing, notices
 from accounts.frontend import (
     BillingBalanceView,
     BillingStatusView,
@@ -60,6 +60,7 @@ urlpatterns = [
     path("api/billing/balance", BillingBalanceView.as_view()),
     path("api/billing/capabilities", CapabilitiesView.as_view()),
     path("api/billing/plans", PlansView.as_view()),
+    path("notices/<str:token>", notices.leave_out, name="notices"),
     path("invitations/<str:token>", invitation, name="invitation"),
     path("v1/workspaces", WorkspacesView.as_view()),
     path("v1/workspaces/<uuid:id>", WorkspaceView.as_view()),

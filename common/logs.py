@@ -21,7 +21,7 @@ import orjson
 
 _FLUSH_SECONDS = 0.05
 SECRET = re.compile(
-    r"(rt_)[0-9a-f]{64,}|(/(?:invitations|receipts|privacy(?:/confirm)?)/)[^/\s\"\\]+"
+    r"(rt_)[0-9a-f]{64,}|(/(?:invitations|notices|receipts|privacy(?:/confirm)?)/)[^/\s\"\\]+"
 )
 """What lets in whoever has the address; Django names paths where it could not answer."""
 _waiting: list[bytes] = []

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from common.errors import InvalidRequest, NotFound
 from dashboard.shell import only, page
-from usage import exports, history, runs
+from usage import exports, history, projects, runs
 from usage.call_views import file_of
 from usage.history import Wanted
 
@@ -44,7 +44,13 @@ def usage(request: HttpRequest, session: Session) -> HttpResponse:
         newer_than=_number(request, "newer"),
     )
     filters = {name: request.GET[name] for name in FILTERS if request.GET.get(name)}
-    shown = {"page": found, "filters": filters, "outcomes": OUTCOMES, "query": _query(filters)}
+    shown = {
+        "page": found,
+        "filters": filters,
+        "outcomes": OUTCOMES,
+        "query": _query(filters),
+        "projects": projects.known(session.workspace_id, user_id=only(session)),
+    }
     return render(request, "dashboard/usage.html", shown)
 
 
@@ -67,6 +73,7 @@ def call(request: HttpRequest, session: Session, call_id: UUID) -> HttpResponse:
         "call": found,
         "run": runs.of_call(session.workspace_id, found),
         "calls": history.of_run(session.workspace_id, found),
+        "projects": projects.known(session.workspace_id, user_id=only(session)),
     }
     return render(request, "dashboard/call.html", context)
 
@@ -81,7 +88,7 @@ def one(session: Session, call_id: UUID) -> Receipt:
     return found
 
 
-FILTERS = ("vendor", "outcome", "run", "key", "since", "until")
+FILTERS = ("vendor", "outcome", "run", "key", "project", "since", "until")
 
 
 def _wanted(request: HttpRequest, session: Session) -> Wanted:
@@ -95,6 +102,7 @@ def _wanted(request: HttpRequest, session: Session) -> Wanted:
         vendor=given["vendor"],
         outcome=given["outcome"],
         run=given["run"],
+        project=given["project"],
         since=_day(given["since"]),
         until=until + timedelta(days=1) if until and until.year < 9999 else None,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -25,7 +26,7 @@ from usage import history, refusals, running
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest
 
     from accounts.sessions import Session
     from dashboard.prices import Listed
@@ -60,10 +61,13 @@ class Seen:
 def connect(request: HttpRequest, session: Session) -> HttpResponse:
     """Say how to connect, and what has been seen so far."""
     since = _since(request.GET.get("since", ""))
+    now = seen(session.workspace_id, session.user.pk, since=since)
+    if request.GET.get("was") == now.state:
+        return HttpResponse(status=204)  # It looked again by itself: nothing is new.
     shown = {
         "address": base_url(request),
         "since": int(since.timestamp()),
-        "seen": seen(session.workspace_id, session.user.pk, since=since),
+        "seen": now,
         "cheapest": _cheapest(),
     }
     return render(request, "dashboard/connect.html", shown)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
+from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.http import StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import teams
 from apikeys.authentication import scopes_of
@@ -25,6 +27,7 @@ from common.money import Micros, show
 from common.streams import streamed
 from credits.books import lots
 from credits.gifts import vouchers
+from credits.models import RefundAsk
 from credits.payments import (
     automatic,
     customers,
@@ -35,10 +38,11 @@ from credits.payments import (
     stripe_api,
     tasks,
     topups,
+    wanted_back,
 )
 from credits.statements import files
 from dashboard.home import parts
-from dashboard.money_forms import AutomaticForm, BuyForm, VoucherForm, WarnForm
+from dashboard.money_forms import AutomaticForm, BackForm, BuyForm, VoucherForm, WarnForm
 from dashboard.shell import page
 from usage import reports
 
@@ -152,6 +156,50 @@ def warn(request: HttpRequest, session: Session) -> HttpResponse:
     return redirect("credits")
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+@reauthentication_required  # type: ignore[untyped-decorator]  # It has no types.
+def give_back(request: HttpRequest, session: Session, top_up_id: UUID) -> HttpResponse:
+    """Ask how much of a purchase is wanted back; have it go back, or wait for staff."""
+    _require_paying(session)
+    most = wanted_back.most(session.workspace_id, top_up_id)
+    if request.method == "POST":
+        form = BackForm(request.POST)
+        if form.is_valid():
+            try:
+                made = wanted_back.request(
+                    session.workspace_id, top_up_id, by=session.user.pk, **form.cleaned_data
+                )
+            except PlatformError as refusal:
+                form.refuse(refusal)
+            else:
+                messages.success(request, _came_of(made))
+                return redirect("credits")
+    else:
+        form = BackForm(initial={"amount": most, "key": uuid4()})
+    shown = {"form": form, "most": most, "purchase": top_up_id}
+    return render(request, "dashboard/give_back.html", shown, status=form.status)
+
+
+def _came_of(made: RefundAsk) -> str:
+    if made.state == RefundAsk.State.DONE:
+        return _("The refund is made. Banks take five to ten days to show it.")
+    return _("You asked for it. It waits for staff, and a mail says what they decide.")
+
+
+@require_POST
+@page
+def keep_after_all(request: HttpRequest, session: Session, ask_id: UUID) -> HttpResponse:
+    """Want a purchase back no more."""
+    _require_paying(session)
+    made = wanted_back.take_back(session.workspace_id, ask_id, by=session.user.pk)
+    if made.refund_id is not None:
+        messages.error(request, _("It was given back already."))
+    else:
+        messages.success(request, _("You keep these credits."))
+    return redirect("credits")
+
+
 @require_safe
 @page
 def statement(request: HttpRequest, session: Session) -> Any:
@@ -210,6 +258,7 @@ def _books(request: HttpRequest, workspace: UUID) -> dict[str, Any]:
     )
     return {
         "bought": bought.purchases,
+        "back": wanted_back.standing(workspace, bought.purchases),
         "newer_purchases": at - 1,
         "older_purchases": at + 1 if at * PURCHASES < bought.total else 0,
         "moves": moves[:MOVES],

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from common.money import MICROS_PER_USD, Micros
+from credits.books import reasons
 from dashboard.forms import DollarsField, Form
 
 if TYPE_CHECKING:
@@ -74,6 +75,19 @@ class AutomaticForm(Form):
             "amount": wish.amount,
             "monthly_cap": wish.monthly_cap,
         }
+
+
+class BackForm(Form):
+    """How much of a purchase is wanted back."""
+
+    amount = DollarsField(label=_("Credits to give back"), least="0.01")
+    reason = forms.CharField(
+        label=_("Why, if you like to say"),
+        required=False,
+        max_length=reasons.MOST,
+        widget=forms.TextInput({"autocomplete": "off"}),
+    )
+    key = forms.UUIDField(widget=forms.HiddenInput)
 
 
 class WarnForm(Form):

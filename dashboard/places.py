@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import person, redirects, sessions, signins, teams
+from accounts import notices, person, redirects, sessions, signins, teams
 from common.errors import NotFound, PlatformError
 from dashboard.forms import Form
 from dashboard.shell import page
@@ -90,6 +90,19 @@ def settings(request: HttpRequest, session: Session) -> HttpResponse:
     ]
     shown = {"form": form, "programs": programs}
     return render(request, "dashboard/settings.html", shown, status=form.status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def mails(request: HttpRequest, session: Session) -> HttpResponse:
+    """Show which mails one gets; choose among those that may be left out."""
+    if request.method == "POST":
+        notices.choose(session.user.pk, set(request.POST.getlist("kind")))
+        messages.success(request, _("Your choice is kept."))
+        return redirect("mails")
+    chosen = [(each, notices.comes(session.user, each.name)) for each in notices.OPTIONAL]
+    shown = {"optional": chosen, "always": notices.ALWAYS}
+    return render(request, "dashboard/mails.html", shown)
 
 
 @require_POST

@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from apikeys import recorded
+from audit import log
 from common.drf import base_url
 from common.errors import AccessDisabled, InvalidRequest, NotFound
 from dashboard import calls
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 CALL, PRESS, RUN = "c", "p", "r"
 """Of what: a call, all calls of the press of Run that it belongs to, a run on a machine."""
+WORDS: Final = {CALL: "call", PRESS: "press of Run", RUN: "run"}
+"""As the audit log has it."""
 FORM: Final = re.compile(r"([cpr])([0-9a-f]{32})-([0-9a-f]{8})")
 DAYS: Final = (7, 30, 90)
 
@@ -115,6 +118,13 @@ def _share(
         raise InvalidRequest(_("An address is good for 7, 30 or 90 days."))
     until = timezone.now() + timedelta(days=int(days))
     tokens = {kind: Shared(kind, of, until).token for kind in kinds}
+    log.note(
+        "receipt.shared",
+        actor=session.user.pk,
+        workspace=session.workspace_id,
+        target=of,
+        after={"of": [WORDS[kind] for kind in kinds], "until": until.isoformat()},
+    )
     context = {
         "addresses": [
             (kind, base_url(request) + reverse("receipt", args=[token]))

@@ -25,6 +25,7 @@ from dashboard.shell import only, page
 from runs import core, dialects, shown
 from runs.faces import files
 from runs.models import ENDED, State
+from usage import projects
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -71,7 +72,8 @@ def runs(request: HttpRequest, session: Session) -> HttpResponse:
 def run(request: HttpRequest, session: Session, run_id: UUID) -> HttpResponse:
     """Show one: how far it is, or what it made and what it cost."""
     found = shown.one(session.workspace_id, run_id, user_id=only(session))
-    return render(request, "dashboard/run.html", context_of(found))
+    names = projects.known(session.workspace_id, user_id=only(session))
+    return render(request, "dashboard/run.html", {**context_of(found), "projects": names})
 
 
 def context_of(found: Run) -> dict[str, Any]:

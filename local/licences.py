@@ -65,8 +65,9 @@ INSIDE = (
     " protobuf (BSD-3-Clause), wrapt (BSD-2-Clause).",
     "- **accounts/static/ui/vendor**: the typefaces Instrument Sans and Geist Mono (OFL-1.1), icons"
     " of Lucide (ISC); their licences lie beside them.",
-    "- **dashboard/static/dashboard/vendor**: uPlot (MIT), Swagger UI (Apache-2.0) and what its"
-    " bundle carries (MIT, BSD-3-Clause); their licences lie beside them.",
+    "- **dashboard/static/dashboard/vendor**: uPlot (MIT), htmx (0BSD), Swagger UI"
+    " (Apache-2.0) and what its bundle carries (MIT, BSD-3-Clause); their licences lie beside"
+    " them.",
     "- **tests/dashboard/vendor**: axe-core (MPL-2.0), for tests; its licence lies beside it.",
 )
 HEAD = """# What this stands on

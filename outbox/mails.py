@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone, translation
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext
 
 from outbox.models import Mail
 
@@ -29,19 +30,30 @@ MOST_ATTEMPTS = 12
 LEASE_SECONDS = 120
 
 
-def write(key: str, *, to: str, subject: str, text: str) -> None:
+def write(key: str, *, to: str, subject: str, text: str, kind: str = "") -> None:
     """Have the mail go out once this transaction is committed; again under the key: nothing.
 
-    Without an address there is nobody to tell, and nothing is written. What no database holds (NUL,
-    half of a surrogate) is told as a question mark: a letter stops nothing of what it tells.
+    Of a kind that its reader leaves out, none is written; the others of such a kind say where that
+    is done. Without an address there is nobody to tell, and nothing is written. What no database
+    holds (NUL, half of a surrogate) is told as a question mark: a letter stops nothing of what it
+    tells.
     """
-    if not to:
+    if not to or (kind and not import_string(settings.MAILS_WANTED)(to, kind)):
         return
+    if kind and (where := _leaving(to, kind)):
+        text += "\n" + gettext("No more of these mails: %(where)s") % {"where": where} + "\n"
     one_line = " ".join(_kept(subject).split())[:200]
     with transaction.atomic():
         Mail.objects.get_or_create(
-            key=key[:200], defaults={"to": to, "subject": one_line, "text": _kept(text)}
+            key=key[:200],
+            defaults={"to": to, "subject": one_line, "text": _kept(text), "kind": kind},
         )
+
+
+def _leaving(address: str, kind: str) -> str:
+    """Return where mails of a kind are left out by who reads at that address; or nothing."""
+    found: str = import_string(settings.MAILS_LEAVING)(address, kind)
+    return found
 
 
 @contextmanager
@@ -75,6 +87,10 @@ def _send(mail: Mail) -> bool:
     known = Mail.objects.filter(pk=mail.pk)
     message = EmailMessage(mail.subject, mail.text, to=[mail.to])
     message.extra_headers["Message-ID"] = f"<{mail.pk}.{mail.created_at.timestamp():.0f}@outbox>"
+    if mail.kind and (where := _leaving(mail.to, mail.kind)):
+        message.extra_headers["List-Unsubscribe"] = f"<{where}>"
+        if where.startswith("https:"):  # RFC 8058: no other.
+            message.extra_headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     try:
         message.send()
     except (smtplib.SMTPException, OSError, ValueError) as exc:  # ValueError: not a mail at all.

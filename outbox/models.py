@@ -14,6 +14,8 @@ class Mail(models.Model):
     to = models.EmailField()
     subject = models.CharField(max_length=200)
     text = models.TextField()
+    kind = models.CharField(max_length=32, default="", db_default="", blank=True)
+    """Of those that its reader may leave out; empty: it is always told."""
     attempts = models.SmallIntegerField(default=0, db_default=0)
     next_try_at = models.DateTimeField(null=True, db_default=Now())
     """Null once it is sent, or given up."""

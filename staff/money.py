@@ -81,7 +81,8 @@ def _waiting() -> Any:
     asked = RefundAsk.objects.filter(state=RefundAsk.State.WAITING)
     for ask in asked.select_related("top_up__wallet__workspace__personal_of"):
         yield Waiting(
-            "Refund", ask.pk, ask.amount_micros, customers.name_of(ask.top_up.wallet.workspace),
+            "Refund, wanted by its member" if ask.by_member else "Refund", ask.pk,
+            ask.amount_micros, customers.name_of(ask.top_up.wallet.workspace),
             ask.top_up.wallet_id, ask.reason, ask.requested_by, ask.created_at,
             *_links("refund_ask", ask.pk),
         )  # fmt: skip

@@ -84,11 +84,21 @@ CONTRAST = GRAVE.replace(
 
 
 SETTLED = """
-() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))).then(() =>
-    Promise.allSettled(document.getAnimations()
-        .filter((each) => each instanceof CSSTransition).map(({finished}) => finished)))
+async () => {
+    const drawn = () => new Promise((next) => requestAnimationFrame(next));
+    let running;
+    do {
+        await drawn();
+        await drawn();
+        running = document.getAnimations().filter((each) => each instanceof CSSTransition);
+        await Promise.allSettled(running.map(({finished}) => finished));
+    } while (running.length);
+}
 """
-"""Once colours are those of the theme: half-way to another they have no contrast."""
+"""Once colours are those of the theme: half-way to another they have no contrast.
+
+What inherits a colour that changes begins to change when that has ended: so it is asked again.
+"""
 
 
 def look_from_all_sides(page, name, complaints):

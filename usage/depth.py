@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Sum
 
 from common.rows import values
-from usage import numbers, sums
+from usage import numbers
 from usage.history import Wanted, bounds
 from usage.models import Call, CallBlock
 from usage.sums import BLOCK
@@ -40,7 +40,6 @@ def page(workspace_id: UUID, wanted: Wanted, *, page: int, limit: int) -> Page:
         total, oldest, newest = numbers.calls_between(workspace_id, first, last, page, limit)
         rows = Call.objects.filter(workspace_id=workspace_id, number__range=(oldest, newest))
         return Page(total, list(rows.order_by("-number")))
-    sums.catch_up(workspace_id)
     if wanted.run:  # Which blocks do not know; its numbers stand near each other.
         rows = wanted.rows(workspace_id).filter(number__range=(first, last)).order_by("-number")
         return Page(rows.count(), list(rows[(page - 1) * limit : page * limit]))

@@ -178,6 +178,7 @@ def _above(workspace_id: UUID, wanted: Wanted, low: int, last: int, limit: int) 
 
 def one(workspace_id: UUID, call_id: UUID, *, user_id: UUID | None = None) -> Receipt | None:
     """Return a call of the workspace, of that member if one is named; None if there is none."""
+    sums.catch_up(workspace_id)
     own = Wanted(user_id=user_id).rows(workspace_id)
     row = own.filter(pk=call_id).first()
     return Receipt.of(row) if row else None
@@ -213,11 +214,14 @@ def all_of(workspace_id: UUID, wanted: Wanted) -> Iterator[list[Receipt]]:
 
 
 def bounds(workspace_id: UUID, wanted: Wanted) -> tuple[int, int]:
-    """Return the first and the last number of the time, and of the run, that is wanted."""
+    """Return the first and the last number of the time, and of the run, that is wanted.
+
+    The calls up to the last are of the projects that their runs were given (projects.py).
+    """
     total = Account.objects.values_list("events", flat=True).get(pk=workspace_id)
+    sums.catch_up(workspace_id)  # After it was asked: the sums are of all these numbers, too.
     first, last = 1, total
     if wanted.run:
-        sums.catch_up(workspace_id)
         of_run = RunSum.objects.filter(workspace_id=workspace_id, run_id=wanted.run)
         ends = of_run.aggregate(first=Min("first_number"), last=Max("last_number"))
         if ends["first"] is None:

@@ -40,7 +40,7 @@ class Call(models.Model):
     run_id = models.CharField(max_length=64, default="")
     """`Comfy-Job-Id`: one press of Run."""
     project = models.CharField(max_length=64, default="", db_default="")
-    """What its key was for when it was made."""
+    """What its key was for when it was made; or what its run was given afterwards (projects.py)."""
     outcome = models.CharField(max_length=16, choices=Outcome)
     reason = models.CharField(max_length=300, default="")
     """If nothing was charged, why."""
@@ -166,6 +166,8 @@ class RunSum(models.Model):
     key_id = models.UUIDField()
     """Of its last call, as the project is."""
     project = models.CharField(max_length=64)
+    is_tagged = models.BooleanField(default=False, db_default=False)
+    """Whether it was given its project afterwards: all calls of it are of that one."""
     first_number = models.BigIntegerField()
     last_number = models.BigIntegerField()
     calls = models.IntegerField()
@@ -187,6 +189,11 @@ class RunSum(models.Model):
         indexes = [
             models.Index(name="run_sum_newest", fields=["workspace_id", "-last_number"]),
             models.Index(name="run_sum_by_run", fields=["run_id"]),
+            models.Index(
+                name="run_sum_tagged",
+                fields=["workspace_id"],
+                condition=models.Q(is_tagged=True),
+            ),
         ]
 
 

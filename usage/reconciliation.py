@@ -129,14 +129,16 @@ CHECKS = (
         WITH summed AS (
             SELECT workspace_id, run_id, person AS user_id, count(*)::int AS calls,
                    count(*) FILTER (WHERE outcome = 'delivered')::int AS delivered,
-                   sum(charged_micros)::bigint AS micros, min(number) AS first, max(number) AS last
+                   sum(charged_micros)::bigint AS micros, min(number) AS first, max(number) AS last,
+                   (array_agg(project ORDER BY number DESC))[1] AS project
               FROM ({_SUMMED}) AS call WHERE run_id <> '' GROUP BY 1, 2, 3)
         SELECT 'workspace ' || workspace_id || ', run ' || run_id || ': '
                || coalesce(had.calls, 0) || ' calls, has ' || coalesce(summed.calls, 0)
           FROM summed FULL JOIN usage_runsum had USING (workspace_id, run_id, user_id)
-         WHERE (summed.calls, summed.delivered, summed.micros, summed.first, summed.last)
+         WHERE (summed.calls, summed.delivered, summed.micros, summed.first, summed.last,
+                summed.project)
                IS DISTINCT FROM (had.calls, had.delivered, had.charged_micros, had.first_number,
-                                 had.last_number)
+                                 had.last_number, had.project)
         """,  # noqa: S608 - of our own
         since.RUNS,
     ),

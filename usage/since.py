@@ -234,16 +234,17 @@ RUNS: Final = Since(
         SELECT due.workspace_id, due.run_id, due.user_id, count(*)::int AS calls,
                count(*) FILTER (WHERE outcome = 'delivered')::int AS delivered,
                sum(charged_micros)::bigint AS micros, min(call.number) AS first,
-               max(call.number) AS last
+               max(call.number) AS last, (array_agg(project ORDER BY number DESC))[1] AS project
           FROM due JOIN call ON call.workspace_id = due.workspace_id AND call.run_id = due.run_id
            AND coalesce(call.user_id, '00000000-0000-0000-0000-000000000000') = due.user_id
          GROUP BY 1, 2, 3)
     SELECT 'workspace ' || workspace_id || ', run ' || run_id || ': '
            || coalesce(had.calls, 0) || ' calls, has ' || coalesce(summed.calls, 0)
       FROM summed FULL JOIN had USING (workspace_id, run_id, user_id)
-     WHERE (summed.calls, summed.delivered, summed.micros, summed.first, summed.last)
+     WHERE (summed.calls, summed.delivered, summed.micros, summed.first, summed.last,
+            summed.project)
            IS DISTINCT FROM (had.calls, had.delivered, had.charged_micros, had.first_number,
-                             had.last_number)
+                             had.last_number, had.project)
     """,  # noqa: S608 - constants of our own
 )
 

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 
 from common.rows import values
 from credits.models import Account
-from usage.models import NOBODY, CallSum, Summed
+from usage.models import NOBODY, CallSum, RunSum, Summed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,6 +112,16 @@ ADD = f"""
                       ended_at = greatest(usage_runsum.ended_at, excluded.ended_at)
 """  # noqa: S608 - constants of our own
 
+FOLLOW: Final = """
+    UPDATE usage_call call SET project = run.project
+      FROM unnest(%(workspaces)s::uuid[], %(after)s::bigint[], %(upto)s::bigint[])
+           AS asked(workspace, behind, upto)
+      JOIN usage_runsum run ON run.workspace_id = workspace AND run.is_tagged
+     WHERE call.workspace_id = workspace AND call.number > behind AND call.number <= upto
+       AND call.run_id = run.run_id AND coalesce(call.user_id, %(nobody)s) = run.user_id
+       AND call.project <> run.project
+"""
+"""What came of a run that was given a project is of that one, whatever its key was for."""
 MOVE: Final = """
     UPDATE usage_summed SET number = upto
       FROM unnest(%(workspaces)s::uuid[], %(upto)s::bigint[]) AS asked(workspace, upto)
@@ -169,7 +179,10 @@ def _add_some(workspaces: Sequence[UUID]) -> list[UUID]:
         "after": [summed[each] for each in due],
         "upto": [min(events[each], summed[each] + share) for each in due],
     }
+    tagged = RunSum.objects.filter(workspace_id__in=due, is_tagged=True)
     with connection.cursor() as cursor:
+        if tagged.exists():
+            cursor.execute(FOLLOW, {**given, "nobody": NOBODY})
         cursor.execute(ADD, {**given, "nobody": NOBODY, "spans": list(SPANS)})
         cursor.execute(MOVE, given)
     return [each for each in due if events[each] > summed[each] + share]

@@ -1,4 +1,4 @@
-"""Refunds that wait for a second person of staff (payments/refund_asks.py)."""
+"""Refunds that wait for a second person of staff (payments/refund_asks.py, wanted_back.py)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from credits.models.purchases import Refund, TopUp
 
 
 class RefundAsk(models.Model):
-    """That somebody of staff wants more to go back than they may give back alone."""
+    """That more is to go back than somebody of staff may give back alone, or a member wants it.
+
+    Of a member's, the credits that are taken are at most these: what is unspent by then.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -27,6 +30,8 @@ class RefundAsk(models.Model):
     reason = models.CharField(max_length=300)
     state = models.CharField(max_length=16, choices=State, default=State.WAITING)
     requested_by = models.UUIDField()
+    by_member = models.BooleanField(default=False, db_default=False)
+    """Whether it is who bought it: then it may be done at once, by nobody of staff."""
     decided_by = models.UUIDField(null=True)
     decision = models.CharField(max_length=300, default="", db_default="")
     """Why it was refused, if it was."""
@@ -54,6 +59,7 @@ class RefundAsk(models.Model):
             models.CheckConstraint(
                 name="refund_ask_second_person",
                 condition=Q(state="waiting")
+                | Q(state="done", by_member=True, decided_by__isnull=True)
                 | Q(state="refused", decided_by__isnull=False)
                 | Q(~Q(decided_by=F("requested_by")), decided_by__isnull=False),
             ),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from credits.models import AutoTopUp, Dispute, Refund, TopUp
+    from credits.models import AutoTopUp, Dispute, Refund, RefundAsk, TopUp
 
 
 def receipt(top_up: TopUp) -> None:
@@ -82,6 +82,18 @@ def refund_failed(refund: Refund) -> None:
             back % {"amount": show(refund.taken_micros)},
             gettext("Write to us, and we find another way."),
         ]
+
+
+def refund_declined(ask: RefundAsk) -> None:
+    """Tell that staff do not give back what a member asked for, and why."""
+    amount = show(ask.amount_micros)
+    with _letter(f"refund_ask:{ask.pk}:refused", ask.top_up.wallet_id) as letter:
+        letter.subject = gettext("No refund of %(amount)s") % {"amount": amount}
+        asked = gettext(
+            "You asked for %(amount)s of your purchase %(id)s. It is not given back; its credits "
+            "stay in your balance:"
+        )
+        letter.lines = [asked % {"amount": amount, "id": ask.top_up_id}, "", f"    {ask.decision}"]
 
 
 def disputed(dispute: Dispute) -> None:
@@ -191,7 +203,7 @@ def tell_low_balances(*, limit: int = 200) -> int:
 
 def _low(billing: Billing, key: str) -> None:
     left = show(billing.wallet.available_micros)
-    with _letter(key, billing.pk) as letter:
+    with _letter(key, billing.pk, kind="low_balance") as letter:
         letter.subject = gettext("Low balance: %(left)s left") % {"left": left}
         below = gettext("%(left)s of your credits are left, below %(threshold)s.")
         letter.lines = [
@@ -209,14 +221,14 @@ class Letter:
 
 
 @contextmanager
-def _letter(key: str, wallet_id: UUID) -> Iterator[Letter]:
+def _letter(key: str, wallet_id: UUID, *, kind: str = "") -> Iterator[Letter]:
     """Have a mail be written to whoever pays, in their language: once for each key."""
     billing = Billing.objects.filter(pk=wallet_id).first()
     address, letter = billing.email if billing is not None else "", Letter()
     with outbox.in_language_of(address):
         yield letter
         text = "\n".join(letter.lines) + "\n"
-        outbox.write(key, to=address, subject=letter.subject, text=text)
+        outbox.write(key, to=address, subject=letter.subject, text=text, kind=kind)
 
 
 def _cents(cents: int) -> str:

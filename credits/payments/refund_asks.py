@@ -4,7 +4,7 @@
           '---> refused
 
 Nothing is set aside while one waits: if less is unspent by then, accepting it is refused, and
-whoever asked asks anew.
+whoever asked asks anew. A member who asked (wanted_back.py) gets what is unspent by then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from common.errors import AccessDisabled, InvalidRequest, NotFound
 from common.money import Micros, show
 from credits.books import ledger, reasons
 from credits.models import Refund, RefundAsk, TopUp
-from credits.payments import refunds
+from credits.payments import mails, refunds
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -86,9 +86,12 @@ def _decide(ask_id: UUID, *, accept: bool, decided_by: UUID, reason: str) -> Ref
         raise InvalidRequest("Refusing it needs a reason.")
     made.decided_by, made.decided_at = decided_by, timezone.now()
     if accept:
+        amount = made.amount_micros
+        if made.by_member:
+            amount = min(amount, refunds.unspent(made.top_up_id))
         made.refund = refunds.take(
             made.top_up_id,
-            amount=Micros(made.amount_micros),
+            amount=Micros(amount),
             reason=made.reason,
             requested_by=made.requested_by,
         )
@@ -96,6 +99,8 @@ def _decide(ask_id: UUID, *, accept: bool, decided_by: UUID, reason: str) -> Ref
     else:
         made.state, made.decision = State.REFUSED, reason.strip()[: reasons.MOST]
     made.save()
+    if made.by_member and not accept:
+        mails.refund_declined(made)
     _note(f"refund.{'accepted' if accept else 'refused'}", made, by=decided_by, reason=reason)
     failpoints.reached("refund_ask.before_decided")
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.forms import CheckboxSelectMultiple, RadioSelect
@@ -13,9 +13,12 @@ from accounts.words import role
 from common.money import CREDITS_PER_USD, MICROS_PER_CENT, MICROS_PER_USD, credits_text
 from dashboard import made_of, words
 from dashboard.forms import DollarsField
+from proxy.pricing import said
 from uploads import shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.forms import BoundField
     from django.utils.safestring import SafeString
 
@@ -27,6 +30,7 @@ for named in (words.limit_word, words.may, words.movement, words.named, words.pe
               words.run_word, words.event_word, words.unit):  # fmt: skip
     register.filter(named.__name__, named)
 register.filter("term_said", words.term_said)
+register.filter("rule", said.said)
 register.filter("vendor", words.vendor)
 register.filter("operation", words.operation)
 register.filter("asked_for", made_of.asked)
@@ -166,6 +170,12 @@ def nearness(one: Standing) -> str:
     if not one.left:
         return "full-up"
     return "near" if one.left * 5 < one.limit else ""
+
+
+@register.filter
+def of(found: Mapping[Any, Any], key: object) -> Any:
+    """Return what there is of one among some; None where there is nothing."""
+    return found.get(key)
 
 
 @register.filter

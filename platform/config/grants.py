@@ -58,7 +58,7 @@ RIGHTS: Final = {
     "audit_event": ADD | {"DELETE"},  # Its trigger keeps what is younger than 400 days.
 }
 COLUMNS: Final = {
-    "usage_call": ("attempts",),
+    "usage_call": ("attempts", "project"),
     "audit_event": ("address", "agent", "reason"),
 }
 """The only columns of a table that may be updated, where the table as a whole may not."""

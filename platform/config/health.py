@@ -41,7 +41,8 @@ OF_A_PROXY = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwa
 BOUND_TO = "WEB_BOUND_TO"
 """The environment variable in which `config.web` leaves the address that it listens at."""
 PAGES = (
-    "/account/", "/my/", "/staff/", "/invitations/", "/privacy/", "/receipts/", "/oauth/authorize",
+    "/account/", "/my/", "/staff/", "/invitations/", "/notices/", "/privacy/", "/receipts/",
+    "/oauth/authorize",
 )  # fmt: skip
 """Where people are: a browser that reads pages is answered by one, a program by JSON."""
 WORKERS = ("worker", "jobs")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
 PAGES: Final = (
-    "/my/", "/account/", "/invitations/", "/privacy/", "/purchases/", "/receipts/",
+    "/my/", "/account/", "/invitations/", "/notices/", "/privacy/", "/purchases/", "/receipts/",
     "/oauth/authorize",
     "/reference", "/pair",
 )  # fmt: skip

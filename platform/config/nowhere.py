@@ -15,7 +15,7 @@ from staff import pages
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-PLACES: Final = ("/my", "/staff", "/account", "/invitations", "/privacy")
+PLACES: Final = ("/my", "/staff", "/account", "/invitations", "/notices", "/privacy")
 SENTENCE: Final = gettext_lazy(
     "There is no page at this address. It may have moved, or the link was cut off."
 )

@@ -155,6 +155,10 @@ class Environment(BaseSettings):
     """Credits for each newly verified address."""
     adjustment_limit_usd: str = "100"
     """Above it, what staff give or take by hand needs a second person."""
+    member_refunds: Literal["off", "asked", "at_once"] = "off"
+    """Whether members may want back what is unspent of a purchase; `asked`: staff decide."""
+    member_refund_days: int = Field(default=14, ge=1, le=3650)
+    """So long after its credits came."""
     email_url: str = "console:"
     """`console:`, or `smtp://user:password@host:587` (STARTTLS), or `smtps://...:465`."""
     mail_from: str = "Credits <credits@localhost>"
@@ -649,6 +653,10 @@ LANGUAGE_COOKIE_AGE = 31_536_000
 LANGUAGE_COOKIE_SECURE = IS_HTTPS
 MAILS_LANGUAGE = "accounts.languages.of_address"
 """Who knows in which language an address is written to: the outbox stands below people."""
+MAILS_WANTED = "accounts.notices.wanted"
+"""Who knows whether an address wants mails of a kind that may be left out."""
+MAILS_LEAVING = "accounts.notices.leaving"
+"""Who knows where it leaves them out."""
 PERIODS_TIME_ZONE = env.time_zone
 REQUESTS_PER_MINUTE = env.requests_per_minute
 CONCURRENCY_TIERS = [(usd(paid), most) for paid, most in env.concurrency_tiers]
@@ -687,7 +695,7 @@ SPECTACULAR_SETTINGS = {
 
 # The browser calls from wherever a ComfyUI runs, with a header and never a cookie (contract 2.6).
 # Pages and what signs people in by cookie are read by no other site.
-CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/|my/|invitations/|privacy/).*$"
+CORS_URLS_REGEX = r"^/(?!account/|_allauth/|staff/|static/|my/|invitations/|notices/|privacy/).*$"
 CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = [
@@ -792,6 +800,15 @@ CELERY_BEAT_SCHEDULE = {
         "task": "accounts.tasks.tell_of_webhooks",
         "schedule": 30,
         "options": {"expires": 60},
+    },
+    "tell-of-limits": {
+        "task": "apikeys.tasks.tell_of_limits",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
+    "tell-of-months": {
+        "task": "apikeys.tasks.tell_of_months",
+        "schedule": crontab(hour="7", minute="7"),
     },
     "send-webhooks": {
         "task": "webhooks.tasks.send_webhooks",
@@ -898,6 +915,7 @@ STRIPE_AUTOMATIC_TAX = env.stripe_automatic_tax
 STRIPE_INVOICES = env.stripe_invoices
 WELCOME_GRANT_MICROS = usd(env.welcome_grant_usd)
 ADJUSTMENT_LIMIT_MICROS = usd(env.adjustment_limit_usd)
+MEMBER_REFUNDS, MEMBER_REFUND_DAYS = env.member_refunds, env.member_refund_days
 DELETION_GRACE_DAYS, BOOKS_YEARS = env.deletion_grace_days, env.books_years
 RETENTION_DAYS = env.retention_days
 

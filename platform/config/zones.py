@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
 COOKIE: Final = "zone"
-PAGES: Final = ("/my/", "/account/", "/invitations/", "/receipts/", "/staff/")
+PAGES: Final = ("/my/", "/account/", "/invitations/", "/notices/", "/receipts/", "/staff/")
 
 
 class ViewersZone(MiddlewareMixin):

@@ -124,7 +124,10 @@ class One(Flat):
 
 @dataclass(frozen=True, slots=True)
 class Ruled:
-    """What a rule makes of the request: see `known` and `per_second`."""
+    """A price that depends on what is asked for.
+
+    What a rule makes of the request: see `known` and `per_second`.
+    """
 
     rule: Callable[[Asked], Quote]
     fits_wallet: bool = False

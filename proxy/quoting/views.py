@@ -9,7 +9,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.conf import settings
 from django.http import HttpResponse, HttpResponseNotModified
+from django.utils import translation
 from django.utils.http import parse_etags
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -24,6 +26,7 @@ from common.errors import AccessDisabled, InvalidRequest
 from common.money import CREDITS_PER_USD
 from credits.models import Account
 from prices import drafts
+from proxy.pricing.said import said
 from proxy.quoting import listing, refusals, requests, workflows
 from proxy.quoting.estimates import estimate
 from proxy.quoting.workflows import Quoted
@@ -39,7 +42,7 @@ PUBLIC_SECONDS = 60
 WORKED_OUT_SECONDS = 3600
 """So long a list is given that was worked out before: vendors withdraw models by the day."""
 _working = threading.Lock()
-_listed: dict[tuple[int, int], tuple[bytes, str]] = {}
+_listed: dict[tuple[int, int, str], tuple[bytes, str]] = {}
 
 
 def amounts(found: Estimate) -> dict[str, Any]:
@@ -84,24 +87,35 @@ class PricesView(APIView):
         version = serializers.IntegerField()
         operations = Operation(many=True)
 
-    @extend_schema(operation_id="prices", responses=Output)
+    class Input(serializers.Serializer[object]):
+        """Query parameters."""
+
+        language = serializers.ChoiceField(
+            [code for code, _ in settings.LANGUAGES],
+            default="en",
+            help_text="In which the rules are told",
+        )
+
+    @extend_schema(operation_id="prices", parameters=[Input], responses=Output)
     def get(self, request: Request) -> HttpResponse:
         """Return it, or 304 where the caller has it already (`If-None-Match`)."""
-        content, tag = price_list(drafts.in_force())
+        asked = self.Input(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        content, tag = price_list(drafts.in_force(), language=asked.validated_data["language"])
         headers = {"ETag": tag, "Cache-Control": f"public, max-age={PUBLIC_SECONDS}"}
         if tag in parse_etags(request.headers.get("If-None-Match", "")):
             return HttpResponseNotModified(headers=headers)
         return HttpResponse(content, content_type="application/json", headers=headers)
 
 
-def price_list(book: Book) -> tuple[bytes, str]:
+def price_list(book: Book, *, language: str = "en") -> tuple[bytes, str]:
     """Return the list under a version and its tag: worked out once an hour in a process."""
     now = (book.number, int(time.time()) // WORKED_OUT_SECONDS)
-    with _working:
-        return _price_list(now, book)
+    with _working, translation.override(language):
+        return _price_list((*now, language), book)
 
 
-def _price_list(now: tuple[int, int], book: Book) -> tuple[bytes, str]:
+def _price_list(now: tuple[int, int, str], book: Book) -> tuple[bytes, str]:
     found = _listed.get(now)
     if found is None:
         document = {
@@ -112,7 +126,8 @@ def _price_list(now: tuple[int, int], book: Book) -> tuple[bytes, str]:
         }
         content = json.dumps(document, ensure_ascii=False).encode()
         found = content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        _listed.clear()
+        for other in [each for each in _listed if each[:2] != now[:2]]:
+            del _listed[other]
         _listed[now] = found
     return found
 
@@ -125,7 +140,7 @@ def _operation(each: listing.Listed, book: Book) -> dict[str, Any]:
         "title": each.operation.title,
         "nodes": each.nodes,
         "unit": each.unit,
-        "rule": each.rule,
+        "rule": said(each.rule),
         "term": each.term,
         "price_version": book.version(each.operation.price_version),
         "prices": [

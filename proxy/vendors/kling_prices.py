@@ -103,7 +103,7 @@ def image_to_video(asked: Asked) -> Quote:
 
 
 def omni(asked: Asked) -> Quote:
-    """Price an omni video by its seconds; an edit makes as many as the video that it begins with.
+    """Price an omni video by its seconds; an edit makes as many as its video has.
 
     Any video of reference makes it dearer.
     """

@@ -11,6 +11,7 @@ from runs.faces import (
     native,
     preferring,
     registry,
+    tagging,
     v2,
 )
 
@@ -43,6 +44,7 @@ urlpatterns = [
     path(N + "/<str:name>", machines.MachineView.as_view()),
     path(N + "/<str:name>/drain", machines.MachineDrainView.as_view()),
     path(N + "/<str:name>/back", machines.MachineBackView.as_view()),
+    path("v1/runs/<path:run_id>", tagging.TaggingView.as_view()),
     path("v1/run-preferences", preferring.PreferencesView.as_view()),
     path("v1/run-address", native.AddressView.as_view()),
     *native.urls("comfy"),

@@ -70,6 +70,7 @@ ELSEWHERE = {
     ("admin/customers/<uuid:user_id>/stripe-data", "delete"):
         "stripe-data.deleted: tests/credits/payments/test_forgotten_customers.py",
     ("customers/<uuid:user_id>/usage", "post"): "usage.recorded: tests/apikeys/test_recorded.py",
+    ("v1/runs/<path:run_id>", "patch"): "run.project_given: tests/usage/test_projects.py",
     ("v1/sign-ins", "delete"): "sign-in.ended: tests/accounts/test_oauth.py",
     ("v1/sign-ins/<uuid:sign_in_id>", "delete"): "sign-in.ended: tests/accounts/test_oauth.py",
     ("api/v2/jobs/<uuid:run_id>/cancel", "post"): "run.canceled: tests/runs/test_runs_story.py",

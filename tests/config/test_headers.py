@@ -32,6 +32,7 @@ PLAIN = [
     "/api/global-settings/<str:key>",
     "/pair",
     "/receipts/nobody",
+    "/notices/nobody",
     "/profile/billing",
     "/privacy/nobody",
     "/privacy/confirm/nobody",
@@ -56,7 +57,7 @@ def test_each_plain_address_is_among_them():
 
     others = (
         "/static/", "/files/", "/login", "/oauth/", "/pair", "/invitations/", "/privacy/",
-        "/receipts/",
+        "/receipts/", "/notices/",
     )  # fmt: skip
     assert {path for path in plain if not path.startswith(others) and "purchases" not in path} <= {
         *PLAIN,

@@ -47,6 +47,7 @@ ANYBODY = {
     "privacy/<str:token>/certificate": "the same; it names nobody",
     "privacy/<str:token>/certificate.json": "the same",
     "files/<uuid:output_id>/<path:name>": "the signature in the address is the secret",
+    "notices/<str:token>": "the signature in the address is the secret; it leaves mails out",
     "receipts/<token>": "the signature in the address is the secret; it names nobody",
     "auth/partner-node/renew": "the token that is renewed, itself",
     "admin/verify-api-key": "the operator's secret, which a test of its own asks for",

@@ -24,7 +24,14 @@ from common.money import usd  # noqa: E402
 from credits.books import expiry  # noqa: E402
 from credits.books import tasks as books  # noqa: E402
 from credits.gifts import adjustments, vouchers  # noqa: E402
-from credits.payments import automatic, refund_asks, refunds, tasks, topups  # noqa: E402
+from credits.payments import (  # noqa: E402
+    automatic,
+    refund_asks,
+    refunds,
+    tasks,
+    topups,
+    wanted_back,
+)
 
 STAFF, SECOND = uuid.UUID(int=1), uuid.UUID(int=2)
 
@@ -46,6 +53,14 @@ def decide(ask: str) -> None:
     refund_asks.decide(uuid.UUID(ask), accept=True, decided_by=SECOND)
 
 
+def want_back(wallet: str, purchase: str, key: str) -> None:
+    """Want five dollars of a purchase back, by one form."""
+    settings.MEMBER_REFUNDS = "at_once"
+    wanted_back.request(
+        uuid.UUID(wallet), uuid.UUID(purchase), amount=usd("5"), key=uuid.UUID(key), by=STAFF
+    )
+
+
 def adjust(wallet: str) -> None:
     """Give two dollars by hand."""
     adjustments.request(uuid.UUID(wallet), amount=usd("2"), reason="x", requested_by=STAFF)
@@ -64,6 +79,7 @@ WORKS = {
     "come_back": lambda purchase: topups.refresh(uuid.UUID(purchase)),
     "give_back": give_back,
     "decide": decide,
+    "want_back": want_back,
     "buy_automatically": lambda wallet: automatic.buy(uuid.UUID(wallet)),
     "redeem": lambda wallet, code: vouchers.redeem(uuid.UUID(wallet), code),
     "adjust": adjust,

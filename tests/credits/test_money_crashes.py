@@ -213,6 +213,24 @@ class Deciding(GivingBack):
         assert RefundAsk.objects.get().refund == Refund.objects.get()
 
 
+class WantingBack(GivingBack):
+    """A member wants five dollars back; the page did not answer, and they press it again."""
+
+    work = "want_back"
+
+    def prepare(self, world):
+        return {"purchase": world.buy().pk, "wallet": world.wallet, "key": str(uuid.UUID(int=9))}
+
+    def again(self, world):
+        purchase = TopUp.objects.get().pk
+        asked = {"wallet": world.wallet, "key": str(uuid.UUID(int=9))}
+        assert world.run("want_back", purchase=purchase, **asked) == 0
+
+    def prove(self, world):
+        super().prove(world)
+        assert RefundAsk.objects.get().refund == Refund.objects.get()
+
+
 class GivingBackThere(GivingBack):
     """Five dollars are given back in Stripe's dashboard, where nobody looks at our list."""
 
@@ -357,6 +375,7 @@ SCENES = {
         "refund.before_taken", "refund.taken", "refund.sent", "refund.known", "refund.before_moved",
     ],
     Deciding: ["refund_ask.before_decided", "refund.sent"],
+    WantingBack: ["wanted_back.before_made", "wanted_back.made", "refund.sent"],
     GivingBackThere: [
         "refund.before_adopted", "refund.known", "refund.before_moved", "event.acted",
     ],

@@ -34,6 +34,17 @@ def test_it_says_with_what_to_start_and_waits(alice, looks):
     assert "Waiting for your first call" in said
 
 
+def test_looking_again_by_itself_brings_nothing_while_nothing_is_new(alice, signed_in):
+    browser, since = signed_in(alice), an_hour_ago()
+
+    assert browser.get("/my/connect", {"since": since, "was": "waiting"}).status_code == 204
+    call_of(alice)
+    said = text(browser.get("/my/connect", {"since": since, "was": "waiting"}))
+
+    assert 'data-state="seen"' in said
+    assert 'hx-trigger="every' not in said, "it looks no more"
+
+
 def test_a_call_that_runs_is_seen_and_then_what_became_of_it(alice, looks, place_hold):
     place_hold(alice, "0.30")
     memo = {"vendor": "kling", "operation": "video", "user": str(alice.user.pk)}

@@ -1,16 +1,21 @@
 """The page of credits: what there is, how more comes in, what came and went."""
 
+import re
+import uuid
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from page_text import text
 from test_dashboard_pages import _all, call_of
 
 from common.money import usd
 from credits.gifts import grants, vouchers
-from credits.models import AutoTopUp, Billing, TopUp
-from credits.payments import customers
+from credits.models import AutoTopUp, Billing, RefundAsk, TopUp
+from credits.payments import customers, topups
+from credits.payments.stripe_objects import Payment
 
 
 def bought(member, state, **fields):
@@ -149,5 +154,94 @@ def test_the_page_asks_no_more_however_much_there_is(
         grants.grant(wallet=alice.wallet, amount=usd("1"), key=f"g{number}", reason="gift")
     browser.get("/my/credits")
 
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(24):
         assert browser.get("/my/credits").status_code == 200
+
+
+# --- A purchase that is wanted back ---------------------------------------------------------------
+
+
+@pytest.fixture
+def asked_here(settings):
+    settings.MEMBER_REFUNDS = "asked"
+
+
+def credited(member):
+    """Twenty-five dollars that were bought, as the books have it."""
+    name = f"pi_{uuid.uuid4().hex}"
+    made = bought(member, "paid", payment_intent_id=name)
+    topups.credit(made, Payment(name, "succeeded", 2500, 2500, "usd", "", "", str(made.pk)))
+    made.refresh_from_db()
+    return made
+
+
+def come_in(member, *, is_fresh=True):
+    """A browser in which somebody is signed in, and has just shown their password."""
+    member.user.set_password("a long one for tests")
+    member.user.save()
+    browser = Client(SERVER_NAME="localhost")
+    browser.force_login(member.user)
+    if is_fresh:
+        browser.post("/account/reauthenticate/", {"password": "a long one for tests"})
+    return browser
+
+
+def filled(page):
+    return dict(re.findall(r'name="(key|amount)" value="([^"]*)"', text(page)))
+
+
+def test_a_purchase_is_wanted_back_waits_and_is_kept_after_all(alice, asked_here):
+    made = credited(alice)
+    browser = come_in(alice)
+    path = f"/my/credits/purchases/{made.pk}/back"
+    assert path in text(browser.get("/my/credits"))
+    form = filled(browser.get(path))
+    assert form["amount"] == "25.00"
+
+    for _ in range(2):
+        said = text(browser.post(path, {**form, "reason": "Bought twice"}, follow=True))
+        assert "It waits for staff" in said
+    assert "$25.00 wanted back: waits for staff" in said
+    (ask,) = RefundAsk.objects.filter(top_up=made)
+    assert (str(ask.pk), ask.reason) == (form["key"], "Bought twice")
+
+    kept = text(browser.post(f"/my/credits/asked/{ask.pk}/keep", follow=True))
+
+    assert "You keep these credits." in kept
+    assert "and not given: Taken back by who asked." in kept
+    assert path in kept
+
+
+def test_who_does_not_pay_or_has_not_just_signed_in_wants_nothing_back(studio, alice, asked_here):
+    made = credited(SimpleNamespace(workspace_id=studio.id))
+    path = f"/my/credits/purchases/{made.pk}/back"
+
+    assert studio.member.get(path).status_code == 403
+    owner = come_in(alice, is_fresh=False)
+    assert owner.get(path).status_code == 302
+    owner.post("/my/workspace", {"workspace": studio.id})
+    form = {"key": uuid.uuid4(), "amount": "25"}
+    for answer in (owner.get(path), owner.post(path, form)):
+        assert answer["Location"].startswith("/account/reauthenticate/")
+    assert not RefundAsk.objects.filter(top_up=made).exists()
+    assert come_in(alice).get(path).status_code == 404, "it acts for another workspace"
+
+
+@pytest.mark.parametrize("amount", ["26", "0.001", "", "-4"])
+def test_more_than_is_unspent_is_refused_in_the_form(alice, asked_here, amount):
+    made = credited(alice)
+    browser = come_in(alice)
+    path = f"/my/credits/purchases/{made.pk}/back"
+
+    answer = browser.post(path, {**filled(browser.get(path)), "amount": amount})
+
+    assert answer.status_code in (400, 402)
+    assert not RefundAsk.objects.filter(top_up=made).exists()
+
+
+def test_without_the_operators_word_nothing_is_offered(alice):
+    made = credited(alice)
+    browser = come_in(alice)
+
+    assert "/back" not in text(browser.get("/my/credits"))
+    assert browser.get(f"/my/credits/purchases/{made.pk}/back").status_code == 403

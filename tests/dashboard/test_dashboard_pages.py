@@ -129,7 +129,7 @@ def _all(answer):
 
 
 @pytest.mark.parametrize(
-    ("path", "most"), [("/my/", 26), ("/my/usage", 14), ("/my/usage?vendor=bfl", 14)]
+    ("path", "most"), [("/my/", 26), ("/my/usage", 15), ("/my/usage?vendor=bfl", 15)]
 )
 def test_a_page_asks_no_more_however_much_there_is(
     alice, signed_in, django_assert_max_num_queries, path, most

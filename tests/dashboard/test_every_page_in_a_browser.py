@@ -24,6 +24,7 @@ from allauth.account.internal.flows.login import _AUTHENTICATION_METHODS_USER_SE
 from django.conf import settings
 from django.contrib import admin
 from django.core.cache import cache
+from django.core.signing import Signer
 from django.test import Client
 from django.urls import get_resolver
 from django.urls.resolvers import URLResolver
@@ -52,7 +53,7 @@ WALKS = (
 )
 """Who walks in which language."""
 PAGES = re.compile(
-    r"(my|account|staff|purchases|privacy|invitations)/|oauth/authorize|(login|pair|reference)?$"
+    r"(my|account|staff|purchases|privacy|invitations|notices)/|oauth/authorize|(login|pair|reference)?$"
 )
 """Where pages are: everything else is for programs."""
 APART = ("my/<path:anything>", "")
@@ -162,6 +163,8 @@ def half_year(lived, django_db_blocker, monkeypatch):
 
     monkeypatch.setattr(settings, "DATA_DIR", lived.data)
     monkeypatch.setattr(settings, "STRIPE_API_KEY", "sk_test_x")
+    monkeypatch.setattr(settings, "MEMBER_REFUNDS", "asked")
+    monkeypatch.setattr(settings, "MEMBER_REFUND_DAYS", 365)
     with django_db_blocker.unblock(), databases.inside(lived.database):
         cache.clear()
         yield lived
@@ -192,6 +195,7 @@ class Examples:
     """What stands for each name in a route: what there is most to see of."""
 
     def __init__(self):
+        from accounts import notices
         from accounts.models import AllowedOrigin, Invitation, User, Workspace
         from apikeys.models import ApiKey, Ask
         from credits.models import Adjustment, Finding, StripeEvent, TopUp, Voucher
@@ -205,6 +209,7 @@ class Examples:
         team = Workspace.objects.get(name=LUMEN)
         tomasz = User.objects.get(email="tomasz@example.org")
         mine = {"workspace_id": team.pk}
+        leaving = f"{tomasz.pk.hex}-{notices.LOW}"
         run = Run.objects.filter(state="succeeded", **mine).latest("created_at")
         calls = Call.objects.filter(outcome="delivered", **mine)
         bought = TopUp.objects.filter(wallet_id=team.pk, state="credited")
@@ -228,6 +233,7 @@ class Examples:
             "number": Draft.objects.latest("pk").pk, "term": "runway", "kind": "workspace",
             # Of these nothing is shown, only done.
             "account": "main", "session": 1, "sign_in_id": team.pk, "delivery_id": team.pk,
+            "ask_id": team.pk, "token": Signer(sep=".", salt="accounts.notices").sign(leaving),
         }  # fmt: skip
         self.special = {
             "my/prices/of/<path:name>": "bfl/flux-pro-1.1-ultra/generate?ask=1",

@@ -18,6 +18,8 @@ from django.utils import timezone
 from in_process import site
 from looks import IN_CHINESE, LOOKS, SIZES, look, look_in_chinese, read_in
 from playwright.sync_api import expect
+from test_credit_pages import come_in as fresh
+from test_credit_pages import credited
 
 from accounts import invitations, teams
 from accounts.models import Workspace
@@ -148,6 +150,7 @@ PAGES = {
     "sure": "/my/team/{user}/remove",
     "limits": "/my/limits", "limit": "/my/limits/member?of={user}",
     "prices": "/my/prices?q=flux", "quote": "/my/quote", "settings": "/my/settings",
+    "mails": "/my/settings/mails",
     "security": "/account/", "mail": "/account/email/", "nowhere": "/my/nothing",
     "spend": "/my/usage/spend", "presses": "/my/usage/presses",
     "refusals": "/my/refusals", "reference": "/reference",
@@ -229,6 +232,70 @@ def test_the_page_of_connecting_sees_the_first_call_by_itself(page, url, come_in
 
     expect(page.get_by_role("heading", name="It works")).to_be_visible(timeout=30_000)
     expect(page.get_by_role("link", name="See its receipt")).to_be_visible()
+
+
+@pytest.mark.parametrize(("size", "scheme"), IN_CHINESE)
+def test_what_is_wanted_back_reads_well_and_is_kept_after_all(
+    page, url, alice, complaints, size, scheme, monkeypatch
+):
+    monkeypatch.setattr(settings, "MEMBER_REFUNDS", "asked")
+    bought = credited(alice)
+    cookies = fresh(alice).cookies.items()
+    page.context.add_cookies([{"name": name, "value": each.value, "url": url}
+                              for name, each in cookies])  # fmt: skip
+    page.set_viewport_size(SIZES[size])
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.goto(f"{url}/my/credits")
+    page.get_by_role("link", name="Give back").click()
+    expect(page).to_have_url(re.compile(f"{bought.pk}/back"))
+    look(page, f"give-back-{size}-{scheme}", complaints)
+
+    page.get_by_role("button", name="Give them back").click()
+
+    expect(page.get_by_text("It waits for staff, and a mail")).to_be_visible()
+    look(page, f"wanted-back-{size}-{scheme}", complaints)
+    page.get_by_role("button", name="Keep them after all").click()
+    expect(page.get_by_role("link", name="Give back")).to_be_visible()
+
+
+def test_a_list_narrows_while_one_chooses_and_its_address_and_files_follow(
+    page, url, come_in, alice, complaints
+):
+    come_in(alice)
+    call_of(alice, vendor="kling", outcome="failed", charged_micros=0)
+    call_of(alice)
+    page.goto(f"{url}/my/usage")
+    rows = page.locator("#found tbody tr")
+    expect(rows).to_have_count(2)
+
+    page.get_by_label("State").select_option("failed")
+
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(re.compile("outcome=failed"))
+    assert "outcome=failed" in page.get_by_role("link", name="CSV").get_attribute("href")
+    page.get_by_role("link", name="Clear the filters").click()
+    expect(rows).to_have_count(2)
+    assert complaints == []
+
+
+def test_prices_are_found_while_one_types_and_a_refusal_is_a_page_of_its_own(
+    page, url, come_in, alice, complaints
+):
+    come_in(alice)
+    page.goto(f"{url}/my/prices")
+    page.get_by_role("searchbox").press_sequentially("flux-3-video")
+    expect(page.locator("#found tbody tr")).to_have_count(1)
+    page.go_back()
+    expect(page.get_by_role("searchbox")).to_have_value("")
+
+    page.goto(f"{url}/my/usage")
+    page.get_by_label("Run id").evaluate("field => field.removeAttribute('maxlength')")
+    page.get_by_label("Run id").fill("x" * 80)
+    page.get_by_label("Run id").press("Enter")
+
+    expect(page.get_by_text("This filter is too long")).to_be_visible()
+    assert all("400" in each for each in complaints), complaints
+    complaints.clear()
 
 
 DROP = """

@@ -14,7 +14,7 @@ from common.ids import uuid7
 from prices import history
 from prices.models import Draft, Version
 from usage.history import Page
-from usage.models import NOBODY, Refusal
+from usage.models import NOBODY, Call, Refusal
 
 BFL = "bfl/flux-pro-1.1-ultra/generate"
 
@@ -260,3 +260,52 @@ def test_who_never_had_credits_is_not_told_that_they_are_nearly_used_up(make_mem
 
     assert "There are no credits here." in said
     assert "nearly used up" not in said
+
+
+def project_of(call):
+    return Call.objects.get(pk=call.pk).project
+
+
+def test_a_run_is_given_a_project_where_its_receipt_is(alice, signed_in):
+    made = call_of(alice, run_id="one", project="old")
+    browser = signed_in(alice)
+    browser.get(f"/my/usage/{made.pk}")
+
+    answer = browser.post(
+        "/my/usage/project", {"run": "one", "project": "Kite film", "at_call": made.pk}
+    )
+
+    assert answer["Location"] == f"/my/usage/{made.pk}"
+    said = text(browser.get(answer["Location"]))
+    assert "1 run is of the project “Kite film” now" in said
+    assert 'value="Kite film"' in said
+    assert f"/my/usage/{made.pk}" in text(browser.get("/my/usage?project=Kite+film"))
+    assert "No call fits" in text(browser.get("/my/usage?project=old"))
+
+
+def test_some_runs_are_chosen_and_given_one_all_or_none(alice, signed_in):
+    made = [call_of(alice, run_id=f"run-{n}", project="old") for n in range(3)]
+    browser = signed_in(alice)
+    path, form = "/my/usage/project", {"project": "Seminar"}
+
+    assert browser.post(path, form).status_code == 400
+    missing = browser.post(path, {**form, "run": ["run-0", "nothing"]})
+    assert missing.status_code == 404
+    assert project_of(made[0]) == "old"
+    assert browser.post(path, {**form, "run": ["run-0", "run-1"]}).status_code == 302
+    assert [project_of(each) for each in made] == ["Seminar", "Seminar", "old"]
+    assert text(browser.get("/my/usage/presses?project=Seminar")).count('name="run"') == 2
+    assert "No run is of this project" in text(browser.get("/my/usage/presses?project=x"))
+
+
+def test_a_member_gives_one_to_what_they_ran_and_an_owner_to_all(studio, alice, bob):
+    team = SimpleNamespace(workspace_id=studio.id, user=alice.user)
+    hers = call_of(team, user_id=alice.user.pk, run_id="hers", project="old")
+    his = call_of(team, user_id=bob.user.pk, run_id="his", project="old")
+
+    for run in ("hers", "his"):
+        studio.member.post("/my/usage/project", {"run": run, "project": "his own"})
+    assert (project_of(hers), project_of(his)) == ("old", "his own")
+
+    studio.owner.post("/my/usage/project", {"run": ["hers", "his"], "project": ""})
+    assert (project_of(hers), project_of(his)) == ("", "")

@@ -13,6 +13,7 @@ from page_text import text
 from run_rows import run_of
 
 from apikeys import recorded
+from audit.models import Event
 from dashboard import receipts
 from dashboard.receipts import CALL, PRESS, RUN, Shared
 
@@ -139,3 +140,16 @@ def test_of_a_call_whose_client_named_no_press_there_is_none(alice, stranger):
 @pytest.mark.parametrize("kind", [CALL, PRESS, RUN])
 def test_what_is_gone_is_not_found(stranger, kind):
     assert stranger.get(address_of(kind, uuid.uuid4())).status_code == 404
+
+
+def test_that_an_address_was_given_is_in_the_log_without_the_address(alice, signed_in, stranger):
+    made = call_of(alice)
+    page = signed_in(alice).get(f"/my/usage/{made.pk}/share?days=30")
+    (address,) = links(page)
+    stranger.get(address)
+
+    noted = Event.objects.get(action="receipt.shared", target=str(made.pk))
+
+    assert noted.actor_id == alice.user.pk
+    assert noted.after["of"] == ["call"]
+    assert address.rpartition("/")[2] not in str(noted.after), "the log opens nothing"

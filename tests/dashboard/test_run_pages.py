@@ -17,6 +17,7 @@ from credits.books import holds
 from runs import assets, preferences, shown, workflows
 from runs.faces import bodies
 from runs.models import Asset, Run, Workflow, WorkflowVersion
+from usage.models import Call
 from webhooks import endpoints, sending
 from webhooks.models import Delivery, Endpoint
 
@@ -591,3 +592,20 @@ def test_a_form_with_a_file_may_be_as_large_as_a_file_may_be():
         assert bodies.is_form(path)
     for path in ("/my/workflows/new", f"/my/runs/{run}/cancel", f"/my/workflows/{run}/remove"):
         assert not bodies.is_form(path)
+
+
+def test_a_run_on_a_machine_is_given_a_project_with_its_calls_under_both_names(alice, signed_in):
+    made = run_of(alice.workspace_id, alice.user.pk)
+    its = [call_of(alice, run_id=str(each)) for each in (made.pk, made.prompt_id)]
+    waiting = run_of(alice.workspace_id, alice.user.pk, state="queued")
+    browser = signed_in(alice)
+
+    answer = browser.post(
+        "/my/usage/project", {"run": made.pk, "project": "Kite film", "at_run": made.pk}
+    )
+    early = browser.post("/my/usage/project", {"run": waiting.pk, "project": "x"})
+
+    assert answer["Location"] == f"/my/runs/{made.pk}"
+    assert 'value="Kite film"' in text(browser.get(answer["Location"]))
+    assert {Call.objects.get(pk=each.pk).project for each in its} == {"Kite film"}
+    assert early.status_code == 400

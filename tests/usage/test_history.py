@@ -79,7 +79,8 @@ def test_a_page_asks_the_same_whatever_its_depth(many):
             calls.page(many.workspace_id, Wanted(), limit=2, **where)
         return len(queries)
 
-    assert asked() == asked(older_than=5) == asked(newer_than=3) == 2
+    asked()  # Catches up: projects that runs were given are those of all calls.
+    assert asked() == asked(older_than=5) == asked(newer_than=3) == 3
 
 
 def test_a_call_is_its_workspaces_and_its_members_alone(many, bob):
