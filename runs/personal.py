@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Known, Person
 from runs import assets, spending
-from runs.models import ENDED, Preferences, Run, Workflow
+from runs.models import ENDED, Address, Preferences, Run, Workflow
 
 
 def _own(person: Person) -> Q:
@@ -66,6 +66,13 @@ KNOWN = (
         order=("workspace_id",),
     ),
     Known(
+        "runs.Address",
+        Fate.DELETED,
+        gettext_lazy("Addresses that stand for a key of yours, in scripts that take nothing else."),
+        whose=_theirs,
+        shown=("id", "key_id", "max_micros", "created_at", "expires_at", "ended_at"),
+    ),
+    Known(
         "runs.Brought",
         Fate.PASSES,
         "Files of your runs that are being stored; gone with a run's end.",
@@ -94,6 +101,7 @@ def erase(person: Person) -> dict[str, int]:
         spending.forget_budget(run)
     ended.delete()
     Preferences.objects.filter(_own(person)).delete()
+    Address.objects.filter(_theirs(person)).delete()
     gone["workflows"] = Workflow.objects.filter(_own(person)).delete()[0]
     return gone
 

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
+    from runs.digests import Measured
+
 JOBS: Final = "/api/v2/jobs"
 ASSETS: Final = "/api/v2/assets"
 KEY: Final = "api_key_comfy_org"
@@ -173,7 +175,7 @@ class Proxied:
 
     async def view(
         self, name: str, subfolder: str, kind: str, into: Path, *, most: int = MOST_FILE
-    ) -> str:
+    ) -> tuple[str, Measured]:
         """Bring a file; return the media type that it has there. Raises Missing, TooLarge."""
         asset_id = self._files.get((kind, subfolder, name))
         if asset_id is None:

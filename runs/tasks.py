@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from runs import spending
+from runs import assets, spending
 from runs.fetching import cache
 
 
@@ -10,6 +10,12 @@ from runs.fetching import cache
 def tidy_cache() -> None:
     """Take away what processes that died left of files half fetched."""
     cache.ours().tidy()
+
+
+@shared_task
+def name_files() -> None:
+    """Give files that were kept before BLAKE3 was theirs."""
+    assets.name_some()
 
 
 @shared_task
