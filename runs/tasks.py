@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from runs import assets, spending
+from runs import address, assets, spending
 from runs.fetching import cache
 
 
@@ -20,5 +20,6 @@ def name_files() -> None:
 
 @shared_task
 def forget_budgets() -> None:
-    """Delete the budgets of runs that are over."""
+    """Delete the budgets of runs that are over, and what is known of addresses that are."""
     spending.forget_budgets()
+    address.forget()
