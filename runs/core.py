@@ -396,7 +396,9 @@ def _drafted(
         addresses.require(ask.webhook_url)
     preferred = preferences.of(by.workspace_id)
     accelerator = _accelerator(ask, workflow, preferred)
-    able = workers.fitting(by.workspace_id, accelerator, nodes)
+    able = workers.fitting(
+        by.workspace_id, accelerator, nodes, with_models=inputs.with_models(ask.files)
+    )
     info = workers.object_info(able[0])
     files = inputs.read(by.workspace_id, ask.files)
     looked = graph.look(nodes, info, names=inputs.names(files))

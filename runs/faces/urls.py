@@ -42,6 +42,7 @@ urlpatterns = [
     path(R + "/versions/<str:number>", registry.VersionView.as_view()),
     path(N, machines.MachinesView.as_view()),
     path(N + "/<str:name>", machines.MachineView.as_view()),
+    path(N + "/<str:name>/nodes", machines.MachineNodesView.as_view()),
     path(N + "/<str:name>/drain", machines.MachineDrainView.as_view()),
     path(N + "/<str:name>/back", machines.MachineBackView.as_view()),
     path("v1/run-preferences", preferring.PreferencesView.as_view()),

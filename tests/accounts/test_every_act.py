@@ -67,6 +67,7 @@ NOTED = {
 ELSEWHERE = {
     ("admin/workers", "post"): "worker.added: tests/runs/test_machines_by_program.py",
     ("admin/workers/<str:name>", "delete"): "worker.removed: the same",
+    ("admin/workers/<str:name>/nodes", "put"): "worker.nodes_changed: the same",
     ("admin/workers/<str:name>/drain", "post"): "worker.drained: the same",
     ("admin/workers/<str:name>/back", "post"): "worker.taken_back: the same",
     ("admin/customers/<uuid:user_id>/stripe-data", "delete"):

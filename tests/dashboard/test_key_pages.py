@@ -227,7 +227,7 @@ def test_a_page_of_keys_asks_no_more_however_many_there_are(
         )
     browser.get(path)
 
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(18):
         assert browser.get(path).status_code == 200
 
 
