@@ -99,26 +99,29 @@ def upload_mask(request: Request) -> Response:
             assets.opened(original) as content,
             Image.open(content, formats=thumbnails.FORMATS) as found,
         ):
-            picture = _masked(found, mask)
+            made = _masked(found, mask)
     except thumbnails.FAILED:
         raise InvalidRequest(
             "upload/mask: send two pictures, `image` and `original_ref`."
         ) from None
-    made = io.BytesIO()
-    picture.save(made, "PNG", compress_level=4)
-    path, measured = _written(made.getvalue())
+    path, measured = _written(made)
     try:
         return _kept(request, fields, path, measured, str(sent.name), "image/png")
     finally:
         shelf.put_away(path)
 
 
-def _masked(found: Image.Image, mask: Image.Image) -> Image.Image:
-    if max(found.width * found.height, mask.width * mask.height) > thumbnails.MOST_PIXELS:
+def _masked(found: Image.Image, mask: Image.Image) -> bytes:
+    """Return the one with the transparency of the other, as PNG. Raises Unavailable."""
+    sizes = (found.width * found.height, mask.width * mask.height)
+    if max(sizes) > thumbnails.MOST_PIXELS:
         raise InvalidRequest(f"A picture has at most {thumbnails.MOST_PIXELS:,} pixels here.")
-    picture, alpha = found.convert("RGBA"), mask.convert("RGBA").getchannel("A")
-    picture.putalpha(alpha if alpha.size == picture.size else alpha.resize(picture.size))
-    return picture
+    with thumbnails.ROOM.taken(sum(sizes)):
+        picture, alpha = found.convert("RGBA"), mask.convert("RGBA").getchannel("A")
+        picture.putalpha(alpha if alpha.size == picture.size else alpha.resize(picture.size))
+        made = io.BytesIO()
+        picture.save(made, "PNG", compress_level=4)
+    return made.getvalue()
 
 
 def _find(workspace_id: UUID, path: str, kind: str) -> Asset | Output | None:

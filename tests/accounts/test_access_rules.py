@@ -82,7 +82,7 @@ RULES = {
         "customers/<uuid:user_id>/events", "customers/<uuid:user_id>/usage",
         "admin/customers/<uuid:user_id>/stripe-data",
         *("admin/workers" + what for what in (
-            "", "/<str:name>", "/<str:name>/drain", "/<str:name>/back",
+            "", "/<str:name>", "/<str:name>/nodes", "/<str:name>/drain", "/<str:name>/back",
         )),
     ],
     DOOR: [
