@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from django.db.models import Exists, OuterRef
 
-from runs import assets, books, digests, isolation, reading
+from runs import assets, books, digests, isolation, preferences, reading, stripping
 from runs.models import ON_A_WORKER, Brought, Output, Run
 from runs.models.files import output_key
 from runs.native import MOST_FILE, Away, Missing
@@ -61,6 +61,7 @@ async def collect(
     of its memory is gone here, too.
     """
     known = isolation.tokens(run.workspace_id)
+    keys = await books.aside(_keys, run)
     left = MOST_BYTES
     for position, each in enumerate(ended.files):
         if each.kind == "input":
@@ -77,6 +78,8 @@ async def collect(
             came = came or await _brought(native, each, path, most=min(left, MOST_FILE))
             if was_made_before and not came[1].size:
                 raise Wiped(each.name)
+            if keys is not None and each.text is None:
+                came = await asyncio.to_thread(_stripped, path, keys, came)
             made = await asyncio.to_thread(_stored, run, each, position, *came, path)
         finally:
             await asyncio.to_thread(shelf.put_away, path)
@@ -84,6 +87,18 @@ async def collect(
         made.subfolder = folder
         found.append(made)
         left -= made.size_bytes
+
+
+def _keys(run: Run) -> list[str] | None:
+    """Return under which words a workflow is taken out of what was made; None: it stays."""
+    if not preferences.of(run.workspace_id).strips_files:
+        return None
+    sent = run.extra.get(preferences.EMBEDDED)
+    return list(sent) if isinstance(sent, dict) else []
+
+
+def _stripped(path: Path, keys: list[str], came: Came) -> Came:
+    return (came[0], digests.of(path)) if stripping.strip(path, keys=keys) else came
 
 
 def begin(run: Run, files: int) -> None:

@@ -62,7 +62,10 @@ KNOWN = (
         Fate.DELETED,
         gettext_lazy("What you prefer for your runs: how long they are kept, what they may cost."),
         whose=_own,
-        shown=("workspace_id", "keep_days", "max_micros", "accelerator", "drops_workflows"),
+        shown=(
+            "workspace_id", "keep_days", "max_micros", "accelerator", "drops_workflows",
+            "leaves_in_files",
+        ),
         order=("workspace_id",),
     ),
     Known(
