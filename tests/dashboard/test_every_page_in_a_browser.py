@@ -228,6 +228,7 @@ class Examples:
             "number": Draft.objects.latest("pk").pk, "term": "runway", "kind": "workspace",
             # Of these nothing is shown, only done.
             "account": "main", "session": 1, "sign_in_id": team.pk, "delivery_id": team.pk,
+            "address_id": team.pk,
         }  # fmt: skip
         self.special = {
             "my/prices/of/<path:name>": "bfl/flux-pro-1.1-ultra/generate?ask=1",
