@@ -73,6 +73,8 @@ SAID: Final = {
     "ask.granted": gettext_lazy("More allowed"),
     "ask.declined": gettext_lazy("More not allowed"),
     "key.revoked": gettext_lazy("Key revoked"),
+    "run-address.made": gettext_lazy("Address for scripts made"),
+    "run-address.ended": gettext_lazy("Address for scripts ended"),
     "key.limited": gettext_lazy("Limits of a key set"),
     "allowance.set": gettext_lazy("Limit set"),
     "member.joined": gettext_lazy("Joined a team"),

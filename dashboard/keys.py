@@ -19,7 +19,8 @@ from common.drf import base_url
 from common.errors import AccessDisabled, NotFound, PlatformError
 from dashboard.key_forms import AddressForm, KeyForm, RotateForm
 from dashboard.shell import page
-from runs.faces import address, asking
+from runs import address
+from runs.faces import asking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +95,12 @@ def key(request: HttpRequest, session: Session, key_id: UUID) -> HttpResponse:
     """Show what a key may, what it has left, and what can be done with it."""
     found = life.one(authentication.giver(session), key_id)
     (one,) = _shown(session, [found])
-    shown = {"one": one, "rotate": RotateForm(), "made": states.made_with(found)}
+    shown = {
+        "one": one,
+        "rotate": RotateForm(),
+        "made": states.made_with(found),
+        "addresses": address.of_keys(session.workspace_id, [found.pk]),
+    }
     return render(request, "dashboard/key.html", shown)
 
 
@@ -156,6 +162,22 @@ def run_address(request: HttpRequest, session: Session, key_id: UUID) -> HttpRes
         made = f"{base_url(request)}/run/{token}"
     context = {"form": form, "key": found, "made": made}
     return render(request, "dashboard/key_address.html", context, status=form.status)
+
+
+@require_POST
+@page
+def end_address(
+    request: HttpRequest, session: Session, key_id: UUID, address_id: UUID
+) -> HttpResponse:
+    """End one address of a key, for good; the key stays."""
+    found = life.one(authentication.giver(session), key_id)
+    address.end(
+        address.one(session.workspace_id, [found.pk], address_id),
+        by=session.user.pk,
+        reason=BY_ITS_OWNER,
+    )
+    messages.success(request, _("The address is ended. The key works as before."))
+    return redirect("key", key_id)
 
 
 @require_POST

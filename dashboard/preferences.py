@@ -56,6 +56,14 @@ class PreferencesForm(Form):
             "Its files and its receipt stay. It cannot be read back or run again from its page."
         ),
     )
+    leaves_in_files = forms.BooleanField(
+        label=gettext_lazy("Leave forgotten workflows in pictures and films"),
+        required=False,
+        help_text=gettext_lazy(
+            "ComfyUI writes a workflow into what it saves, and opens it from there again. It is "
+            "taken out where workflows are forgotten, unless this is on."
+        ),
+    )
 
     def __init__(self, *args: Any, accelerators: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

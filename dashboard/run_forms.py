@@ -160,7 +160,7 @@ def _stored(form: RunForm, by: core.By) -> dict[str, dict[str, str]]:
     """
     found: dict[str, dict[str, str]] = {}
     for field, file in form.sent.items():
-        path = files_of_forms.on_disk(file)
+        path, measured = files_of_forms.on_disk(file)
         name = str(file.name)
         try:
             asset, _is_new = assets.keep_once(
@@ -169,6 +169,7 @@ def _stored(form: RunForm, by: core.By) -> dict[str, dict[str, str]]:
                 file_path=f"{field}/{name}" if f"{inputs.INPUT}{name}" in found else name,
                 content_type=files_of_forms.media(file.content_type),
                 arrived=path,
+                measured=measured,
             )
         finally:
             shelf.put_away(path)

@@ -65,6 +65,11 @@ urlpatterns = [
     path("my/keys/<uuid:key_id>/enable", keys.enable, name="key_enable"),
     path("my/keys/<uuid:key_id>/revoke", keys.revoke, name="key_revoke"),
     path("my/keys/<uuid:key_id>/address", keys.run_address, name="key_address"),
+    path(
+        "my/keys/<uuid:key_id>/addresses/<uuid:address_id>/end",
+        keys.end_address,
+        name="key_address_end",
+    ),
     path("my/team", team.team, name="team"),
     path("my/team/new", team.new, name="team_new"),
     path("my/team/name", team.rename, name="team_rename"),

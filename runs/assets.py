@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import uuid
 from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -14,7 +12,7 @@ from django.utils import timezone
 
 from common import ids
 from common.errors import BodyTooLarge, InvalidRequest, NotFound
-from runs import isolation, preferences
+from runs import digests, isolation, preferences
 from runs.models import ENDED, Asset, Output, Run, RunEvent
 from uploads import shelf
 
@@ -22,11 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from runs.digests import Measured
+
 MOST_BYTES: Final = 100 << 20
 MOST_KEPT: Final = 10 << 30
 """Of one workspace, beside what its runs made."""
-BLOCK: Final = 1 << 20
 BATCH: Final = 200
+NAMED_BYTES: Final = 1 << 30
+"""So much is read at once of files that have no BLAKE3 yet."""
 
 
 def keep(
@@ -36,6 +37,7 @@ def keep(
     file_path: str,
     content_type: str,
     arrived: Path,
+    measured: Measured | None = None,
     seconds: int | None = None,
     tags: Sequence[str] = (),
 ) -> Asset:
@@ -45,7 +47,8 @@ def keep(
     """
     if len(file_path) > 300 or not isolation.is_safe(file_path):
         raise InvalidRequest("A file is named like cat.png, or sub/dir/cat.png.")
-    digest, size = measured(arrived)
+    measured = measured or digests.of(arrived)
+    size = measured.size
     if size > MOST_BYTES:
         raise BodyTooLarge(f"A file has at most {MOST_BYTES >> 20} MiB.")
     if _kept_bytes(workspace_id) + size > MOST_KEPT:
@@ -60,7 +63,8 @@ def keep(
         file_path=file_path,
         content_type=content_type[:100],
         size_bytes=size,
-        sha256=digest,
+        sha256=measured.sha256,
+        blake3=measured.blake3,
         tags=list(tags),
         expires_at=timezone.now() + timedelta(seconds=min(seconds or usual, usual)),
     )
@@ -76,12 +80,14 @@ def keep_once(
     file_path: str,
     content_type: str,
     arrived: Path,
+    measured: Measured | None = None,
     seconds: int | None = None,
     tags: Sequence[str] = (),
 ) -> tuple[Asset, bool]:
     """Keep a file, unless these very bytes are here under that name; and say whether it is new."""
-    digest, _ = measured(arrived)
-    known = living(workspace_id).filter(sha256=digest, file_path=file_path).first()
+    measured = measured or digests.of(arrived)
+    same = living(workspace_id).filter(sha256=measured.sha256, file_path=file_path)
+    known = same.first()
     if known is not None:
         return known, False
     made = keep(
@@ -90,6 +96,7 @@ def keep_once(
         file_path=file_path,
         content_type=content_type,
         arrived=arrived,
+        measured=measured,
         seconds=seconds,
         tags=tags,
     )
@@ -164,10 +171,10 @@ def made_before(run: Run, name: str, *, subfolder: str, kind: str, origin: str) 
     return found.order_by("-created_at", "-pk").first()
 
 
-def copy(asset: Asset | Output, into: Path) -> None:
+def copy(asset: Asset | Output, into: Path) -> Measured:
     """Write a file's content to a place of the disk; raise OSError where it is gone."""
     with opened(asset) as content, into.open("wb") as written:
-        shutil.copyfileobj(content, written, BLOCK)
+        return digests.copied(content, written)
 
 
 def opened(kept: Asset | Output) -> IO[bytes]:
@@ -175,14 +182,26 @@ def opened(kept: Asset | Output) -> IO[bytes]:
     return shelf.opened(kept.key)
 
 
-def measured(path: Path) -> tuple[str, int]:
-    """Return a file's SHA-256 and its size."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as content:
-        while block := content.read(BLOCK):
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
+def name_some(*, most_bytes: int = NAMED_BYTES) -> int:
+    """Give files of before BLAKE3 was kept theirs, some at a time; return how many.
+
+    Until then they are known by their SHA-256 alone. One that cannot be read is left as it is:
+    its time is over soon.
+    """
+    count = 0
+    for kind in (Output, Asset):
+        unnamed = kind.objects.filter(blake3="", expires_at__gt=timezone.now())
+        for each in unnamed.order_by("-expires_at")[:BATCH]:
+            if most_bytes <= 0:
+                return count
+            most_bytes -= each.size_bytes
+            try:
+                with opened(each) as content:
+                    found = digests.copied(content)
+            except OSError:
+                continue
+            count += kind.objects.filter(pk=each.pk).update(blake3=found.blake3)
+    return count
 
 
 def delete_expired() -> int:

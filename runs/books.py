@@ -21,7 +21,7 @@ from apikeys.models import ApiKey
 from common import db
 from common.money import Micros
 from credits.books import holds
-from runs import ending, events, spending
+from runs import address, ending, events, spending
 from runs.models import Preview, Run, State
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _why_not(run: Run) -> str:
 
 
 def _is_ended(run: Run) -> bool:
-    """Whether the key that handed it over was ended or paused, or its person left.
+    """Whether the key or the address that handed it over was ended, or its person left.
 
     A key that has expired meanwhile was good when the run came: it is begun.
     """
@@ -101,7 +101,9 @@ def _is_ended(run: Run) -> bool:
     # Who ends it waits for this row, and finds the key that is made here, or came first.
     locked = ApiKey.objects.select_for_update(no_key=True)
     key = locked.filter(pk=run.key_id).first() if run.key_id else None
-    return key is not None and states.told(key) not in ("living", "expired")
+    if key is not None and states.told(key) not in ("living", "expired"):
+        return True
+    return run.address_id is not None and address.was_ended(run.address_id)
 
 
 def _issued(run: Run) -> str:

@@ -12,11 +12,11 @@ import mimetypes
 import re
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from django.db.models import Exists, OuterRef
 
-from runs import assets, books, isolation, reading
+from runs import assets, books, digests, isolation, preferences, reading, stripping
 from runs.models import ON_A_WORKER, Brought, Output, Run
 from runs.models.files import output_key
 from runs.native import MOST_FILE, Away, Missing
@@ -25,6 +25,7 @@ from uploads import shelf
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from runs.digests import Measured
     from runs.native import Native
     from runs.proxied import Proxied
 
@@ -35,6 +36,10 @@ MOST_BYTES: Final = 10 << 30
 BATCH: Final = 50
 NAMES: Final = uuid.UUID("6f9df4c6-1a2e-4f0e-9d0b-2f8a4c5a7be1")
 MEDIA: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,58}", re.ASCII)
+
+
+Came: TypeAlias = tuple[str, digests.Measured]
+"""As what a file came, and what it is known by."""
 
 
 class NotCollected(Exception):
@@ -56,6 +61,7 @@ async def collect(
     of its memory is gone here, too.
     """
     known = isolation.tokens(run.workspace_id)
+    keys = await books.aside(_keys, run)
     left = MOST_BYTES
     for position, each in enumerate(ended.files):
         if each.kind == "input":
@@ -68,17 +74,31 @@ async def collect(
         try:
             folder = isolation.seen_folder(each.subfolder, workspace or known[0])[:300]
             was_made_before = each.node_id in ended.cached and each.text is None
-            media = await books.aside(_again, run, each, folder, path) if was_made_before else ""
-            media = media or await _brought(native, each, path, most=min(left, MOST_FILE))
-            if was_made_before and not await asyncio.to_thread(_size, path):
+            came = await books.aside(_again, run, each, folder, path) if was_made_before else None
+            came = came or await _brought(native, each, path, most=min(left, MOST_FILE))
+            if was_made_before and not came[1].size:
                 raise Wiped(each.name)
-            made = await asyncio.to_thread(_stored, run, each, position, media, path)
+            if keys is not None and each.text is None:
+                came = await asyncio.to_thread(_stripped, path, keys, came)
+            made = await asyncio.to_thread(_stored, run, each, position, *came, path)
         finally:
             await asyncio.to_thread(shelf.put_away, path)
         made.is_paid = each.kind == "output" and each.node_id not in ended.cached
         made.subfolder = folder
         found.append(made)
         left -= made.size_bytes
+
+
+def _keys(run: Run) -> list[str] | None:
+    """Return under which words a workflow is taken out of what was made; None: it stays."""
+    if not preferences.of(run.workspace_id).strips_files:
+        return None
+    sent = run.extra.get(preferences.EMBEDDED)
+    return list(sent) if isinstance(sent, dict) else []
+
+
+def _stripped(path: Path, keys: list[str], came: Came) -> Came:
+    return (came[0], digests.of(path)) if stripping.strip(path, keys=keys) else came
 
 
 def begin(run: Run, files: int) -> None:
@@ -118,25 +138,19 @@ def _is_safe(subfolder: str) -> bool:
     return not subfolder or isolation.is_safe(subfolder)
 
 
-def _again(run: Run, each: reading.Named, folder: str, into: Path) -> str:
-    """Copy what an earlier run of the worker stored here of it; return its media type, or ""."""
+def _again(run: Run, each: reading.Named, folder: str, into: Path) -> Came | None:
+    """Copy what an earlier run of the worker stored here of it; None where it is not here."""
     found = assets.made_before(run, each.name, subfolder=folder, kind=each.kind, origin=each.origin)
     try:
-        if found is not None:
-            assets.copy(found, into)
+        return (found.content_type, assets.copy(found, into)) if found is not None else None
     except OSError:
-        return ""
-    return found.content_type if found is not None else ""
+        return None
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
-
-
-async def _brought(native: Native | Proxied, each: reading.Named, path: Path, *, most: int) -> str:
+async def _brought(native: Native | Proxied, each: reading.Named, path: Path, *, most: int) -> Came:
     if each.text is not None:
         await asyncio.to_thread(path.write_text, each.text, "utf-8")
-        return "text/plain"
+        return "text/plain", await asyncio.to_thread(digests.of, path)
     for left in reversed(range(TRIES)):
         try:
             return await native.view(each.name, each.subfolder, each.kind, path, most=most)
@@ -153,10 +167,11 @@ def _id_of(run_id: UUID, prompt_id: UUID | None, position: int) -> UUID:
     return uuid.uuid5(NAMES, f"{run_id}/{prompt_id}/{position}")
 
 
-def _stored(run: Run, each: reading.Named, position: int, media: str, path: Path) -> Output:
+def _stored(
+    run: Run, each: reading.Named, position: int, media: str, measured: Measured, path: Path
+) -> Output:
     guessed = mimetypes.guess_type(each.name)[0]
     kind = media if MEDIA.fullmatch(media) else "application/octet-stream"
-    digest, size = assets.measured(path)
     made = Output(
         id=_id_of(run.pk, run.prompt_id, position),
         run=run,
@@ -168,8 +183,9 @@ def _stored(run: Run, each: reading.Named, position: int, media: str, path: Path
         kind=each.kind,
         origin=each.origin,
         content_type=guessed or kind,
-        size_bytes=size,
-        sha256=digest,
+        size_bytes=measured.size,
+        sha256=measured.sha256,
+        blake3=measured.blake3,
     )
     shelf.keep(made.key, made.content_type, path)
     return made

@@ -35,7 +35,7 @@ from common.ids import uuid7
 from common.money import Micros, show
 from credits.books import holds
 from desk import maintenance
-from runs import ending, events, graph, inputs, preferences, spending, workers, workflows
+from runs import address, ending, events, graph, inputs, preferences, spending, workers, workflows
 from runs.models import ENDED, Output, Run, RunEvent, State
 from usage import sums
 from usage.models import Call, RunSum
@@ -68,6 +68,8 @@ class By:
     workspace_id: UUID
     user_id: UUID
     key: ApiKey | None = None
+    address_id: UUID | None = None
+    """By which address of the key they ask, if by one."""
     address_micros: Micros | None = None
     """What a run may cost at most that comes by this address of the key."""
 
@@ -394,7 +396,9 @@ def _drafted(
         addresses.require(ask.webhook_url)
     preferred = preferences.of(by.workspace_id)
     accelerator = _accelerator(ask, workflow, preferred)
-    able = workers.fitting(by.workspace_id, accelerator, nodes)
+    able = workers.fitting(
+        by.workspace_id, accelerator, nodes, with_models=inputs.with_models(ask.files)
+    )
     info = workers.object_info(able[0])
     files = inputs.read(by.workspace_id, ask.files)
     looked = graph.look(nodes, info, names=inputs.names(files))
@@ -407,6 +411,7 @@ def _drafted(
         workspace_id=by.workspace_id,
         user_id=by.user_id,
         key_id=by.key.pk if by.key else None,
+        address_id=by.address_id,
         project=by.key.project if by.key else "",
         face=ask.face,
         idempotency_key=_key(ask.idempotency_key),
@@ -511,6 +516,8 @@ def _place(by: By, run: Run, owners: Sequence[Any], *, title: str) -> bool:
         return False
     if by.key is not None and not keys.living().filter(pk=by.key.pk).exists():
         raise Unauthorized(gettext("This API key is unknown, expired or revoked."))
+    if by.address_id is not None and not address.living().filter(pk=by.address_id).exists():
+        raise Unauthorized(gettext("This address was ended, or its time is over. Make another."))
     if run.uses_api_nodes:
         run.budget_id = spending.give_budget(run.pk, Micros(run.max_micros), by=by.user_id)
         limits = sorted([*limits, run.budget_id])

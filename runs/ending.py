@@ -47,8 +47,8 @@ STOPPED: Final = {
     ),
     UNPAID: gettext_noop("The credits, or a budget, did not suffice for more of this run."),
     REVOKED: gettext_noop(
-        "What this run was handed over with has ended: the API key was revoked or disabled, or its "
-        "person has left. Nothing was charged."
+        "What this run was handed over with has ended: the API key was revoked or disabled, its "
+        "address was ended, or its person has left. Nothing was charged."
     ),
     TIMED_OUT: gettext_noop("The run took longer than one may."),
 }

@@ -64,6 +64,11 @@ def named(path: str) -> tuple[str, str]:
     return folder, name
 
 
+def with_models(files: Mapping[str, object]) -> bool:
+    """Whether a run brings files of models, beside inputs."""
+    return any(not path.removeprefix("/").startswith(INPUT) for path in files)
+
+
 def names(files: Mapping[str, object]) -> frozenset[str]:
     """Return by which names graphs know the files of a run."""
     return frozenset(named(path)[1] for path in files)

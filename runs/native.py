@@ -23,12 +23,15 @@ import aiohttp
 import orjson
 
 from common.errors import PlatformError
+from runs.digests import Measure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from uuid import UUID
+
+    from runs.digests import Measured
 
 CONNECT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 20
@@ -173,7 +176,7 @@ class Native:
 
     async def view(
         self, name: str, subfolder: str, kind: str, into: Path, *, most: int = MOST_FILE
-    ) -> str:
+    ) -> tuple[str, Measured]:
         """Bring a file; return the media type that it has there. Raises Missing, TooLarge."""
         query = {"filename": name, "subfolder": subfolder, "type": kind}
         asked = self._session.get(
@@ -268,8 +271,10 @@ async def bring(
     name: str,
     into: Path,
     most: int,
-) -> str:
+) -> tuple[str, Measured]:
     """Write a file that a worker is asked for to a place of ours; return its media type there.
+
+    It is measured as it comes.
 
     Raises Missing, TooLarge, and Away, which says `where` it was asked for.
     """
@@ -279,15 +284,14 @@ async def bring(
                 raise Missing(name)
             if answer.status != 200:
                 raise Away(f"{where} answered {answer.status}")
-            await _written(answer, into, most)
-            return answer.content_type
+            return answer.content_type, await _written(answer, into, most)
     except (aiohttp.ClientError, TimeoutError) as exc:
         raise Away(f"{where}: {type(exc).__name__}") from exc
 
 
-async def _written(answer: aiohttp.ClientResponse, into: Path, most: int) -> None:
+async def _written(answer: aiohttp.ClientResponse, into: Path, most: int) -> Measured:
     """Write what comes, block by block."""
-    size = 0
+    size, measure = 0, Measure()
     with into.open("wb") as kept:
         async for block in answer.content.iter_chunked(BLOCK):
             size += len(block)
@@ -295,7 +299,13 @@ async def _written(answer: aiohttp.ClientResponse, into: Path, most: int) -> Non
                 raise TooLarge(
                     f"A file of a run has at most {MOST_FILE >> 30} GiB, or what is left."
                 )
-            await asyncio.to_thread(kept.write, block)
+            await asyncio.to_thread(_take, block, kept, measure)
+    return measure.whole()
+
+
+def _take(block: bytes, kept: IO[bytes], measure: Measure) -> None:
+    measure.add(block)
+    kept.write(block)
 
 
 def _said(text: str | bytes) -> Any:

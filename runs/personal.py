@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from common.personal import Fate, Known, Person
 from runs import assets, spending
-from runs.models import ENDED, Preferences, Run, Workflow
+from runs.models import ENDED, Address, Preferences, Run, Workflow
 
 
 def _own(person: Person) -> Q:
@@ -62,8 +62,18 @@ KNOWN = (
         Fate.DELETED,
         gettext_lazy("What you prefer for your runs: how long they are kept, what they may cost."),
         whose=_own,
-        shown=("workspace_id", "keep_days", "max_micros", "accelerator", "drops_workflows"),
+        shown=(
+            "workspace_id", "keep_days", "max_micros", "accelerator", "drops_workflows",
+            "leaves_in_files",
+        ),
         order=("workspace_id",),
+    ),
+    Known(
+        "runs.Address",
+        Fate.DELETED,
+        gettext_lazy("Addresses that stand for a key of yours, in scripts that take nothing else."),
+        whose=_theirs,
+        shown=("id", "key_id", "max_micros", "created_at", "expires_at", "ended_at"),
     ),
     Known(
         "runs.Brought",
@@ -94,6 +104,7 @@ def erase(person: Person) -> dict[str, int]:
         spending.forget_budget(run)
     ended.delete()
     Preferences.objects.filter(_own(person)).delete()
+    Address.objects.filter(_theirs(person)).delete()
     gone["workflows"] = Workflow.objects.filter(_own(person)).delete()[0]
     return gone
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from runs.models import Run
 
-NAMES: Final = ("keep_days", "max_micros", "accelerator", "drops_workflows")
+NAMES: Final = ("keep_days", "max_micros", "accelerator", "drops_workflows", "leaves_in_files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,13 @@ class Preferred:
     max_micros: Micros | None = None
     accelerator: str = ""
     drops_workflows: bool = False
+    leaves_in_files: bool = False
+    """Whether a dropped workflow stays in the files that it made, as a ComfyUI writes it there."""
+
+    @property
+    def strips_files(self) -> bool:
+        """Whether workflows are taken out of what runs made."""
+        return self.drops_workflows and not self.leaves_in_files
 
     @property
     def kept(self) -> timedelta:

@@ -1,12 +1,13 @@
 """Comfy API v2 as comfy-api-proxy speaks it before a ComfyUI: one more wire of a worker.
 
     POST /api/v2/jobs    GET /api/v2/jobs/<id>, /api/v2/jobs    POST /api/v2/jobs/<id>/cancel
-    POST /api/v2/assets    GET /api/v2/assets/<id>/content
+    GET /api/v2/jobs/<id>/events    POST /api/v2/assets    GET /api/v2/assets/<id>/content
 
 It is asked and answers as `Native` does, so whoever carries a run need not know which it is. What
-that proxy does not tell, nobody knows here: its nodes are those that the operator handed over, it
-sends no progress, and nothing can be wiped there. It names no times: a run is measured from when
-it was first seen to work to when it was first seen to have ended, which is never too much.
+that proxy does not tell, nobody knows here: its nodes are those that the operator handed over, and
+nothing can be wiped there. How far a job is comes by its stream of events (streamed.py). It names
+no times: a run is measured from when it was first seen to work to when it was first seen to have
+ended, which is never too much. What was never seen to work costs no time at all.
 
 A try is known there by its label (`metadata`), so that it is found again after a lost answer, or by
 the next runner. The id of an output says where its file lies: by that a workspace's own are told.
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
+import math
 import time
 import uuid
 from dataclasses import dataclass
@@ -25,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 
+from runs import streamed
 from runs.native import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
@@ -45,6 +49,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
+    from runs.digests import Measured
+
+log = logging.getLogger("runs")
 JOBS: Final = "/api/v2/jobs"
 ASSETS: Final = "/api/v2/assets"
 KEY: Final = "api_key_comfy_org"
@@ -61,6 +68,10 @@ MOST_MS: Final = 86_400_000
 """More than a run may take: it pays for no more than what passed here in any case."""
 MISSES: Final = 5
 """So often in a row it may say that a job is gone, which it does for a moment of a living one."""
+MOST_HEARD: Final = 1000
+AGAIN_SECONDS: Final = 5.0
+SILENT_SECONDS: Final = 60
+"""Without a word for so long, a stream of events is given up: it beats each 15 seconds."""
 Place = tuple[str, str, str]
 
 
@@ -73,6 +84,10 @@ class _Job:
     ended: float | None = None
     status: str = "queued"
     misses: int = 0
+    asked: float = -math.inf
+    """When its stream was opened last."""
+    over: float | None = None
+    """When its stream said that it is over, before it was looked at."""
 
 
 class Proxied:
@@ -89,9 +104,15 @@ class Proxied:
         )
         self._jobs: dict[str, _Job] = {}
         self._files: dict[Place, str] = {}
+        self._streams: dict[str, asyncio.Task[None]] = {}
+        self._heard: asyncio.Queue[streamed.Heard] = asyncio.Queue(MOST_HEARD)
 
     async def close(self) -> None:
         """Leave no connection open."""
+        streams = list(self._streams.values())
+        for stream in streams:
+            stream.cancel()
+        await asyncio.gather(*streams, return_exceptions=True)
         await self._session.close()
 
     async def stats(self) -> dict[str, Any]:
@@ -114,6 +135,7 @@ class Proxied:
         found: dict[str, set[str]] = {"running": set(), "queued": set()}
         for attempt, job in list(self._jobs.items()):
             if job.ended is None and await self._looked(attempt, job):
+                self._follow(attempt, job)
                 found["queued" if job.status == "queued" else "running"].add(attempt)
         return Queued(frozenset(found["running"]), frozenset(found["queued"]))
 
@@ -167,13 +189,15 @@ class Proxied:
     async def forget(self, prompt_id: UUID) -> None:
         """Know nothing here any more of a try that ended."""
         self._jobs.pop(str(prompt_id), None)
+        if (stream := self._streams.get(str(prompt_id))) is not None:
+            stream.cancel()
 
     async def free(self) -> None:
         """Do nothing: it is not asked to forget what it computed."""
 
     async def view(
         self, name: str, subfolder: str, kind: str, into: Path, *, most: int = MOST_FILE
-    ) -> str:
+    ) -> tuple[str, Measured]:
         """Bring a file; return the media type that it has there. Raises Missing, TooLarge."""
         asset_id = self._files.get((kind, subfolder, name))
         if asset_id is None:
@@ -184,9 +208,42 @@ class Proxied:
         return await bring(asked, ASSETS, name, into, most)
 
     async def messages(self) -> AsyncIterator[dict[str, Any] | bytes]:
-        """Yield nothing, for ever: how far a run is, it does not tell to who asks."""
-        await asyncio.Event().wait()
-        yield {}
+        """Yield what it tells of its jobs, in ComfyUI's words, for ever."""
+        while True:
+            yield await self._heard.get()
+
+    def _follow(self, attempt: str, job: _Job) -> None:
+        """Hear what it tells of a job from now on; a stream that ended is opened anew soon."""
+        now = time.monotonic()
+        if attempt in self._streams or now - job.asked < AGAIN_SECONDS:
+            return
+        job.asked = now
+        self._streams[attempt] = stream = asyncio.create_task(self._listened(attempt, job))
+        stream.add_done_callback(lambda _: self._streams.pop(attempt, None))
+
+    async def _listened(self, attempt: str, job: _Job) -> None:
+        told = streamed.Job(attempt)
+        limit = aiohttp.ClientTimeout(connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
+        url, headers = f"{self._base}{JOBS}/{job.id}/events", {"Accept": "text/event-stream"}
+        try:
+            async with self._session.get(
+                url, headers=headers, timeout=limit, allow_redirects=False
+            ) as answer:
+                if answer.status != 200:
+                    return
+                async for name, said in streamed.events(answer.content.iter_any()):
+                    if name == "progress" and job.began is None:
+                        job.began = time.monotonic()
+                    if name == "status" and said.get("status") in ENDS and job.over is None:
+                        job.over = time.monotonic()
+                    self._tell(told.messages(name, said))
+        except (aiohttp.ClientError, TimeoutError, OSError, streamed.TooLong) as exc:
+            log.info("the events of a job at a proxy broke off: %s", type(exc).__name__)
+
+    def _tell(self, heard: list[streamed.Heard]) -> None:
+        for each in heard:
+            if not self._heard.full():  # Who watches misses some; nothing else depends on it.
+                self._heard.put_nowait(each)
 
     def _know(self, prompt_id: UUID, job_id: str) -> _Job:
         while len(self._jobs) >= MOST_KNOWN:  # What ended first: of what works, its time is known.
@@ -215,7 +272,7 @@ class Proxied:
         if job.status in ("running", "canceling") and job.began is None:
             job.began = time.monotonic()
         if job.status in ENDS and job.ended is None:
-            job.ended = time.monotonic()
+            job.ended = job.over or time.monotonic()
         # For a moment it says so of what has just ended: only what stays so is gone.
         job.misses = job.misses + 1 if job.status == "expired" else 0
         if job.misses >= MISSES:

@@ -63,6 +63,9 @@ NEXT = f"""
        AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(run.classes) AS of_run (class)
                         WHERE of_run.class <> ALL (machine.classes::text[])
                            OR of_run.class = ANY (machine.barred::text[]))
+       AND (machine.dialect = 'native'  -- Another takes no files of models (inputs.with_models).
+            OR NOT EXISTS (SELECT FROM jsonb_object_keys(run.files) AS of_run (path)
+                            WHERE of_run.path NOT LIKE 'input/%%'))
        AND coalesce(at_work.n, 0) < coalesce(
                (SELECT {limits.of_wallet(settings.CONCURRENCY_TIERS)}), 1000000)
      ORDER BY coalesce(at_work.n, 0), coalesce(lately.ms, 0), run.created_at, run.id

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from runs import spending
+from runs import address, assets, spending
 from runs.fetching import cache
 
 
@@ -13,6 +13,13 @@ def tidy_cache() -> None:
 
 
 @shared_task
+def name_files() -> None:
+    """Give files that were kept before BLAKE3 was theirs."""
+    assets.name_some()
+
+
+@shared_task
 def forget_budgets() -> None:
-    """Delete the budgets of runs that are over."""
+    """Delete the budgets of runs that are over, and what is known of addresses that are."""
     spending.forget_budgets()
+    address.forget()

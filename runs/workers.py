@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from accounts.models import Workspace
 from audit import log
 from common import sealing
 from common.errors import AccessDisabled, InvalidRequest, InvalidWorkflow, NotFound, NoWorker
@@ -79,10 +80,12 @@ def add(
     nodes: Mapping[str, Any] | None = None,
     by: UUID | None,
     reason: str,
+    program: str = "",
 ) -> Worker:
     """Have a machine be a worker from now on; runs go there once it was seen to be up.
 
-    `nodes` is its ComfyUI's `/object_info`, for a dialect that does not tell of it.
+    `nodes` is its ComfyUI's `/object_info`, for a dialect that does not tell of it. `program` is
+    by which secret of the operator's it was asked for, where nobody is signed in.
     """
     _check(name, terms)
     _check_lists(terms)
@@ -109,6 +112,8 @@ def add(
         with transaction.atomic():
             worker = Worker.objects.create(name=name, sealed=sealed, **fields)
             told = {each: fields[each] for each in fields if each not in lists}
+            told |= {"reserved_for": [str(each) for each in terms.reserved_for]}
+            told |= _program(program)
             log.note("worker.added", actor=by, target=name, after=told, reason=reason)
             if nodes is not None:
                 note_nodes(worker, nodes)
@@ -117,20 +122,52 @@ def add(
     return worker
 
 
-def drain(name: str, *, by: UUID | None, reason: str) -> bool:
+def hand_over_nodes(
+    name: str, nodes: Mapping[str, Any], *, by: UUID | None, reason: str, program: str = ""
+) -> bool:
+    """Note what a machine of the dialect v2 has of nodes by now; False if that is as before."""
+    worker = find(name)
+    if worker.dialect != Worker.Dialect.V2:
+        raise InvalidRequest(f"{name} tells its nodes itself.")
+    with transaction.atomic():
+        before = len(_classes(worker))
+        changed = note_nodes(worker, nodes)
+        if changed:
+            log.note(
+                "worker.nodes_changed",
+                actor=by,
+                target=name,
+                before={"classes": before},
+                after={"classes": len(_classes(worker)), **_program(program)},
+                reason=reason,
+            )
+    return changed
+
+
+def _classes(worker: Worker) -> list[str]:
+    known = WorkerNodes.objects.filter(worker=worker).values_list("classes", flat=True).first()
+    return known or []
+
+
+def _program(program: str) -> dict[str, str]:
+    return {"program": program} if program else {}
+
+
+def drain(name: str, *, by: UUID | None, reason: str, program: str = "") -> bool:
     """Have a worker get no new runs; False if it got none before."""
-    return _change(name, {State.ACTIVE}, State.DRAINING, "worker.drained", by, reason)
+    return _change(name, {State.ACTIVE}, State.DRAINING, "worker.drained", by, reason, program)
 
 
-def take_back(name: str, *, by: UUID | None, reason: str) -> bool:
+def take_back(name: str, *, by: UUID | None, reason: str, program: str = "") -> bool:
     """Have a draining worker get runs again; False if it got some."""
-    return _change(name, {State.DRAINING}, State.ACTIVE, "worker.taken_back", by, reason)
+    draining = {State.DRAINING}
+    return _change(name, draining, State.ACTIVE, "worker.taken_back", by, reason, program)
 
 
-def remove(name: str, *, by: UUID | None, reason: str) -> bool:
+def remove(name: str, *, by: UUID | None, reason: str, program: str = "") -> bool:
     """Have a worker be none any more: what runs there is lost to it, and runs elsewhere."""
     living = {State.ACTIVE, State.DRAINING}
-    return _change(name, living, State.REMOVED, "worker.removed", by, reason)
+    return _change(name, living, State.REMOVED, "worker.removed", by, reason, program)
 
 
 def find(name: str) -> Worker:
@@ -168,7 +205,13 @@ def reseal() -> int:
 
 @transaction.atomic
 def _change(
-    name: str, before: set[State], after: State, action: str, by: UUID | None, reason: str
+    name: str,
+    before: set[State],
+    after: State,
+    action: str,
+    by: UUID | None,
+    reason: str,
+    program: str,
 ) -> bool:
     worker = find(name)
     changed = Worker.objects.filter(pk=worker.pk, state__in=before).update(state=after)
@@ -178,7 +221,7 @@ def _change(
             actor=by,
             target=name,
             before={"state": worker.state},
-            after={"state": after},
+            after={"state": after, **_program(program)},
             reason=reason,
         )
     return bool(changed)
@@ -211,6 +254,9 @@ def _check_lists(terms: Terms) -> None:
         raise InvalidRequest(f"dialect: one of {', '.join(Worker.Dialect.values)}.")
     if len(terms.user) > MOST_USER or ":" in terms.user or isolation.CONTROL.search(terms.user):
         raise InvalidRequest(f"user: at most {MOST_USER} characters, and no colon.")
+    known = set(Workspace.objects.filter(pk__in=terms.reserved_for).values_list("pk", flat=True))
+    if strange := [each for each in terms.reserved_for if each not in known]:
+        raise InvalidRequest(f"reserved_for: there is no workspace {strange[0]}.")
     for each in (*terms.allowed_classes, *terms.denied_classes, *terms.shared_inputs):
         if not 0 < len(each) <= graphs.MOST_CLASS or isolation.CONTROL.search(each):
             raise InvalidRequest(f"Classes and files: at most {graphs.MOST_CLASS} characters each.")
@@ -284,11 +330,15 @@ def _is_like(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, each) for each in patterns)
 
 
-def fitting(workspace_id: UUID, accelerator: str, graph: graphs.Graph) -> Sequence[Worker]:
+def fitting(
+    workspace_id: UUID, accelerator: str, graph: graphs.Graph, *, with_models: bool = False
+) -> Sequence[Worker]:
     """Return the workers that could take a run, whether they are up or not.
 
-    Raises AccessDisabled for a class that may not run, InvalidWorkflow for one that none of them
-    has and for an accelerator that none is, and NoWorker where all have been down for a while.
+    One that brings files of models goes to a ComfyUI itself alone: a proxy takes none. Raises
+    AccessDisabled for a class that may not run, InvalidWorkflow for one that none of them has, for
+    an accelerator that none is and for files that none takes, and NoWorker where all have been down
+    for a while.
     """
     wanted = set(graphs.classes(graph))
     if denied := sorted(each for each in wanted if is_denied(each)):
@@ -325,6 +375,16 @@ def fitting(workspace_id: UUID, accelerator: str, graph: graphs.Graph) -> Sequen
             ),
             details={"accelerators": labels},
         )
+    if with_models:
+        found = [each for each in found if each.dialect == Worker.Dialect.NATIVE]
+        if not found:
+            raise InvalidWorkflow(
+                gettext(
+                    "No machine that could run this takes files of models. Leave them out, and "
+                    "name models that the machine has."
+                ),
+                details={"accelerators": labels},
+            )
     gone = timezone.now() - DOWN_FOR
     if all(each.down_since and each.down_since < gone for each in found):
         raise NoWorker(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import orjson
 from django import forms
 from django.shortcuts import render
 from django.urls import reverse
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 MOST_TOKEN = workers.MOST_TOKEN
+MOST_NODES = 32 << 20
+"""Bytes of what a ComfyUI says of its nodes: a large one has some 10 MiB."""
 
 
 @page(Right.READ)
@@ -72,6 +75,38 @@ class LinesField(forms.CharField):
         return tuple(each for each in lines if each)
 
 
+class NodesField(forms.FileField):
+    """A file of nodes, as a ComfyUI tells them; whoever asks the form gets them, or None."""
+
+    def __init__(self, *, help_text: str, required: bool = True) -> None:
+        super().__init__(
+            label="Its nodes", required=required, help_text=help_text, max_length=200,
+            widget=forms.FileInput({"accept": ".json,application/json"}),
+        )  # fmt: skip
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        """Return them. Raises ValidationError for a file that is none of nodes."""
+        sent = super().clean(data, initial)
+        if not sent:
+            return None
+        if sent.size > MOST_NODES:
+            raise forms.ValidationError(f"Such a file has at most {MOST_NODES >> 20} MiB.")
+        try:
+            found = orjson.loads(sent.read())
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not found:
+            raise forms.ValidationError("That is not what a ComfyUI answers at /object_info.")
+        return found
+
+
+class NodesForm(ReasonForm):
+    """What a machine of the dialect v2 has of nodes by now."""
+
+    nodes = NodesField(help_text="What the ComfyUI behind it answers at /object_info.")
+    field_order = ("nodes", "reason")
+
+
 class MachineForm(ReasonForm):
     """What an operator says of a machine."""
 
@@ -94,6 +129,11 @@ class MachineForm(ReasonForm):
         required=False,
         help_text="If it asks for Basic: the token is this user's password.",
         widget=forms.TextInput({"autocomplete": "off"}),
+    )
+    nodes = NodesField(
+        required=False,
+        help_text="Only for a comfy-api-proxy: what the ComfyUI behind it answers at /object_info, "
+        "as a file. With it, the machine speaks Comfy API v2.",
     )
     accelerator = forms.CharField(
         label="Accelerator", max_length=32, help_text="A label like A100_80GB: runs ask for it."
@@ -128,8 +168,8 @@ class MachineForm(ReasonForm):
         help_text="Else what a run left there is written over once it is stored here.",
     )
     field_order = (
-        "name", "base_url", "token", "user", "accelerator", "slots", "per_second", "minimum",
-        "per_output", "reserved", "allowed", "denied", "shared", "keeps_files", "reason",
+        "name", "base_url", "token", "user", "nodes", "accelerator", "slots", "per_second",
+        "minimum", "per_output", "reserved", "allowed", "denied", "shared", "keeps_files", "reason",
     )  # fmt: skip
 
     def clean_reserved(self) -> tuple[UUID, ...]:
@@ -162,11 +202,27 @@ def add_machine(request: HttpRequest, given: dict[str, Any]) -> str:
         allowed_classes=given["allowed"],
         denied_classes=given["denied"],
         shared_inputs=given["shared"],
+        dialect="v2" if given["nodes"] is not None else "native",
     )
     made = workers.add(
-        given["name"].strip(), terms, token=given["token"], by=who(request), reason=given["reason"]
+        given["name"].strip(),
+        terms,
+        token=given["token"],
+        nodes=given["nodes"],
+        by=who(request),
+        reason=given["reason"],
     )
     return f"{made.name} is registered: runs go there once it was seen up."
+
+
+@act(
+    Right.OPERATE, title="Its nodes", button="Hand them over", about=about, form=NodesForm,
+    lead="A comfy-api-proxy does not tell of its nodes. Hand them over again when they changed.",
+)  # fmt: skip
+def hand_over_nodes(request: HttpRequest, given: dict[str, Any], name: str) -> str:
+    """Note what a machine behind a proxy has of nodes by now."""
+    changed = workers.hand_over_nodes(name, given["nodes"], by=who(request), reason=given["reason"])
+    return f"The nodes of {name} are noted." if changed else f"{name} had these before."
 
 
 @act(

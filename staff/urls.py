@@ -89,6 +89,7 @@ urlpatterns = [
     ),
     path("machines", machines.machine_list, name="machines"),
     path("machines/add", machines.add_machine, name="add_machine"),
+    path(f"{MACHINE}/nodes", machines.hand_over_nodes, name="hand_over_nodes"),
     path(f"{MACHINE}/drain", machines.drain_machine, name="drain_machine"),
     path(f"{MACHINE}/back", machines.take_machine_back, name="take_machine_back"),
     path(f"{MACHINE}/remove", machines.remove_machine, name="remove_machine"),

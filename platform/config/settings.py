@@ -851,6 +851,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "tend-privacy": {"task": "privacy.tasks.tend", "schedule": 60, "options": {"expires": 60}},
     "tidy-files-of-runs": {"task": "runs.tasks.tidy_cache", "schedule": 3600},
+    "name-files-of-runs": {
+        "task": "runs.tasks.name_files",
+        "schedule": 600,
+        "options": {"expires": 300},
+    },
     "forget-budgets-of-runs": {"task": "runs.tasks.forget_budgets", "schedule": 600},
     "keep-no-longer": {"task": "privacy.tasks.forget", "schedule": crontab(hour="4", minute="7")},
     "make-partitions": {"task": "usage.tasks.make_partitions", "schedule": 3600},

@@ -148,6 +148,7 @@ def by(request: Request) -> core.By:
         workspace_id=drf.workspace_id(request),
         user_id=request.user.pk,  # type: ignore[arg-type]
         key=key,
+        address_id=getattr(key, "address_id", None),
         address_micros=getattr(key, "address_micros", None),
     )
 

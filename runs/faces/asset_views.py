@@ -1,13 +1,11 @@
 """Comfy API v2: `/api/v2/assets`, the files that a workspace keeps here for its runs.
 
 What a run made is read here, too, by the ids of its outputs; only files that were put here can be
-deleted. Files are known by their SHA-256: that is the only digest that is compared or told. Comfy's
-own libraries announce each file by its BLAKE3: it is taken, and no file is known by it.
+deleted. Files are known by their BLAKE3 and by their SHA-256: both are compared, the first is told.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -16,7 +14,7 @@ from rest_framework.response import Response
 
 from common.drf import LenientJSONParser
 from common.errors import AccessDisabled, InvalidRequest, NotFound, PlatformError
-from runs import assets, dialects, isolation
+from runs import assets, dialects, digests, isolation
 from runs.faces import asking, files, forms, jobs, v2
 from runs.models import Output
 from uploads import shelf
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 
     from runs.models import Asset
 
-DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
-ANNOUNCED: Final = re.compile(r"blake3:[0-9a-f]{64}")
-"""How Comfy's own libraries name what they send, so that known bytes need not be sent again."""
 MOST_TAGS: Final = 20
 LONGEST_TAG: Final = 100
 LEAST_SECONDS, MOST_SECONDS = 60, 604_800
@@ -71,11 +66,11 @@ class AssetsView(v2.V2):
         media = forms.media(given.get("content_type") or sent.content_type)
         tags, seconds = _tags(given.getlist("tags")), _seconds(given.get("expires_in"))
         wanted = _digest(given.get("expected_hash"))
-        path = forms.on_disk(sent)
+        path, measured = forms.on_disk(sent)
         try:
-            digest, _ = assets.measured(path)
-            if wanted and wanted != digest:
-                raise HashMismatch(f"The file's digest is sha256:{digest}.")
+            for kind, digest in wanted.items():
+                if (is_so := getattr(measured, kind)) != digest:
+                    raise HashMismatch(f"The file's digest is {kind}:{is_so}.")
             who = asking.by(request)
             made, is_new = assets.keep_once(
                 who.workspace_id,
@@ -83,6 +78,7 @@ class AssetsView(v2.V2):
                 file_path=name,
                 content_type=media,
                 arrived=path,
+                measured=measured,
                 seconds=seconds,
                 tags=tags,
             )
@@ -99,11 +95,11 @@ class FromHashView(v2.V2):
     def post(self, request: Request) -> Response:
         """Keep bytes that are here under one more name (200: they have it); not another's."""
         given, who = asking.sent(request), asking.by(request)
-        found = DIGEST.fullmatch(str(given.get("hash") or ""))
-        same = assets.living(who.workspace_id).filter(sha256=found[1] if found else "")
-        known = same.first()
+        wanted = digests.read(given.get("hash"))
+        same = assets.living(who.workspace_id).filter(**(wanted or {}))
+        known = same.first() if wanted else None
         if known is None:
-            raise BlobNotFound("No file of this workspace has that digest (sha256). Upload it.")
+            raise BlobNotFound("No file of this workspace has that digest. Upload it.")
         name = _name(given.get("file_path") or known.file_path)
         seconds, tags = _seconds(given.get("expires_in")), _tags(given.get("tags") or [])
         if (before := same.filter(file_path=name).first()) is not None:
@@ -111,13 +107,14 @@ class FromHashView(v2.V2):
         with shelf.arriving() as arrived:
             path = Path(arrived.name)
         try:
-            assets.copy(known, path)
+            measured = assets.copy(known, path)
             made = assets.keep(
                 who.workspace_id,
                 user_id=who.user_id,
                 file_path=name,
                 content_type=known.content_type,
                 arrived=path,
+                measured=measured,
                 seconds=seconds,
                 tags=tags,
             )
@@ -133,10 +130,10 @@ class ByHashView(v2.V2):
 
     def get(self, request: Request, digest: str) -> Response:
         """Return nothing, if this workspace put such bytes here; another's are not found."""
-        found = DIGEST.fullmatch(digest)
+        wanted = digests.read(digest)
         known = assets.living(asking.by(request).workspace_id)
-        if found is None or not known.filter(sha256=found[1]).exists():
-            raise BlobNotFound("No file of this workspace has that digest (sha256).")
+        if wanted is None or not known.filter(**wanted).exists():
+            raise BlobNotFound("No file of this workspace has that digest.")
         return Response(None)
 
 
@@ -182,7 +179,7 @@ def _shown(request: Request, kept: Asset | Output) -> dict[str, Any]:
     url, until = files.address(request, kept, seconds=files.AN_HOUR)
     return {
         "id": str(kept.pk),
-        "hash": f"sha256:{kept.sha256}",
+        "hash": digests.told(kept.sha256, kept.blake3),
         "size_bytes": kept.size_bytes,
         "content_type": kept.content_type,
         "file_path": dialects.path_of(kept),
@@ -204,14 +201,14 @@ def _name(given: object) -> str:
     return name.removeprefix("input/")
 
 
-def _digest(given: object) -> str:
-    """Return the SHA-256 that a file is said to have; empty where it is said to have none."""
-    if not given or (isinstance(given, str) and ANNOUNCED.fullmatch(given)):
-        return ""
-    found = DIGEST.fullmatch(given) if isinstance(given, str) else None
+def _digest(given: object) -> dict[str, str]:
+    """Return the digest that a file is said to have, by its kind; {} where nothing is said."""
+    if not given:
+        return {}
+    found = digests.read(given)
     if found is None:
-        raise InvalidRequest("expected_hash: like sha256:<64 hex digits>.")
-    return found[1]
+        raise InvalidRequest("expected_hash: like blake3:<64 hex digits>, or sha256:<64 of them>.")
+    return found
 
 
 def _seconds(given: object) -> int | None:

@@ -16,6 +16,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 
 from common.drf import base_url
+from common.errors import Unavailable
 from runs import assets, dialects
 from runs.faces import ranges, thumbnails
 from runs.models import Asset, Output
@@ -98,7 +99,11 @@ def given(
 
 
 def _small(kept: Asset | Output) -> HttpResponse:
-    picture = thumbnails.made(kept)
+    try:
+        picture = thumbnails.made(kept)
+    except Unavailable as busy:
+        body = {"error": busy.code, "message": str(busy)}
+        return JsonResponse(body, status=busy.status, headers=busy.headers)
     if picture is None:
         return gone()
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private"}

@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 
 from common.errors import InvalidRequest
+from runs.digests import Measure, Measured
 from uploads import shelf
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ def media(said: object) -> str:
     return str(said) if is_good else "application/octet-stream"
 
 
-def on_disk(sent: UploadedFile[Any]) -> Path:
-    """Return a file of ours with what came; it is its asker's to move or put away."""
+def on_disk(sent: UploadedFile[Any]) -> tuple[Path, Measured]:
+    """Return a file of ours with what came, and its digests; it is its asker's to put away."""
+    measure = Measure()
     with shelf.arriving() as arrived:
         for block in sent.chunks():
+            measure.add(block)
             arrived.write(block)
-        return Path(arrived.name)
+        return Path(arrived.name), measure.whole()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 
 from common.drf import base_url
-from runs import core, preferences
+from runs import core, digests, preferences
 from runs.faces import files
 from runs.models import ENDED, State
 
@@ -85,7 +85,7 @@ def output(request: Request, made: Output, run: Run) -> dict[str, Any]:
         "type": kind(made),
         "content_type": made.content_type,
         "size_bytes": made.size_bytes,
-        "hash": f"sha256:{made.sha256}",
+        "hash": digests.told(made.sha256, made.blake3),
         "url": url,
         "url_expires_at": instant_of(until),
         "job_id": run.name,

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from common.drf import valid
 from common.errors import NotFound
-from common.operators import HasAdminSecret
+from common.operators import HasAdminSecret, known_as
 from runs import graph, standing, workers
 
 if TYPE_CHECKING:
@@ -65,6 +65,12 @@ class _Machine(_Reason):
     keep_files = serializers.BooleanField(default=False)
 
 
+class _Nodes(_Reason):
+    """Of a machine of the dialect v2."""
+
+    nodes = serializers.DictField(help_text="What its ComfyUI answers at /object_info")
+
+
 class _View(APIView):
     authentication_classes = ()
     permission_classes = (HasAdminSecret,)
@@ -99,6 +105,7 @@ class MachinesView(_View):
             nodes=asked.get("nodes"),
             by=None,
             reason=asked["reason"],
+            program=known_as(request),
         )
         return Response(_one(made.name), 201)
 
@@ -114,8 +121,24 @@ class MachineView(_View):
     @extend_schema(operation_id="admin_worker_remove", request=_Reason, responses={204: None})
     def delete(self, request: Request, name: str) -> Response:
         """Remove it for good: what runs there is lost to it, and runs elsewhere."""
-        workers.remove(name, by=None, reason=valid(_Reason, request)["reason"])
+        why = valid(_Reason, request)["reason"]
+        workers.remove(name, by=None, reason=why, program=known_as(request))
         return Response(status=204)
+
+
+class MachineNodesView(_View):
+    """What one of the dialect v2 has of nodes by now."""
+
+    @extend_schema(
+        operation_id="admin_worker_nodes", request=_Nodes, responses={200: OpenApiTypes.OBJECT}
+    )
+    def put(self, request: Request, name: str) -> Response:
+        """Note what its ComfyUI answers at /object_info: its proxy does not tell."""
+        asked = valid(_Nodes, request)
+        workers.hand_over_nodes(
+            name, asked["nodes"], by=None, reason=asked["reason"], program=known_as(request)
+        )
+        return Response(_one(name))
 
 
 class MachineDrainView(_View):
@@ -126,7 +149,8 @@ class MachineDrainView(_View):
     )
     def post(self, request: Request, name: str) -> Response:
         """Give it no new runs; those that are there end there. Again is fine."""
-        workers.drain(name, by=None, reason=valid(_Reason, request)["reason"])
+        why = valid(_Reason, request)["reason"]
+        workers.drain(name, by=None, reason=why, program=known_as(request))
         return Response(_one(name))
 
 
@@ -138,7 +162,8 @@ class MachineBackView(_View):
     )
     def post(self, request: Request, name: str) -> Response:
         """Give a drained one runs again."""
-        workers.take_back(name, by=None, reason=valid(_Reason, request)["reason"])
+        why = valid(_Reason, request)["reason"]
+        workers.take_back(name, by=None, reason=why, program=known_as(request))
         return Response(_one(name))
 
 

@@ -12,31 +12,26 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpResponse
 from django.urls import path
 from django.utils.cache import get_conditional_response
-from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apikeys.authentication import SessionAuthentication, allowed_to
 from common import ids
-from common.drf import LenientJSONParser, base_url
+from common.drf import LenientJSONParser
 from common.errors import (
-    AccessDisabled,
     IdempotencyKeyReuse,
     InvalidRequest,
     InvalidWorkflow,
     NotFound,
     PlatformError,
 )
-from common.openapi import holding
-from runs import core, workers
-from runs.faces import address, asking, entries, native_jobs, nodes, partial, pictures
+from runs import address, core, workers
+from runs.faces import asking, entries, native_jobs, nodes, partial, pictures
 from runs.models import State
 
 if TYPE_CHECKING:
@@ -133,38 +128,6 @@ class NativeView(asking.Face):
         }
         errors = getattr(exc, "node_errors", {})
         return 400 if at == 422 else at, {"error": error, "node_errors": errors}
-
-
-class AddressView(APIView):
-    """The address of a key, for scripts that take nothing but one."""
-
-    scopes: ClassVar[dict[str, str]] = {"GET": asking.SCOPE}
-
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("max_credits", int, description="The most that a run by it may cost"),
-            OpenApiParameter("expires_in", int, description="Seconds; else it ends with the key"),
-        ],
-        responses=holding("RunAddress", address=serializers.URLField()),
-    )
-    def get(self, request: Request) -> Response:
-        """Return it: who has it may hand over runs and see the workspace's, until the key ends.
-
-        It may have narrower terms of its own; one that has none is the same each time.
-        """
-        who = asking.by(request)
-        if who.key is None:
-            raise AccessDisabled("An address is a key's. Ask for it with that key.")
-        asked = request.query_params
-        most = asked.get("max_credits")
-        whole = (
-            None if most is None else asking.count(most, "max_credits", most=asking.MOST_CREDITS)
-        )
-        seconds = asking.seconds(
-            asked.get("expires_in"), "expires_in", least=60, most=address.MOST_SECONDS
-        )
-        token = address.of(who.key, most=asking.micros(whole), seconds=seconds)
-        return Response({"address": f"{base_url(request)}/run/{token}"})
 
 
 def prompt(request: Request) -> Response:

@@ -18,7 +18,7 @@ from PIL import Image
 from rest_framework.response import Response
 
 from common.errors import AccessDisabled, InvalidRequest, NotFound
-from runs import assets, isolation
+from runs import assets, digests, isolation
 from runs.faces import asking, files, forms, thumbnails
 from runs.models import Output
 from uploads import shelf
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from django.http import QueryDict, StreamingHttpResponse
     from rest_framework.request import Request
 
+    from runs.digests import Measured
     from runs.models import Asset
 
 MOST_BYTES: Final = assets.MOST_BYTES
@@ -81,9 +82,9 @@ def _wanted(asked: Mapping[str, str]) -> tuple[str, int, str] | None:
 def upload(request: Request) -> Response:
     """Put a file here; of a name that has other bytes already, it is given another one."""
     fields, sent = _sent(request)
-    path = forms.on_disk(sent)
+    path, measured = forms.on_disk(sent)
     try:
-        return _kept(request, fields, path, str(sent.name), sent.content_type)
+        return _kept(request, fields, path, measured, str(sent.name), sent.content_type)
     finally:
         shelf.put_away(path)
 
@@ -98,26 +99,29 @@ def upload_mask(request: Request) -> Response:
             assets.opened(original) as content,
             Image.open(content, formats=thumbnails.FORMATS) as found,
         ):
-            picture = _masked(found, mask)
+            made = _masked(found, mask)
     except thumbnails.FAILED:
         raise InvalidRequest(
             "upload/mask: send two pictures, `image` and `original_ref`."
         ) from None
-    made = io.BytesIO()
-    picture.save(made, "PNG", compress_level=4)
-    path = _written(made.getvalue())
+    path, measured = _written(made)
     try:
-        return _kept(request, fields, path, str(sent.name), "image/png")
+        return _kept(request, fields, path, measured, str(sent.name), "image/png")
     finally:
         shelf.put_away(path)
 
 
-def _masked(found: Image.Image, mask: Image.Image) -> Image.Image:
-    if max(found.width * found.height, mask.width * mask.height) > thumbnails.MOST_PIXELS:
+def _masked(found: Image.Image, mask: Image.Image) -> bytes:
+    """Return the one with the transparency of the other, as PNG. Raises Unavailable."""
+    sizes = (found.width * found.height, mask.width * mask.height)
+    if max(sizes) > thumbnails.MOST_PIXELS:
         raise InvalidRequest(f"A picture has at most {thumbnails.MOST_PIXELS:,} pixels here.")
-    picture, alpha = found.convert("RGBA"), mask.convert("RGBA").getchannel("A")
-    picture.putalpha(alpha if alpha.size == picture.size else alpha.resize(picture.size))
-    return picture
+    with thumbnails.ROOM.taken(sum(sizes)):
+        picture, alpha = found.convert("RGBA"), mask.convert("RGBA").getchannel("A")
+        picture.putalpha(alpha if alpha.size == picture.size else alpha.resize(picture.size))
+        made = io.BytesIO()
+        picture.save(made, "PNG", compress_level=4)
+    return made.getvalue()
 
 
 def _find(workspace_id: UUID, path: str, kind: str) -> Asset | Output | None:
@@ -151,13 +155,20 @@ def _sent(request: Request) -> tuple[QueryDict, UploadedFile[Any]]:
     return fields, sent
 
 
-def _kept(request: Request, given: QueryDict, path: Path, name: str, media: str | None) -> Response:
+def _kept(
+    request: Request,
+    given: QueryDict,
+    path: Path,
+    measured: Measured,
+    name: str,
+    media: str | None,
+) -> Response:
     who = asking.by(request)
     subfolder = str(given.get("subfolder") or "").strip("/")
     overwrite = str(given.get("overwrite", "")).lower() in TRUE
     if not isolation.is_safe(f"{subfolder}/{name}" if subfolder else name):
         raise InvalidRequest("A file is named like cat.png, its subfolder like cats/small.")
-    digest, _ = assets.measured(path)
+    digest = measured.sha256
     free = _free(who.workspace_id, subfolder, name, digest, overwrite=overwrite)
     whole = f"{subfolder}/{free}" if subfolder else free
     known = assets.named(who.workspace_id, whole)
@@ -168,6 +179,7 @@ def _kept(request: Request, given: QueryDict, path: Path, name: str, media: str 
             file_path=whole,
             content_type=forms.media(media),
             arrived=path,
+            measured=measured,
         )
     return Response({"name": free, "subfolder": subfolder, "type": "input"})
 
@@ -187,7 +199,7 @@ def _free(workspace_id: UUID, subfolder: str, name: str, digest: str, *, overwri
     raise InvalidRequest("There are too many files of that name. Choose another.")
 
 
-def _written(content: bytes) -> Path:
+def _written(content: bytes) -> tuple[Path, Measured]:
     with shelf.arriving() as arrived:
-        arrived.write(content)
-        return Path(arrived.name)
+        measured = digests.copied(io.BytesIO(content), arrived)
+        return Path(arrived.name), measured

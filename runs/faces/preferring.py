@@ -47,6 +47,10 @@ class _Wishes(serializers.Serializer[object]):
     drop_workflows = serializers.BooleanField(
         required=False, help_text="Whether a run's workflow is forgotten the moment it ends"
     )
+    keep_workflows_in_files = serializers.BooleanField(
+        required=False,
+        help_text="Whether a forgotten one stays in the files that it made",
+    )
 
 
 class _Preferred(_Wishes):
@@ -81,6 +85,8 @@ class PreferencesView(APIView):
             wanted["accelerator"] = asked["accelerator"] or ""
         if "drop_workflows" in asked:
             wanted["drops_workflows"] = asked["drop_workflows"]
+        if "keep_workflows_in_files" in asked:
+            wanted["leaves_in_files"] = asked["keep_workflows_in_files"]
         by = request.user.pk
         assert by is not None, "who may change it is somebody"
         return Response(_shown(preferences.change(workspace_id(request), wanted, by=by)))
@@ -92,6 +98,7 @@ def _shown(preferred: Preferred) -> dict[str, Any]:
         "max_credits": asking.whole_credits(preferred.max_micros),
         "accelerator": preferred.accelerator or None,
         "drop_workflows": preferred.drops_workflows,
+        "keep_workflows_in_files": preferred.leaves_in_files,
         "usual_keep_days": settings.RUNS_KEEP_DAYS,
         "most_keep_days": preferences.most_days(),
     }

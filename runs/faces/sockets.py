@@ -31,8 +31,8 @@ from apikeys import keys
 from apikeys.authentication import allowed_to
 from common import db
 from common.errors import AccessDisabled, InvalidRequest, PlatformError, Unauthorized
-from runs import books, core
-from runs.faces import address, asking, entries, streams
+from runs import address, books, core
+from runs.faces import asking, entries, streams
 from runs.models import ENDED, Preview, Run, RunEvent, State
 
 if TYPE_CHECKING:

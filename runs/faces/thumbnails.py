@@ -1,4 +1,8 @@
-"""Pictures of what runs made in another form: small ones, and as a ComfyUI shows them."""
+"""Pictures of what runs made in another form: small ones, and as a ComfyUI shows them.
+
+So many pixels are worked on at once in a process: a copy of each takes four bytes, and up to four
+of them are there at a time. Who comes meanwhile waits a moment, or is told to (room.py).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageOps
 
-from runs import assets
+from runs.faces.room import Room
+from uploads import shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +26,7 @@ SIDE: Final = 300
 MOST_BYTES: Final = 64 << 20
 MOST_PIXELS: Final = 64_000_000
 QUALITY: Final = 80
+ROOM: Final = Room(size=MOST_PIXELS, places=4, waiting=16, seconds=10)
 FORMATS: Final = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """What is read as a picture. Pillow knows more, of which some have another program read them."""
 FAILED: Final = (
@@ -33,7 +39,8 @@ FAILED: Final = (
 def shown(kept: Asset | Output, kind: str, quality: int, channel: str) -> tuple[bytes, str] | None:
     """Return a picture as `webp`, `jpeg` or `png`, and its media type; None where that is none.
 
-    `channel` is `rgb` (without what shines through), `a` (that alone), or neither.
+    `channel` is `rgb` (without what shines through), `a` (that alone), or neither. Raises
+    Unavailable where too many are made at once.
     """
     try:
         with _opened(kept) as found:
@@ -52,7 +59,10 @@ def shown(kept: Asset | Output, kind: str, quality: int, channel: str) -> tuple[
 
 
 def made(kept: Asset | Output) -> bytes | None:
-    """Return a picture within 300 by 300 (WebP); None of what is no picture, or too large a one."""
+    """Return a picture within 300 by 300 (WebP); None of what is no picture, or too large a one.
+
+    Raises Unavailable where too many are made at once.
+    """
     try:
         with _opened(kept) as found:
             found.draft("RGB", (SIDE, SIDE))
@@ -69,10 +79,12 @@ def made(kept: Asset | Output) -> bytes | None:
 
 @contextmanager
 def _opened(kept: Asset | Output) -> Iterator[Image.Image]:
-    """Open a file as a picture. Raises one of FAILED where it is none, or too large a one."""
+    """Open a file as a picture, and have room for it. Raises one of FAILED where it is none."""
     if kept.size_bytes > MOST_BYTES:
         raise Image.DecompressionBombError
-    with assets.opened(kept) as content, Image.open(content, formats=FORMATS) as found:
+    # On this machine's disk: a bucket that hangs keeps nobody else waiting.
+    with shelf.on_the_disk(kept.key) as content, Image.open(content, formats=FORMATS) as found:
         if found.width * found.height > MOST_PIXELS:
             raise Image.DecompressionBombError
-        yield found
+        with ROOM.taken(found.width * found.height):
+            yield found

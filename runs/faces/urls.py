@@ -3,6 +3,7 @@
 from django.urls import path
 
 from runs.faces import (
+    addresses,
     asset_views,
     files,
     icu,
@@ -42,11 +43,14 @@ urlpatterns = [
     path(R + "/versions/<str:number>", registry.VersionView.as_view()),
     path(N, machines.MachinesView.as_view()),
     path(N + "/<str:name>", machines.MachineView.as_view()),
+    path(N + "/<str:name>/nodes", machines.MachineNodesView.as_view()),
     path(N + "/<str:name>/drain", machines.MachineDrainView.as_view()),
     path(N + "/<str:name>/back", machines.MachineBackView.as_view()),
     path("v1/runs/<path:run_id>", tagging.TaggingView.as_view()),
     path("v1/run-preferences", preferring.PreferencesView.as_view()),
-    path("v1/run-address", native.AddressView.as_view()),
+    path("v1/run-address", addresses.AddressView.as_view()),
+    path("v1/run-addresses", addresses.AddressesView.as_view()),
+    path("v1/run-addresses/<uuid:address_id>", addresses.OneAddressView.as_view()),
     *native.urls("comfy"),
     *native.urls("run/<token>"),
 ]

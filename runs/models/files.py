@@ -22,6 +22,8 @@ class Asset(models.Model):
     content_type = models.CharField(max_length=100)
     size_bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
+    blake3 = models.CharField(max_length=64, default="", db_default="", blank=True)
+    """Empty: kept before this was, and not read since (assets.name_some)."""
     tags = models.JSONField(default=list)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
@@ -68,6 +70,8 @@ class Output(models.Model):
     content_type = models.CharField(max_length=100)
     size_bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
+    blake3 = models.CharField(max_length=64, default="", db_default="", blank=True)
+    """Empty: kept before this was, and not read since (assets.name_some)."""
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
 

@@ -18,6 +18,8 @@ class Preferences(models.Model):
     """Where a run goes, unless it or its workflow says."""
     drops_workflows = models.BooleanField(default=False)
     """Whether a run's workflow is forgotten the moment it ends."""
+    leaves_in_files = models.BooleanField(default=False, db_default=False)
+    """Where it is: whether the files that it made keep the workflow that is written in them."""
 
     class Meta:
         constraints = [

@@ -54,6 +54,8 @@ class Run(models.Model):
     user_id = models.UUIDField()
     key_id = models.UUIDField(null=True)
     """With which it was asked for; null: by somebody signed in."""
+    address_id = models.UUIDField(null=True, blank=True)
+    """By which address of that key, if by one."""
     project = models.CharField(max_length=64, default="", blank=True)
     face = models.CharField(max_length=16, default="", blank=True)
     idempotency_key = models.CharField(max_length=255, default="", blank=True)

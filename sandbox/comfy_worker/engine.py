@@ -163,6 +163,7 @@ class Engine:
                 self._room.folders,
                 prompt.extra,
                 prompt.id,
+                prompt.graph,
                 self._room.api_base,
                 self._step(prompt, node_id),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 import aiohttp
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 Step = Callable[[int, int, Image.Image | None], Awaitable[None]]
 """Told how far a node is, with a picture of it, if there is one."""
@@ -24,6 +26,7 @@ class Room:
     folders: Mapping[str, Path]
     extra: Mapping[str, Any]
     prompt_id: str
+    graph: Mapping[str, Any]
     api_base: str
     step: Step
 
@@ -125,9 +128,18 @@ def _saved(pictures: list[Image.Image], room: Room, kind: str, prefix: str) -> M
     for picture in pictures:
         number = 1 + sum(each.name.startswith(f"{name}_") for each in folder.iterdir())
         file = f"{name}_{number:05}_.png"
-        picture.save(folder / file)
+        picture.save(folder / file, pnginfo=_told(room))
         shown.append({"filename": file, "subfolder": subfolder, "type": kind})
     return Made(ui={"images": shown})
+
+
+def _told(room: Room) -> PngInfo:
+    """Return what a ComfyUI writes into each picture: what it ran, and what its page sent."""
+    told = PngInfo()
+    told.add_text("prompt", json.dumps(room.graph))
+    for name, value in (room.extra.get("extra_pnginfo") or {}).items():
+        told.add_text(name, json.dumps(value))
+    return told
 
 
 Work = Callable[[dict[str, Any], Room], Awaitable[Made]]

@@ -9,16 +9,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import struct
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import ClientError, ClientSession, FormData, web
+from aiohttp import ClientError, ClientSession, FormData, WSMsgType, web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 KINDS = {"images": "image", "gifs": "video", "audio": "audio", "text": "text", "files": "file"}
 MOST_BODY = 128 << 20
+ENDS = ("execution_success", "execution_error", "execution_interrupted")
+WITH_FACTS = 4
 
 
 class Proxy:
@@ -42,6 +45,7 @@ class Proxy:
                 web.post("/api/v2/jobs", self._submit),
                 web.get("/api/v2/jobs", self._list),
                 web.get("/api/v2/jobs/{id}", self._one),
+                web.get("/api/v2/jobs/{id}/events", self._events),
                 web.post("/api/v2/jobs/{id}/cancel", self._cancel),
                 web.post("/api/v2/assets", self._upload),
                 web.get("/api/v2/assets/{id}/content", self._content),
@@ -122,6 +126,35 @@ class Proxy:
         state["status"] = {"running": "canceling"}.get(state["status"], state["status"])
         return web.json_response(self._job(job_id, state))
 
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Pass on what the ComfyUI tells of one job: progress, pictures, and its end, the last."""
+        job_id = request.match_info["id"]
+        if job_id not in self.jobs:
+            return _wrong(404, "not_found")
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        state = await self._state(job_id)
+        await answer.write(_frame("status", {"status": state["status"]}))
+        if state["status"] in ("running", "queued"):
+            url = f"{self._comfyui}/ws?clientId={job_id}"
+            async with self._session.ws_connect(url) as socket:
+                flags = {"supports_preview_metadata": True}
+                await socket.send_json({"type": "feature_flags", "data": flags})
+                async for message in socket:
+                    if message.type == WSMsgType.BINARY:
+                        await answer.write(_preview(message.data))
+                    elif message.type == WSMsgType.TEXT:
+                        said = json.loads(message.data)
+                        if said["data"].get("prompt_id") not in (None, job_id):
+                            continue
+                        if said["type"] == "progress":
+                            await answer.write(_frame("progress", _progress(said["data"])))
+                        if said["type"] in ENDS:
+                            break
+            state = await self._state(job_id)
+            await answer.write(_frame("status", {"status": state["status"]}))
+        return answer
+
     async def _state(self, job_id: str) -> dict[str, Any]:
         async with self._session.get(f"{self._comfyui}/history/{job_id}") as answer:
             entry = (await answer.json()).get(job_id)
@@ -167,6 +200,28 @@ class Proxy:
         async with self._session.get(f"{self._comfyui}/view", params=query) as answer:
             whole, media = await answer.read(), answer.content_type
             return web.Response(body=whole, status=answer.status, content_type=media)
+
+
+def _frame(name: str, said: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(said)}\n\n".encode()
+
+
+def _progress(data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "value": data["value"] / data["max"], "nodes_done": 0, "nodes_total": 0,
+        "current_node": data["node"], "step": data["value"], "steps": data["max"],
+    }  # fmt: skip
+
+
+def _preview(frame: bytes) -> bytes:
+    kind, length = struct.unpack_from(">II", frame)
+    facts = json.loads(frame[8 : 8 + length]) if kind == WITH_FACTS else {}
+    picture = frame[8 + length :] if kind == WITH_FACTS else frame[8:]
+    said = {
+        "node_id": facts.get("node_id", ""), "content_type": facts.get("image_type", "image/jpeg"),
+        "data_base64": base64.b64encode(picture).decode(),
+    }  # fmt: skip
+    return _frame("preview", said)
 
 
 def _ended(job_id: str, entry: dict[str, Any]) -> dict[str, Any]:

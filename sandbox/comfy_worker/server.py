@@ -34,7 +34,7 @@ class Server:
         self._numbers = 0
         self._sockets: dict[str, web.WebSocketResponse] = {}
         self._with_facts: set[str] = set()
-        room = Room(self.folders, {}, "", api_base.rstrip("/"), _nothing)
+        room = Room(self.folders, {}, "", {}, api_base.rstrip("/"), _nothing)
         self.engine = Engine(self, room)
 
     async def tell(self, client_id: str | None, kind: str, data: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from accounts.models import Membership
 from apikeys import asks, keys
 from apikeys.models import SCOPES, ApiKey, Pairing
 from common.drf import SESSION
+from runs import address as run_address
 from runs import workflows
 from runs.models import Asset, Run
 from usage.models import Call
@@ -81,7 +82,7 @@ RULES = {
         "customers/<uuid:user_id>/events", "customers/<uuid:user_id>/usage",
         "admin/customers/<uuid:user_id>/stripe-data",
         *("admin/workers" + what for what in (
-            "", "/<str:name>", "/<str:name>/drain", "/<str:name>/back",
+            "", "/<str:name>", "/<str:name>/nodes", "/<str:name>/drain", "/<str:name>/back",
         )),
     ],
     DOOR: [
@@ -112,6 +113,7 @@ RULES = {
         "my/keys", "my/keys/new", "my/keys/revoke-all", "my/keys/<uuid:key_id>",
         *("my/keys/<uuid:key_id>/" + what for what in (
             "change", "rotate", "disable", "enable", "revoke", "address",
+            "addresses/<uuid:address_id>/end",
         )),
         "my/connect", "my/credits", *("my/credits/" + what for what in (
             "buy", "redeem", "automatic", "card", "portal", "warning", "statement",
@@ -271,6 +273,10 @@ def key_of(member):
     return member.api_key_record.pk
 
 
+def run_address_of(member):
+    return run_address.make(member.api_key_record).pk
+
+
 def sign_in_of(member):
     return uuid.uuid4()  # Of these somebody must have come in: tests/accounts/test_oauth.py.
 
@@ -329,6 +335,7 @@ OF_SOMEBODY = {
     "v1/calls/<uuid:call_id>/result": call_of,
     "customers/api-keys/<uuid:key_id>": key_of,
     "v1/keys/<uuid:key_id>": key_of,
+    "v1/run-addresses/<uuid:address_id>": run_address_of,
     "v1/keys/<uuid:key_id>/rotate": key_of,
     "v1/sign-ins/<uuid:sign_in_id>": sign_in_of,
     "v1/workspaces/<uuid:workspace_id>/vendors/<vendor>/account": workspace_of,

@@ -35,6 +35,7 @@ LIMITED = {
     "customers/<uuid:user_id>/usage": ("POST", operators, "MOST_WRONG"),
     "admin/workers": ("POST", operators, "MOST_WRONG"),
     "admin/workers/<str:name>": ("DELETE", operators, "MOST_WRONG"),
+    "admin/workers/<str:name>/nodes": ("PUT", operators, "MOST_WRONG"),
     "admin/workers/<str:name>/drain": ("POST", operators, "MOST_WRONG"),
     "admin/workers/<str:name>/back": ("POST", operators, "MOST_WRONG"),
 }

@@ -19,6 +19,7 @@ from apikeys import keys
 from apikeys.models import SCOPES
 from audit.models import Event
 from outbox.models import Mail
+from runs import address as run_address
 
 UNSAFE = ("post", "put", "patch", "delete")
 TEAM = "v1/workspaces/<uuid:id>"
@@ -57,6 +58,7 @@ NOTED = {
     (f"{WEBHOOK}/test", "post"): ("webhook.tried", False),
     ("v1/webhooks/deliveries/<uuid:delivery_id>/resend", "post"): ("webhook.resent", False),
     ("v1/run-preferences", "patch"): ("runs.preferences_changed", True),
+    ("v1/run-addresses/<uuid:address_id>", "delete"): ("run-address.ended", False),
     ("v1/workflows", "post"): ("workflow.made", False),
     (WORKFLOW, "patch"): ("workflow.changed", True),
     (WORKFLOW, "delete"): ("workflow.removed", False),
@@ -65,6 +67,7 @@ NOTED = {
 ELSEWHERE = {
     ("admin/workers", "post"): "worker.added: tests/runs/test_machines_by_program.py",
     ("admin/workers/<str:name>", "delete"): "worker.removed: the same",
+    ("admin/workers/<str:name>/nodes", "put"): "worker.nodes_changed: the same",
     ("admin/workers/<str:name>/drain", "post"): "worker.drained: the same",
     ("admin/workers/<str:name>/back", "post"): "worker.taken_back: the same",
     ("admin/customers/<uuid:user_id>/stripe-data", "delete"):
@@ -232,6 +235,11 @@ def resending(studio):
     return studio.ask("POST", f"v1/webhooks/deliveries/{tried['id']}/resend")
 
 
+def ending_an_address(studio):
+    made = run_address.make(studio.key)
+    return studio.ask("DELETE", f"v1/run-addresses/{made.pk}")
+
+
 def with_workflow(path="", method="POST", **body):
     """Return what makes a workflow, and then asks that of it."""
 
@@ -275,6 +283,7 @@ DOING = {
     ("v1/privacy/archives", "post"): act("v1/privacy/archives"),
     ("v1/webhooks", "post"): act("v1/webhooks", url="https://8.8.8.8/", events=["run.failed"]),
     ("v1/workflows", "post"): act("v1/workflows", name="Poster", prompt=GRAPH),
+    ("v1/run-addresses/<uuid:address_id>", "delete"): ending_an_address,
     ("v1/run-preferences", "patch"): act("v1/run-preferences", "PATCH", keep_days=3),
     (WORKFLOW, "patch"): with_workflow(method="PATCH", name="Poster of films"),
     (WORKFLOW, "delete"): with_workflow(method="DELETE"),

@@ -30,8 +30,8 @@ from privacy import tokens as links
 from privacy.models import Deletion
 from proxy import jobs, vault
 from proxy.models import VendorAccount
+from runs import address as run_addresses
 from runs import dialects, isolation, workers
-from runs.faces import address as run_addresses
 from runs.models import Worker
 from uploads import signing as addresses
 from webhooks import endpoints

@@ -56,6 +56,7 @@ ANYBODY = {
     "admin/customers/<uuid:user_id>/stripe-data": "the same",
     "admin/workers": "the same",
     "admin/workers/<str:name>": "the same",
+    "admin/workers/<str:name>/nodes": "the same",
     "admin/workers/<str:name>/drain": "the same",
     "admin/workers/<str:name>/back": "the same",
     "customers/<uuid:user_id>/usage": "the same",

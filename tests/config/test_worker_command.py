@@ -129,3 +129,15 @@ def test_what_runs_on_a_machine_and_how_it_is_asked_is_said_by_command(do):
     made = workers.find("gpu-1")
     assert (made.is_basic, workers.token_of(made)) == (True, f"us:{TOKEN}")
     assert TOKEN not in json.dumps(row) + f"{list(Event.objects.values())}"
+
+
+def test_a_proxys_nodes_are_handed_over_by_command(do, tmp_path):
+    file = tmp_path / "object_info.json"
+    file.write_text('{"SaveImage": {"output_node": true}}')
+    add(do, "--nodes", str(file))
+    assert do("nodes", "gpu-1", str(file))["done"] == "had these before"
+    file.write_text('{"SaveImage": {"output_node": true}, "Upscale": {}}')
+
+    assert do("nodes", "gpu-1", str(file))["done"] == "has these nodes from now on"
+
+    assert workers.find("gpu-1").nodes.classes == ["SaveImage", "Upscale"]

@@ -234,6 +234,7 @@ class Examples:
             # Of these nothing is shown, only done.
             "account": "main", "session": 1, "sign_in_id": team.pk, "delivery_id": team.pk,
             "ask_id": team.pk, "token": Signer(sep=".", salt="accounts.notices").sign(leaving),
+            "address_id": team.pk,
         }  # fmt: skip
         self.special = {
             "my/prices/of/<path:name>": "bfl/flux-pro-1.1-ultra/generate?ask=1",

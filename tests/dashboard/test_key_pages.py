@@ -13,8 +13,9 @@ from accounts import teams
 from apikeys import allowances, keys, limited, states
 from apikeys.limited import Limits
 from apikeys.models import ApiKey
+from common.errors import Unauthorized
 from common.money import usd
-from runs.faces import address as run_addresses
+from runs import address as run_addresses
 
 NEW = {"name": "Render farm", "scopes": ["proxy"], "which": "all"}
 
@@ -226,7 +227,7 @@ def test_a_page_of_keys_asks_no_more_however_many_there_are(
         )
     browser.get(path)
 
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(18):
         assert browser.get(path).status_code == 200
 
 
@@ -257,6 +258,15 @@ def test_an_address_for_scripts_is_made_of_ones_own_key_with_terms_of_its_own(al
     shown = run_addresses.authenticate(token, address="127.0.0.1")
     assert (shown.pk, shown.address_micros) == (key.pk, 250_000)
     assert browser.post(path, {"most": "-1", "days": "7"}).status_code == 400
+    end = f"/my/keys/{key.pk}/addresses/{shown.address_id}/end"
+    page = text(browser.get(f"/my/keys/{key.pk}"))
+    assert (end in page, token in page) == (True, False)
+    assert browser.get(end).status_code == 405
+    assert browser.post(end).status_code == 302
+    assert browser.post(end).status_code == 404
+    assert end not in text(browser.get(f"/my/keys/{key.pk}"))
+    with pytest.raises(Unauthorized):
+        run_addresses.authenticate(token, address="127.0.0.1")
     key.scopes = ["proxy"]
     key.save(update_fields=["scopes"])
     assert browser.get(path).status_code == 403
@@ -267,5 +277,10 @@ def test_nobody_makes_an_address_of_a_key_that_is_not_theirs_or_has_ended(alice,
     hers = f"/my/keys/{alice.api_key_record.pk}/address"
 
     assert signed_in(bob).post(hers, {"days": "0"}).status_code == 404
+    made = run_addresses.make(alice.api_key_record)
+    end = f"/my/keys/{alice.api_key_record.pk}/addresses/{made.pk}/end"
+    assert signed_in(bob).post(end).status_code == 404
+    end = f"/my/keys/{bob.api_key_record.pk}/addresses/{made.pk}/end"
+    assert signed_in(bob).post(end).status_code == 404
     states.revoke(alice.api_key_record, by=alice.user.pk, reason="test")
     assert signed_in(alice).post(hers, {"days": "0"}).status_code == 404

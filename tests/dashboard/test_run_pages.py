@@ -456,6 +456,7 @@ def test_an_owner_says_what_holds_for_all_runs_and_reads_it_back(alice, browser)
     assert (saved.status_code, saved["Location"]) == (302, path)
     found = preferences.of(alice.workspace_id)
     assert (found.keep_days, found.max_micros, found.drops_workflows) == (3, 500_000, True)
+    assert not found.leaves_in_files
     assert found.accelerator == "T4"
     assert 'value="0.50"' in page
     assert "From 1 to 30. Empty: 7." in page

@@ -148,10 +148,16 @@ def filled(stage, ada):
             next_try_at=None if number else at, delivered_at=at if number == 2 else None,
         )  # fmt: skip
     sending.switch_off(broken, reason=sending.GONE)
+    from common.money import usd
+    from runs import address as run_addresses
+
+    key = key_for_runs(ada)
+    for terms in ({}, {"most": usd("0.25"), "seconds": 30 * 86_400}):
+        run_addresses.make(key, **terms)
     yield {
         "workflow": workflow.pk, "good": good.pk, "failed": failed.pk, "running": running.pk,
         "waiting": waiting.pk, "endpoint": endpoint.pk, "broken": broken.pk,
-        "picker": picker.pk, "key": key_for_runs(ada).pk,
+        "picker": picker.pk, "key": key.pk,
     }  # fmt: skip
     stage.stop()
 

@@ -9,6 +9,7 @@ import struct
 from uuid import uuid4
 
 import pytest
+from blake3 import blake3
 from django.core.files.uploadedfile import SimpleUploadedFile
 from hostile import Server, answer, silent
 from PIL import Image
@@ -16,8 +17,9 @@ from runs_stage import by, ended, picture, reached, submit
 from test_face_v2 import asking, post
 
 from common.errors import InvalidFileUrl, InvalidWorkflow
-from runs import assets, core, isolation
-from runs.models import Run
+from runs import assets, core, isolation, tasks
+from runs.models import Asset, Run
+from uploads import shelf
 
 pytestmark = pytest.mark.slow
 ASSETS = "/api/v2/assets"
@@ -165,8 +167,9 @@ def test_an_asset_is_kept_named_in_a_graph_and_deleted_when_nothing_needs_it(sta
     made = put(client, png(), file_path="cats/cat.png", expected_hash=digest, expires_in="3600")
     assert made.status_code == 201, made.content
     asset = made.json()
+    named = f"blake3:{blake3(png()).hexdigest()}"
     assert (asset["hash"], asset["file_path"], asset["created_new"]) == (
-        digest,
+        named,
         "cats/cat.png",
         True,
     )
@@ -175,7 +178,9 @@ def test_an_asset_is_kept_named_in_a_graph_and_deleted_when_nothing_needs_it(sta
     assert (renamed.status_code, renamed.json()["file_path"]) == (201, "dog.png")
     again = post(client, f"{ASSETS}/from-hash", {"hash": digest, "file_path": "cats/cat.png"})
     assert (again.status_code, again.json()["id"]) == (200, asset["id"])
-    assert client.head(f"{ASSETS}/by-hash/{digest}").status_code == 200
+    for spelled in (digest, named):
+        assert client.head(f"{ASSETS}/by-hash/{spelled}").status_code == 200
+        assert stranger.head(f"{ASSETS}/by-hash/{spelled}").status_code == 404
     graph = loads({"__type": "core/ASSET", "info": {"id": asset["id"]}})
     job = post(client, "/api/v2/jobs", {"workflow": graph}).json()
     assert client.delete(f"{ASSETS}/{asset['id']}").json()["error"]["code"] == "asset_in_use"
@@ -185,6 +190,8 @@ def test_an_asset_is_kept_named_in_a_graph_and_deleted_when_nothing_needs_it(sta
 
     assert b"".join(client.get(f"{ASSETS}/{asset['id']}/content").streaming_content) == png()
     (output,) = client.get(f"/api/v2/jobs/{run.pk}").json()["outputs"]
+    content = b"".join(client.get(f"{ASSETS}/{output['id']}/content").streaming_content)
+    assert output["hash"] == f"blake3:{blake3(content).hexdigest()}"
     assert client.get(f"{ASSETS}/{output['id']}").json()["job_id"] == str(run.pk)
     for path in (asset["id"], f"{asset['id']}/content", output["id"], f"by-hash/{digest}"):
         assert stranger.get(f"{ASSETS}/{path}").status_code == 404, path
@@ -222,21 +229,47 @@ def test_a_file_is_called_only_what_can_be_kept_and_sent(stage, ada, said, kept)
     assert b"".join(sent.streaming_content) == png()
 
 
+ABC = "blake3:6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"
+"""Of b"abc", as BLAKE3's authors publish it."""
+
+
 def test_a_file_is_sent_as_comfys_own_libraries_announce_it(stage, ada):
-    """They ask for its BLAKE3 before, and name it with the file; no file is known by one here."""
-    client, digest = asking(ada), "blake3:" + "0" * 64
+    """They ask for its BLAKE3 before, name it with the file, and need not send it a second time."""
+    client = asking(ada)
 
-    assert client.head(f"{ASSETS}/by-hash/{digest}").status_code == 404
-    assert post(client, f"{ASSETS}/from-hash", {"hash": digest}).status_code == 404
-    made = put(client, png(), expected_hash=digest)
+    assert client.head(f"{ASSETS}/by-hash/{ABC}").status_code == 404
+    assert post(client, f"{ASSETS}/from-hash", {"hash": ABC}).status_code == 404
+    other = put(client, b"abd", expected_hash=ABC)
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "hash_mismatch")
+    made = put(client, b"abc", "a.txt", expected_hash=ABC)
 
-    assert made.status_code == 201
-    assert made.json()["hash"] == "sha256:" + hashlib.sha256(png()).hexdigest()
+    assert (made.status_code, made.json()["hash"]) == (201, ABC)
+    assert client.head(f"{ASSETS}/by-hash/{ABC}").status_code == 200
+    again = post(client, f"{ASSETS}/from-hash", {"hash": ABC, "file_path": "b.txt"})
+    assert (again.status_code, again.json()["hash"]) == (201, ABC)
+
+
+def test_files_of_before_have_their_blake3_once_a_sweep_has_read_them(stage, ada):
+    client = asking(ada)
+    made = [put(client, each, f"{n}.txt").json() for n, each in enumerate((b"abc", b"gone", b"d"))]
+    Asset.objects.filter(workspace_id=ada.workspace_id).update(blake3="")
+    shelf.drop(Asset.objects.get(pk=made[1]["id"]).key)
+
+    assert client.head(f"{ASSETS}/by-hash/{ABC}").status_code == 404
+    before = client.get(f"{ASSETS}/{made[0]['id']}").json()["hash"]
+    assert before == "sha256:" + hashlib.sha256(b"abc").hexdigest()
+    tasks.name_files()
+
+    assert client.head(f"{ASSETS}/by-hash/{ABC}").status_code == 200
+    assert client.get(f"{ASSETS}/{made[0]['id']}").json()["hash"] == ABC
+    gone = client.get(f"{ASSETS}/{made[1]['id']}").json()["hash"]
+    assert gone == "sha256:" + hashlib.sha256(b"gone").hexdigest()
 
 
 WRONG = {
     "no file": ({"file": ""}, 400, "invalid_request"),
     "a digest": ({"expected_hash": "sha256:" + "0" * 64}, 409, "hash_mismatch"),
+    "a blake3": ({"expected_hash": "blake3:" + "0" * 64}, 409, "hash_mismatch"),
     "another digest": ({"expected_hash": "md5:" + "0" * 32}, 400, "invalid_request"),
     "half a digest": ({"expected_hash": "blake3:" + "0" * 63}, 400, "invalid_request"),
     "a place": ({"file_path": "../cat.png"}, 400, "invalid_request"),

@@ -20,7 +20,8 @@ from runs_live import live
 from runs_stage import ended, picture, slow, until
 
 from apikeys.models import ApiKey
-from runs.faces import address, sockets
+from runs import address
+from runs.faces import sockets
 from runs.models import Run
 
 pytestmark = pytest.mark.slow

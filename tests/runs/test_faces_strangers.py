@@ -14,8 +14,8 @@ from runs_stage import picture
 
 from apikeys.models import ApiKey
 from common.errors import BodyTooLarge
-from runs import core, workflows
-from runs.faces import address, entries, refusals
+from runs import address, core, workflows
+from runs.faces import entries, refusals
 from runs.models import Asset, Output, Run
 
 BODY = {"content_type": "application/json"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 
@@ -13,6 +14,7 @@ from audit.models import Event
 from runs import workers
 from runs.models import Worker, WorkerNodes
 
+NOBODY = "6f9df4c6-1a2e-4f0e-9d0b-2f8a4c5a7be1"
 SECRET, TOKEN = "s" * 40, "token-of-a-machine-4711"
 
 
@@ -57,6 +59,10 @@ def test_a_machine_has_its_whole_life_by_program(db, do, alice):
     assert do("DELETE", path).status_code == 204
     assert do("DELETE", path).status_code == do("GET", path).status_code == 404
     noted = Event.objects.filter(target=asked["name"]).order_by("pk")
+    assert noted[0].after["reserved_for"] == [str(alice.workspace_id)]
+    assert {each.after["program"] for each in noted} == {
+        f"secret {hashlib.sha256(SECRET.encode()).hexdigest()[:8]}"
+    }, "by which of the operator's secrets"
     assert [(each.action, each.actor_id, each.reason) for each in noted] == [
         (f"worker.{what}", None, "a test") for what in ("added", "drained", "taken_back", "removed")
     ]
@@ -66,7 +72,8 @@ def test_a_machine_has_its_whole_life_by_program(db, do, alice):
     "wrong",
     [{"name": "No spaces"}, {"base_url": "ftp://x"}, {"slots": 0}, {"micros_per_second": -1},
      {"dialect": "spoken"}, {"dialect": "v2"}, {"nodes": {"A": {}}}, {"reason": ""},
-     {"reserved_for": ["x"]}, {"denied_classes": ["a\0"]}, {"accelerator": "any"},
+     {"reserved_for": ["x"]}, {"reserved_for": [NOBODY]},
+     {"denied_classes": ["a\0"]}, {"accelerator": "any"},
      {"base_url": "http://["}, {"base_url": "http://\u2100.test"}, {"base_url": "http://a.test:x"},
      {"base_url": "http://a\n.test"}, {"token": "x" * 321}, {"token": "\u00e9" * 200},
      {"token": "a\r\nX-More: b"}, {"token": "x" * 300, "user": "u" * 40}],
@@ -119,3 +126,25 @@ def test_one_that_is_removed_while_it_is_asked_for_is_a_404(db, do, monkeypatch)
     monkeypatch.setattr("runs.standing.machines", list)
 
     assert do("GET", f"/{name}").status_code == 404
+
+
+NODES = {"SaveImage": {"output_node": True, "input": {}, "output": []}}
+
+
+def test_a_proxys_nodes_are_handed_over_again_where_they_changed(db, do):
+    asked = terms(dialect="v2", nodes=NODES)
+    do("POST", **asked)
+    more = NODES | {"Upscale": {"input": {}, "output": []}}
+
+    changed = do("PUT", f"/{asked['name']}/nodes", nodes=more)
+    same = do("PUT", f"/{asked['name']}/nodes", nodes=more)
+
+    assert (changed.status_code, changed.json()["classes"], same.status_code) == (200, 2, 200)
+    (noted,) = Event.objects.filter(target=asked["name"], action="worker.nodes_changed")
+    assert (noted.before["classes"], noted.after["classes"]) == (1, 2)
+    native = terms()
+    do("POST", **native)
+    refused = do("PUT", f"/{native['name']}/nodes", nodes=more)
+    assert (refused.status_code, "itself" in refused.json()["message"]) == (400, True)
+    assert do("PUT", f"/{asked['name']}/nodes").status_code == 400
+    assert do("PUT", "/nobody/nodes", nodes=more).status_code == 404

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.test import Client
 from PIL import Image
+from runs_stage import until
 
-from runs import assets
+from common.errors import Unavailable
+from runs import assets, dialects
 from runs.faces import thumbnails
+from runs.faces.room import Room
 
 
 @pytest.fixture
@@ -99,3 +104,77 @@ def test_a_broken_picture_comes_as_it_is(committed, ada, settings, tmp_path, nam
 
     assert (answer.status_code, answer.getvalue()) == (200, content)
     assert thumbnails.made(kept) is None
+
+
+# --- Room ---------------------------------------------------------------------------------------
+
+
+def test_so_many_are_inside_and_of_such_a_size_and_the_next_waits_its_turn():
+    room, order = Room(size=10, places=2, waiting=5, seconds=10), []
+
+    def go(size, name):
+        with room.taken(size):
+            order.append(name)
+
+    with ThreadPoolExecutor(2) as pool:
+        with room.taken(6):
+            larger = pool.submit(go, 5, "larger")
+            until(lambda: len(room._line) == 1)
+            later = pool.submit(go, 1, "later")
+            until(lambda: len(room._line) == 2)
+            assert order == []
+        for each in (larger, later):
+            each.result(timeout=5)
+    assert order == ["larger", "later"], "though there was room for the later one"
+    assert (room._used, room._inside, len(room._line)) == (0, 0, 0)
+
+
+def test_one_larger_than_the_room_has_all_of_it_alone():
+    room = Room(size=10, places=4, waiting=0, seconds=1)
+
+    with room.taken(1_000), pytest.raises(Unavailable), room.taken(1):
+        pass
+    with room.taken(10):
+        pass
+
+
+def test_a_full_line_and_a_wait_in_vain_are_told_to_come_again():
+    room = Room(size=1, places=1, waiting=1, seconds=0.2)
+
+    with room.taken(1), ThreadPoolExecutor(2) as pool:
+        waits = pool.submit(lambda: room.taken(1).__enter__())
+        until(lambda: len(room._line) == 1)
+        with pytest.raises(Unavailable) as full, room.taken(1):
+            pass
+        with pytest.raises(Unavailable):
+            waits.result(timeout=5)
+    assert full.value.headers == {"Retry-After": "5"}
+    assert (room._used, room._inside, len(room._line)) == (0, 0, 0)
+
+
+def test_where_too_many_are_made_a_picture_is_a_503_and_a_whole_file_comes(
+    committed, ada, settings, tmp_path, monkeypatch
+):
+    settings.DATA_DIR = tmp_path / "data"
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
+    kept = assets.keep(
+        ada.workspace_id, user_id=ada.user.pk, file_path="a.png", content_type="image/png",
+        arrived=tmp_path / "a.png",
+    )  # fmt: skip
+    monkeypatch.setattr(thumbnails, "ROOM", Room(size=1, places=0, waiting=0, seconds=0))
+    headers, query = {"X-API-KEY": ada.key}, {"filename": "a.png", "type": "input"}
+    until_then = int(time.time()) + 60
+    small = f"/files/{kept.pk}/a.png?e={until_then}&small=1&s="
+    small += dialects.signatures(kept.pk, until_then)[0]
+
+    asked = Client().get("/comfy/view", {**query, "preview": "webp"}, headers=headers)
+    thumbnail = Client().get(small)
+
+    assert (asked.status_code, asked["Retry-After"]) == (503, "5")
+    assert asked.json()["error"]["type"] == "upstream_error"
+    assert (thumbnail.status_code, thumbnail["Retry-After"]) == (503, "5")
+    for whole in (
+        Client().get("/comfy/view", query, headers=headers),
+        Client().get(small.replace("&small=1", "")),
+    ):
+        assert (whole.status_code, whole.getvalue()[:4]) == (200, b"\x89PNG")

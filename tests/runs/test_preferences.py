@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from datetime import timedelta
 
 import pytest
 import runs_by_hand
+from blake3 import blake3
 from django.test import Client
+from PIL import Image
 from runs_stage import ended, picture, submit
 
 from audit.models import Event
@@ -35,6 +39,7 @@ def ask(method, member, **said):
 def test_what_was_never_said_is_as_the_platform_has_it(alice):
     assert ask("GET", alice).json() == {
         "keep_days": None, "max_credits": None, "accelerator": None, "drop_workflows": False,
+        "keep_workflows_in_files": False,
         "usual_keep_days": 7, "most_keep_days": 30,
     }  # fmt: skip
 
@@ -186,3 +191,33 @@ def test_any_is_no_label_whoever_says_it(manager):
 
     assert (anywhere.accelerator, there.accelerator) == ("", "cpu")
     assert submit(manager, None, workflow_id=kept.pk).accelerator == ""
+
+
+@pytest.mark.parametrize(("stays", "said"), [(False, set()), (True, {"prompt", "workflow"})])
+def test_a_dropped_workflow_is_taken_out_of_pictures_unless_it_is_to_stay(stage, ada, stays, said):
+    stage.worker(ada)
+    stage.start()
+    wanted = {"drops_workflows": True, "leaves_in_files": stays}
+    preferences.change(ada.workspace_id, wanted, by=ada.user.pk)
+    extra = {"extra_pnginfo": {"workflow": {"nodes": ["secret"]}}}
+
+    run = ended(submit(ada, picture(), face="native", extra=extra))
+
+    (made,) = core.outputs(ada.workspace_id, run.pk)
+    with assets.opened(made) as content:
+        whole = content.read()
+    with Image.open(io.BytesIO(whole)) as found:
+        assert (found.size, set(found.info) & {"prompt", "workflow"}) == ((32, 32), said)
+    assert (made.sha256, made.size_bytes) == (hashlib.sha256(whole).hexdigest(), len(whole))
+    assert made.blake3 == blake3(whole).hexdigest()
+
+
+def test_workflows_stay_in_pictures_where_they_are_not_dropped(stage, ada):
+    stage.worker(ada)
+    stage.start()
+
+    run = ended(submit(ada, picture()))
+
+    (made,) = core.outputs(ada.workspace_id, run.pk)
+    with assets.opened(made) as content, Image.open(content) as found:
+        assert json.loads(found.info["prompt"])["9"]["class_type"] == "SaveImage"

@@ -15,9 +15,9 @@ from runs_stage import ended, picture, reached, slow, submit, until
 from test_runs_races import nothing_is_held
 
 from apikeys.models import ApiKey
-from common.errors import InvalidRequest
-from runs import assets, core, workers
-from runs.models import Run, Trace, Worker
+from common.errors import InvalidRequest, InvalidWorkflow
+from runs import assets, core, scheduler, workers
+from runs.models import Preview, Run, Trace, Worker
 
 pytestmark = pytest.mark.slow
 REAL = os.environ.get("V2_PROXY", "")
@@ -179,3 +179,58 @@ def test_nodes_are_handed_over_where_a_machine_does_not_tell_them_and_only_there
 
     with pytest.raises(InvalidRequest, match="object_info"):
         workers.add("gpu", terms, nodes=nodes, by=alice.user.pk, reason="test")
+
+
+def test_how_far_it_is_and_pictures_come_by_the_proxys_stream(machine, ada):
+    run = reached(submit(ada, slow(6.0, steps=12)), "running")
+
+    until(lambda: (Run.objects.get(pk=run.pk).progress or {}).get("step"))
+
+    seen = Run.objects.get(pk=run.pk).progress
+    assert (seen["steps"], seen["current_node_class"]) == (12, "DemoSleep")
+    until(lambda: Preview.objects.filter(run=run).exists())
+    assert Preview.objects.get(run=run).content_type == "image/jpeg"
+    run = ended(run)
+    assert (run.state, run.error_message) == ("succeeded", "")
+    told = core.events_after(ada.workspace_id, run.pk)
+    assert any(each.data.get("name") == "progress" or "step" in each.data for each in told)
+
+
+def test_a_run_that_was_never_seen_to_work_costs_its_files_and_no_time(machine, ada):
+    run = ended(submit(ada, picture(11)))
+
+    assert (run.state, run.paid_outputs) == ("succeeded", 1)
+    assert run.charged_micros == -(-run.gpu_ms * 10_000 // 1000) + 2000
+    assert run.gpu_ms <= 1500
+
+
+MODELS = {"/models/loras/a.safetensors": {"url": "https://files.example.org/a.safetensors"}}
+
+
+@pytest.fixture
+def takes_models(settings):
+    settings.RUN_MODEL_FOLDERS = ["loras"]
+
+
+def test_a_run_with_files_of_models_is_refused_before_a_hold_where_no_machine_takes_them(
+    stage, ada, takes_models
+):
+    stage.proxied(ada)
+
+    with pytest.raises(InvalidWorkflow, match="takes files of models"):
+        submit(ada, picture(), files=MODELS)
+
+    nothing_is_held(ada)
+    assert not Run.objects.filter(workspace_id=ada.workspace_id).exists()
+
+
+def test_a_run_with_files_of_models_is_never_given_to_a_proxy(stage, ada, takes_models):
+    proxied, native = stage.proxied(ada), stage.worker(ada)
+    for each in (proxied, native):
+        Worker.objects.filter(pk=each.pk).update(health="up")
+    with_models = submit(ada, picture(), files=MODELS)
+
+    assert scheduler.claim(proxied.pk) is None
+    plain = submit(ada, picture())
+    assert scheduler.claim(proxied.pk).pk == plain.pk, "what brings none passes it by"
+    assert scheduler.claim(native.pk).pk == with_models.pk

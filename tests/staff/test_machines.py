@@ -3,11 +3,12 @@
 import uuid
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from audit.models import Event
 from runs import workers
-from runs.models import Run, Trace, Worker
+from runs.models import Run, Trace, Worker, WorkerNodes
 
 TOKEN = "token-of-a-machine-4711"
 
@@ -113,3 +114,38 @@ def test_what_may_run_there_and_as_whom_it_knows_us_is_said_at_the_page(olga):
     assert (made.allowed_classes, made.denied_classes) == (["Load*", "Save*"], [])
     assert (made.shared_inputs, made.is_basic) == (["a.png"], True)
     assert TOKEN not in olga.text("machines")
+
+
+def nodes_file(content=b'{"SaveImage": {"output_node": true, "input": {}, "output": []}}'):
+    return SimpleUploadedFile("object_info.json", content, "application/json")
+
+
+def test_a_machine_behind_a_proxy_is_registered_by_its_nodes_and_has_others_later(olga):
+    asked = form(nodes=nodes_file())
+    olga.post("machines/add", **asked)
+
+    made = Worker.objects.get(name=asked["name"])
+    assert (made.dialect, made.nodes.classes, made.scrubs) == ("v2", ["SaveImage"], False)
+    assert "behind a comfy-api-proxy" in olga.text("machines")
+    place = f"machines/one/{made.name}/nodes"
+    assert place in olga.text("machines")
+    olga.post(place, reason="an upscaler is new", nodes=nodes_file(b'{"A": {}, "B": {}}'))
+    assert WorkerNodes.objects.get(worker=made).classes == ["A", "B"]
+    noted = Event.objects.get(target=made.name, action="worker.nodes_changed")
+    assert (noted.actor_id, noted.reason) == (olga.user.pk, "an upscaler is new")
+
+
+@pytest.mark.parametrize("content", [b"no json", b"[]", b"{}", b'{"a": "\\ud800"}', b"[" * 9999])
+def test_a_file_of_nodes_that_is_none_is_refused(olga, content):
+    asked = form(nodes=nodes_file(content))
+
+    answer = olga.post("machines/add", **asked)
+
+    assert answer.status_code == 400
+    assert not Worker.objects.filter(name=asked["name"]).exists()
+
+
+def test_a_machine_that_tells_its_nodes_is_given_none(olga, machine):
+    answer = olga.post(f"machines/one/{machine.name}/nodes", reason="x", nodes=nodes_file())
+
+    assert answer.status_code == 400

@@ -5,6 +5,9 @@
     keys enable KEY --by STAFF --reason R
     keys revoke KEY --by STAFF --reason R [--with-made]
                                                 for good; also what was made with it, and with that
+    keys addresses KEY [--json]                 what stands for it in scripts, and holds
+    keys end-address ADDRESS --by STAFF --reason R
+                                                for good; the key stays. ADDRESS is its id
 
 KEY is a key's id, or its beginning as it is shown (comfyui-0a1b2c3d), or `-`: then the whole key is
 read from standard input, where no history of commands keeps it. `--member EMAIL` in its place is
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.core.management.base import CommandError
 
@@ -24,6 +28,8 @@ from apikeys.models import ApiKey
 from config.management import staff
 from config.management.staff import Row, StaffCommand, Told
 from desk.roles import Right
+from runs import address as run_addresses
+from runs.models import Address
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -48,6 +54,10 @@ class Command(StaffCommand):
             if name == "revoke":
                 change.add_argument("--with-made", action="store_true", help="and what it made")
 
+        staff.action(actions, "addresses").add_argument("key")
+        end = staff.action(actions, "end-address", by=True, reason=True)
+        end.add_argument("address", type=UUID, help="its id")
+
     def _list(self, options: dict[str, Any]) -> Told:
         known = ApiKey.objects.filter(run_id=None).select_related("user")
         found = known.order_by("created_at", "id")
@@ -59,6 +69,22 @@ class Command(StaffCommand):
         return _change(options)
 
     _enable = _revoke = _disable
+
+    def _addresses(self, options: dict[str, Any]) -> Told:
+        (key,) = _named({**options, "member": None})
+        found = run_addresses.of_keys(key.workspace_id, [key.pk])
+        return [_address_row(each) for each in found], _address_line
+
+    def _end_address(self, options: dict[str, Any]) -> Told:
+        by = staff.member_of_staff(options["by"], Right.HELP)
+        found = Address.objects.filter(pk=options["address"]).first()
+        if found is None:
+            raise CommandError("There is no such address.")
+        changed = run_addresses.end(found, by=by, reason=options["reason"])
+        return (
+            [{"changed": changed, **_address_row(found)}],
+            lambda row: _address_line(row) + ("" if changed else "  (was over before)"),
+        )
 
 
 def _change(options: dict[str, Any]) -> Told:
@@ -106,6 +132,21 @@ def _row(key: ApiKey) -> Row:
         "expires_at": key.expires_at,
         "status_reason": key.status_reason,
     }
+
+
+def _address_row(address: Address) -> Row:
+    return {
+        "id": address.pk,
+        "key_id": address.key_id,
+        "max_micros": address.max_micros,
+        "created_at": address.created_at,
+        "expires_at": address.expires_at,
+    }
+
+
+def _address_line(row: Row) -> str:
+    until = f"until {row['expires_at']:%Y-%m-%d}" if row["expires_at"] else "until its key ends"
+    return f"{row['id']}  made {row['created_at']:%Y-%m-%d}  {until}"
 
 
 def _line(row: Row) -> str:

@@ -5,6 +5,7 @@
                [--per-output DOLLARS] [--slots N] [--for WORKSPACE ...] [--token [--user NAME]]
                [--allow CLASS ...] [--deny CLASS ...] [--shared-input FILE ...]
                [--keep-files] [--nodes FILE] --by STAFF --reason R
+    worker nodes NAME FILE --by STAFF --reason R  of a proxy: what its ComfyUI has of nodes by now
     worker drain NAME --by STAFF --reason R       no new runs; those that are there end there
     worker back NAME --by STAFF --reason R        new runs again
     worker remove NAME --by STAFF --reason R      what is there is lost to it, and runs elsewhere
@@ -69,6 +70,9 @@ class Command(StaffCommand):
             "--nodes", metavar="FILE", help="of comfy-api-proxy: its ComfyUI's /object_info"
         )
         add.add_argument("--keep-files", action="store_true", help="wipe nothing there")
+        nodes = staff.action(actions, "nodes", by=True, reason=True)
+        nodes.add_argument("name")
+        nodes.add_argument("file", help="what its ComfyUI answers at /object_info")
         for name in ("drain", "back", "remove"):
             staff.action(actions, name, by=True, reason=True).add_argument("name")
 
@@ -119,6 +123,10 @@ class Command(StaffCommand):
         made = workers.add(options["name"], terms, token=token, nodes=nodes, **_who(options))
         row = {"name": made.name, "done": "is a worker, once the runner has seen it up"}
         return row, _done
+
+    def _nodes(self, options: dict[str, Any]) -> Told:
+        changed = workers.hand_over_nodes(options["name"], _nodes(options["file"]), **_who(options))
+        return _changed(options, "has these nodes from now on" if changed else "had these before")
 
     def _drain(self, options: dict[str, Any]) -> Told:
         changed = workers.drain(options["name"], **_who(options))
