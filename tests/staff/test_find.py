@@ -99,7 +99,7 @@ def test_a_customer_is_shown_whole_in_a_bounded_number_of_questions(
     place_hold(alice, "0.30")
     sam.text("")  # Whatever is looked up once.
 
-    with django_assert_max_num_queries(42):
+    with django_assert_max_num_queries(44):
         said = sam.text(f"customers/{alice.workspace_id}")
 
     for word in (alice.user.email, "req-11", "$0.33", "held at most", alice.api_key_record.prefix):

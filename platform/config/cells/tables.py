@@ -161,6 +161,7 @@ TABLES: Final[dict[str, Goes | Stays]] = {
     "accounts.Invitation": Goes(OF_WORKSPACE, only=_THERE.format("invited_by_id")),
     # Keys of people who left are dead, and are left out with them.
     "apikeys.ApiKey": Goes(OF_WORKSPACE, _LOOKED_UP_ANEW, only=_THERE.format("user_id")),
+    "runs.Address": Goes(OF_WORKSPACE, only=_THERE.format("user_id")),
     "apikeys.Ask": Goes(OF_WORKSPACE, only=_THERE.format("user_id")),
     "desk.Note": Goes(OF_WORKSPACE),
     "webhooks.Endpoint": Goes(OF_WORKSPACE),
