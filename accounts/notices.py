@@ -23,7 +23,6 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext, gettext_lazy
-from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
@@ -128,7 +127,6 @@ def leaving(address: str, kind: str) -> str:
 
 
 @csrf_exempt  # A mail program posts; the signature says for whom.
-@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def leave_out(request: HttpRequest, token: str) -> HttpResponse:
     """Show what would be left out; a post does it. Again is fine."""

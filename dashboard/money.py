@@ -158,11 +158,18 @@ def warn(request: HttpRequest, session: Session) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
-@reauthentication_required  # type: ignore[untyped-decorator]  # It has no types.
 def give_back(request: HttpRequest, session: Session, top_up_id: UUID) -> HttpResponse:
     """Ask how much of a purchase is wanted back; have it go back, or wait for staff."""
     _require_paying(session)
-    most = wanted_back.most(session.workspace_id, top_up_id)
+    most = wanted_back.most(session.workspace_id, top_up_id)  # Another's is not there.
+    answer: HttpResponse = _give_back(request, session, top_up_id, most)
+    return answer
+
+
+@reauthentication_required  # type: ignore[untyped-decorator]  # It has no types.
+def _give_back(
+    request: HttpRequest, session: Session, top_up_id: UUID, most: Micros
+) -> HttpResponse:
     if request.method == "POST":
         form = BackForm(request.POST)
         if form.is_valid():

@@ -11,6 +11,8 @@ from accounts import invitations, signins, teams
 from accounts.models import SignIn
 from accounts.sessions import Session
 from apikeys import allowances, asks, keys
+from common.money import usd
+from credits.models import RefundAsk, TopUp
 from dashboard import shell
 from dashboard.urls import urlpatterns
 from runs import workflows
@@ -45,6 +47,12 @@ def anothers(alice, bob):
     endpoint = events.for_runs(team.pk)
     sent = Delivery.objects.create(endpoint=endpoint, key="x", type="run.failed", body="{}")
     run = run_of(team.pk, bob.user.pk)
+    bought = TopUp.objects.create(
+        wallet_id=team.pk, amount_micros=usd("5"), source="checkout", state="expired"
+    )
+    wanted = RefundAsk.objects.create(
+        top_up=bought, amount_micros=usd("5"), reason="x", requested_by=bob.user.pk, by_member=True
+    )
     return {
         "run_id": run.pk,
         "output_id": output_of(run).pk,
@@ -52,6 +60,8 @@ def anothers(alice, bob):
         "endpoint_id": endpoint.pk,
         "delivery_id": sent.pk,
         "call_id": uuid.uuid4(),
+        "top_up_id": bought.pk,
+        "ask_id": wanted.pk,
         "key_id": keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="laptop")[1].pk,
         "user": bob.user.pk,
         "invitation": invited.pk,
