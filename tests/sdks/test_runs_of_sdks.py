@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+import uuid
 from pathlib import Path
 
 import comfy_sdk
@@ -73,6 +74,21 @@ def test_comfys_own_library_brings_a_file_along(comfy):
     job = comfy.run(workflow)
 
     assert job.get_outputs("9")[0].to_bytes() not in (b"", picture)
+
+
+def test_comfys_own_library_sends_known_bytes_once(comfy, monkeypatch):
+    content = uuid.uuid4().bytes * 1000
+    first, again = (
+        comfy.assets.from_stream(io.BytesIO(content), filename=name) for name in ("a.bin", "b.bin")
+    )
+    digest = first.hash
+    first.commit()
+    assert (first.hash, first.created_new, digest[:7]) == (digest, True, "blake3:")
+
+    monkeypatch.setattr(again._low, "post_assets", None)  # To send it would be a mistake here.
+    again.commit()
+
+    assert (again.hash, again.id != first.id) == (digest, True)
 
 
 def test_comfys_own_library_cancels(comfy):
