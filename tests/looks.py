@@ -86,13 +86,14 @@ CONTRAST = GRAVE.replace(
 SETTLED = """
 async () => {
     const drawn = () => new Promise((next) => requestAnimationFrame(next));
-    let running;
-    do {
+    const second = () => new Promise((over) => setTimeout(over, 1000));
+    for (let round = 0; round < 5; round++) {
         await drawn();
         await drawn();
-        running = document.getAnimations().filter((each) => each instanceof CSSTransition);
-        await Promise.allSettled(running.map(({finished}) => finished));
-    } while (running.length);
+        const running = document.getAnimations().filter((each) => each instanceof CSSTransition);
+        if (!running.length) return;
+        await Promise.race([second(), Promise.allSettled(running.map(({finished}) => finished))]);
+    }
 }
 """
 """Once colours are those of the theme: half-way to another they have no contrast.
