@@ -14,7 +14,8 @@ A ComfyUI writes the graph that it ran, and what its page sent with that, into w
     SVG        its metadata                                cut out
 
 Only blocks that tell of one are touched: orientation and profiles stay. A file is what its first
-bytes say. What is of none of these kinds, or broken, is left as it is.
+bytes say. What is of none of these kinds is left as it is, and so is what follows where one is
+broken.
 """
 
 from __future__ import annotations
@@ -83,9 +84,11 @@ def strip(path: Path, *, keys: Collection[str] = ()) -> bool:
             size = os.fstat(file.fileno()).st_size
             if (blank := BLANKED.get(kind)) is not None:
                 return blank(file, size, words)
-            cut = list(CUT[kind](file, size, words))
         except BROKEN:  # Perhaps a part of it was blanked before that was seen.
-            return kind in BLANKED
+            return True
+        cut: list[tuple[int, int]] = []
+        with suppress(*BROKEN):  # What was found before it breaks is cut out all the same.
+            cut.extend(CUT[kind](file, size, words))
         if not cut:
             return False
         _copy_without(file, size, cut, path)
@@ -155,9 +158,7 @@ def _png(file: IO[bytes], size: int, words: Words) -> Iterator[tuple[int, int]]:
             told = kind in (b"comf", b"eXIf") and words.are_in(file, at + 8, length)
         if told:
             yield at, min(end, size)
-        if kind == b"IEND":
-            return
-        at = end
+        at = end  # Behind its end, too: some readers look there.
     raise Odd
 
 
@@ -238,22 +239,32 @@ def _freed(
     boxes: Iterable[tuple[int, int]],
     words: Words,
     kinds: Collection[bytes],
+    holder: bytes = b"moov",
 ) -> bool:
     changed = False
     for begin, end in boxes:
-        changed |= _free(file, begin, end, words, kinds)
+        changed |= _free(file, begin, end, words, kinds, holder)
     return changed
 
 
-HOLDS: Final = (b"moov", b"trak")
+HOLDS: Final = {b"moov": b"trak", b"trak": b""}
+"""Which boxes hold others, and which of these may do so, too: no box holds itself."""
 
 
-def _free(file: IO[bytes], begin: int, end: int, words: Words, kinds: Collection[bytes]) -> bool:
+def _free(
+    file: IO[bytes],
+    begin: int,
+    end: int,
+    words: Words,
+    kinds: Collection[bytes],
+    holder: bytes,
+) -> bool:
     """Make the boxes of these kinds that tell of a workflow free space."""
     head = 16 if _exactly(file, begin, 4) == b"\0\0\0\1" else 8
     kind = _exactly(file, begin + 4, 4)
-    if kind in HOLDS:
-        return _freed(file, _boxes(file, begin + head, end), words, {*kinds, b"meta"})
+    if kind == holder:
+        inside = _boxes(file, begin + head, end)
+        return _freed(file, inside, words, {*kinds, b"meta"}, HOLDS[kind])
     if kind not in kinds or not words.are_in(file, begin, end - begin):
         return False
     file.seek(begin + 4)

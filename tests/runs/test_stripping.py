@@ -7,6 +7,7 @@ import json
 import random
 import struct
 import warnings
+import zlib
 
 import av
 import pytest
@@ -216,3 +217,32 @@ def test_a_broken_file_breaks_nothing(made):
         with warnings.catch_warnings():
             stripping.strip(path)
         assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_was_found_before_a_file_breaks_is_cut_out(tmp_path):
+    told = b"prompt: a secret"
+    block = b"\xff\xfe" + (len(told) + 2).to_bytes(2) + told
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"\xff\xd8" + block + b"\xff\xdb\xff\xff")
+    assert stripping.strip(path)
+    assert path.read_bytes() == b"\xff\xd8" + b"\xff\xdb\xff\xff"
+
+
+def test_behind_the_end_of_a_png_nothing_is_left_either(tmp_path):
+    def chunk(kind, data):
+        return len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
+
+    path = tmp_path / "tail.png"
+    clean = b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b"")
+    path.write_bytes(clean + chunk(b"tEXt", b"workflow\0{}") + b"and more")
+    assert stripping.strip(path)
+    assert path.read_bytes() == clean + b"and more"
+
+
+def test_boxes_within_boxes_do_not_fail(tmp_path):
+    box = b""
+    for _ in range(3000):
+        box = (8 + len(box)).to_bytes(4) + b"moov" + box
+    path = tmp_path / "deep.mp4"
+    path.write_bytes((12).to_bytes(4) + b"ftypisom" + box)
+    assert not stripping.strip(path)
