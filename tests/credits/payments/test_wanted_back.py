@@ -117,8 +117,12 @@ def test_above_the_limit_of_one_person_it_waits_for_staff(alice, shop, at_once_h
     settings.ADJUSTMENT_LIMIT_MICROS = usd("10")
     bought = shop.buy(alice)
 
-    assert want(alice, bought, "10.00").state == "done"
-    assert want(alice, bought, "15.00").state == "waiting"
+    other = shop.buy(alice)
+
+    assert want(alice, bought, "6.00").state == "done"
+    assert want(alice, bought, "4.00").state == "done"
+    assert want(alice, bought, "0.01").state == "waiting", "in parts it is not more"
+    assert want(alice, other, "10.01").state == "waiting"
 
 
 def test_asked_for_it_waits_and_staff_give_what_is_unspent_then(
