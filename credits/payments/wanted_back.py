@@ -4,7 +4,8 @@
           '---> refused     by staff with a reason, or taken back by who asked
 
 MEMBER_REFUNDS is `off`, `asked` (staff decide on each) or `at_once` (up to ADJUSTMENT_LIMIT_USD of
-a purchase, in however many parts; what is above it waits for staff). A purchase is given back within MEMBER_REFUND_DAYS of its credit.
+a purchase, in however many parts; what is above it waits for staff). A purchase is given back
+within MEMBER_REFUND_DAYS of its credit.
 Nothing is set aside while one waits: what is given back is at most what is unspent then.
 
 Each wish is a row under a key that its page made: posted twice, it is one.
