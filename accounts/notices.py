@@ -102,19 +102,37 @@ def wanted(address: str, kind: str) -> bool:
 @transaction.atomic
 def choose(user_id: UUID, kinds: Collection[str]) -> None:
     """Have somebody get these of the kinds that may be left out, and no other."""
-    user = User.objects.select_for_update(no_key=True).get(pk=user_id)
-    before = sorted(each.name for each in OPTIONAL if comes(user, each.name))
-    after = sorted(each.name for each in OPTIONAL if each.name in kinds)
+    _save(_locked(user_id), set(kinds))
+
+
+@transaction.atomic
+def end(user_id: UUID, kind: str) -> None:
+    """Have somebody get no more mails of a kind; of the others what they get stays."""
+    user = _locked(user_id)
+    _save(user, _chosen(user) - {kind})
+
+
+def _locked(user_id: UUID) -> User:
+    return User.objects.select_for_update(no_key=True).get(pk=user_id)
+
+
+def _chosen(user: User) -> set[str]:
+    return {each.name for each in OPTIONAL if comes(user, each.name)}
+
+
+def _save(user: User, kinds: set[str]) -> None:
+    """Write it down, with the person's row locked: who ends two kinds at once ends both."""
+    before, after = _chosen(user), kinds & KINDS.keys()
     if before == after:
         return
     otherwise = [each.name for each in OPTIONAL if each.comes != (each.name in kinds)]
-    User.objects.filter(pk=user_id).update(mails_otherwise=otherwise)
+    User.objects.filter(pk=user.pk).update(mails_otherwise=otherwise)
     log.note(
         "mails.chosen",
-        actor=user_id,
-        subject=user_id,
-        before={"kinds": before},
-        after={"kinds": after},
+        actor=user.pk,
+        subject=user.pk,
+        before={"kinds": sorted(before)},
+        after={"kinds": sorted(after)},
     )
 
 
@@ -135,8 +153,7 @@ def leave_out(request: HttpRequest, token: str) -> HttpResponse:
     except PlatformError as refusal:
         return doors.refused(request, refusal, title=gettext("There is no such mail"))
     if request.method == "POST":
-        kept = {each.name for each in OPTIONAL if comes(user, each.name)}
-        choose(user.pk, kept - {kind.name})
+        end(user.pk, kind.name)
         user.refresh_from_db()
     shown: dict[str, Any] = {"kind": kind, "comes": comes(user, kind.name)}
     return render(request, "accounts/notices.html", shown)

@@ -187,9 +187,11 @@ def send(refund_id: UUID) -> None:
     """Ask Stripe for a refund whose credits were taken, or learn what came of asking before.
 
     While Stripe cannot be reached the row stays, and the sweep tries again. If it refuses, the
-    credits are put back.
+    credits are put back, and whoever sends it again asks for nothing: Stripe forgets keys.
     """
     refund = Refund.objects.select_related("top_up").get(pk=refund_id)
+    if refund.state == State.FAILED:
+        return
     intent = refund.top_up.payment_intent_id
     assert intent is not None, "a credited purchase was paid by a payment"
     try:

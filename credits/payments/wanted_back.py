@@ -3,8 +3,9 @@
     waiting --> done        by staff, or at once where MEMBER_REFUNDS says so: as any other refund
           '---> refused     by staff with a reason, or taken back by who asked
 
-MEMBER_REFUNDS is `off`, `asked` (staff decide on each) or `at_once` (up to ADJUSTMENT_LIMIT_USD;
-what is above it waits for staff). A purchase is given back within MEMBER_REFUND_DAYS of its credit.
+MEMBER_REFUNDS is `off`, `asked` (staff decide on each) or `at_once` (up to ADJUSTMENT_LIMIT_USD of
+a purchase, in however many parts; what is above it waits for staff). A purchase is given back
+within MEMBER_REFUND_DAYS of its credit.
 Nothing is set aside while one waits: what is given back is at most what is unspent then.
 
 Each wish is a row under a key that its page made: posted twice, it is one.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Sum
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
@@ -104,7 +106,8 @@ def _request(
         requested_by=by,
         by_member=True,
     )
-    if settings.MEMBER_REFUNDS == AT_ONCE and amount <= settings.ADJUSTMENT_LIMIT_MICROS:
+    together = amount + _given_at_once(top_up)
+    if settings.MEMBER_REFUNDS == AT_ONCE and together <= settings.ADJUSTMENT_LIMIT_MICROS:
         made.refund = refunds.take(top_up_id, amount=amount, reason=said, requested_by=by)
         made.state, made.decided_at = State.DONE, timezone.now()
     _save(made)
@@ -117,6 +120,13 @@ def _request(
     )
     failpoints.reached("wanted_back.before_made")
     return made
+
+
+def _given_at_once(top_up: TopUp) -> int:
+    """Return what went back of a purchase without staff; the wallet is locked."""
+    alone = RefundAsk.objects.filter(top_up=top_up, state=State.DONE, decided_by=None)
+    given = alone.exclude(refund__state=Refund.State.FAILED)
+    return int(given.aggregate(micros=Sum("amount_micros", default=0))["micros"])
 
 
 def _save(made: RefundAsk) -> None:

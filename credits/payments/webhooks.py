@@ -101,8 +101,9 @@ def process(event_id: str) -> bool:
             raise  # A bug: the worker logs it with its trace, and the row is tried again.
         return False
     failpoints.reached("event.acted")
-    # What it told of people is of no use any more, and would outlive them here.
-    StripeEvent.objects.filter(pk=event_id).update(
+    # What it told of people is of no use any more, and would outlive them here. Who had it be tried
+    # anew meanwhile (config/cells) counted an attempt: then it is not done.
+    StripeEvent.objects.filter(pk=event_id, attempts=event.attempts).update(
         processed_at=timezone.now(),
         next_try_at=None,
         error="",

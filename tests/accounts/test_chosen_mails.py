@@ -1,14 +1,16 @@
 """Which mails somebody gets: what is always told, what they leave out, and the one click for it."""
 
 import re
+import threading
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 from django.core import mail as sent
 from django.test import Client
 
 from accounts import notices
-from accounts.notices import LOW, SUMMARY
+from accounts.notices import LOW, SUMMARY, WEBHOOK
 from audit.models import Event
 from outbox import mails
 from outbox.models import Mail
@@ -110,3 +112,22 @@ def test_each_kind_stands_once(db):
     every = SimpleNamespace(names=[each.name for each in (*notices.OPTIONAL, *notices.ALWAYS)])
 
     assert len(set(every.names)) == len(every.names)
+
+
+def test_who_ends_two_kinds_at_one_moment_ends_both(committed, make_member, at_once, monkeypatch):
+    """A mail program follows two mails at once: each has read who it is before either writes."""
+    member = make_member()
+    paths = [urlsplit(notices.leaving(member.user.email, each)).path for each in (LOW, WEBHOOK)]
+    both, read = threading.Barrier(2, timeout=10), notices._read
+
+    def together(token):
+        found = read(token)
+        both.wait()
+        return found
+
+    monkeypatch.setattr(notices, "_read", together)
+    told = at_once(lambda path: Client(SERVER_NAME="localhost").post(path).status_code, paths)
+
+    member.user.refresh_from_db()
+    assert told == [200, 200]
+    assert not [kind for kind in (LOW, WEBHOOK) if notices.comes(member.user, kind)]

@@ -45,10 +45,13 @@ from credits.models import (
     Freeze,
     Lot,
     Move,
+    Refund,
     Seal,
+    StripeEvent,
     TopUp,
 )
-from credits.payments import topups
+from credits.payments import stripe_api, topups, webhooks
+from credits.payments.stripe_objects import RefundSeen
 from credits.statements import sealing
 from desk import roles
 from proxy.models import Answer, Job
@@ -480,6 +483,47 @@ def test_who_is_removed_meanwhile_is_removed_there_too(cells, alice, dies):
         left = Membership.objects.filter(workspace_id=team.pk).values_list("user_id", flat=True)
         assert set(left) == {alice.user.pk, carol.user.pk}
         assert not User.objects.get(pk=carol.user.pk).is_active
+
+
+def hear(refunded, kind="refund.created"):
+    """Stripe's word of a refund, as each cell gets it; whether that cell is done with it."""
+    heard = SimpleNamespace(
+        id=f"evt_{refunded.id}", type=kind, object_id=refunded.id, payload={},
+        happened_at=timezone.now(),
+    )  # fmt: skip
+    webhooks.store(heard, listed=False)
+    return webhooks.process(heard.id)
+
+
+def test_a_refund_that_stripe_tells_of_on_the_way_is_booked_where_it_arrives(
+    cells, alice, dies, monkeypatch
+):
+    bought = TopUp.objects.get(wallet=alice.workspace_id)
+    refunded = RefundSeen(
+        id=f"re_{uuid.uuid4().hex}", status="succeeded", cents=1190,
+        payment_intent=bought.payment_intent_id, refund="", failure="",
+    )  # fmt: skip
+    monkeypatch.setattr(stripe_api, "refund", lambda _: refunded)
+    monkeypatch.setattr(stripe_api, "payment", lambda _: SimpleNamespace(top_up=str(bought.pk)))
+    before = of(alice)["balance"]
+    assert dies("move", alice, "cell.closed") == KILLED
+    assert not hear(refunded), "put off while it moves"
+    with databases.inside(cells.two):
+        assert hear(refunded), "of a purchase that nobody knows there"
+
+    cells.move(alice)
+
+    with databases.inside(cells.two):
+        assert f"evt_{refunded.id}" in webhooks.due()
+        for event in webhooks.due():
+            assert webhooks.process(event)
+        assert Refund.objects.get(stripe_id=refunded.id).taken_micros == usd("10")
+        assert of(alice)["balance"] == before - usd("10")
+        assert webhooks.due() == []
+    assert not Refund.objects.filter(stripe_id=refunded.id).exists()
+    StripeEvent.objects.filter(processed_at=None).update(next_try_at=timezone.now())
+    assert webhooks.process(f"evt_{refunded.id}"), "here it is of a wallet that has moved"
+    cells.prove()
 
 
 # --- Races ------------------------------------------------------------------------------------

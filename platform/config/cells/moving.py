@@ -17,7 +17,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -82,6 +82,14 @@ DEACTIVATE: Final = """
        AND (status_changed_at IS NULL OR status_changed_at <= %(closed)s)
 """
 """Who was removed or deactivated here since the wallet was closed is so there, too."""
+HEARD: Final = timedelta(hours=1)
+WAITING: Final = "SELECT id FROM credits_stripeevent WHERE processed_at IS NULL"
+HEAR_AGAIN: Final = """
+    UPDATE credits_stripeevent
+       SET processed_at = NULL, next_try_at = now(), attempts = attempts + 1
+     WHERE received_at >= %(since)s OR id = ANY (%(waiting)s)
+"""
+"""What the new cell heard of Stripe before the wallet came, it took for somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +336,7 @@ def _flip(row: Move, to: Db) -> None:
         since = {"wallet": row.wallet_id, "closed": row.closed_at}
         to.execute(LEAVE, since | {"here": people or []})
         to.execute(DEACTIVATE, since | {"inactive": inactive or []})
+        _hear_again(row, to)
         failpoints.reached("cell.before_flip")
         Move.objects.filter(pk=row.pk, state=State.CLOSED).update(
             state=State.GONE, ended_at=timezone.now()
@@ -339,6 +348,16 @@ def _flip(row: Move, to: Db) -> None:
             "wallet.left", actor=row.by, workspace=row.wallet_id, target=row.other_address,
             reason=row.reason,
         )  # fmt: skip
+
+
+def _hear_again(row: Move, to: Db) -> None:
+    """Have the other cell act anew on what it heard of Stripe before the wallet was there.
+
+    Here it was put off, and is of a wallet that has moved from now on: else a refund or a dispute
+    of that time would be booked in neither. What was acted upon already changes nothing again.
+    """
+    told = {"since": row.created_at - HEARD, "waiting": values(WAITING)}
+    to.execute(HEAR_AGAIN, told)
 
 
 def _reopen(row: Move, *, by: UUID, reason: str) -> None:

@@ -18,7 +18,7 @@ from common.errors import (
 from common.money import usd
 from credits.books import holds
 from credits.models import Account, Refund, RefundAsk, TopUp
-from credits.payments import purchases, refund_asks, wanted_back
+from credits.payments import purchases, refund_asks, stripe_api, wanted_back
 from outbox.models import Mail
 
 STAFF = uuid.uuid4()
@@ -117,8 +117,12 @@ def test_above_the_limit_of_one_person_it_waits_for_staff(alice, shop, at_once_h
     settings.ADJUSTMENT_LIMIT_MICROS = usd("10")
     bought = shop.buy(alice)
 
-    assert want(alice, bought, "10.00").state == "done"
-    assert want(alice, bought, "15.00").state == "waiting"
+    other = shop.buy(alice)
+
+    assert want(alice, bought, "6.00").state == "done"
+    assert want(alice, bought, "4.00").state == "done"
+    assert want(alice, bought, "0.01").state == "waiting", "in parts it is not more"
+    assert want(alice, other, "10.01").state == "waiting"
 
 
 def test_asked_for_it_waits_and_staff_give_what_is_unspent_then(
@@ -170,6 +174,24 @@ def test_of_what_staff_ask_among_themselves_a_member_reads_nothing(alice, shop, 
     refund_asks.request(shop.buy(alice).pk, reason="a friend of mine", requested_by=STAFF)
 
     assert standing(alice).asks == []
+
+
+def test_what_stripe_refused_is_not_sent_again_by_the_same_form(
+    alice, shop, at_once_here, books_balance
+):
+    """Its credits were put back: money for them would be given for nothing."""
+    bought, key = shop.buy(alice), uuid.uuid4()
+    shop.fake.post("next", failure="status=400", path="/v1/refunds")
+    first = want(alice, bought, key=key)
+    assert (first.refund.state, alice.now().balance_micros) == ("failed", usd("26"))
+
+    again = want(alice, bought, key=key)
+
+    assert (again.pk, Refund.objects.get(top_up=bought).state) == (first.pk, "failed")
+    assert stripe_api.refunds_of(bought.payment_intent_id) == []
+    assert want(alice, bought).refund.state == "succeeded", "A new form is a new wish"
+    assert alice.now().balance_micros == usd("1")
+    books_balance()
 
 
 def test_a_key_of_another_purchase_or_workspace_is_refused(alice, bob, shop, asked_here):
