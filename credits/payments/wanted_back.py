@@ -28,7 +28,7 @@ from common import failpoints
 from common.errors import AccessDisabled, InsufficientCredits, InvalidRequest, NotFound
 from common.money import MICROS_PER_CENT, Micros, show
 from credits.books import ledger, reasons
-from credits.models import Dispute, Refund, RefundAsk, TopUp
+from credits.models import Account, AutoTopUp, Dispute, Refund, RefundAsk, TopUp
 from credits.payments import refunds
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def request(
     """Want `amount` of a purchase back; the row says whether it was given, or waits for staff.
 
     The same key is the same wish, and a purchase has one that waits: another returns that one.
-    Raises NotFound, AccessDisabled where it is not allowed (any more), or the payment is disputed;
-    InsufficientCredits, if less is unspent and available.
+    Raises NotFound; AccessDisabled where it is not allowed (any more), the payment is disputed, or
+    automatic top-up would buy again at once; InsufficientCredits, if less is unspent and available.
     """
     made = _request(workspace_id, top_up_id, amount, key, reason, by)
     failpoints.reached("wanted_back.made")
@@ -83,7 +83,7 @@ def _request(
     workspace_id: UUID, top_up_id: UUID, amount: Micros, key: UUID, reason: str, by: UUID
 ) -> RefundAsk:
     top_up = _of(workspace_id, top_up_id)
-    ledger.lock(workspace_id)  # Of two who ask at once, one is the first.
+    wallet = ledger.lock(workspace_id)  # Of two who ask at once, one is the first.
     before = RefundAsk.objects.filter(pk=key).first()
     before = before or RefundAsk.objects.filter(top_up=top_up, state=State.WAITING).first()
     if before is not None:
@@ -97,6 +97,7 @@ def _request(
             gettext("%(left)s of this purchase are unspent now; ask for that much, in whole cents.")
             % {"left": show(left)}
         )
+    _require_not_bought_again(wallet, amount)
     said = reason.strip()[: reasons.MOST] or UNSAID
     made = RefundAsk(
         pk=key,
@@ -120,6 +121,15 @@ def _request(
     )
     failpoints.reached("wanted_back.before_made")
     return made
+
+
+def _require_not_bought_again(wallet: Account, amount: Micros) -> None:
+    """Raise AccessDisabled where automatic top-up would buy what is given back at once anew."""
+    short = wallet.available_micros - amount
+    if AutoTopUp.objects.filter(pk=wallet.pk, enabled=True, threshold_micros__gt=short).exists():
+        raise AccessDisabled(
+            gettext("Automatic top-up would buy credits again at once. Turn it off first.")
+        )
 
 
 def _given_at_once(top_up: TopUp) -> int:

@@ -17,7 +17,7 @@ from common.errors import (
 )
 from common.money import usd
 from credits.books import holds
-from credits.models import Account, Refund, RefundAsk, TopUp
+from credits.models import Account, AutoTopUp, Refund, RefundAsk, TopUp
 from credits.payments import purchases, refund_asks, stripe_api, wanted_back
 from outbox.models import Mail
 
@@ -298,3 +298,19 @@ def test_who_takes_it_back_while_staff_accept_agree_on_one_end(
     assert set(told) == {kept.state}
     left = usd("1") if kept.state == "done" else usd("26")
     assert member.now().balance_micros == left
+
+
+def test_nothing_goes_back_that_would_be_bought_again_at_once(alice, shop, at_once_here):
+    bought = shop.buy(alice)
+    wish = AutoTopUp.objects.create(
+        wallet=alice.wallet, enabled=True, payment_method_id="pm_card", user_id=alice.user.pk
+    )
+
+    with pytest.raises(AccessDisabled, match="Turn it off first"):
+        want(alice, bought, "25.00")
+
+    assert not RefundAsk.objects.filter(top_up=bought).exists()
+    assert want(alice, bought, "20.00").state == "done"  # Enough stays.
+    wish.enabled = False
+    wish.save()
+    assert want(alice, bought, "5.00").state == "done"
