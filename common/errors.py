@@ -300,8 +300,9 @@ class Moved(PlatformError):
     code = "workspace_moved"
     status = 421
 
-    def __init__(self, sentence: StrOrPromise, *, address: str) -> None:
-        super().__init__(sentence, headers={"Link": f'<{address}>; rel="canonical"'})
+    def __init__(self, sentence: StrOrPromise, *, address: str = "") -> None:
+        named = {"Link": f'<{address}>; rel="canonical"'} if address else {}
+        super().__init__(sentence, headers=named)
 
 
 class InvalidWorkflow(PlatformError):

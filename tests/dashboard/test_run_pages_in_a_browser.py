@@ -302,5 +302,5 @@ def test_an_address_is_made_at_the_keys_page_and_copied(page, url, come_in, ada,
     page.get_by_label("Most that a run by it may cost").fill("0.50")
     page.get_by_role("button", name="Make the address").click()
 
-    expect(page.locator("[data-key]")).to_have_text(re.compile(r"/run/rt_[0-9a-f]{84}$"))
+    expect(page.locator("[data-key]")).to_have_text(re.compile(r"/run/rt_[0-9a-f]{64}$"))
     look(page, "key-address-made", complaints)

@@ -16,6 +16,7 @@ from credits.models import RefundAsk, TopUp
 from dashboard import shell
 from dashboard.urls import urlpatterns
 from runs import workflows
+from runs.models import Address
 from webhooks import events
 from webhooks.models import Delivery
 
@@ -53,6 +54,8 @@ def anothers(alice, bob):
     wanted = RefundAsk.objects.create(
         top_up=bought, amount_micros=usd("5"), reason="x", requested_by=bob.user.pk, by_member=True
     )
+    _, key = keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="laptop")
+    address = Address.objects.create(workspace_id=team.pk, user_id=bob.user.pk, key_id=key.pk)
     return {
         "run_id": run.pk,
         "output_id": output_of(run).pk,
@@ -62,7 +65,8 @@ def anothers(alice, bob):
         "call_id": uuid.uuid4(),
         "top_up_id": bought.pk,
         "ask_id": wanted.pk,
-        "key_id": keys.issue(workspace_id=team.pk, user_id=bob.user.pk, name="laptop")[1].pk,
+        "key_id": key.pk,
+        "address_id": address.pk,
         "user": bob.user.pk,
         "invitation": invited.pk,
         "ask": asks.ask(team.pk, period="day", limit=1, note="", by=bob.user.pk).pk,

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 State = Move.State
 LIVING: Final = (State.FREEZING, State.CLOSED)
 LOOK_SECONDS: Final = 0.2
+FREED_SECONDS: Final = 3
+"""Until then a server has noticed that who held a lock was killed."""
 STANDS: Final = f"""
     SELECT coalesce(sum(CASE WHEN credit_id = %(house)s THEN amount_micros
                              ELSE -amount_micros END), 0)::bigint
@@ -159,11 +161,16 @@ def abort(wallet: UUID, url: str, *, by: UUID, reason: str) -> Move:
 
 @contextmanager
 def _alone(wallet: UUID) -> Iterator[None]:
-    """Have nobody else move the same wallet meanwhile; raise NotMoved if somebody does."""
+    """Have nobody else move the same wallet meanwhile; raise NotMoved if somebody does.
+
+    What somebody held who was killed is free a moment later.
+    """
     lock = f"hashtextextended('cell {wallet}', 0)"
-    (mine,) = values(f"SELECT pg_try_advisory_lock({lock})")
-    if not mine:
-        raise NotMoved("Somebody else is moving this wallet just now.")
+    end = time.monotonic() + FREED_SECONDS
+    while not values(f"SELECT pg_try_advisory_lock({lock})")[0]:
+        if time.monotonic() > end:
+            raise NotMoved("Somebody else is moving this wallet just now.")
+        time.sleep(LOOK_SECONDS)
     try:
         yield
     finally:
