@@ -33,6 +33,7 @@ STAFF = "grace@example.org"
 BY = ["--by", STAFF, "--reason", "a test"]
 IMAGE = "/proxy/sandbox/v1/image"
 CENT = 10_000
+OURS = f"{ROOT}{os.pathsep}{ROOT / 'platform'}"
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Stack:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(own)}
         self.environment = {
             **inherited,
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'platform'}",
+            "PYTHONPATH": OURS,
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "DATABASE_URL": self.cluster.url("comfy"),
             "SECRET_KEY": "system-test-" + "0123456789" * 4,
@@ -203,7 +204,9 @@ class Stack:
 
     def _manager(self) -> subprocess.Popen[str]:
         """Return who carries commands out, in the environment of now."""
-        wanted = {k: v for k, v in self.environment.items() if k != "FAIL_POINT"}  # Of programs.
+        # A failpoint is of programs; and these may be of the version before, commands are not.
+        wanted = {k: v for k, v in self.environment.items() if k != "FAIL_POINT"}
+        wanted["PYTHONPATH"] = OURS
         if self._manages is not None and self._manages_in == wanted:
             return self._manages
         self._end_manager()
