@@ -191,6 +191,13 @@ def made_before(run: Run, name: str, *, subfolder: str, kind: str, origin: str) 
     return found.order_by("-created_at", "-pk").first()
 
 
+def was_made(run: Run, made: Output) -> bool:
+    """Whether another run of the workspace had that very file, by its name, from that worker."""
+    own = Output.objects.filter(workspace_id=run.workspace_id, run__worker=run.worker_id)
+    same = own.filter(name=made.name, subfolder=made.subfolder, kind=made.kind)
+    return same.filter(sha256=made.sha256).exclude(run=run).exists()
+
+
 def copy(asset: Asset | Output, into: Path) -> Measured:
     """Write a file's content to a place of the disk; raise OSError where it is gone."""
     with opened(asset) as content, into.open("wb") as written:
