@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.db import models
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from common import ids
@@ -18,6 +19,7 @@ from uploads import shelf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from runs.digests import Measured
@@ -26,6 +28,8 @@ MOST_BYTES: Final = 100 << 20
 MOST_KEPT: Final = 10 << 30
 """Of one workspace, beside what its runs made."""
 BATCH: Final = 200
+SOON: Final = timedelta(seconds=10)
+"""What is over so soon may be deleted already by who tidies."""
 NAMED_BYTES: Final = 1 << 30
 """So much is read at once of files that have no BLAKE3 yet."""
 
@@ -55,7 +59,6 @@ def keep(
         raise BodyTooLarge(
             f"This workspace keeps {MOST_KEPT >> 30} GiB of files here already. Delete some."
         )
-    usual = int(preferences.of(workspace_id).kept.total_seconds())
     asset = Asset(
         id=uuid.uuid4(),
         workspace_id=workspace_id,
@@ -66,7 +69,7 @@ def keep(
         sha256=measured.sha256,
         blake3=measured.blake3,
         tags=list(tags),
-        expires_at=timezone.now() + timedelta(seconds=min(seconds or usual, usual)),
+        expires_at=_until(workspace_id, seconds),
     )
     shelf.keep(asset.key, asset.content_type, arrived)
     asset.save(force_insert=True)
@@ -84,11 +87,14 @@ def keep_once(
     seconds: int | None = None,
     tags: Sequence[str] = (),
 ) -> tuple[Asset, bool]:
-    """Keep a file, unless these very bytes are here under that name; and say whether it is new."""
+    """Keep a file, unless these very bytes are here under that name; and say whether it is new.
+
+    It is here as long as a new one would be, at least.
+    """
     measured = measured or digests.of(arrived)
     same = living(workspace_id).filter(sha256=measured.sha256, file_path=file_path)
     known = same.first()
-    if known is not None:
+    if known is not None and stay(known, seconds=seconds):
         return known, False
     made = keep(
         workspace_id,
@@ -101,6 +107,20 @@ def keep_once(
         tags=tags,
     )
     return made, True
+
+
+def stay(asset: Asset, *, seconds: int | None = None) -> bool:
+    """Have a file be here as long as if it came now; False where its time is as good as over."""
+    until = _until(asset.workspace_id, seconds)
+    asset.expires_at = max(asset.expires_at, until)
+    own = Asset.objects.filter(pk=asset.pk, expires_at__gt=timezone.now() + SOON)
+    return bool(own.update(expires_at=Greatest("expires_at", until)))
+
+
+def _until(workspace_id: UUID, seconds: int | None) -> datetime:
+    """Return when the time is over of what comes now: its own, within what the workspace says."""
+    usual = int(preferences.of(workspace_id).kept.total_seconds())
+    return timezone.now() + timedelta(seconds=min(seconds or usual, usual))
 
 
 def living(workspace_id: UUID) -> models.QuerySet[Asset]:
@@ -169,6 +189,13 @@ def made_before(run: Run, name: str, *, subfolder: str, kind: str, origin: str) 
     ).exclude(origin="")
     found = own.filter(name=name[-300:], subfolder=subfolder, kind=kind)
     return found.order_by("-created_at", "-pk").first()
+
+
+def was_made(run: Run, made: Output) -> bool:
+    """Whether another run of the workspace had that very file, by its name, from that worker."""
+    own = Output.objects.filter(workspace_id=run.workspace_id, run__worker=run.worker_id)
+    same = own.filter(name=made.name, subfolder=made.subfolder, kind=made.kind)
+    return same.filter(sha256=made.sha256).exclude(run=run).exists()
 
 
 def copy(asset: Asset | Output, into: Path) -> Measured:

@@ -382,7 +382,7 @@ def _first(said: dict[str, Any], workspace: str) -> str:
             if not isinstance(error, dict):
                 continue
             words = f"{error.get('message', '')}: {error.get('details', '')}"
-            return f"Node '{node_id}': {reading.plain(words, workspace)}"
+            return reading.plain(f"Node '{str(node_id)[:100]}': {words}", workspace)
     error = said.get("error")
     words = error.get("message", "") if isinstance(error, dict) else str(error)
     return reading.plain(str(words), workspace) or gettext_noop(

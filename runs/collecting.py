@@ -83,8 +83,11 @@ async def collect(
             made = await asyncio.to_thread(_stored, run, each, position, *came, path)
         finally:
             await asyncio.to_thread(shelf.put_away, path)
-        made.is_paid = each.kind == "output" and each.node_id not in ended.cached
         made.subfolder = folder
+        is_old = each.node_id in ended.cached
+        if ended.remembers:  # A new file has a name that no other has there.
+            is_old = await books.aside(assets.was_made, run, made)
+        made.is_paid = each.kind == "output" and not is_old
         found.append(made)
         left -= made.size_bytes
 

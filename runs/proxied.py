@@ -9,6 +9,9 @@ nothing can be wiped there. How far a job is comes by its stream of events (stre
 no times: a run is measured from when it was first seen to work to when it was first seen to have
 ended, which is never too much. What was never seen to work costs no time at all.
 
+It says that something came from its memory (`outputs_reused`), and not which nodes: a checkpoint
+that was loaded before is enough. So a file is an old one where a run had it before, by its name.
+
 A try is known there by its label (`metadata`), so that it is found again after a lost answer, or by
 the next runner. The id of an output says where its file lies: by that a workspace's own are told.
 """
@@ -42,7 +45,7 @@ from runs.native import (
     Rejected,
     bring,
 )
-from runs.reading import MOST_FILES, OBSERVED
+from runs.reading import MOST_FILES, OBSERVED, REMEMBERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,6 +73,8 @@ MISSES: Final = 5
 """So often in a row it may say that a job is gone, which it does for a moment of a living one."""
 MOST_HEARD: Final = 1000
 AGAIN_SECONDS: Final = 5.0
+FRESH_SECONDS: Final = 0.5
+"""Who follows a run asks for all of them, each second: so long what was heard holds for others."""
 SILENT_SECONDS: Final = 60
 """Without a word for so long, a stream of events is given up: it beats each 15 seconds."""
 Place = tuple[str, str, str]
@@ -84,6 +89,8 @@ class _Job:
     ended: float | None = None
     status: str = "queued"
     misses: int = 0
+    looked: float = -math.inf
+    """When it was looked at last."""
     asked: float = -math.inf
     """When its stream was opened last."""
     over: float | None = None
@@ -134,7 +141,7 @@ class Proxied:
         """Return what it has to do of what came from here."""
         found: dict[str, set[str]] = {"running": set(), "queued": set()}
         for attempt, job in list(self._jobs.items()):
-            if job.ended is None and await self._looked(attempt, job):
+            if job.ended is None and await self._is_there(attempt, job):
                 self._follow(attempt, job)
                 found["queued" if job.status == "queued" else "running"].add(attempt)
         return Queued(frozenset(found["running"]), frozenset(found["queued"]))
@@ -234,7 +241,8 @@ class Proxied:
                 async for name, said in streamed.events(answer.content.iter_any()):
                     if name == "progress" and job.began is None:
                         job.began = time.monotonic()
-                    if name == "status" and said.get("status") in ENDS and job.over is None:
+                    has_ended = name == "status" and str(said.get("status")) in ENDS
+                    if has_ended and job.over is None:
                         job.over = time.monotonic()
                     self._tell(told.messages(name, said))
         except (aiohttp.ClientError, TimeoutError, OSError, streamed.TooLong) as exc:
@@ -260,8 +268,14 @@ class Proxied:
                 return self._know(prompt_id, str(each.get("id")))
         return None
 
+    async def _is_there(self, attempt: str, job: _Job) -> bool:
+        if time.monotonic() - job.looked < FRESH_SECONDS:
+            return attempt in self._jobs and not job.misses
+        return await self._looked(attempt, job) is not None
+
     async def _looked(self, attempt: str, job: _Job) -> dict[str, Any] | None:
         """Return what it says of a job, and note when it began and ended; None: it is gone."""
+        job.looked = time.monotonic()
         status, said = await self._ask("GET", f"{JOBS}/{job.id}")
         if status == 404:
             self._jobs.pop(attempt, None)
@@ -298,15 +312,18 @@ class Proxied:
                 self._note(place, str(each["id"]))
                 files = outputs.setdefault(str(each.get("node_id")), {}).setdefault("images", [])
                 files.append({"filename": name, "subfolder": subfolder, "type": kind})
-        cached = list(outputs) if said.get("outputs_reused") is True else []
         spent, is_seen = _spent_ms(job, said)
         messages = [
             ["execution_start", {"timestamp": end - spent}],
-            ["execution_cached", {"nodes": cached, "timestamp": end}],
+            ["execution_cached", {"nodes": [], "timestamp": end}],
             [ENDS[job.status], {"timestamp": end, **_error(said.get("error"))}],
         ]
         status = {"messages": messages}
-        return {"prompt": [], "outputs": outputs, "status": status, OBSERVED: is_seen}
+        remembers = said.get("outputs_reused") is True
+        return {
+            "prompt": [], "outputs": outputs, "status": status, OBSERVED: is_seen,
+            REMEMBERS: remembers,
+        }  # fmt: skip
 
     async def _ask(
         self,

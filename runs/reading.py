@@ -29,6 +29,8 @@ LONGEST_WORD: Final = 200
 LATEST_MS: Final = 1 << 53
 """Beyond it no clock is, and no JSON of ours has such a number."""
 OBSERVED: Final = "observed"
+REMEMBERS: Final = "remembers"
+"""Under these names an entry says what a ComfyUI's own never does (proxied.py)."""
 FOLDERS: Final = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s/\\'"]+[/\\])+""")
 """The folders of a path from its root, on whatever system; of an address on the web nothing is."""
 
@@ -62,6 +64,8 @@ class Ended:
     files: list[Named] = field(default_factory=list)
     observed: bool = False
     """Whether its time is what was seen from here, as its worker names none."""
+    remembers: bool = False
+    """Whether some nodes came from the cache, and nobody says which."""
 
 
 def read(entry: Mapping[str, Any], *, nodes: int, workspace: str, our_id: str) -> Ended | None:
@@ -89,6 +93,7 @@ def read(entry: Mapping[str, Any], *, nodes: int, workspace: str, our_id: str) -
         messages=told,
         files=_with_origins(entry),
         observed=entry.get(OBSERVED) is True,
+        remembers=entry.get(REMEMBERS) is True,
     )
 
 

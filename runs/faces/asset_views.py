@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from django.http import HttpResponse, StreamingHttpResponse
     from rest_framework.request import Request
 
+    from runs.digests import Measured
     from runs.models import Asset
 
 MOST_TAGS: Final = 20
@@ -100,14 +101,15 @@ class FromHashView(v2.V2):
         known = same.first() if wanted else None
         if known is None:
             raise BlobNotFound("No file of this workspace has that digest. Upload it.")
-        name = _name(given.get("file_path") or known.file_path)
+        name = _name(given["file_path"]) if given.get("file_path") else known.file_path
         seconds, tags = _seconds(given.get("expires_in")), _tags(given.get("tags") or [])
-        if (before := same.filter(file_path=name).first()) is not None:
+        before = same.filter(file_path=name).first()
+        if before is not None and assets.stay(before, seconds=seconds):
             return _created(request, before, is_new=False)
         with shelf.arriving() as arrived:
             path = Path(arrived.name)
         try:
-            measured = assets.copy(known, path)
+            measured = _copied(known, path)
             made = assets.keep(
                 who.workspace_id,
                 user_id=who.user_id,
@@ -121,6 +123,14 @@ class FromHashView(v2.V2):
         finally:
             shelf.put_away(path)
         return _created(request, made, is_new=True)
+
+
+def _copied(known: Asset, into: Path) -> Measured:
+    """Write a file to a place of the disk, unless somebody deletes it at this moment."""
+    try:
+        return assets.copy(known, into)
+    except OSError:
+        raise BlobNotFound("That file cannot be read any more. Upload it.") from None
 
 
 class ByHashView(v2.V2):

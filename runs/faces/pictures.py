@@ -172,7 +172,7 @@ def _kept(
     free = _free(who.workspace_id, subfolder, name, digest, overwrite=overwrite)
     whole = f"{subfolder}/{free}" if subfolder else free
     known = assets.named(who.workspace_id, whole)
-    if known is None or known.sha256 != digest:
+    if known is None or known.sha256 != digest or not assets.stay(known):
         assets.keep(
             who.workspace_id,
             user_id=who.user_id,

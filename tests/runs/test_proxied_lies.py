@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+import math
 import uuid
 
 import orjson
 import pytest
 
-from runs import native, proxied, reading
+from runs import carrying, native, proxied, reading
 
 
 def told(answers):
@@ -28,6 +30,7 @@ def told(answers):
         try:
             for _ in answers[1:]:
                 await machine.queue()
+                machine._jobs[str(TRY)].looked = -math.inf  # It is a while later.
             return machine, await machine.history(TRY)
         finally:
             await machine.close()
@@ -135,3 +138,79 @@ def test_of_a_machines_models_so_many_are_read(monkeypatch):
             await machine.close()
 
     assert asyncio.run(folders()) == {"loras": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize("status", [["succeeded"], {"a": 1}, None, 5])
+def test_a_stream_that_says_odd_things_of_its_end_is_heard_on(status):
+    async def listened():
+        machine = proxied.Proxied("http://machine.invalid", "")
+        await machine._session.close()
+        machine._session = Stream(
+            b"event: status\ndata: %s\n\n" % orjson.dumps({"status": status}),
+            b'event: status\ndata: {"status": "succeeded"}\n\n',
+        )
+        job = machine._know(TRY, "job")
+        await machine._listened(str(TRY), job)
+        await machine.close()
+        return job
+
+    assert asyncio.run(listened()).over is not None
+
+
+class Stream:
+    """A session that answers every question by the same stream."""
+
+    status = 200
+
+    def __init__(self, *chunks):
+        self.content = self
+        self._chunks = chunks
+
+    @contextlib.asynccontextmanager
+    async def get(self, *_, **__):
+        yield self
+
+    async def iter_any(self):
+        for each in self._chunks:
+            yield each
+
+    async def close(self):
+        return None
+
+
+@pytest.mark.parametrize("node", ["9\0", "x" * 100_000, "/root/of/9"])
+def test_a_refusal_that_names_an_odd_node_is_told_so_that_it_can_be_kept(node):
+    said = {"node_errors": {node: {"errors": [{"message": "No.", "details": "a\0b"}]}}}
+
+    words = carrying._first(said, "t" * 32)
+
+    assert "\0" not in words
+    assert "/root" not in words
+    assert (words.startswith("Node '"), words.endswith("No.: ab")) == (True, True)
+
+
+def test_of_many_runs_that_are_followed_each_is_asked_for_a_few_times_and_not_once_for_each():
+    async def asked():
+        machine = proxied.Proxied("http://machine.invalid", "")
+        count = 0
+
+        async def answer(*_, **__):
+            nonlocal count
+            count += 1
+            await asyncio.sleep(0)
+            return 200, {"status": "running"}
+
+        machine._ask = answer
+        machine._follow = lambda *_: None
+        tries = [uuid.UUID(int=number) for number in range(64)]
+        for each in tries:
+            machine._know(each, str(each))
+        try:
+            there = await asyncio.gather(*(machine.queue() for _ in tries))
+            return count, [len(each.running) + len(each.pending) for each in there]
+        finally:
+            await machine.close()
+
+    count, there = asyncio.run(asked())
+
+    assert (count, set(there)) == (64, {64})

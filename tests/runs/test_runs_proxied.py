@@ -70,6 +70,17 @@ def test_what_came_from_its_cache_is_not_paid_twice(machine, ada):
     assert len(core.outputs(ada.workspace_id, again.pk)) == 1
 
 
+def test_what_is_made_anew_beside_what_it_remembers_is_paid(machine, ada):
+    """It says that something came from its memory; a loaded checkpoint is that in every run."""
+    graphs = [picture(9), picture(9)]
+    graphs[1]["9"]["inputs"]["filename_prefix"] = "other"
+
+    first, other = (ended(submit(ada, each)) for each in graphs)
+
+    assert (first.paid_outputs, other.paid_outputs) == (1, 1)
+    assert other.charged_micros >= 2000
+
+
 def test_a_node_that_fails_says_so_and_costs_nothing(machine, ada):
     graph = picture()
     graph["5"] = {"class_type": "DemoFail", "inputs": {"image": ["1", 0], "words": "Too dark."}}
