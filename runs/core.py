@@ -188,6 +188,7 @@ def list_runs(
     workspace_id: UUID,
     *,
     states: Sequence[str] = (),
+    is_ending: bool | None = None,
     before: Run | None = None,
     metadata: Mapping[str, str] | None = None,
     workflow_id: UUID | None = None,
@@ -195,11 +196,14 @@ def list_runs(
 ) -> list[Run]:
     """Return runs of the workspace, the newest first; of a page those `before` its last.
 
-    What is large of them is not read with them.
+    `is_ending`: only those that were called off, or only the others. What is large of them is not
+    read with them.
     """
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None)
     if states:
         found = found.filter(state__in=list(states))
+    if is_ending is not None:
+        found = found.exclude(cancel_reason="") if is_ending else found.filter(cancel_reason="")
     if metadata:
         found = found.filter(metadata__contains=dict(metadata))
     if workflow_id is not None:

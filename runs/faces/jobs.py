@@ -27,7 +27,9 @@ LATENT: Final = (".latent",)
 
 
 def status(run: Run) -> str:
-    """Return the word for where a run is."""
+    """Return the word for where a run is; one that was called off goes back to no other."""
+    if run.cancel_reason and run.state in WORDS:
+        return str(State.CANCELING)
     return WORDS.get(State(run.state), str(run.state))
 
 

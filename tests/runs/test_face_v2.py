@@ -6,9 +6,11 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
+from runs_by_hand import end, submitted, worker
 from runs_stage import ended, picture, reached, slow
 
 from apikeys.models import ApiKey
+from runs import books, scheduler
 from runs.faces import streams
 from runs.models import Run
 
@@ -109,6 +111,28 @@ def test_a_list_comes_by_pages_and_by_filters(stage, ada):
     assert "next_cursor" not in second
     (found,) = client.get(JOBS, {"metadata[n]": "1", "status": "queued"}).json()["jobs"]
     assert found["id"] == made[1]
+
+
+def test_what_was_called_off_is_canceling_until_it_has_ended(ada):
+    """Before its machine has it, while it works, and while what it made so far is brought."""
+    machine, client = worker(ada), asking(ada)
+    job = f"{JOBS}/{submitted(ada).pk}"
+    waits = str(submitted(ada).pk)
+    run = scheduler.claim(machine.pk)
+    assert client.get(job).json()["status"] == "queued"
+
+    said = [post(client, f"{job}/cancel").json()["status"]]
+    for step in (books.is_running, books.is_collecting):
+        assert step(run)
+        said.append(client.get(job).json()["status"])
+        (found,) = client.get(JOBS, {"status": "canceling"}).json()["jobs"]
+        assert found["status"] == "canceling"
+        assert client.get(JOBS, {"status": "running"}).json()["jobs"] == []
+    assert said == ["canceling"] * 3
+    assert [each["id"] for each in client.get(JOBS, {"status": "queued"}).json()["jobs"]] == [waits]
+
+    assert end(run, state="canceled", code="canceled")
+    assert client.get(job).json()["status"] == "canceled"
 
 
 def test_a_key_of_an_intention_makes_one_job(stage, ada):
