@@ -25,6 +25,7 @@ from common import ids, ratelimits
 from common.errors import (
     AccessDisabled,
     BodyTooLarge,
+    BudgetExceeded,
     IdempotencyKeyReuse,
     InvalidRequest,
     NotFound,
@@ -156,6 +157,9 @@ def submit(by: By, ask: Ask) -> Run:
             if not _named_apart(run):
                 raise
             continue
+        except BudgetExceeded as refused:
+            spending.tell_used_up(run, refused)
+            raise
         if placed:
             return get(by.workspace_id, run.pk)
         budgets.brought_up(by.workspace_id, owners)
