@@ -18,6 +18,7 @@ from uploads import shelf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from runs.digests import Measured
@@ -55,7 +56,6 @@ def keep(
         raise BodyTooLarge(
             f"This workspace keeps {MOST_KEPT >> 30} GiB of files here already. Delete some."
         )
-    usual = int(preferences.of(workspace_id).kept.total_seconds())
     asset = Asset(
         id=uuid.uuid4(),
         workspace_id=workspace_id,
@@ -66,7 +66,7 @@ def keep(
         sha256=measured.sha256,
         blake3=measured.blake3,
         tags=list(tags),
-        expires_at=timezone.now() + timedelta(seconds=min(seconds or usual, usual)),
+        expires_at=_until(workspace_id, seconds),
     )
     shelf.keep(asset.key, asset.content_type, arrived)
     asset.save(force_insert=True)
@@ -84,11 +84,14 @@ def keep_once(
     seconds: int | None = None,
     tags: Sequence[str] = (),
 ) -> tuple[Asset, bool]:
-    """Keep a file, unless these very bytes are here under that name; and say whether it is new."""
+    """Keep a file, unless these very bytes are here under that name; and say whether it is new.
+
+    One that is here is kept as long as a new one would be.
+    """
     measured = measured or digests.of(arrived)
     same = living(workspace_id).filter(sha256=measured.sha256, file_path=file_path)
     known = same.first()
-    if known is not None:
+    if known is not None and renew(known, seconds):
         return known, False
     made = keep(
         workspace_id,
@@ -101,6 +104,18 @@ def keep_once(
         tags=tags,
     )
     return made, True
+
+
+def renew(asset: Asset, seconds: int | None) -> bool:
+    """Have a file be here for as long as if it came now, never shorter; False: it is gone."""
+    until = max(asset.expires_at, _until(asset.workspace_id, seconds))
+    asset.expires_at = until
+    return bool(Asset.objects.filter(pk=asset.pk).update(expires_at=until))
+
+
+def _until(workspace_id: UUID, seconds: int | None) -> datetime:
+    usual = int(preferences.of(workspace_id).kept.total_seconds())
+    return timezone.now() + timedelta(seconds=min(seconds or usual, usual))
 
 
 def living(workspace_id: UUID) -> models.QuerySet[Asset]:
@@ -205,15 +220,29 @@ def name_some(*, most_bytes: int = NAMED_BYTES) -> int:
 
 
 def delete_expired() -> int:
-    """Delete what is over: files, and the graphs and events of runs; return how many rows."""
+    """Delete what is over: files, and the graphs and events of runs; return how many rows.
+
+    A file that a run needs which has not ended is left until it has.
+    """
     now = timezone.now()
-    count = _delete(Asset.objects.filter(expires_at__lte=now))
+    count = _delete(Asset.objects.filter(expires_at__lte=now).exclude(pk__in=_in_use()))
     count += _delete(Output.objects.filter(expires_at__lte=now))
     over = Run.objects.filter(expires_at__lte=now, forgotten_at=None).order_by("expires_at")
     some = list(over.values_list("pk", flat=True)[:BATCH])
     RunEvent.objects.filter(run_id__in=some).delete()
     blank: dict[str, Any] = {"graph": None, "files": {}, "extra": {}, "messages": []}
     return count + Run.objects.filter(pk__in=some).update(**blank, forgotten_at=now)
+
+
+def _in_use() -> list[str]:
+    """Return the files that runs need which have not ended."""
+    at_work = Run.objects.exclude(state__in=ENDED).exclude(files={})
+    return [
+        source["asset"]
+        for files in at_work.values_list("files", flat=True)
+        for source in files.values()
+        if "asset" in source
+    ]
 
 
 def forget(whose: models.Q, of_runs: models.Q) -> int:

@@ -102,7 +102,8 @@ class FromHashView(v2.V2):
             raise BlobNotFound("No file of this workspace has that digest. Upload it.")
         name = _name(given.get("file_path") or known.file_path)
         seconds, tags = _seconds(given.get("expires_in")), _tags(given.get("tags") or [])
-        if (before := same.filter(file_path=name).first()) is not None:
+        before = same.filter(file_path=name).first()
+        if before is not None and assets.renew(before, seconds):
             return _created(request, before, is_new=False)
         with shelf.arriving() as arrived:
             path = Path(arrived.name)
