@@ -303,11 +303,22 @@ def hide(workspace_id: UUID, run_ids: Sequence[UUID] | None = None) -> int:
 
 
 def events_after(
-    workspace_id: UUID, run_id: UUID | str, after: int = 0, *, limit: int = 500
+    workspace_id: UUID,
+    run_id: UUID | str,
+    after: int = 0,
+    *,
+    kinds: Sequence[str] = (),
+    limit: int = 500,
 ) -> list[RunEvent]:
-    """Return what happened to a run since the event with that number, in order."""
+    """Return what happened to a run since the event with that number, in order.
+
+    Only of some kinds, where these are named: messages of its worker's may be large, and many.
+    """
     run = standing(workspace_id, run_id)
-    return list(RunEvent.objects.filter(run=run, pk__gt=after).order_by("pk")[:limit])
+    found = RunEvent.objects.filter(run=run, pk__gt=after)
+    if kinds:
+        found = found.filter(kind__in=list(kinds))
+    return list(found.order_by("pk")[:limit])
 
 
 def outputs(workspace_id: UUID, run_id: UUID | str) -> list[Output]:
