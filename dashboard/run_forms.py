@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from common.errors import IdempotencyKeyReuse, PlatformError
 from dashboard.forms import DollarsField, Form
-from runs import assets, core, inputs, shown, workers, workflows
+from runs import assets, core, inputs, isolation, shown, workers, workflows
+from runs import graph as graphs
 from runs.faces import forms as files_of_forms
 from uploads import shelf
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from accounts.sessions import Session
     from runs.graph import Graph
     from runs.models import Asset, Run
+
+    Source = Mapping[str, str]
 
 FACE: Final = "page"
 FILE_OF: Final = "file-"
@@ -71,6 +74,7 @@ class RunForm(Form):
         known = sorted({*accelerators, start["accelerator"]} - {workers.ANY})
         labels: Any = self.fields["accelerator"]
         labels.choices = [ANYWHERE, *((each, each) for each in known)]
+        self._graph = graph
         whole = workflows.form_of(graph)
         self.left_out = max(len(whole) - MOST_FIELDS, 0)
         self._places: dict[str, tuple[str, str, Any]] = {}
@@ -112,6 +116,13 @@ class RunForm(Form):
                 found.setdefault(node, {})[key] = given
         return found
 
+    def named_still(self, files: Mapping[str, Source]) -> dict[str, Source]:
+        """Return those of a run's files in whose place no input names another one now."""
+        given = {node: {"inputs": some} for node, some in self.changed_inputs.items()}
+        now = isolation.names_in(graphs.overridden(self._graph, given))
+        gone = isolation.names_in(self._graph) - now
+        return {path: each for path, each in files.items() if inputs.named(path)[1] not in gone}
+
     @property
     def intention(self) -> str:
         """Return a name for what is asked: the same for the same, from the same page."""
@@ -127,9 +138,12 @@ def handed_over(
     *,
     graph: Graph | None = None,
     workflow_id: UUID | None = None,
-    files: Mapping[str, Mapping[str, str]] | None = None,
+    files: Mapping[str, Source] | None = None,
 ) -> Run | None:
-    """Hand a filled form over; return the run that it made, None where the form says why not."""
+    """Hand a filled form over; return the run that it made, None where the form says why not.
+
+    `files` are those of a run that was: one that is named no more is left out, for it may be gone.
+    """
     if not form.is_valid():
         return None
     by = core.By(workspace_id=session.workspace_id, user_id=session.user.pk)
@@ -139,7 +153,7 @@ def handed_over(
             graph=graph,
             workflow_id=workflow_id,
             inputs={node: {"inputs": given} for node, given in form.changed_inputs.items()},
-            files={path: dict(source) for path, source in {**(files or {}), **brought}.items()},
+            files={**form.named_still(files or {}), **brought},
             accelerator=form.cleaned_data["accelerator"],
             max_micros=form.cleaned_data["most"],
             face=FACE,

@@ -19,6 +19,7 @@ import orjson
 from common import metrics
 from common.errors import Unavailable
 from common.ids import uuid7
+from usage import refusals
 from usage.models import NOBODY
 from webhooks import events
 
@@ -165,16 +166,15 @@ def _budgets(rows: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
     for row in rows:
         if row["budget"] is None or row["whose"] == "run":  # A run says itself why it ended.
             continue
-        data = {
-            "of": row["whose"],
-            "key_id": row["key"] if row["whose"] == "key" else None,
-            "limit_micro_usd": row["most_micros"],
-            "left_micro_usd": row["left_micros"],
-            "needed_micro_usd": row["needed"],
-            "resets_at": row["resets_at"],
-        }
-        name = "key.limit_reached" if row["whose"] == "key" else "budget.reached"
-        key = f"budget:{row['budget']}:{row['most_micros']}"
+        name, data, key = refusals.used_up(
+            row["budget"],
+            whose=row["whose"],
+            key_id=row["key"],
+            most=row["most_micros"],
+            left=row["left_micros"],
+            needed=row["needed"],
+            resets_at=row["resets_at"],
+        )
         found[key] = events.asked(row["workspace"], name, data, key=key)
     return list(found.values())
 

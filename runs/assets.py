@@ -232,15 +232,29 @@ def name_some(*, most_bytes: int = NAMED_BYTES) -> int:
 
 
 def delete_expired() -> int:
-    """Delete what is over: files, and the graphs and events of runs; return how many rows."""
+    """Delete what is over: files, and the graphs and events of runs; return how many rows.
+
+    A file that a run needs which has not ended is left until it has.
+    """
     now = timezone.now()
-    count = _delete(Asset.objects.filter(expires_at__lte=now))
+    count = _delete(Asset.objects.filter(expires_at__lte=now).exclude(pk__in=_in_use()))
     count += _delete(Output.objects.filter(expires_at__lte=now))
     over = Run.objects.filter(expires_at__lte=now, forgotten_at=None).order_by("expires_at")
     some = list(over.values_list("pk", flat=True)[:BATCH])
     RunEvent.objects.filter(run_id__in=some).delete()
     blank: dict[str, Any] = {"graph": None, "files": {}, "extra": {}, "messages": []}
     return count + Run.objects.filter(pk__in=some).update(**blank, forgotten_at=now)
+
+
+def _in_use() -> list[str]:
+    """Return the files that runs need which have not ended."""
+    at_work = Run.objects.exclude(state__in=ENDED).exclude(files={})
+    return [
+        source["asset"]
+        for files in at_work.values_list("files", flat=True)
+        for source in files.values()
+        if "asset" in source
+    ]
 
 
 def forget(whose: models.Q, of_runs: models.Q) -> int:

@@ -189,6 +189,7 @@ def _covered(run: Run, spent_ms: int, files: int) -> str:
             Run.objects.filter(pk=run.pk).update(held_micros=run.held_micros)
             return ""
         if _is_near(run, price, spent_ms, files, run.held_micros):
+            spending.tell_used_up(run, refused)
             return ending.UNPAID
     # For what is held already it may go on, unless nobody renewed that in time.
     is_held = holds.renew(spending.hold_of(run), ttl_seconds=spending.HOLD_SECONDS)

@@ -25,6 +25,7 @@ from common import ids, ratelimits
 from common.errors import (
     AccessDisabled,
     BodyTooLarge,
+    BudgetExceeded,
     IdempotencyKeyReuse,
     InvalidRequest,
     NotFound,
@@ -156,6 +157,9 @@ def submit(by: By, ask: Ask) -> Run:
             if not _named_apart(run):
                 raise
             continue
+        except BudgetExceeded as refused:
+            spending.tell_used_up(run, refused)
+            raise
         if placed:
             return get(by.workspace_id, run.pk)
         budgets.brought_up(by.workspace_id, owners)
@@ -188,6 +192,7 @@ def list_runs(
     workspace_id: UUID,
     *,
     states: Sequence[str] = (),
+    is_ending: bool | None = None,
     before: Run | None = None,
     metadata: Mapping[str, str] | None = None,
     workflow_id: UUID | None = None,
@@ -195,11 +200,14 @@ def list_runs(
 ) -> list[Run]:
     """Return runs of the workspace, the newest first; of a page those `before` its last.
 
-    What is large of them is not read with them.
+    `is_ending`: only those that were called off, or only the others. What is large of them is not
+    read with them.
     """
     found = Run.objects.filter(workspace_id=workspace_id, hidden_at=None)
     if states:
         found = found.filter(state__in=list(states))
+    if is_ending is not None:
+        found = found.exclude(cancel_reason="") if is_ending else found.filter(cancel_reason="")
     if metadata:
         found = found.filter(metadata__contains=dict(metadata))
     if workflow_id is not None:
@@ -295,11 +303,22 @@ def hide(workspace_id: UUID, run_ids: Sequence[UUID] | None = None) -> int:
 
 
 def events_after(
-    workspace_id: UUID, run_id: UUID | str, after: int = 0, *, limit: int = 500
+    workspace_id: UUID,
+    run_id: UUID | str,
+    after: int = 0,
+    *,
+    kinds: Sequence[str] = (),
+    limit: int = 500,
 ) -> list[RunEvent]:
-    """Return what happened to a run since the event with that number, in order."""
+    """Return what happened to a run since the event with that number, in order.
+
+    Only of some kinds, where these are named: messages of its worker's may be large, and many.
+    """
     run = standing(workspace_id, run_id)
-    return list(RunEvent.objects.filter(run=run, pk__gt=after).order_by("pk")[:limit])
+    found = RunEvent.objects.filter(run=run, pk__gt=after)
+    if kinds:
+        found = found.filter(kind__in=list(kinds))
+    return list(found.order_by("pk")[:limit])
 
 
 def outputs(workspace_id: UUID, run_id: UUID | str) -> list[Output]:

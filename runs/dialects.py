@@ -1,14 +1,16 @@
-"""A run as two dialects tell it, to who asks and to the addresses that runs name.
+"""A run as dialects tell it, to who asks, to webhooks and to the addresses that runs name.
 
+    v2           outputs of a job: [{"id", "node_id", "name", "url", …}]
     icu          {"id", "status", "output": [{"filename", "url", "thumbnail_url"}], …}
     modelslab    {"status", "id", "output": [url, …], "generationTime", "track_id", "meta"}
 
-Only files of type output count there. Their addresses hold until the files are deleted.
+Only files of type output count in the last two. Their addresses hold until the files are deleted.
 """
 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
@@ -19,6 +21,7 @@ from django.utils.crypto import salted_hmac
 
 from common import rotating
 from common.money import credits_text
+from runs import digests
 from runs.models import ENDED, Output, State
 from webhooks import events as webhooks
 
@@ -38,6 +41,8 @@ ICU_WORDS: Final = {State.QUEUED: "QUEUED", State.STAGING: "QUEUED", State.SUCCE
 FAILED: Final = (State.FAILED, State.CANCELED, State.EXPIRED)
 ETA_SECONDS: Final = 10
 """What a client is told to wait before it asks again; nobody knows when it ends."""
+AN_HOUR: Final = 3600
+"""For so long an address of a job's output holds."""
 MOST_TOLD: Final = 20_000
 """Bytes of a message; of a run that made more files it names them by their ids."""
 
@@ -128,6 +133,45 @@ def modelslab(run: Run, base: str) -> dict[str, Any]:
         "track_id": track,
         "meta": {"credits": credits_text(run.charged_micros)},
     }
+
+
+def job_output(output: Output, run: Run, base: str) -> dict[str, Any]:
+    """Return a file of a run as a job of Comfy API v2 has it, with an address for an hour."""
+    url, until = address(base, output, seconds=AN_HOUR)
+    return {
+        "id": str(output.pk),
+        "node_id": output.node_id,
+        "name": output.name,
+        "type": _kind(output),
+        "content_type": output.content_type,
+        "size_bytes": output.size_bytes,
+        "hash": digests.told(output.sha256, output.blake3),
+        "url": url,
+        "url_expires_at": instant_of(until),
+        "job_id": run.name,
+    }
+
+
+def _kind(output: Output) -> str:
+    """Return what a file is, by itself and not by the word of its node."""
+    first = output.content_type.partition("/")[0]
+    if first in ("image", "video", "audio", "text"):
+        return first
+    return "latent" if output.name.endswith(".latent") else "file"
+
+
+def instant_of(seconds: int) -> str:
+    """Return a moment of the clock as text."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def job_outputs(run: Run) -> list[dict[str, Any]] | list[str]:
+    """Return all files of a run as webhooks are told of them: of very many their ids alone."""
+    if run.state not in ENDED:
+        return []
+    found = Output.objects.filter(run=run, expires_at__gt=timezone.now()).order_by("position")
+    told = [job_output(each, run, settings.PUBLIC_URL) for each in found]
+    return told if len(orjson.dumps(told)) <= MOST_TOLD else [each["id"] for each in told]
 
 
 def message(run: Run, name: str, data: Mapping[str, Any]) -> str | None:

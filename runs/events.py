@@ -49,9 +49,12 @@ def _tell_programs(run: Run, name: str) -> None:
         "status": run.state,
         "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
         "charged_micro_usd": run.charged_micros,
+        "outputs": dialects.job_outputs(run),
         "metadata": run.metadata,
         "created_at": run.created_at.isoformat(),
+        "started_at": run.started_at.isoformat() if run.started_at else None,
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+        "expires_at": run.expires_at.isoformat() if run.expires_at else None,
     }
     key = f"run:{run.pk}:{name}"
     webhooks.emit(run.workspace_id, name, data, key=key)

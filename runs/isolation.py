@@ -92,6 +92,12 @@ def wanted_files(graph: graphs.Graph, info: Mapping[str, Any]) -> Iterator[tuple
             yield node_id, name, ANNOTATED.sub("", value)
 
 
+def names_in(graph: graphs.Graph) -> set[str]:
+    """Return each text of a graph's inputs that may be the name of a file."""
+    given = (value for node in graph.values() for value in node.get("inputs", {}).values())
+    return {ANNOTATED.sub("", text) for value in given for text in _texts(value)}
+
+
 def check(graph: graphs.Graph, info: Mapping[str, Any]) -> None:
     """Raise InvalidWorkflow for what would reach a file that is not the run's own."""
     for node_id, node in graph.items():

@@ -19,12 +19,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apikeys import budgets
-from common.errors import PlatformError
+from common.errors import BudgetExceeded, PlatformError
 from common.money import Micros, round_up
 from credits.books import allowances, batches, holds
 from credits.models import Account, Allowance, Budget
 from runs.models import Run
-from usage import record
+from usage import record, refusals
+from webhooks import events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,6 +191,26 @@ def extended(run: Run, wanted: Micros) -> PlatformError | None:
     except PlatformError as refused:
         return refused
     return None
+
+
+def tell_used_up(run: Run, refused: PlatformError) -> None:
+    """Have programs be told of a budget that refused a run, or more of it: once while it runs.
+
+    A run's own maximum is no such budget: the run says itself that it ended by that.
+    """
+    facts: Any = refused.told
+    if not isinstance(refused, BudgetExceeded) or facts["kind"] == "run":
+        return
+    type_, data, key = refusals.used_up(
+        facts["budget"],
+        whose=facts["kind"],
+        key_id=str(run.key_id) if run.key_id else None,
+        most=facts["most"],
+        left=max(facts["left"], 0),
+        needed=facts["needed"],
+        resets_at=facts["resets_at"],
+    )
+    events.emit(run.workspace_id, type_, data, key=key)
 
 
 class Settled(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.money import Micros
 from usage.models import NOBODY, Refusal
@@ -44,6 +44,32 @@ REMEDIES = {
     "paused": Remedy.ASK_STAFF,
     "maintenance": Remedy.WAIT,
 }
+
+
+def used_up(
+    budget: int,
+    *,
+    whose: str,
+    key_id: str | None,
+    most: int | None,
+    left: int | None,
+    needed: int,
+    resets_at: str | None,
+) -> tuple[str, dict[str, Any], str]:
+    """Return what programs are told of a budget that refused: type, data, and a name for it.
+
+    The name is the same for as long as that budget runs with that limit: it is told once.
+    """
+    data = {
+        "of": whose,
+        "key_id": key_id if whose == "key" else None,
+        "limit_micro_usd": most,
+        "left_micro_usd": left,
+        "needed_micro_usd": needed,
+        "resets_at": resets_at,
+    }
+    type_ = "key.limit_reached" if whose == "key" else "budget.reached"
+    return type_, data, f"budget:{budget}:{most}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,7 +288,10 @@ def _refusal(
     is_open = wallet.open_large if is_large else usual
     room = limits.Room(wallet.available_micros, is_open, limits.slots(concurrency, amount), named)
     _, facts = limits.Left().judge(str(account), room, amount)
-    return limits.refusal(facts or {"limit": "balance", "left": room.available}, amount=amount)
+    facts = facts or {"limit": "balance", "left": room.available}
+    refused = limits.refusal(facts, amount=amount)
+    refused.told = {**facts, "needed": amount}
+    return refused
 
 
 def _end(hold: Hold, *, charged: Micros, only_expired: bool = False) -> bool:

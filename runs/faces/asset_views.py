@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from common.drf import LenientJSONParser
 from common.errors import AccessDisabled, InvalidRequest, NotFound, PlatformError
 from runs import assets, dialects, digests, isolation
-from runs.faces import asking, files, forms, jobs, v2
+from runs.faces import asking, files, forms, v2
 from runs.models import Output
 from uploads import shelf
 
@@ -195,7 +195,7 @@ def _shown(request: Request, kept: Asset | Output) -> dict[str, Any]:
         "file_path": dialects.path_of(kept),
         "created_at": kept.created_at.isoformat(),
         "url": url,
-        "url_expires_at": jobs.instant_of(until),
+        "url_expires_at": dialects.instant_of(until),
         "expires_at": kept.expires_at.isoformat(),
         "job_id": kept.run.name if isinstance(kept, Output) else None,
     }

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, StreamingHttpResponse
     from rest_framework.request import Request
 
-AN_HOUR: Final = 3600
+AN_HOUR: Final = dialects.AN_HOUR
 BLOCK: Final = 1 << 18
 RESTED: Final = "sandbox; default-src 'none'"
 

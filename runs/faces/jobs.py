@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 
 from common.drf import base_url
-from runs import core, digests, preferences
-from runs.faces import files
+from runs import core, dialects, preferences
 from runs.models import ENDED, State
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rest_framework.request import Request
 
     from runs.models import Output, Run
@@ -23,11 +24,12 @@ PROGRESS: Final = (
     "value", "nodes_done", "nodes_total", "current_node", "current_node_class", "step", "steps",
     "message",
 )  # fmt: skip
-LATENT: Final = (".latent",)
 
 
 def status(run: Run) -> str:
-    """Return the word for where a run is."""
+    """Return the word for where a run is; one that was called off goes back to no other."""
+    if run.cancel_reason and run.state in WORDS:
+        return str(State.CANCELING)
     return WORDS.get(State(run.state), str(run.state))
 
 
@@ -77,32 +79,7 @@ def outputs(request: Request, run: Run) -> list[dict[str, Any]]:
 
 def output(request: Request, made: Output, run: Run) -> dict[str, Any]:
     """Return one file, with an address for an hour."""
-    url, until = files.address(request, made, seconds=files.AN_HOUR)
-    return {
-        "id": str(made.pk),
-        "node_id": made.node_id,
-        "name": made.name,
-        "type": kind(made),
-        "content_type": made.content_type,
-        "size_bytes": made.size_bytes,
-        "hash": digests.told(made.sha256, made.blake3),
-        "url": url,
-        "url_expires_at": instant_of(until),
-        "job_id": run.name,
-    }
-
-
-def kind(made: Output) -> str:
-    """Return what a file is, by itself and not by the word of its node."""
-    first = made.content_type.partition("/")[0]
-    if first in ("image", "video", "audio", "text"):
-        return first
-    return "latent" if made.name.endswith(LATENT) else "file"
-
-
-def instant_of(seconds: int) -> str:
-    """Return a moment of the clock as text."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+    return dialects.job_output(made, run, base_url(request))
 
 
 def _instant(at: datetime | None) -> str | None:

@@ -36,6 +36,8 @@ MOST: Final = 8
 """So many of one key at once, in one process."""
 LOOK_SECONDS: Final = 0.5
 QUIET_SECONDS: Final = 15.0
+KINDS: Final = ("status", "progress")
+"""What is told of its events: its worker's own messages are not read for it."""
 _open: Counter[str] = Counter()
 
 
@@ -97,7 +99,7 @@ class _Reader:
         if self._after < 0:
             return self._first(run)
         parts: list[bytes] = []
-        found = core.events_after(self._workspace, self._run, self._after)
+        found = core.events_after(self._workspace, self._run, self._after, kinds=KINDS)
         for event in found:
             self._after = event.pk
             if self._is_end(event):  # It may have come after the run was read.
@@ -110,7 +112,7 @@ class _Reader:
     def _first(self, run: Run) -> tuple[bytes, bool]:
         if run.state in ENDED:
             return self._end(run), True
-        found = core.events_after(self._workspace, self._run, limit=100_000)
+        found = core.events_after(self._workspace, self._run, kinds=KINDS, limit=100_000)
         # What was noted up to its state is told by its state.
         self._after = next((e.pk for e in reversed(found) if not self._is_end(e)), 0)
         parts = [self._status(run)]

@@ -29,12 +29,14 @@ RESERVED: Final = ("webhook_url", "inputs")
 STATES: Final = {
     "queued": (State.QUEUED, State.STAGING),
     "running": (State.RUNNING, State.COLLECTING),
-    "canceling": (State.CANCELING,),
+    "canceling": (State.STAGING, State.CANCELING, State.COLLECTING),
     "succeeded": (State.SUCCEEDED,),
     "failed": (State.FAILED,),
     "canceled": (State.CANCELED,),
     "expired": (State.EXPIRED,),
 }
+UNDER_WAY: Final = ("queued", "running", "canceling")
+"""One that was called off is `canceling` wherever it is (jobs.status)."""
 
 
 class MetadataInvalid(PlatformError):
@@ -121,6 +123,7 @@ class JobsView(V2):
         found = core.list_runs(
             workspace,
             states=STATES.get(status, ()),
+            is_ending=status == State.CANCELING if status in UNDER_WAY else None,
             before=before,
             metadata=_filter(asked),
             limit=limit + 1,

@@ -8,6 +8,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from call_rows import call_of
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 from page_text import text
 from run_rows import GRAPH, machine_of, output_of, preview_of, run_of
 
@@ -571,6 +572,29 @@ def test_a_run_is_run_again_with_another_file_of_the_same_name(alice, browser, f
     assert after.graph == before.graph
     newer = Asset.objects.get(pk=after.files["input/cat.png"]["asset"])
     assert (newer.size_bytes, str(newer.pk)) != (8, before.files["input/cat.png"]["asset"])
+
+
+@pytest.mark.parametrize("name", ["cat.png", "cat.png [input]"])
+def test_of_a_run_that_was_only_files_that_are_named_still_are_brought(alice, browser, form, name):
+    """One whose time is over would refuse it for ever, one of an address be fetched for nobody."""
+    path, fields = form
+    browser.post(path, {**fields, "file-in0": png(), "file-in1": png("dog.png")})
+    before = Run.objects.get(workspace_id=alice.workspace_id)
+    before.graph["1"]["inputs"]["image"] = name
+    before.files["input/cat.png"] = {"url": "https://8.8.8.8/cat.png"}
+    before.save()
+    Asset.objects.filter(file_path="dog.png").update(expires_at=timezone.now())
+    again = f"/my/runs/{before.pk}/again"
+    fields = filled(browser.get(again))
+    assert "Upload it again" in text(browser.post(again, fields))
+
+    answer = browser.post(again, {**fields, "file-in1": png("fox.png")})
+
+    after = Run.objects.get(pk=answer["Location"].rpartition("/")[2])
+    assert set(after.files) == {"input/cat.png", "input/fox.png"}
+    answer = browser.post(again, {**fields, "file-in0": png("elk.png"), "file-in1": png("fox.png")})
+    after = Run.objects.get(pk=answer["Location"].rpartition("/")[2])
+    assert set(after.files) == {"input/elk.png", "input/fox.png"}
 
 
 @pytest.mark.parametrize(

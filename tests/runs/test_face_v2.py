@@ -6,9 +6,11 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
+from runs_by_hand import begun, end, submitted, worker
 from runs_stage import ended, picture, reached, slow
 
 from apikeys.models import ApiKey
+from runs import books, core, scheduler, workflows
 from runs.faces import streams
 from runs.models import Run
 
@@ -111,6 +113,28 @@ def test_a_list_comes_by_pages_and_by_filters(stage, ada):
     assert found["id"] == made[1]
 
 
+def test_what_was_called_off_is_canceling_until_it_has_ended(ada):
+    """Before its machine has it, while it works, and while what it made so far is brought."""
+    machine, client = worker(ada), asking(ada)
+    job = f"{JOBS}/{submitted(ada).pk}"
+    waits = str(submitted(ada).pk)
+    run = scheduler.claim(machine.pk)
+    assert client.get(job).json()["status"] == "queued"
+
+    said = [post(client, f"{job}/cancel").json()["status"]]
+    for step in (books.is_running, books.is_collecting):
+        assert step(run)
+        said.append(client.get(job).json()["status"])
+        (found,) = client.get(JOBS, {"status": "canceling"}).json()["jobs"]
+        assert found["status"] == "canceling"
+        assert client.get(JOBS, {"status": "running"}).json()["jobs"] == []
+    assert said == ["canceling"] * 3
+    assert [each["id"] for each in client.get(JOBS, {"status": "queued"}).json()["jobs"]] == [waits]
+
+    assert end(run, state="canceled", code="canceled")
+    assert client.get(job).json()["status"] == "canceled"
+
+
 def test_a_key_of_an_intention_makes_one_job(stage, ada):
     stage.worker(ada)
     client, named = asking(ada), {"Idempotency-Key": f"{uuid4()}"}
@@ -150,6 +174,47 @@ def test_what_is_wrong_is_said_in_the_dialects_shape_and_holds_nothing(stage, ad
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.content
     assert not Run.objects.filter(workspace_id=ada.workspace_id).exists()
     assert ada.now().held_micros == 0
+
+
+@pytest.mark.parametrize("face", ["v2", "icu", "modelslab", "native"])
+def test_an_unknown_class_is_named_before_anything_is_held(ada, face):
+    worker(ada)
+    client, graph = asking(ada), picture(**{"7": {"class_type": "Nope", "inputs": {}}})
+    path, name, status = {
+        "v2": (JOBS, "workflow", 422),
+        "modelslab": ("/api/v7/comfyui/execute", "workflow", 422),
+        "native": ("/comfy/prompt", "prompt", 400),
+        "icu": ("", "prompt", 422),
+    }[face]
+    if face == "icu":
+        kept = workflows.make(ada.workspace_id, name="x", graph=picture(), by=ada.user.pk)
+        path = f"/api/v1/workflows/{kept.pk}/runs"
+
+    answer = post(client, path, {name: graph})
+
+    assert answer.status_code == status, answer.content
+    assert "Node 'Nope' not found" in answer.content.decode()
+    if face in ("v2", "native"):
+        whole = answer.json()
+        wrong = whole["error"]["details"]["node_errors"] if face == "v2" else whole["node_errors"]
+        assert wrong["7"]["class_type"] == "Nope"
+    assert not Run.objects.filter(workspace_id=ada.workspace_id).exists()
+    assert ada.now().held_micros == 0
+
+
+def test_a_stream_reads_nothing_of_what_a_machine_told(ada):
+    """Its messages may be 20,000 of 256 KiB each."""
+    machine = worker(ada)
+    submitted(ada)
+    run, _ = begun(machine)
+    books.told(run, "executed", {"output": {"text": ["much"]}})
+    answer = asking(ada).get(f"{JOBS}/{run.pk}/events")
+    books.told(run, "executed", {"output": {"text": ["more"]}})
+    kinds = {each.kind for each in core.events_after(ada.workspace_id, run.pk, kinds=streams.KINDS)}
+    assert kinds == {"status"}
+    assert end(run)
+
+    assert told(answer)[-1] == ("status", {"status": "succeeded"})
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "٣", "00019", "1" * 5000, "0001" * 2000])

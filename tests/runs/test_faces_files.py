@@ -11,8 +11,10 @@ from uuid import uuid4
 import pytest
 from blake3 import blake3
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 from hostile import Server, answer, silent
 from PIL import Image
+from runs_by_hand import worker
 from runs_stage import by, ended, picture, reached, submit
 from test_face_v2 import asking, post
 
@@ -227,6 +229,47 @@ def test_a_file_is_called_only_what_can_be_kept_and_sent(stage, ada, said, kept)
     sent = client.get(f"{ASSETS}/{made.json()['id']}/content")
     assert sent.headers["Content-Type"] == kept
     assert b"".join(sent.streaming_content) == png()
+
+
+def test_known_bytes_are_kept_as_long_as_new_ones(ada, settings, tmp_path):
+    settings.DATA_DIR = tmp_path
+    client = asking(ada)
+    asset = put(client, png(), file_path="cat.png", expires_in="60").json()
+
+    def until(answer):
+        assert answer.status_code == 200, answer.content
+        assert answer.json()["id"] == asset["id"]
+        assert (
+            client.get(f"{ASSETS}/{asset['id']}").json()["expires_at"]
+            == (answer.json()["expires_at"])
+        )
+        return answer.json()["expires_at"]
+
+    hour = until(put(client, png(), file_path="cat.png", expires_in="3600"))
+    assert hour > asset["expires_at"]
+    assert until(put(client, png(), file_path="cat.png", expires_in="60")) == hour
+    same = {"hash": asset["hash"], "file_path": "cat.png"}
+    assert until(post(client, f"{ASSETS}/from-hash", same)) > hour
+
+
+def test_a_file_whose_time_is_over_is_here_for_the_run_that_waits_for_it(ada, settings, tmp_path):
+    settings.DATA_DIR = tmp_path
+    worker(ada)
+    asset = put(asking(ada), png(), file_path="cat.png").json()
+    run = core.submit(by(ada), core.Ask(graph=loads("cat.png")))
+    kept = Asset.objects.filter(pk=asset["id"])
+    kept.update(expires_at=timezone.now())
+
+    assets.delete_expired()
+    assert kept.exists()
+    with assets.opened(kept.get()) as content:
+        assert content.read() == png()
+    with pytest.raises(InvalidWorkflow):
+        core.submit(by(ada), core.Ask(graph=loads("cat.png")))
+
+    core.cancel(ada.workspace_id, run.pk, by=ada.user.pk)
+    assets.delete_expired()
+    assert not kept.exists()
 
 
 ABC = "blake3:6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"

@@ -1,5 +1,6 @@
 """Runs that meet: of each step one wins, and the wallet is right to the micro."""
 
+import json
 import threading
 import time
 import uuid
@@ -12,13 +13,21 @@ from django.utils import timezone
 from runs_by_hand import begun, call, calling, end, settled, submitted, worker
 from runs_stage import by, picture
 
-from apikeys import states
-from common.errors import IdempotencyKeyReuse, InsufficientCredits, QueueFull, Unauthorized
+from apikeys import allowances, states
+from common.errors import (
+    BudgetExceeded,
+    IdempotencyKeyReuse,
+    InsufficientCredits,
+    QueueFull,
+    Unauthorized,
+)
 from common.money import usd
 from credits.books import holds
 from credits.models import Budget, Entry, Hold
 from runs import books, core, ending, scheduler, spending
 from runs.models import Run, State, Worker
+from webhooks import endpoints
+from webhooks.models import Delivery
 
 
 def now(run):
@@ -585,3 +594,60 @@ def test_a_run_is_placed_by_a_living_key_alone(ada):
     with pytest.raises(Unauthorized):
         core.submit(who, core.Ask(graph=picture()))
     assert ada.now().held_micros == 0
+
+
+# --- What programs are told of limits -----------------------------------------------------------
+
+
+@pytest.fixture
+def told(ada):
+    """What Ada's programs are told of limits: type and data of each."""
+    types = ["budget.reached", "key.limit_reached"]
+    endpoints.make(ada.workspace_id, url="https://8.8.8.8/", types=types, name="", by=ada.user.pk)
+
+    def read():
+        found = Delivery.objects.filter(endpoint__workspace_id=ada.workspace_id)
+        return [(each.type, json.loads(each.body)["data"]) for each in found]
+
+    return read
+
+
+def limited(member, whose, of, micros):
+    allowances.set_rule(member.workspace_id, whose, of, "day", micros, by=member.user.pk)
+
+
+@pytest.mark.parametrize(
+    ("whose", "name"), [("key", "key.limit_reached"), ("workspace", "budget.reached")]
+)
+def test_a_limit_that_refuses_a_run_is_told_once(ada, told, whose, name):
+    worker(ada, per_second=10_000)
+    key = str(ada.api_key_record.pk)
+    limited(ada, whose, key if whose == "key" else "", 100_000)
+
+    for _ in range(2):
+        with pytest.raises(BudgetExceeded):
+            submitted(ada)
+
+    ((type_, data),) = told()
+    assert (type_, data["of"], data["limit_micro_usd"]) == (name, whose, 100_000)
+    assert (data["left_micro_usd"], data["needed_micro_usd"]) == (100_000, 600_000)
+    assert data["key_id"] == (key if whose == "key" else None)
+    assert not Run.objects.filter(workspace_id=ada.workspace_id).exists()
+
+
+def test_a_limit_that_ends_a_run_is_told_and_its_own_maximum_is_not(ada, told):
+    machine = worker(ada, per_second=10_000, slots=2)
+    submitted(ada, calling(), max_micros=usd("0.60"))
+    run, _ = begun(machine)
+    assert books.kept_paid(run.pk, run.prompt_id, 59_000, 0) == ending.SPENT
+    assert told() == []
+
+    limited(ada, "workspace", "", usd("0.70"))  # From now on: what was held before is none of it.
+    submitted(ada, max_micros=usd("3.00"))
+    run, _ = begun(machine)
+    assert books.kept_paid(run.pk, run.prompt_id, 49_000, 0) == ""
+    assert told() == [], "it goes on for what is held"
+    assert books.kept_paid(run.pk, run.prompt_id, 51_000, 0) == ending.UNPAID
+
+    ((type_, data),) = told()
+    assert (type_, data["limit_micro_usd"], data["key_id"]) == ("budget.reached", 700_000, None)

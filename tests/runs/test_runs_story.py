@@ -1,9 +1,13 @@
 """A run from its submit to its receipt, on a machine that speaks as ComfyUI does."""
 
 import io
+import json
+import uuid
 
 import pytest
+from django.test import Client
 from PIL import Image
+from runs_by_hand import begun, end, submitted, worker
 from runs_stage import by, ended, picture, reached, slow, submit, until
 
 from apikeys.models import ApiKey
@@ -11,7 +15,7 @@ from audit.models import Event
 from common.errors import InvalidWebhookUrl, Maintained, NotFound
 from credits.models import Entry, Hold
 from desk import maintenance
-from runs import assets, core
+from runs import assets, core, dialects
 from runs.models import Run
 from usage.models import Call
 
@@ -189,7 +193,7 @@ def test_somebody_signed_in_needs_no_key(stage, ada):
     assert run.key_id is None
 
 
-def test_programs_are_told_that_it_began_and_how_it_ended(stage, ada):
+def test_programs_are_told_that_it_began_and_how_it_ended(stage, ada, settings):
     from webhooks import endpoints
     from webhooks.models import Delivery
 
@@ -208,6 +212,29 @@ def test_programs_are_told_that_it_began_and_how_it_ended(stage, ada):
         for name in ("run.started", "run.succeeded")
     )
     assert all(f'"id":"{run.pk}"' in each.body for each in told)
+    (began,) = (json.loads(each.body)["data"] for each in told.filter(url="", type="run.started"))
+    (over,) = (json.loads(each.body)["data"] for each in told.filter(url="", type="run.succeeded"))
+    assert (began["status"], began["outputs"], began["ended_at"]) == ("running", [], None)
+    assert (over["charged_micro_usd"], over["error"]) == (run.charged_micros, None)
+    job = Client(headers={"X-API-KEY": ada.key}).get(f"/api/v2/jobs/{run.pk}").json()
+    assert (over["started_at"], over["ended_at"]) == (job["started_at"], job["completed_at"])
+    (made,), (asked,) = over["outputs"], job["outputs"]
+    assert made.keys() == asked.keys()
+    assert (made["id"], made["hash"], made["type"]) == (asked["id"], asked["hash"], "image")
+    answer = Client().get(made["url"].removeprefix(settings.PUBLIC_URL))
+    assert len(b"".join(answer.streaming_content)) == made["size_bytes"]
+
+
+def test_of_very_many_files_programs_are_told_the_ids(ada):
+    machine = worker(ada)
+    submitted(ada)
+    run, _ = begun(machine)
+    assert end(run, files=200)
+
+    told = dialects.job_outputs(Run.objects.get(pk=run.pk))
+
+    assert len(told) == 200
+    assert {uuid.UUID(each) for each in told} == {each.pk for each in run.outputs.all()}
 
 
 def test_an_address_of_this_network_is_not_told(ada):

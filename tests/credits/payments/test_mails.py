@@ -1,5 +1,6 @@
 """What members are told by mail about their money: each thing once, in plain figures."""
 
+import json
 import uuid
 
 import pytest
@@ -9,6 +10,8 @@ from credits.books import holds
 from credits.models import Billing
 from credits.payments import automatic, customers, mails, methods, refunds, stripe_api, topups
 from outbox.models import Mail
+from webhooks import endpoints
+from webhooks.models import Delivery
 
 STAFF = uuid.uuid4()
 
@@ -286,6 +289,24 @@ def test_a_low_balance_is_told_once_for_each_time_it_falls(alice, shop, low):
     assert len(low()) == 1
     shop.spend(alice, "5.50")
     assert low() == ["Low balance: $0.75 left", "Low balance: $0.30 left"]
+
+
+def test_their_programs_are_told_of_it_too_and_as_often(alice, shop, low):
+    endpoints.make(
+        alice.workspace_id, url="https://8.8.8.8/", types=["credits.low"], name="",
+        by=alice.user.pk,
+    )  # fmt: skip
+    low()
+    shop.spend(alice, "0.25")
+    for _ in range(2):
+        low()
+
+    (told,) = Delivery.objects.filter(endpoint__workspace_id=alice.workspace_id)
+    said = json.loads(told.body)
+    assert (said["type"], said["data"]) == (
+        "credits.low",
+        {"available_micro_usd": 750_000, "threshold_micro_usd": 1_000_000},
+    )
 
 
 def test_what_is_held_does_not_count_as_left(alice, low, place_hold):
