@@ -39,6 +39,8 @@ def give(
     limits that its calls were under stay as they were judged. Raises NotFound for a run that is
     not there, InvalidRequest for one on a machine that has not ended.
     """
+    if "\0" in run_id:
+        raise NotFound(gettext("There is no such run, or none of its calls has ended."))
     machine = _on_a_machine(workspace_id, run_id, user_id)
     names = {run_id} if machine is None else {str(machine.pk), str(machine.prompt_id)}
     now = projects.of(workspace_id, names, user_id=user_id)

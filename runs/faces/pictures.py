@@ -17,6 +17,7 @@ from django.http import HttpResponse
 from PIL import Image
 from rest_framework.response import Response
 
+from common import db
 from common.errors import AccessDisabled, InvalidRequest, NotFound
 from runs import assets, digests, isolation
 from runs.faces import asking, files, forms, thumbnails
@@ -116,6 +117,7 @@ def _masked(found: Image.Image, mask: Image.Image) -> bytes:
     sizes = (found.width * found.height, mask.width * mask.height)
     if max(sizes) > thumbnails.MOST_PIXELS:
         raise InvalidRequest(f"A picture has at most {thumbnails.MOST_PIXELS:,} pixels here.")
+    db.give_back()
     with thumbnails.ROOM.taken(sum(sizes)):
         picture, alpha = found.convert("RGBA"), mask.convert("RGBA").getchannel("A")
         picture.putalpha(alpha if alpha.size == picture.size else alpha.resize(picture.size))

@@ -2,13 +2,17 @@
 
 Who finds none waits a few seconds, first come first served; who finds the line full, or waits in
 vain, is told to come again. So pictures take neither all memory nor all threads of a process.
+
+What was taken goes back to the system: glibc would keep blocks as large as Pillow's for each thread
+that ever had one, several times of what is used at once.
 """
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from common.errors import Unavailable
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AGAIN_SECONDS: Final = 5
+MMAP_THRESHOLD: Final = -3
+"""M_MMAP_THRESHOLD of malloc.h: from that size on a block is the system's own once it is freed."""
+LARGE: Final = 1 << 20
 
 
 class Room:
@@ -28,6 +35,8 @@ class Room:
         self._changed = threading.Condition()
         self._used = self._inside = 0
         self._line: deque[object] = deque()
+        with suppress(AttributeError, OSError, TypeError):  # It is not glibc.
+            ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE)
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageOps
 
+from common import db
 from runs.faces.room import Room
 from uploads import shelf
 
@@ -79,7 +80,11 @@ def made(kept: Asset | Output) -> bytes | None:
 
 @contextmanager
 def _opened(kept: Asset | Output) -> Iterator[Image.Image]:
-    """Open a file as a picture, and have room for it. Raises one of FAILED where it is none."""
+    """Open a file as a picture, and have room for it. Raises one of FAILED where it is none.
+
+    Who waits for that, or for a bucket, keeps no connection to the database from others meanwhile.
+    """
+    db.give_back()
     if kept.size_bytes > MOST_BYTES:
         raise Image.DecompressionBombError
     # On this machine's disk: a bucket that hangs keeps nobody else waiting.

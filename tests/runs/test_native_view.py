@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
+import platform
 import struct
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections
 from django.test import Client
 from PIL import Image
 from runs_stage import until
@@ -150,6 +157,73 @@ def test_a_full_line_and_a_wait_in_vain_are_told_to_come_again():
             waits.result(timeout=5)
     assert full.value.headers == {"Retry-After": "5"}
     assert (room._used, room._inside, len(room._line)) == (0, 0, 0)
+
+
+def test_who_waits_for_room_keeps_no_connection_to_the_database_from_others(
+    committed, ada, settings, tmp_path, monkeypatch
+):
+    """Twenty who waited had all sixteen: everybody else was told that the books are away."""
+    settings.DATA_DIR = tmp_path / "data"
+    headers = {"X-API-KEY": ada.key}
+    made = io.BytesIO()
+    Image.new("RGB", (40, 20)).save(made, "PNG")
+    seen = []
+
+    class Watched(Room):
+        @contextlib.contextmanager
+        def taken(self, size):
+            seen.append(connections["default"].connection)
+            with super().taken(size):
+                yield
+
+    monkeypatch.setattr(thumbnails, "ROOM", Watched(size=9999, places=1, waiting=0, seconds=0))
+    sent = {"image": SimpleUploadedFile("a.png", made.getvalue())}
+    assert Client().post("/comfy/upload/image", sent, headers=headers).status_code == 200
+    query = {"filename": "a.png", "type": "input", "preview": "webp"}
+    masked = {
+        "image": SimpleUploadedFile("b.png", made.getvalue()),
+        "original_ref": json.dumps({"filename": "a.png", "type": "input"}),
+    }
+
+    assert Client().get("/comfy/view", query, headers=headers)["Content-Type"] == "image/webp"
+    assert Client().post("/comfy/upload/mask", masked, headers=headers).status_code == 200
+
+    assert seen == [None, None]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's own way with memory")
+def test_what_pictures_took_of_memory_goes_back_to_the_system():
+    code = """if True:
+        import io, re, sys, threading
+        from PIL import Image
+        if sys.argv[1] == "room":
+            from runs.faces.room import Room
+            Room(size=1, places=1, waiting=0, seconds=0)
+        picture = Image.new("L", (3000, 3000), 7)
+        def work():
+            met.wait()
+            picture.convert("RGB").convert("RGBA")
+            met.wait()
+        def resident():
+            return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1])
+        picture.convert("RGB").convert("RGBA")
+        before = resident()
+        for _ in range(3):
+            met = threading.Barrier(4)
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for each in threads: each.start()
+            for each in threads: each.join()
+        print(resident() - before)
+    """
+    kept = {}
+    for how in ("plain", "room"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, how], capture_output=True, text=True, check=True
+        )
+        kept[how] = int(done.stdout)
+
+    assert kept["room"] < 20_000, "KiB"
+    assert kept["room"] < kept["plain"]
 
 
 def test_where_too_many_are_made_a_picture_is_a_503_and_a_whole_file_comes(

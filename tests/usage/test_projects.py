@@ -97,8 +97,9 @@ def test_it_is_noted_once_and_refused_where_there_is_nothing(alice):
     (noted,) = Event.objects.filter(workspace_id=alice.workspace_id, action="run.project_given")
     assert noted.target == "one"
     assert (noted.before, noted.after) == ({"project": "old"}, {"project": "new one", "calls": 1})
-    with pytest.raises(NotFound):
-        runs_projects.give(alice.workspace_id, "two", "x", by=alice.user.pk)
+    for unknown in ("two", "o\0ne", "x" * 5000):
+        with pytest.raises(NotFound):
+            runs_projects.give(alice.workspace_id, unknown, "x", by=alice.user.pk)
     with pytest.raises(NotFound):
         runs_projects.give(alice.workspace_id, "one", "x", by=None, user_id=uuid.uuid4())
     with pytest.raises(InvalidRequest, match="64 characters"):
