@@ -28,6 +28,7 @@ from common.errors import (
     BudgetExceeded,
     IdempotencyKeyReuse,
     InvalidRequest,
+    InvalidWorkflow,
     NotFound,
     QueueFull,
     Unauthorized,
@@ -36,7 +37,18 @@ from common.ids import uuid7
 from common.money import Micros, show
 from credits.books import holds
 from desk import maintenance
-from runs import address, ending, events, graph, inputs, preferences, spending, workers, workflows
+from runs import (
+    address,
+    ending,
+    events,
+    graph,
+    inputs,
+    preferences,
+    scheduler,
+    spending,
+    workers,
+    workflows,
+)
 from runs.models import ENDED, Output, Run, RunEvent, State
 from usage import sums
 from usage.models import Call, RunSum
@@ -48,7 +60,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apikeys.models import ApiKey
-    from runs.models import Workflow, WorkflowVersion
+    from runs.models import Worker, Workflow, WorkflowVersion
 
 MOST_BYTES: Final = 4 << 20
 MOST_QUEUED: Final = 100
@@ -418,10 +430,8 @@ def _drafted(
     able = workers.fitting(
         by.workspace_id, accelerator, nodes, with_models=inputs.with_models(ask.files)
     )
-    info = workers.object_info(able[0])
-    files = inputs.read(by.workspace_id, ask.files)
-    looked = graph.look(nodes, info, names=inputs.names(files))
-    inputs.check_references(nodes, info, files, able[0], by.workspace_id)
+    given_files = inputs.read(by.workspace_id, ask.files)
+    able, lacking, looked, files = _looked(by.workspace_id, nodes, able, given_files)
     price = spending.dearest([spending.Price.of(each) for each in able])
     usual = (workflow.max_micros if workflow else None) or preferred.max_micros
     most = _maximum(by, ask, usual or price.usual_maximum())
@@ -443,7 +453,7 @@ def _drafted(
         accelerator=accelerator,
         webhook_url=ask.webhook_url,
         metadata=dict(ask.metadata),
-        extra=dict(ask.extra),
+        extra={**ask.extra, **({scheduler.NOT_ON: lacking} if lacking else {})},
         max_micros=most,
         held_micros=price.first(looked.output_nodes, most),
         micros_per_second=price.per_second,
@@ -455,6 +465,43 @@ def _drafted(
         orjson.dumps(nodes, option=orjson.OPT_SORT_KEYS) + asked
     ).hexdigest()
     return run, workflow.name if workflow else "Run"
+
+
+def _looked(
+    workspace_id: UUID, nodes: graph.Graph, able: Sequence[Worker], given: dict[str, dict[str, str]]
+) -> tuple[list[Worker], list[int], graph.Looked, dict[str, dict[str, str]]]:
+    """Return the machines that can run it, the ids of those that lack a thing it names, and more.
+
+    That is what was found in it, and its files.
+    Machines with the same nodes may have other models, and share other files. Raises
+    InvalidWorkflow, in the words of the first, where none can.
+    """
+    fit: list[Worker] = []
+    lacking: list[int] = []
+    refusals: list[InvalidWorkflow] = []
+    known: dict[tuple[str, tuple[str, ...]], bool] = {}
+    found: tuple[graph.Looked, dict[str, dict[str, str]]] | None = None
+    for each in able:
+        alike = each.nodes.digest, tuple(each.shared_inputs)
+        if alike not in known:
+            files = dict(given)
+            try:
+                info = workers.object_info(each)
+                looked = graph.look(nodes, info, names=inputs.names(given))
+                inputs.check_references(nodes, info, files, each, workspace_id)
+            except InvalidWorkflow as refusal:
+                refusals.append(refusal)
+                known[alike] = False
+            else:
+                found = found or (looked, files)
+                known[alike] = found[1] == files
+        if known[alike]:
+            fit.append(each)
+        else:
+            lacking.append(each.pk)
+    if found is None:
+        raise refusals[0]
+    return fit, lacking, *found
 
 
 def _key(given: str | None) -> str:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LATELY_SECONDS: Final = 600
 MOST_ATTEMPTS: Final = 2
 BATCH: Final = 50
+NOT_ON: Final = "not_on"
+"""Under this name a run's `extra` has the machines that lack a model or a file that it names."""
 
 ONE_AFTER_THE_OTHER = "SELECT pg_advisory_xact_lock(hashtext('runs.claim'))"
 
@@ -63,6 +65,7 @@ NEXT = f"""
        AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(run.classes) AS of_run (class)
                         WHERE of_run.class <> ALL (machine.classes::text[])
                            OR of_run.class = ANY (machine.barred::text[]))
+       AND NOT coalesce(run.extra -> '{NOT_ON}' @> to_jsonb(machine.id), false)
        AND (machine.dialect = 'native'  -- Another takes no files of models (inputs.with_models).
             OR NOT EXISTS (SELECT FROM jsonb_object_keys(run.files) AS of_run (path)
                             WHERE of_run.path NOT LIKE 'input/%%'))

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from asgiref.sync import sync_to_async
 
+from apikeys.models import ApiKey
 from common import db
 from common.errors import NotFound, RateLimited
-from runs import core
+from runs import address, core
 from runs.faces import jobs
 from runs.models import ENDED, Preview
 
@@ -36,6 +37,8 @@ MOST: Final = 8
 """So many of one key at once, in one process."""
 LOOK_SECONDS: Final = 0.5
 QUIET_SECONDS: Final = 15.0
+STILL_SECONDS: Final = 30.0
+"""How often it is looked whether the credential is one still."""
 KINDS: Final = ("status", "progress")
 """What is told of its events: its worker's own messages are not read for it."""
 _open: Counter[str] = Counter()
@@ -84,15 +87,24 @@ class _Reader:
         self._workspace, self._run = run.workspace_id, run.pk
         self._after = -1
         self._seen: Any = None
+        self._checked = time.monotonic()
 
     def look(self) -> tuple[bytes, bool]:
-        """Return frames for what is new, and whether it has ended."""
+        """Return frames for what is new, and whether it has ended; nothing once the key has."""
         try:
-            return self._look()
+            return (b"", True) if self._is_over() else self._look()
         except NotFound:
             return b"", True  # Its workspace was deleted meanwhile.
         finally:
             db.give_back()
+
+    def _is_over(self) -> bool:
+        """Whether the credential of whoever listens is none any more: looked at now and then."""
+        key = self._request.auth
+        if not isinstance(key, ApiKey) or time.monotonic() - self._checked < STILL_SECONDS:
+            return False
+        self._checked = time.monotonic()
+        return not address.is_living(key)
 
     def _look(self) -> tuple[bytes, bool]:
         run = core.standing(self._workspace, self._run)

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from runs_by_hand import begun, end, submitted, worker
 from runs_stage import ended, picture, reached, slow
 
@@ -200,6 +201,15 @@ def test_an_unknown_class_is_named_before_anything_is_held(ada, face):
         assert wrong["7"]["class_type"] == "Nope"
     assert not Run.objects.filter(workspace_id=ada.workspace_id).exists()
     assert ada.now().held_micros == 0
+
+
+def test_a_stream_ends_with_its_key_and_tells_nothing_more(ada, monkeypatch):
+    monkeypatch.setattr(streams, "STILL_SECONDS", 0)
+    worker(ada)
+    answer = asking(ada).get(f"{JOBS}/{submitted(ada).pk}/events")
+    ApiKey.objects.filter(pk=ada.api_key_record.pk).update(revoked_at=timezone.now())
+
+    assert told(answer) == []
 
 
 def test_a_stream_reads_nothing_of_what_a_machine_told(ada):

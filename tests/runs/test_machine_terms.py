@@ -8,7 +8,7 @@ import pytest
 import runs_by_hand
 from runs_stage import ended, picture, submit
 
-from common.errors import AccessDisabled, InvalidRequest
+from common.errors import AccessDisabled, InvalidRequest, InvalidWorkflow
 from runs import scheduler, workers
 from runs.faces import nodes
 from runs.models import Worker, WorkerNodes
@@ -82,3 +82,43 @@ def test_terms_that_no_machine_has_are_refused_with_a_sentence(alice, terms):
     with pytest.raises(InvalidRequest, match=r"\w+ .*\."):
         workers.add("gpu-1", workers.Terms(**usual | terms), by=alice.user.pk, reason="test")
     assert not Worker.objects.filter(name="gpu-1").exists()
+
+
+def test_a_run_goes_where_the_model_is_that_it_names(committed, ada):
+    """All have the same nodes, and other models; the price is that of those where it may go."""
+    dear, cheap = (runs_by_hand.worker(ada, per_second=each) for each in (20_000, 10_000))
+    for machine, model in ((dear, "a.safetensors"), (cheap, "b.safetensors")):
+        workers.note_nodes(machine, {"Loader": loader(model), "SaveImage": SAVES})
+    here = runs_by_hand.submitted(ada, loading("b.safetensors"))
+
+    assert here.micros_per_second == 10_000
+    assert scheduler.claim(dear.pk) is None
+    assert scheduler.claim(cheap.pk).pk == here.pk
+    there = runs_by_hand.submitted(ada, loading("a.safetensors"))
+    assert scheduler.claim(dear.pk).pk == there.pk
+    with pytest.raises(InvalidWorkflow, match="Value not in list"):
+        runs_by_hand.submitted(ada, loading("c.safetensors"))
+
+
+def test_a_run_goes_where_the_file_is_shared_that_it_names(committed, ada):
+    without = runs_by_hand.worker(ada, shared_inputs=())
+    shares = runs_by_hand.worker(ada, shared_inputs=("lamp.png",))
+    graph = {**picture(), "1": {"class_type": "LoadImage", "inputs": {"image": "lamp.png"}}}
+    run = runs_by_hand.submitted(ada, graph)
+
+    assert scheduler.claim(without.pk) is None
+    assert scheduler.claim(shares.pk).pk == run.pk
+
+
+SAVES = {"output_node": True, "input": {"required": {"images": ["IMAGE", {}]}}, "output": []}
+
+
+def loader(model):
+    return {"input": {"required": {"name": [[model], {}]}}, "output": ["IMAGE"]}
+
+
+def loading(model):
+    return {
+        "1": {"class_type": "Loader", "inputs": {"name": model}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}},
+    }
