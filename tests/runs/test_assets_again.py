@@ -69,7 +69,8 @@ def test_a_file_that_goes_while_it_is_named_by_its_digest_is_none(stage, ada):
     answer = post(client, f"{ASSETS}/from-hash", {"hash": ABC, "file_path": "b.txt"})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "blob_not_found")
-    assert not Asset.objects.filter(file_path="b.txt").exists()
+    own = Asset.objects.filter(workspace_id=ada.workspace_id)
+    assert not own.filter(file_path="b.txt").exists()
 
 
 def test_a_name_that_was_taken_once_is_taken_again_where_none_is_said(stage, ada):

@@ -33,7 +33,11 @@ STAFF = "grace@example.org"
 BY = ["--by", STAFF, "--reason", "a test"]
 IMAGE = "/proxy/sandbox/v1/image"
 CENT = 10_000
-OURS = f"{ROOT}{os.pathsep}{ROOT / 'platform'}"
+
+
+def modules(code: Path) -> str:
+    """Return where the modules of some code lie."""
+    return f"{code}{os.pathsep}{code / 'platform'}"
 
 
 @dataclass
@@ -79,7 +83,7 @@ class Stack:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(own)}
         self.environment = {
             **inherited,
-            "PYTHONPATH": OURS,
+            "PYTHONPATH": modules(ROOT),
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "DATABASE_URL": self.cluster.url("comfy"),
             "SECRET_KEY": "system-test-" + "0123456789" * 4,
@@ -150,11 +154,14 @@ class Stack:
             if files:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
+        environment = self.environment
+        if self.code != ROOT:  # Programs of the version before; commands are ours.
+            environment = {**environment, "PYTHONPATH": modules(self.code)}
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *words],
                 cwd=self.code,
-                env=self.environment,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -204,9 +211,7 @@ class Stack:
 
     def _manager(self) -> subprocess.Popen[str]:
         """Return who carries commands out, in the environment of now."""
-        # A failpoint is of programs; and these may be of the version before, commands are not.
-        wanted = {k: v for k, v in self.environment.items() if k != "FAIL_POINT"}
-        wanted["PYTHONPATH"] = OURS
+        wanted = {k: v for k, v in self.environment.items() if k != "FAIL_POINT"}  # Of programs.
         if self._manages is not None and self._manages_in == wanted:
             return self._manages
         self._end_manager()

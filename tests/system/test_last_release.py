@@ -45,11 +45,9 @@ def before(stack, tmp_path):
     with tarfile.open(fileobj=io.BytesIO(git("archive", commit))) as packed:
         packed.extractall(tmp_path, filter="data")
     stack.code = tmp_path
-    path = stack.environment["PYTHONPATH"]
-    stack.environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{tmp_path / 'platform'}"
 
     def now():
-        stack.code, stack.environment["PYTHONPATH"] = ROOT, path
+        stack.code = ROOT
 
     yield now
     now()
