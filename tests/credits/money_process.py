@@ -2,14 +2,11 @@
 
     FAIL_POINT=refund.sent python money_process.py '{"work": "sweep", "database": "..."}'
 
-Without an argument it forks once for each line of JSON that it reads, so that Django is loaded
-once; each answer is the line of how that process ended: 0, or less the signal's number.
+Without an argument it does so for each line that asks (tests/forks.py).
 """
 
 import json
-import os
 import sys
-import traceback
 import uuid
 
 import django
@@ -19,7 +16,6 @@ django.setup()
 from django.conf import settings  # noqa: E402 - Django first
 from django.db import connection  # noqa: E402
 
-from common import failpoints  # noqa: E402
 from common.money import usd  # noqa: E402
 from credits.books import expiry  # noqa: E402
 from credits.books import tasks as books  # noqa: E402
@@ -32,6 +28,7 @@ from credits.payments import (  # noqa: E402
     topups,
     wanted_back,
 )
+from tests import forks  # noqa: E402
 
 STAFF, SECOND = uuid.UUID(int=1), uuid.UUID(int=2)
 
@@ -101,20 +98,7 @@ def main():
     if len(sys.argv) > 1:
         do(json.loads(sys.argv[1]))
         return
-    for line in sys.stdin:
-        asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            failpoints.armed = asked["place"]
-            status = 1
-            try:
-                do(asked)
-                status = 0
-            except Exception:
-                traceback.print_exc()
-            finally:
-                os._exit(status)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    forks.serve(do)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from config.cells import copying, obstacles
 from config.cells.copying import Load, NotMoved
 from config.cells.tables import ENTRIES, POSITIONS
 from credits.books import elsewhere, freezes, ledger
-from credits.models import Account, Billing, Entry, Freeze, Lot, Move
+from credits.models import Account, Billing, Cell, Entry, Freeze, Lot, Move
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -310,8 +310,7 @@ def _note_there(row: Move, to: Db, state: Move.State) -> bool:
 
     The row of who came first is waited for, until it is committed or given up.
     """
-    ours = values("SELECT number FROM credits_cell")[0]
-    address = values("SELECT address FROM credits_cell")[0]
+    ours, address = Cell.objects.values_list("number", "address").get()
     made = to.execute(
         """
         INSERT INTO credits_move (id, wallet_id, direction, state, other_cell, other_address, by,
